@@ -1,0 +1,6 @@
+//! Everything eventfold does to one event: JSON, CEL, folds, envelopes, wire encoding.
+//!
+//! Pure functions over bytes: no I/O, no clock, no Python.
+
+pub mod error;
+pub mod limits;

@@ -1,0 +1,35 @@
+//! Every limit of the core, declared once; units stand last in the name.
+//!
+//! `python/eventfold_server/limits.py` reads these through the extension, so that the two
+//! sides cannot disagree.
+
+/// Longest stream name, in bytes of UTF-8.
+pub const STREAM_NAME_BYTES_MAX: usize = 255;
+/// Longest category (the text before the first `-`), in ASCII characters.
+pub const CATEGORY_CHARS_MAX: usize = 64;
+/// Longest event type, in bytes of UTF-8.
+pub const EVENT_TYPE_BYTES_MAX: usize = 128;
+/// Largest data of one event, in bytes.
+pub const EVENT_DATA_BYTES_MAX: usize = 1024 * 1024;
+/// Largest metadata of one event, in bytes.
+pub const EVENT_METADATA_BYTES_MAX: usize = 64 * 1024;
+/// Deepest nesting of JSON objects and arrays; a scalar has depth 0, `{}` has depth 1.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Most events in one append.
+pub const APPEND_EVENTS_MAX: usize = 1_000;
+/// Most bytes in one append: data, metadata, types, tags and names together.
+pub const APPEND_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Most tags on one event.
+pub const EVENT_TAGS_MAX: usize = 64;
+/// Longest tag, in bytes of UTF-8; the shortest has one byte.
+pub const TAG_BYTES_MAX: usize = 128;
+/// Longest source text of a fold document, in bytes.
+pub const FOLD_SOURCE_BYTES_MAX: usize = 64 * 1024;
+/// Longest CEL expression, in bytes.
+pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
+/// Deepest syntax tree of a CEL expression; every walk of the tree is bounded by it.
+pub const EXPRESSION_DEPTH_MAX: usize = 96;
+/// Largest state, in bytes of its JSON text.
+pub const STATE_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Most evaluation steps that one event may cost.
+pub const EVALUATION_STEPS_MAX: u64 = 1_000_000;
