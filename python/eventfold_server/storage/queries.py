@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_NAME = re.compile(r"^-- (name|fragment): (\w+)$", re.MULTILINE)
 _MIGRATION = re.compile(r"^(\d{3})_(pre|post)_\w+\.sql$")
 
 
@@ -19,10 +19,22 @@ def _read(name: str) -> str:
     return resources.files(__package__).joinpath("sql", name).read_text(encoding="utf-8")
 
 
+def _without_comments(text: str) -> str:
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return "\n".join(lines).strip()
+
+
 @cache
 def _templates() -> dict[str, str]:
+    """Statements by name, fragments filled in; `{schema}` is still open."""
     parts = _NAME.split(_read("queries.sql"))
-    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+    fragments: dict[str, str] = {}
+    statements: dict[str, str] = {}
+    for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        for fragment, filling in fragments.items():
+            text = text.replace("{" + fragment + "}", filling)
+        (fragments if kind == "fragment" else statements)[name] = _without_comments(text)
+    return statements
 
 
 class Queries:

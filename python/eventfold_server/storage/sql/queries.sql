@@ -1,9 +1,10 @@
 -- Every statement that the server sends, save migrations. A line `-- name: x` begins a statement;
--- {schema} stands for the quoted name of the store's schema.
+-- {schema} stands for the quoted name of the store's schema, {x} for the fragment x of this file.
 --
 -- Pages of events come as one row: a column of the page is one binary array (array_send), which
 -- the core decodes, so that no Python object is made for an event. A page ends after its row
 -- limit, or with the row that passes the limit of bytes, so that it holds one row at the least.
+-- 300 bytes stand for the fixed fields of an event, so that a page stays below gRPC's 4 MiB.
 
 -- name: settings
 -- What the server must know before it trusts a database.
@@ -76,6 +77,9 @@ SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source
   LEFT JOIN LATERAL (SELECT digest, source FROM {schema}.folds
                       WHERE name = $2 ORDER BY revision DESC LIMIT 1) f ON true;
 
+-- name: position_of_version
+SELECT position FROM {schema}.events WHERE stream_no = $1 AND version = $2;
+
 -- name: event_ids_at
 -- Ids at positions, newest first: the pairs of a resume token.
 SELECT position, event_id FROM {schema}.events WHERE position = ANY ($1) ORDER BY position DESC;
@@ -93,109 +97,10 @@ SELECT name, revision, digest, source, put_at, put_by FROM {schema}.folds
 SELECT DISTINCT ON (name) name, revision, digest, source, put_at, put_by FROM {schema}.folds
  WHERE name > $1 ORDER BY name, revision DESC LIMIT $2;
 
--- name: stream_page
--- A page of the stream $1, versions $2 to $3, forwards. $6: types, or NULL for all.
-SELECT count(*) AS row_count,
-       max(e.running_bytes) AS page_bytes,
-       NULL::bytea AS stream,
-       array_send(array_agg(e.version)) AS version,
-       array_send(array_agg(e.position)) AS position,
-       array_send(array_agg(e.event_id)) AS event_id,
-       array_send(array_agg(e.type)) AS type,
-       array_send(array_agg(e.data)) AS data,
-       array_send(array_agg(e.metadata)) AS metadata,
-       array_send(array_agg(array_send(e.tags))) AS tags,
-       array_send(array_agg(e.recorded_at)) AS recorded_at,
-       array_send(array_agg(e.occurred_at)) AS occurred_at,
-       array_send(array_agg(e.writer)) AS writer,
-       array_send(array_agg(e.flags)) AS flags,
-       array_send(array_agg(e.copied_from)) AS copied_from,
-       array_send(array_agg(e.cancels)) AS cancels,
-       array_send(array_agg(e.trace_context)) AS trace_context,
-       array_send(array_agg(e.deleted_at IS NOT NULL)) AS deleted
-  FROM (SELECT e.position, e.version, e.event_id, e.type, e.data, e.metadata, e.tags,
-               e.recorded_at, e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels,
-               e.trace_context, e.deleted_at, octet_length(e.data) + octet_length(e.metadata) AS own_bytes,
-               sum(octet_length(e.data) + octet_length(e.metadata))
-                   OVER (ORDER BY e.version ROWS UNBOUNDED PRECEDING) AS running_bytes
-          FROM {schema}.events e
-         WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
-           AND ($6::text[] IS NULL OR e.type = ANY ($6))
-         ORDER BY e.version
-         LIMIT $4) e
- WHERE e.running_bytes - e.own_bytes < $5;
 
--- name: stream_page_backwards
--- The same from version $3 down to $2.
-SELECT count(*) AS row_count,
-       max(e.running_bytes) AS page_bytes,
-       NULL::bytea AS stream,
-       array_send(array_agg(e.version)) AS version,
-       array_send(array_agg(e.position)) AS position,
-       array_send(array_agg(e.event_id)) AS event_id,
-       array_send(array_agg(e.type)) AS type,
-       array_send(array_agg(e.data)) AS data,
-       array_send(array_agg(e.metadata)) AS metadata,
-       array_send(array_agg(array_send(e.tags))) AS tags,
-       array_send(array_agg(e.recorded_at)) AS recorded_at,
-       array_send(array_agg(e.occurred_at)) AS occurred_at,
-       array_send(array_agg(e.writer)) AS writer,
-       array_send(array_agg(e.flags)) AS flags,
-       array_send(array_agg(e.copied_from)) AS copied_from,
-       array_send(array_agg(e.cancels)) AS cancels,
-       array_send(array_agg(e.trace_context)) AS trace_context,
-       array_send(array_agg(e.deleted_at IS NOT NULL)) AS deleted
-  FROM (SELECT e.position, e.version, e.event_id, e.type, e.data, e.metadata, e.tags,
-               e.recorded_at, e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels,
-               e.trace_context, e.deleted_at, octet_length(e.data) + octet_length(e.metadata) AS own_bytes,
-               sum(octet_length(e.data) + octet_length(e.metadata))
-                   OVER (ORDER BY e.version DESC ROWS UNBOUNDED PRECEDING) AS running_bytes
-          FROM {schema}.events e
-         WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
-           AND ($6::text[] IS NULL OR e.type = ANY ($6))
-         ORDER BY e.version DESC
-         LIMIT $4) e
- WHERE e.running_bytes - e.own_bytes < $5;
-
--- name: stream_page_until
--- The same forwards, of the events up to position $6, recorded at or before $7 and occurred at or
--- before $8 (NULL: any): for states in time.
-SELECT count(*) AS row_count,
-       max(e.running_bytes) AS page_bytes,
-       NULL::bytea AS stream,
-       array_send(array_agg(e.version)) AS version,
-       array_send(array_agg(e.position)) AS position,
-       array_send(array_agg(e.event_id)) AS event_id,
-       array_send(array_agg(e.type)) AS type,
-       array_send(array_agg(e.data)) AS data,
-       array_send(array_agg(e.metadata)) AS metadata,
-       array_send(array_agg(array_send(e.tags))) AS tags,
-       array_send(array_agg(e.recorded_at)) AS recorded_at,
-       array_send(array_agg(e.occurred_at)) AS occurred_at,
-       array_send(array_agg(e.writer)) AS writer,
-       array_send(array_agg(e.flags)) AS flags,
-       array_send(array_agg(e.copied_from)) AS copied_from,
-       array_send(array_agg(e.cancels)) AS cancels,
-       array_send(array_agg(e.trace_context)) AS trace_context,
-       array_send(array_agg(e.deleted_at IS NOT NULL)) AS deleted
-  FROM (SELECT e.position, e.version, e.event_id, e.type, e.data, e.metadata, e.tags,
-               e.recorded_at, e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels,
-               e.trace_context, e.deleted_at, octet_length(e.data) + octet_length(e.metadata) AS own_bytes,
-               sum(octet_length(e.data) + octet_length(e.metadata))
-                   OVER (ORDER BY e.version ROWS UNBOUNDED PRECEDING) AS running_bytes
-          FROM {schema}.events e
-         WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
-           AND ($6::bigint IS NULL OR e.position <= $6)
-           AND ($7::timestamptz IS NULL OR e.recorded_at <= $7)
-           AND ($8::timestamptz IS NULL OR e.occurred_at <= $8)
-         ORDER BY e.version
-         LIMIT $4) e
- WHERE e.running_bytes - e.own_bytes < $5;
-
--- name: log_page
--- A page of the log, positions $2 to $3, forwards. $1: with the system's events; $6: categories,
--- $7: types, $8: tags (all of them), each NULL for no demand.
-SELECT count(*) AS row_count,
+-- fragment: page
+-- The columns of a page, from rows named e, in the order that the core expects.
+count(*) AS row_count,
        max(e.running_bytes) AS page_bytes,
        array_send(array_agg(e.stream)) AS stream,
        array_send(array_agg(e.version)) AS version,
@@ -213,12 +118,70 @@ SELECT count(*) AS row_count,
        array_send(array_agg(e.cancels)) AS cancels,
        array_send(array_agg(e.trace_context)) AS trace_context,
        array_send(array_agg(e.deleted_at IS NOT NULL)) AS deleted
-  FROM (SELECT s.name AS stream, e.position, e.version, e.event_id, e.type, e.data, e.metadata, e.tags,
-               e.recorded_at, e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels,
-               e.trace_context, e.deleted_at, octet_length(e.data) + octet_length(e.metadata) AS own_bytes,
-               sum(octet_length(e.data) + octet_length(e.metadata))
-                   OVER (ORDER BY e.position ROWS UNBOUNDED PRECEDING) AS running_bytes
-          FROM {schema}.events e
+
+-- fragment: event
+-- What a page takes from an event.
+e.position, e.version, e.event_id, e.type, e.data, e.metadata, e.tags, e.recorded_at,
+               e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels, e.trace_context,
+               e.deleted_at, size.own_bytes
+
+-- fragment: sized
+-- Events with the bytes that they take on the wire, about.
+{schema}.events e
+         CROSS JOIN LATERAL (SELECT 300 + octet_length(e.data) + octet_length(e.metadata)
+                                 + coalesce(octet_length(e.tags::text), 0) AS own_bytes) size
+
+-- name: stream_page
+-- A page of the stream $1, versions $2 to $3, forwards; at most $4 rows, and below $5 bytes but for
+-- the last row. $6: types, or NULL for all.
+SELECT {page}
+  FROM (SELECT NULL::text AS stream, {event},
+               sum(size.own_bytes) OVER (ORDER BY e.version ROWS UNBOUNDED PRECEDING)
+                   AS running_bytes
+          FROM {sized}
+         WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
+           AND ($6::text[] IS NULL OR e.type = ANY ($6))
+         ORDER BY e.version
+         LIMIT $4) e
+ WHERE e.running_bytes - e.own_bytes < $5;
+
+-- name: stream_page_backwards
+-- The same from version $3 down to $2.
+SELECT {page}
+  FROM (SELECT NULL::text AS stream, {event},
+               sum(size.own_bytes) OVER (ORDER BY e.version DESC ROWS UNBOUNDED PRECEDING)
+                   AS running_bytes
+          FROM {sized}
+         WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
+           AND ($6::text[] IS NULL OR e.type = ANY ($6))
+         ORDER BY e.version DESC
+         LIMIT $4) e
+ WHERE e.running_bytes - e.own_bytes < $5;
+
+-- name: stream_page_until
+-- The same forwards, of the events up to position $6, recorded at or before $7 and occurred at or
+-- before $8 (NULL: any): for states in time.
+SELECT {page}
+  FROM (SELECT NULL::text AS stream, {event},
+               sum(size.own_bytes) OVER (ORDER BY e.version ROWS UNBOUNDED PRECEDING)
+                   AS running_bytes
+          FROM {sized}
+         WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
+           AND ($6::bigint IS NULL OR e.position <= $6)
+           AND ($7::timestamptz IS NULL OR e.recorded_at <= $7)
+           AND ($8::timestamptz IS NULL OR e.occurred_at <= $8)
+         ORDER BY e.version
+         LIMIT $4) e
+ WHERE e.running_bytes - e.own_bytes < $5;
+
+-- name: log_page
+-- A page of the log, positions $2 to $3, forwards. $1: with system events; $4 and $5 as above;
+-- $6: categories, $7: types, $8: tags (all of them), each NULL for no demand.
+SELECT {page}
+  FROM (SELECT s.name AS stream, {event},
+               sum(size.own_bytes) OVER (ORDER BY e.position ROWS UNBOUNDED PRECEDING)
+                   AS running_bytes
+          FROM {sized}
           JOIN {schema}.streams s ON s.stream_no = e.stream_no
          WHERE e.position BETWEEN $2 AND $3 AND ($1 OR e.category < '$' OR e.category >= '%')
            AND ($6::text[] IS NULL OR e.category = ANY ($6))
@@ -230,30 +193,11 @@ SELECT count(*) AS row_count,
 
 -- name: log_page_backwards
 -- The same from position $3 down to $2.
-SELECT count(*) AS row_count,
-       max(e.running_bytes) AS page_bytes,
-       array_send(array_agg(e.stream)) AS stream,
-       array_send(array_agg(e.version)) AS version,
-       array_send(array_agg(e.position)) AS position,
-       array_send(array_agg(e.event_id)) AS event_id,
-       array_send(array_agg(e.type)) AS type,
-       array_send(array_agg(e.data)) AS data,
-       array_send(array_agg(e.metadata)) AS metadata,
-       array_send(array_agg(array_send(e.tags))) AS tags,
-       array_send(array_agg(e.recorded_at)) AS recorded_at,
-       array_send(array_agg(e.occurred_at)) AS occurred_at,
-       array_send(array_agg(e.writer)) AS writer,
-       array_send(array_agg(e.flags)) AS flags,
-       array_send(array_agg(e.copied_from)) AS copied_from,
-       array_send(array_agg(e.cancels)) AS cancels,
-       array_send(array_agg(e.trace_context)) AS trace_context,
-       array_send(array_agg(e.deleted_at IS NOT NULL)) AS deleted
-  FROM (SELECT s.name AS stream, e.position, e.version, e.event_id, e.type, e.data, e.metadata, e.tags,
-               e.recorded_at, e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels,
-               e.trace_context, e.deleted_at, octet_length(e.data) + octet_length(e.metadata) AS own_bytes,
-               sum(octet_length(e.data) + octet_length(e.metadata))
-                   OVER (ORDER BY e.position DESC ROWS UNBOUNDED PRECEDING) AS running_bytes
-          FROM {schema}.events e
+SELECT {page}
+  FROM (SELECT s.name AS stream, {event},
+               sum(size.own_bytes) OVER (ORDER BY e.position DESC ROWS UNBOUNDED PRECEDING)
+                   AS running_bytes
+          FROM {sized}
           JOIN {schema}.streams s ON s.stream_no = e.stream_no
          WHERE e.position BETWEEN $2 AND $3 AND ($1 OR e.category < '$' OR e.category >= '%')
            AND ($6::text[] IS NULL OR e.category = ANY ($6))
@@ -264,33 +208,9 @@ SELECT count(*) AS row_count,
  WHERE e.running_bytes - e.own_bytes < $5;
 
 -- name: event
--- The event with the id $1, as a page. $2 to $5 as in stream_page.
-SELECT count(*) AS row_count,
-       max(e.running_bytes) AS page_bytes,
-       array_send(array_agg(e.stream)) AS stream,
-       array_send(array_agg(e.version)) AS version,
-       array_send(array_agg(e.position)) AS position,
-       array_send(array_agg(e.event_id)) AS event_id,
-       array_send(array_agg(e.type)) AS type,
-       array_send(array_agg(e.data)) AS data,
-       array_send(array_agg(e.metadata)) AS metadata,
-       array_send(array_agg(array_send(e.tags))) AS tags,
-       array_send(array_agg(e.recorded_at)) AS recorded_at,
-       array_send(array_agg(e.occurred_at)) AS occurred_at,
-       array_send(array_agg(e.writer)) AS writer,
-       array_send(array_agg(e.flags)) AS flags,
-       array_send(array_agg(e.copied_from)) AS copied_from,
-       array_send(array_agg(e.cancels)) AS cancels,
-       array_send(array_agg(e.trace_context)) AS trace_context,
-       array_send(array_agg(e.deleted_at IS NOT NULL)) AS deleted
-  FROM (SELECT s.name AS stream, e.position, e.version, e.event_id, e.type, e.data, e.metadata, e.tags,
-               e.recorded_at, e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels,
-               e.trace_context, e.deleted_at, octet_length(e.data) + octet_length(e.metadata) AS own_bytes,
-               sum(octet_length(e.data) + octet_length(e.metadata))
-                   OVER (ORDER BY e.version ROWS UNBOUNDED PRECEDING) AS running_bytes
-          FROM {schema}.events e
+-- The event with the id $1, as a page of one row.
+SELECT {page}
+  FROM (SELECT s.name AS stream, {event}, size.own_bytes AS running_bytes
+          FROM {sized}
           JOIN {schema}.streams s ON s.stream_no = e.stream_no
-         WHERE e.event_id = $1 AND e.version BETWEEN $2 AND $3
-         ORDER BY e.version
-         LIMIT $4) e
- WHERE e.running_bytes - e.own_bytes < $5;
+         WHERE e.event_id = $1) e;
