@@ -1,0 +1,1 @@
+"""The eventfold server: gRPC in front, PostgreSQL behind, the Rust core in between."""
