@@ -7,3 +7,5 @@ pub mod error;
 pub mod json;
 pub mod limits;
 pub mod names;
+pub mod rows;
+pub mod wire;

@@ -105,9 +105,8 @@ pub fn check_event_type(name: &str) -> Result<(), CoreError> {
             "the event type has {} bytes; at most {EVENT_TYPE_BYTES_MAX} are allowed",
             name.len()
         );
-        return refuse("too_long", message).map_err(|error| {
-            error.fact("limit", EVENT_TYPE_BYTES_MAX).fact("actual", name.len())
-        });
+        return refuse("too_long", message)
+            .map_err(|error| error.fact("limit", EVENT_TYPE_BYTES_MAX).fact("actual", name.len()));
     }
     if has_control(name) {
         return refuse("control_character", "the event type holds a control character".into());
@@ -145,8 +144,7 @@ fn check_tag(tag: &str) -> Result<(), CoreError> {
         return Err(refuse("empty", "a tag is empty".into()));
     }
     if tag.len() > TAG_BYTES_MAX {
-        let message =
-            format!("a tag has {} bytes; at most {TAG_BYTES_MAX} are allowed", tag.len());
+        let message = format!("a tag has {} bytes; at most {TAG_BYTES_MAX} are allowed", tag.len());
         return Err(refuse("too_long", message)
             .fact("limit", TAG_BYTES_MAX)
             .fact("actual", tag.len()));

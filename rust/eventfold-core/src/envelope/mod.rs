@@ -160,11 +160,8 @@ impl<'a, S: AsRef<str>, B: AsRef<[u8]>> Append<'a, S, B> {
         let bytes = |column: &[B]| column.iter().map(|cell| cell.as_ref().len()).sum::<usize>();
         let texts = |column: &[S]| column.iter().map(|cell| cell.as_ref().len()).sum::<usize>();
         let tags = self.tags.iter().map(|tags| texts(tags)).sum::<usize>();
-        let actual = self.stream.len()
-            + texts(self.types)
-            + bytes(self.data)
-            + bytes(self.metadata)
-            + tags;
+        let actual =
+            self.stream.len() + texts(self.types) + bytes(self.data) + bytes(self.metadata) + tags;
         if actual > APPEND_BYTES_MAX {
             let message =
                 format!("the append has {actual} bytes; at most {APPEND_BYTES_MAX} are allowed");
