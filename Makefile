@@ -1,0 +1,121 @@
+# Every task of the project is one word here; `make` alone lists them.
+#
+# A fresh machine needs Python 3.11 or later, a Rust toolchain, make and git. `make check` also
+# needs Node.js with npm, for the checker of the protos.
+#
+# Stamps in .venv remember what is done, so that a second run only starts what was asked for.
+
+PYTHON ?= python3
+LISTEN ?= 127.0.0.1:4141
+DATA_DIR ?= data
+# More options for the command behind run, demo, bench and pytest: make test ARGS="-k limits".
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+BUF := tools/node_modules/.bin/buf
+# Code that makes the extension: not its tests, benchmarks and fuzz targets.
+RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -type f \
+  -not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*' -not -path 'rust/fuzz/*')
+
+# An extension that was deleted by hand is built again, whatever the stamp says.
+ifeq ($(wildcard python/eventfold/_core*.so python/eventfold/_core*.pyd),)
+.PHONY: $(VENV)/.core
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build, then serve on LISTEN (127.0.0.1:4141) with data in DATA_DIR (data)
+	@exec $(BIN)/eventfold serve --listen $(LISTEN) --data-dir $(DATA_DIR) $(ARGS)
+
+.PHONY: build
+build: $(VENV)/.package ## build .venv/bin/eventfold and the Rust extension, whatever is missing
+
+.PHONY: demo
+demo: build ## import real purchases into a server of its own and ask about them
+	@exec $(BIN)/python examples/cdnow/demo.py $(ARGS)
+
+.PHONY: test
+test: build ## run every test: cargo, then pytest, fast ones first
+	cargo test --workspace --exclude eventfold-py --locked
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: lint test ## what a change must pass: lint, then test
+
+.PHONY: fmt
+fmt: $(VENV)/.deps ## format Python and Rust, and fix what linters can fix
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	cargo fmt --all
+
+.PHONY: lint
+lint: build $(BUF) ## check format, style, types, protos, and that generated code is fresh
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/python scripts/generate.py --check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest eventfold._core
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(BUF) lint proto
+	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || true); \
+	if [ -n "$$tag" ]; then \
+	  echo "$(BUF) breaking proto, against $$tag"; \
+	  $(BUF) breaking proto --against ".git#tag=$$tag,subdir=proto"; \
+	else \
+	  echo "buf breaking: skipped, there is no release tag (v*) yet"; \
+	fi
+
+.PHONY: generate
+generate: $(VENV)/.deps ## write all generated code again
+	$(BIN)/python scripts/generate.py
+
+.PHONY: lock
+lock: $(VENV)/.deps ## resolve requirements.lock again; UPGRADE=1 takes the newest versions
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
+	  --extra server --group dev --output-file requirements.lock pyproject.toml
+
+.PHONY: bench
+bench: build ## run the benchmarks
+	@exec $(BIN)/python benchmarks/run.py $(ARGS)
+
+.PHONY: clean
+clean: ## remove what was built; never the data of the server
+	rm -rf $(VENV) target tools/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f python/eventfold/_core*.so python/eventfold/_core*.pyd
+	find python tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# All packages at the versions and digests of the lock, the tools of developers among them.
+$(VENV)/.deps: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' || { \
+	  echo "eventfold needs Python 3.11 or later: make build PYTHON=/path/to/python3" >&2; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the Python packages of requirements.lock"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --requirement requirements.lock
+	@touch $@
+
+# The extension, copied to python/eventfold. Cargo tells what it does: the first time takes minutes.
+$(VENV)/.core: $(VENV)/.deps $(RUST_SOURCES)
+	@command -v cargo >/dev/null || { \
+	  echo "eventfold needs a Rust toolchain: cargo was not found" >&2; exit 1; }
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --skip-install --locked
+	@touch $@
+
+# The distribution itself, editable: its metadata and the command `eventfold`.
+$(VENV)/.package: $(VENV)/.core pyproject.toml LICENSE
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BUF): tools/package.json tools/package-lock.json
+	@command -v npm >/dev/null || { \
+	  echo "make check needs Node.js with npm, for buf: npm was not found" >&2; exit 1; }
+	cd tools && npm ci --ignore-scripts --no-progress
+	@touch $@

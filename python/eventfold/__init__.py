@@ -1,0 +1,1 @@
+"""eventfold: append events to streams and fold them into aggregates."""

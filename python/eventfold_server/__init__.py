@@ -1,0 +1,1 @@
+"""The eventfold server: gRPC services over a domain over PostgreSQL."""

@@ -1,0 +1,31 @@
+//! The extension module `eventfold._core`: registers, converts, maps errors, releases the GIL.
+//!
+//! No logic lives here: whatever can be decided without Python belongs to `eventfold-core`.
+
+mod append;
+mod batch;
+mod errors;
+mod limits;
+
+use pyo3::prelude::*;
+
+/// The whole export surface; `python/eventfold/_core.pyi` declares the same names.
+#[pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use super::append::{CheckedAppend, check_append, check_stream_name};
+    #[pymodule_export]
+    use super::batch::Batch;
+    #[pymodule_export]
+    use super::errors::CoreError;
+    #[pymodule_export]
+    use super::limits::limits;
+    #[pymodule_export]
+    use super::version;
+}
+
+/// The version of the core, which is the version of the distribution.
+#[pyfunction]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

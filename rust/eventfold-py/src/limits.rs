@@ -1,0 +1,38 @@
+//! The limits of the core as a dict, so that Python never repeats a figure.
+
+use eventfold_core::limits as core;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+macro_rules! limits {
+    ($py:expr, $($name:ident),+ $(,)?) => {{
+        let limits = PyDict::new($py);
+        $(limits.set_item(stringify!($name).to_lowercase(), core::$name)?;)+
+        limits
+    }};
+}
+
+/// All constants of `eventfold_core::limits`, by lower-case name.
+///
+/// `tests/unit/test_core.py` compares the names with the source, so that none is forgotten.
+#[pyfunction]
+pub fn limits(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    Ok(limits!(
+        py,
+        STREAM_NAME_BYTES_MAX,
+        CATEGORY_CHARS_MAX,
+        EVENT_TYPE_BYTES_MAX,
+        EVENT_DATA_BYTES_MAX,
+        EVENT_METADATA_BYTES_MAX,
+        JSON_DEPTH_MAX,
+        APPEND_EVENTS_MAX,
+        APPEND_BYTES_MAX,
+        EVENT_TAGS_MAX,
+        TAG_BYTES_MAX,
+        FOLD_SOURCE_BYTES_MAX,
+        EXPRESSION_BYTES_MAX,
+        EXPRESSION_DEPTH_MAX,
+        STATE_BYTES_MAX,
+        EVALUATION_STEPS_MAX,
+    ))
+}
