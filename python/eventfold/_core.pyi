@@ -1,5 +1,7 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
+__all__ = ["CoreError", "limits", "version"]
+
 class CoreError(Exception):
     """A refusal by the core: its reason in the catalogue, a sentence for people, the facts."""
 
