@@ -11,7 +11,6 @@ is how writing and checking cannot disagree.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import subprocess
 import sys
@@ -92,9 +91,11 @@ def differences(generator: Generator, tree: Path) -> dict[str, bytes | None]:
         raise SystemExit(f"{generator.name} does not own what it wrote: {', '.join(strays)}")
     present = {path for own in generator.owns for path in relative_paths(own)}
     changes: dict[str, bytes | None] = dict.fromkeys(present - wanted.keys())
-    for path, content in wanted.items():
-        if path not in present or (ROOT / path).read_bytes() != content:
-            changes[path] = content
+    changes |= {
+        path: content
+        for path, content in wanted.items()
+        if path not in present or (ROOT / path).read_bytes() != content
+    }
     return changes
 
 
@@ -113,7 +114,7 @@ def apply(changes: dict[str, bytes | None]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + ".partial")
         partial.write_bytes(content)
-        os.replace(partial, target)
+        partial.replace(target)
 
 
 def main() -> int:

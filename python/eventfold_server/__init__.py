@@ -1,1 +1,1 @@
-"""The eventfold server: gRPC services over a domain over PostgreSQL."""
+"""The eventfold server: gRPC in front, PostgreSQL behind, the Rust core in between."""

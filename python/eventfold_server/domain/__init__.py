@@ -1,0 +1,1 @@
+"""What the store does: appending, reading, folding. Knows neither gRPC nor SQL."""

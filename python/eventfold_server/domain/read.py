@@ -1,0 +1,245 @@
+"""Reading events back: pages of packed rows become messages of packed events."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from eventfold import _core
+from eventfold_server.domain.requests import event_id, readable_stream_name
+from eventfold_server.domain.tokens import make_token, position_of_token
+from eventfold_server.errors import Refusal
+from eventfold_server.limits import LOG_WINDOW_POSITIONS, PAGE_ROWS_MAX
+from eventfold_server.storage.log import LogStorage, Page, StreamRow, not_found
+
+LIFECYCLE_DELETED = 3
+# Pages from this size on are worked on by a thread, so that other calls go on meanwhile; smaller
+# ones cost less than the hand-over.
+THREAD_BYTES_MIN = 128 * 1024
+
+
+@dataclass(frozen=True)
+class ReadEnd:
+    """Where a read ended; see the proto."""
+
+    version: int
+    position: int
+    resume_token: bytes
+    end_reached: bool
+
+
+@dataclass(frozen=True)
+class StreamRead:
+    """A read of one stream."""
+
+    stream: str
+    backwards: bool
+    from_version: int | None
+    to_version: int | None
+    limit: int
+    types: Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class LogRead:
+    """A read of the log."""
+
+    backwards: bool
+    from_position: int | None
+    resume_token: bytes | None
+    to_position: int | None
+    limit: int
+    categories: Sequence[str] | None
+    types: Sequence[str] | None
+    tags: Sequence[str] | None
+    with_system: bool
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a page may have to look at many events to find few."""
+        return bool(self.categories or self.types or self.tags)
+
+
+async def encode(page: Page, stream: str | None) -> tuple[_core.Batch, bytes]:
+    """The page decoded, and as field 1 of a read's message; `stream` if all rows are of one."""
+    if page.size_bytes < THREAD_BYTES_MIN:
+        return _encode(page, stream)
+    return await asyncio.get_running_loop().run_in_executor(None, _encode, page, stream)
+
+
+def _encode(page: Page, stream: str | None) -> tuple[_core.Batch, bytes]:
+    try:
+        batch = _core.Batch(page.columns)
+        return batch, batch.encode(stream)
+    except _core.CoreError as error:
+        raise Refusal.of_core(error) from None
+
+
+# What a read yields: encoded events, and with the last of them the end.
+Frames = AsyncIterator[tuple[bytes, ReadEnd | None]]
+
+
+class Reader:
+    """Reads the streams and the log of one store."""
+
+    def __init__(self, log: LogStorage) -> None:
+        self._log = log
+
+    async def event(self, id_: str) -> bytes:
+        """The event with the id, as field 1 of a read's message."""
+        page = await self._log.event(event_id(id_))
+        if not page.rows:
+            raise Refusal("EVENT_NOT_FOUND", "no event has this id", event_id=id_.lower())
+        return (await encode(page, None))[1]
+
+    async def stream(self, read: StreamRead) -> Frames:
+        """The events of one stream, as it stood when the read began."""
+        row = await self._readable(read.stream)
+        span = _stream_span(read, row)
+        returned = 0
+        while not span.empty and not _enough(read.limit, returned):
+            page = await self._log.stream_page(
+                row.stream_no,
+                *span.ordered,
+                types=read.types,
+                backwards=read.backwards,
+                rows=_rows(read.limit, returned),
+            )
+            if not page.rows:
+                span.look_at(span.last)
+                break
+            batch, events = await encode(page, read.stream)
+            returned += page.rows
+            span.look_at(batch.last_version if page.full else span.last)
+            if span.empty or _enough(read.limit, returned):
+                yield events, await self._stream_end(row, span, batch)
+                return
+            yield events, None
+        yield b"", await self._stream_end(row, span, None)
+
+    async def all(self, read: LogRead) -> Frames:
+        """The events of the log, as it stood when the read began."""
+        head = await self._log.head()
+        span = await self._log_span(read, head)
+        returned = 0
+        while not span.empty and not _enough(read.limit, returned):
+            window = span.cut(LOG_WINDOW_POSITIONS) if read.filtered else span
+            page = await self._log.log_page(
+                *window.ordered,
+                with_system=read.with_system,
+                categories=read.categories,
+                types=read.types,
+                tags=read.tags,
+                backwards=read.backwards,
+                rows=_rows(read.limit, returned),
+            )
+            if not page.rows:
+                span.look_at(window.last)
+                continue
+            batch, events = await encode(page, None)
+            returned += page.rows
+            span.look_at(batch.last_position if page.full else window.last)
+            if span.empty or _enough(read.limit, returned):
+                yield events, await self._log_end(span)
+                return
+            yield events, None
+        yield b"", await self._log_end(span)
+
+    async def _readable(self, name: str) -> StreamRow:
+        readable_stream_name(name)
+        row = await self._log.stream(name)
+        if row is None:
+            raise not_found(name)
+        if row.lifecycle == LIFECYCLE_DELETED:
+            raise Refusal("STREAM_DELETED", "the stream was deleted", stream=name)
+        return row
+
+    async def _log_span(self, read: LogRead, head: int) -> "Span":
+        first = read.from_position
+        if read.resume_token is not None:
+            first = await position_of_token(self._log, read.resume_token) + 1
+        if first is not None and first > head + 1:
+            raise Refusal(
+                "POSITION_AHEAD",
+                f"position {first} lies beyond the head {head}",
+                requested=first,
+                head=head,
+            )
+        return Span.of(read.backwards, first, read.to_position, head)
+
+    async def _stream_end(
+        self, row: StreamRow, span: "Span", batch: _core.Batch | None
+    ) -> ReadEnd:
+        version = span.looked_at
+        if batch is not None and batch.last_version == version:
+            position = batch.last_position
+        elif version > 0:
+            position = await self._log.position_of(row.stream_no, version)
+        else:
+            position = 0
+        return ReadEnd(version, position, await make_token(self._log, position), span.empty)
+
+    async def _log_end(self, span: "Span") -> ReadEnd:
+        token = await make_token(self._log, span.looked_at)
+        return ReadEnd(0, span.looked_at, token, span.empty)
+
+
+@dataclass
+class Span:
+    """What is still to be looked at: versions or positions from `first` to `last`, inclusive."""
+
+    first: int
+    last: int
+    # 1 forwards, -1 backwards.
+    step: int
+    # The last one that was looked at; 0: none.
+    looked_at: int
+
+    @classmethod
+    def of(cls, backwards: bool, first: int | None, last: int | None, head: int) -> "Span":
+        """What a request asks for of a stream or log with this head."""
+        if backwards:
+            first = head if first is None else min(first, head)
+            return cls(first, last or 1, -1, min(first + 1, head))
+        first = first or 1
+        return cls(first, head if last is None else min(last, head), 1, min(first - 1, head))
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything was looked at."""
+        return (self.last - self.first) * self.step < 0
+
+    @property
+    def ordered(self) -> tuple[int, int]:
+        """The lower and the upper bound."""
+        return (self.first, self.last) if self.step > 0 else (self.last, self.first)
+
+    def look_at(self, last: int) -> None:
+        """Notes that all up to `last` was looked at."""
+        self.looked_at = last
+        self.first = last + self.step
+
+    def cut(self, size: int) -> "Span":
+        """The beginning of this span, of at most `size`."""
+        end = self.first + self.step * (size - 1)
+        last = min(end, self.last) if self.step > 0 else max(end, self.last)
+        return Span(self.first, last, self.step, self.looked_at)
+
+
+def _stream_span(read: StreamRead, row: StreamRow) -> Span:
+    if read.from_version is not None and read.from_version > row.version + 1:
+        raise Refusal(
+            "VERSION_AHEAD",
+            f"version {read.from_version} lies beyond the head {row.version}",
+            stream=row.name,
+            requested=read.from_version,
+            head=row.version,
+        )
+    return Span.of(read.backwards, read.from_version, read.to_version, row.version)
+
+
+def _enough(limit: int, returned: int) -> bool:
+    return bool(limit) and returned >= limit
+
+
+def _rows(limit: int, returned: int) -> int:
+    return min(PAGE_ROWS_MAX, limit - returned) if limit else PAGE_ROWS_MAX

@@ -1,0 +1,116 @@
+"""Checks that several requests share, and the caller whom every request comes from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from eventfold import _core
+from eventfold_server.errors import Refusal
+from eventfold_server.limits import LIST_PAGE_SIZE_DEFAULT, LIST_PAGE_SIZE_MAX
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The first and the last whole microsecond of the years 1 to 9999, from 1970.
+TIME_US_MIN = -62_135_596_800_000_000
+TIME_US_MAX = 253_402_300_799_999_999
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a call."""
+
+    # Name of the token, or `anonymous`.
+    writer: str
+    permissions: frozenset[str]
+    # W3C traceparent that came with the call.
+    trace_context: str | None = None
+
+
+def stream_name(name: str) -> str:
+    """The category of a stream that users may name; INVALID_STREAM_NAME otherwise."""
+    try:
+        return _core.check_stream_name(name)
+    except _core.CoreError as error:
+        raise Refusal.of_core(error) from None
+
+
+def readable_stream_name(name: str) -> None:
+    """Like `stream_name`, but the system's streams (`$...`) may be named too."""
+    if not name.startswith("$"):
+        stream_name(name)
+
+
+def invalid(field: str, problem: str, limit: int | None = None) -> Refusal:
+    """The refusal of one field of a request."""
+    return Refusal("INVALID_REQUEST", f"{field}: {problem}", field=field, problem=problem,
+                   limit=limit)  # fmt: skip
+
+
+def at_least(field: str, value: int, lower: int) -> int:
+    """The value, if it is not below the limit."""
+    if value < lower:
+        raise invalid(field, f"must be at least {lower}", lower)
+    return value
+
+
+def at_most(field: str, values: Sequence[str], upper: int) -> Sequence[str] | None:
+    """The values of a filter, None for no demand, if there are not too many."""
+    if len(values) > upper:
+        raise invalid(field, f"at most {upper} values", upper)
+    return list(values) or None
+
+
+def page_size(size: int) -> int:
+    """The size of a listed page; 0 stands for the default."""
+    if size == 0:
+        return LIST_PAGE_SIZE_DEFAULT
+    if not 0 < size <= LIST_PAGE_SIZE_MAX:
+        raise invalid(
+            "page_size", f"must be from 1 to {LIST_PAGE_SIZE_MAX}", LIST_PAGE_SIZE_MAX
+        )
+    return size
+
+
+def event_id(text: str) -> UUID:
+    """The id, if it is a UUID in canonical form."""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        parsed = None
+    if parsed is None or str(parsed) != text.lower():
+        raise Refusal(
+            "INVALID_EVENT_ID",
+            "an event id is a UUID in canonical form: 32 hexadecimal digits with hyphens",
+            problem="not_canonical",
+        )
+    return parsed
+
+
+def time_us(seconds: int, nanos: int, field: str, event_index: int | None = None) -> int:
+    """Microseconds since 1970 of a protobuf timestamp; INVALID_TIME if it is none."""
+    problem = None
+    if not 0 <= nanos <= 999_999_999 or nanos % 1000:
+        problem = "finer_than_microseconds"
+    microseconds = seconds * 1_000_000 + nanos // 1000
+    if not TIME_US_MIN <= microseconds <= TIME_US_MAX:
+        problem = "out_of_range"
+    if problem:
+        raise Refusal(
+            "INVALID_TIME",
+            "times are whole microseconds between the years 1 and 9999",
+            event_index=event_index,
+            field=field,
+            problem=problem,
+        )
+    return microseconds
+
+
+def to_datetime(microseconds: int) -> datetime:
+    """The point in time, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def to_seconds_nanos(time: datetime) -> tuple[int, int]:
+    """Seconds since 1970 and nanoseconds, as a protobuf timestamp has them."""
+    delta = time - _EPOCH
+    return delta.days * 86_400 + delta.seconds, delta.microseconds * 1000

@@ -1,0 +1,46 @@
+"""Every limit of the server, declared once; units stand last in the name.
+
+What concerns one event or one expression is declared in `rust/eventfold-core/src/limits.rs` and
+read from there.
+"""
+
+from eventfold import _core
+
+CORE = _core.limits()
+
+STREAM_NAME_BYTES_MAX = CORE["stream_name_bytes_max"]
+APPEND_EVENTS_MAX = CORE["append_events_max"]
+APPEND_BYTES_MAX = CORE["append_bytes_max"]
+FOLD_SOURCE_BYTES_MAX = CORE["fold_source_bytes_max"]
+
+# A page ends with the row that reaches it; every message fits gRPC's default of 4 MiB then.
+PAGE_BYTES = 1024 * 1024
+PAGE_ROWS_MAX = 3_500
+# A filter on the log looks at this many positions in one query, so that none runs for long.
+LOG_WINDOW_POSITIONS = 20_000
+
+# What the server receives; above the limits on appends, so that the typed reason comes first.
+MESSAGE_RECEIVE_BYTES_MAX = 8 * 1024 * 1024
+
+UNARY_DEADLINE_S_DEFAULT = 10.0
+UNARY_DEADLINE_S_MAX = 60.0
+
+FILTER_TYPES_MAX = 100
+FILTER_CATEGORIES_MAX = 100
+FILTER_TAGS_MAX = CORE["event_tags_max"]
+LIST_PAGE_SIZE_DEFAULT = 100
+LIST_PAGE_SIZE_MAX = 1_000
+
+FOLD_NAME_BYTES_MAX = 128
+# Compiled folds kept by a server process.
+FOLD_CACHE_ENTRIES_MAX = 256
+
+# Earlier positions in a resume token, at doubling distances; 24 bytes each.
+RESUME_TOKEN_PAIRS_MAX = 13
+
+WRITER_BYTES_MAX = 64
+# version-traceid-parentid-flags of W3C trace context.
+TRACE_CONTEXT_BYTES_MAX = 55
+
+CONCURRENT_CALLS_MAX = 1_000
+CONCURRENT_STREAMS_PER_CONNECTION_MAX = 200

@@ -1,0 +1,1 @@
+"""One module for each service of the proto: decode the request, call the domain, encode."""

@@ -1,0 +1,329 @@
+"""Statements on streams and events."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from eventfold_server.errors import Refusal
+from eventfold_server.limits import PAGE_BYTES, PAGE_ROWS_MAX
+from eventfold_server.storage.database import Database
+
+# Columns of a page in the order that `_core.Batch` expects.
+PAGE_COLUMNS = (
+    "stream",
+    "version",
+    "position",
+    "event_id",
+    "type",
+    "data",
+    "metadata",
+    "tags",
+    "recorded_at",
+    "occurred_at",
+    "writer",
+    "flags",
+    "copied_from",
+    "cancels",
+    "trace_context",
+    "deleted",
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Events as PostgreSQL packed them: one binary array a column."""
+
+    # Number of events.
+    rows: int
+    # In the order of PAGE_COLUMNS; all None when there are no rows.
+    columns: tuple[bytes | None, ...]
+    # True: a limit ended the page, and there may be more.
+    full: bool
+    # About what the events take on the wire, in bytes.
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class StreamRow:
+    """A row of the table of streams."""
+
+    stream_no: int
+    name: str
+    category: str
+    version: int
+    lifecycle: int
+    root: str
+    predecessor: str | None
+    successor: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class AppendColumns:
+    """The events of an append, one list a column."""
+
+    ids: Sequence[UUID]
+    types: Sequence[str]
+    data: Sequence[bytes]
+    metadata: Sequence[bytes]
+    # Tags of all events; those of event i stand from tag_ends[i - 1] to tag_ends[i].
+    tags: Sequence[str]
+    tag_ends: Sequence[int]
+    occurred_at: Sequence[datetime | None]
+    flags: Sequence[int]
+    sent_digests: Sequence[bytes]
+    stored_digests: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the database decided on an append; outcomes as `check_append_v1` names them."""
+
+    outcome: str
+    first_version: int | None
+    positions: Sequence[int] | None
+    recorded_at: datetime | None
+    actual_version: int
+    successor: str | None
+    # Index from 0 of the first event that is not the one stored.
+    differs_at: int | None
+    problem: str | None
+    catalogue_version: int | None
+
+
+class LogStorage:
+    """Streams and events of one store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries = database.queries
+
+    async def append(
+        self,
+        stream: str,
+        category: str,
+        expected: int,
+        events: AppendColumns,
+        writer: str,
+        trace_context: str | None,
+        catalogue_version: int,
+    ) -> Decision:
+        """Appends in one transaction. `expected`: 0 or more is exact, -1 exists, -2 any.
+
+        Cancelled while it waits for a connection, it has stored nothing. Once the statement is on
+        its way it is carried through whatever happens to the caller, who gets OUTCOME_UNKNOWN.
+        """
+        async with AsyncExitStack() as held:
+            connection = await held.enter_async_context(self._database.writing(stream))
+            statement = asyncio.ensure_future(
+                connection.fetchrow(
+                    self._queries["append"],
+                    stream,
+                    category,
+                    expected,
+                    events.ids,
+                    events.types,
+                    events.data,
+                    events.metadata,
+                    events.tags,
+                    events.tag_ends,
+                    events.occurred_at,
+                    events.flags,
+                    events.sent_digests,
+                    events.stored_digests,
+                    writer,
+                    trace_context,
+                    catalogue_version,
+                )
+            )
+            try:
+                row = await asyncio.shield(statement)
+            except asyncio.CancelledError as error:
+                # The connection goes back to its pool when the statement is through.
+                _release_after(statement, held.pop_all())
+                raise Refusal(
+                    "OUTCOME_UNKNOWN",
+                    "the call ended during the append; repeat it with the same ids",
+                    stream=stream,
+                ) from error
+        assert row is not None
+        positions = row["positions"]
+        if row["outcome"] == "append":
+            first = row["first_position"]
+            positions = range(first, first + len(events.ids))
+        return _decision(row, positions, row["catalogue_version"])
+
+    async def check_append(
+        self, stream: str, expected: int, ids: Sequence[UUID], sent_digests: Sequence[bytes]
+    ) -> Decision:
+        """What `append` would decide now."""
+        async with self._database.reading() as connection:
+            row = await connection.fetchrow(
+                self._queries["check_append"], stream, expected, ids, sent_digests
+            )
+        assert row is not None
+        return _decision(row, row["positions"], None)
+
+    async def catalogue_version(self) -> int:
+        """The version of the rules that appends are checked against."""
+        return int(await self._value("catalogue_version"))
+
+    async def head(self) -> int:
+        """Position of the newest event; 0: none."""
+        return int(await self._value("log_head"))
+
+    async def stream(self, name: str) -> StreamRow | None:
+        """The stream; None if it never had an event."""
+        async with self._database.reading() as connection:
+            row = await connection.fetchrow(self._queries["stream"], name)
+        return None if row is None else StreamRow(**row)
+
+    async def streams(
+        self,
+        after: str,
+        lower: str,
+        upper: str | None,
+        lifecycle: int | None,
+        without_system: bool,
+        limit: int,
+    ) -> list[StreamRow]:
+        """Streams named above `after`, from `lower` up to below `upper`, in byte order."""
+        async with self._database.reading() as connection:
+            rows = await connection.fetch(
+                self._queries["streams_page"],
+                after,
+                lower,
+                upper,
+                lifecycle,
+                without_system,
+                limit,
+            )
+        return [StreamRow(**row) for row in rows]
+
+    async def stream_page(
+        self,
+        stream_no: int,
+        lower: int,
+        upper: int,
+        *,
+        types: Sequence[str] | None = None,
+        backwards: bool = False,
+        rows: int = PAGE_ROWS_MAX,
+    ) -> Page:
+        """Events of versions `lower` to `upper`, both inclusive."""
+        name = "stream_page_backwards" if backwards else "stream_page"
+        return await self._page(name, rows, stream_no, lower, upper, types)
+
+    async def stream_page_until(
+        self,
+        stream_no: int,
+        lower: int,
+        upper: int,
+        *,
+        position: int | None,
+        recorded_at: datetime | None,
+        occurred_at: datetime | None,
+    ) -> Page:
+        """Events of versions `lower` to `upper` up to a position or a time, inclusive."""
+        return await self._page(
+            "stream_page_until",
+            PAGE_ROWS_MAX,
+            stream_no,
+            lower,
+            upper,
+            position,
+            recorded_at,
+            occurred_at,
+        )
+
+    async def log_page(
+        self,
+        lower: int,
+        upper: int,
+        *,
+        with_system: bool,
+        categories: Sequence[str] | None,
+        types: Sequence[str] | None,
+        tags: Sequence[str] | None,
+        backwards: bool = False,
+        rows: int = PAGE_ROWS_MAX,
+    ) -> Page:
+        """Events of positions `lower` to `upper`, both inclusive."""
+        name = "log_page_backwards" if backwards else "log_page"
+        return await self._page(name, rows, with_system, lower, upper, categories, types, tags)
+
+    async def event(self, event_id: UUID) -> Page:
+        """The event, as a page of one row or none."""
+        async with self._database.reading() as connection:
+            row = await connection.fetchrow(self._queries["event"], event_id)
+        return _page(row, 1)
+
+    async def position_of(self, stream_no: int, version: int) -> int:
+        """Position of an event that exists."""
+        return int(await self._value("position_of_version", stream_no, version))
+
+    async def ids_at(self, positions: Sequence[int]) -> dict[int, UUID]:
+        """Ids of the events at those of the positions that exist."""
+        async with self._database.reading() as connection:
+            rows = await connection.fetch(self._queries["event_ids_at"], positions)
+        return {row["position"]: row["event_id"] for row in rows}
+
+    async def _value(self, query: str, *arguments: object) -> Any:
+        async with self._database.reading() as connection:
+            return await connection.fetchval(self._queries[query], *arguments)
+
+    async def _page(
+        self, query: str, rows: int, key: object, lower: int, upper: int, *rest: object
+    ) -> Page:
+        async with self._database.reading() as connection:
+            row = await connection.fetchrow(
+                self._queries[query], key, lower, upper, rows, PAGE_BYTES, *rest
+            )
+        return _page(row, rows)
+
+
+# Holds the tasks that outlive their calls; asyncio itself keeps weak references only.
+_releasing: set[asyncio.Task[None]] = set()
+
+
+def _release_after(statement: asyncio.Future[Any], held: AsyncExitStack) -> None:
+    async def release() -> None:
+        async with held:
+            await asyncio.wait([statement])
+        # Nobody asks for the outcome any more; reading it keeps asyncio from complaining.
+        statement.exception()
+
+    task = asyncio.get_running_loop().create_task(release())
+    _releasing.add(task)
+    task.add_done_callback(_releasing.discard)
+
+
+def _page(row: Any, rows_max: int) -> Page:
+    count = row["row_count"]
+    size = int(row["page_bytes"] or 0)
+    columns = tuple(row[name] for name in PAGE_COLUMNS)
+    return Page(count, columns, count == rows_max or size >= PAGE_BYTES, size)
+
+
+def _decision(row: Any, positions: Sequence[int] | None, catalogue: int | None) -> Decision:
+    differs_at = row["differs_at"]
+    return Decision(
+        outcome=row["outcome"],
+        first_version=row["first_version"],
+        positions=positions,
+        recorded_at=row["recorded_at"],
+        actual_version=row["actual_version"] or 0,
+        successor=row["successor"],
+        differs_at=None if differs_at is None else differs_at - 1,
+        problem=row["problem"],
+        catalogue_version=catalogue,
+    )
+
+
+def not_found(stream: str) -> Refusal:
+    """The refusal for a stream that never had an event."""
+    return Refusal("STREAM_NOT_FOUND", "the stream never had an event", stream=stream)

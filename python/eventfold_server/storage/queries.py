@@ -1,0 +1,88 @@
+"""Loads the statements of `sql/queries.sql` and the migrations for one schema."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+_NAME = re.compile(r"^-- (name|fragment): (\w+)$", re.MULTILINE)
+_MIGRATION = re.compile(r"^(\d{3})_(pre|post)_\w+\.sql$")
+
+
+def quote_identifier(name: str) -> str:
+    """The name as SQL spells it, in quotes: any name is safe in a statement."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _read(name: str) -> str:
+    return resources.files(__package__).joinpath("sql", name).read_text(encoding="utf-8")
+
+
+def _without_comments(text: str) -> str:
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return "\n".join(lines).strip()
+
+
+@cache
+def _templates() -> dict[str, str]:
+    """Statements by name, fragments filled in; `{schema}` is still open."""
+    parts = _NAME.split(_read("queries.sql"))
+    fragments: dict[str, str] = {}
+    statements: dict[str, str] = {}
+    for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        for fragment, filling in fragments.items():
+            text = text.replace("{" + fragment + "}", filling)
+        (fragments if kind == "fragment" else statements)[name] = _without_comments(text)
+    return statements
+
+
+class Queries:
+    """The statements of one store, by name, with the name of its schema filled in."""
+
+    def __init__(self, schema: str) -> None:
+        self.schema = schema
+        quoted = quote_identifier(schema)
+        self._texts = {
+            name: text.replace("{schema}", quoted) for name, text in _templates().items()
+        }
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step of the schema; steps are applied in order of their numbers, each once."""
+
+    number: int
+    name: str
+    template: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, lower-case hexadecimal."""
+        return hashlib.sha256(self.template.encode()).hexdigest()
+
+    def sql(self, schema: str) -> str:
+        """The statements for the schema."""
+        return self.template.replace("{schema}", quote_identifier(schema))
+
+
+def migrations() -> list[Migration]:
+    """All migrations in order; their numbers are dense from 1."""
+    folder = resources.files(__package__).joinpath("sql", "migrations")
+    found = []
+    for entry in folder.iterdir():
+        if match := _MIGRATION.match(entry.name):
+            found.append(
+                Migration(int(match[1]), entry.name, entry.read_text(encoding="utf-8"))
+            )
+    found.sort(key=lambda migration: migration.number)
+    assert [migration.number for migration in found] == list(range(1, len(found) + 1))
+    return found
+
+
+def schema_sql(schema: str) -> str:
+    """The whole schema in one script, equal to all migrations together."""
+    return _read("schema.sql").replace("{schema}", quote_identifier(schema))

@@ -1,0 +1,339 @@
+-- The log: streams, events, the counter row, the append function, and the registry of folds.
+
+-- One row that says which store this is.
+CREATE TABLE {schema}.store (
+    only_row    boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
+    -- Never changes, not even by a restore.
+    store_id    uuid        NOT NULL DEFAULT gen_random_uuid(),
+    -- Changes when the product's own restore is used; informative.
+    incarnation uuid        NOT NULL DEFAULT gen_random_uuid(),
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- One row that every append locks: it makes positions dense and ordered by commit.
+CREATE TABLE {schema}.counter (
+    only_row          boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
+    -- Position of the newest event; 0: the log is empty.
+    position          bigint      NOT NULL DEFAULT 0 CHECK (position >= 0),
+    -- recorded_at of the newest event; it never decreases.
+    recorded_at       timestamptz NOT NULL DEFAULT '-infinity',
+    -- Goes up with every change of a rule that appends are checked against.
+    catalogue_version bigint      NOT NULL DEFAULT 1 CHECK (catalogue_version >= 1)
+-- A low fill factor leaves room for the dead versions of the hottest row of all, so that its
+-- updates stay on one page (HOT); small thresholds make autovacuum visit it often.
+) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+
+CREATE TABLE {schema}.streams (
+    stream_no   bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- Compared byte by byte, never normalised.
+    name        text        COLLATE "C" NOT NULL UNIQUE
+                            CHECK (octet_length(name) BETWEEN 1 AND 255),
+    category    text        COLLATE "C" NOT NULL
+                            CHECK (octet_length(category) BETWEEN 1 AND 64),
+    -- The number of events, and so the version of the last one.
+    version     bigint      NOT NULL CHECK (version >= 1),
+    -- 1 open, 2 closed, 3 deleted: the numbers of the proto's Lifecycle.
+    lifecycle   smallint    NOT NULL DEFAULT 1 CHECK (lifecycle IN (1, 2, 3)),
+    -- First stream of the line of periods; its own name if it is the first.
+    root        text        COLLATE "C" NOT NULL,
+    predecessor text        COLLATE "C",
+    successor   text        COLLATE "C",
+    created_at  timestamptz NOT NULL,
+    CHECK (split_part(name, '-', 1) = category),
+    CHECK ((predecessor IS NULL) = (root = name)),
+    CHECK (successor IS NULL OR lifecycle <> 1)
+) WITH (fillfactor = 80);
+
+CREATE INDEX streams_root ON {schema}.streams (root) WHERE predecessor IS NOT NULL;
+
+-- Events are only ever inserted, in order of position. There is no foreign key to streams: only
+-- append_v1 writes here, under the lock, and the check would cost every event an index probe.
+CREATE TABLE {schema}.events (
+    position      bigint      PRIMARY KEY CHECK (position >= 1),
+    stream_no     bigint      NOT NULL,
+    version       bigint      NOT NULL CHECK (version >= 1),
+    recorded_at   timestamptz NOT NULL,
+    occurred_at   timestamptz NOT NULL,
+    event_id      uuid        NOT NULL,
+    -- Sum of the proto's EventFlag.
+    flags         integer     NOT NULL DEFAULT 0,
+    type          text        COLLATE "C" NOT NULL CHECK (octet_length(type) BETWEEN 1 AND 128),
+    -- Copied from the stream, so that a category is read in order of position by one index.
+    category      text        COLLATE "C" NOT NULL,
+    writer        text        NOT NULL,
+    -- bytea, not jsonb: the exact bytes that came in.
+    data          bytea       NOT NULL,
+    metadata      bytea       NOT NULL,
+    -- Sorted set; NULL: none.
+    tags          text[]      COLLATE "C" CHECK (cardinality(tags) >= 1),
+    -- SHA-256 of type, data, metadata and tags as sent: tells a repeated append from a reused id.
+    sent_digest   bytea       NOT NULL CHECK (octet_length(sent_digest) = 32),
+    -- SHA-256 of data and metadata as stored: tells whether the disk kept them.
+    stored_digest bytea       NOT NULL CHECK (octet_length(stored_digest) = 32),
+    -- W3C traceparent of the call that appended it.
+    trace_context text,
+    -- Id of the event that this one is a copy of.
+    copied_from   uuid,
+    -- Id of the event that this one cancels.
+    cancels       uuid,
+    -- Pointers of the sealed values of data; NULL: none.
+    sealed_paths  text[]      COLLATE "C",
+    -- When data, metadata and tags were deleted; NULL: they were not.
+    deleted_at    timestamptz,
+    CONSTRAINT events_stream_version UNIQUE (stream_no, version),
+    CONSTRAINT events_id UNIQUE (event_id)
+-- Insert-only tables are frozen late by default; a small factor keeps pages all-visible early.
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+
+CREATE INDEX events_category_position ON {schema}.events (category, position);
+-- An event is cancelled once at the most.
+CREATE UNIQUE INDEX events_cancels ON {schema}.events (stream_no, cancels)
+    WHERE cancels IS NOT NULL;
+CREATE INDEX events_copied_from ON {schema}.events (copied_from) WHERE copied_from IS NOT NULL;
+
+-- Refuses every change of events but one: the deletion of a stream's payloads, which sets
+-- eventfold.deleting for its transaction and leaves all other columns as they are. A guard against
+-- mistakes, not against the owner of the schema.
+CREATE FUNCTION {schema}.refuse_change_v1() RETURNS trigger LANGUAGE plpgsql AS $function$
+BEGIN
+    IF TG_OP = 'UPDATE' AND current_setting('eventfold.deleting', true) = 'on'
+       AND NEW.deleted_at IS NOT NULL
+       AND (NEW.position, NEW.stream_no, NEW.version, NEW.recorded_at, NEW.occurred_at,
+            NEW.event_id, NEW.type, NEW.category, NEW.writer, NEW.sent_digest)
+           IS NOT DISTINCT FROM
+           (OLD.position, OLD.stream_no, OLD.version, OLD.recorded_at, OLD.occurred_at,
+            OLD.event_id, OLD.type, OLD.category, OLD.writer, OLD.sent_digest)
+    THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'events are never changed (% on %)', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation';
+END
+$function$;
+
+CREATE TRIGGER events_refuse_change BEFORE UPDATE OR DELETE ON {schema}.events
+    FOR EACH ROW EXECUTE FUNCTION {schema}.refuse_change_v1();
+CREATE TRIGGER events_refuse_truncate BEFORE TRUNCATE ON {schema}.events
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change_v1();
+
+-- Decides what an append would do, without a change. Called by append_v1 under the lock, and by
+-- CheckAppend without it. p_expected: 0 or more is exact, -1 exists, -2 any. Outcomes:
+--   append     all is well; first_version is the version of the first new event
+--   duplicate  stored already; first_version, positions and recorded_at of these events
+--   conflict   the stream is at actual_version
+--   closed     the stream is closed; successor goes on from it
+--   deleted    the stream was deleted
+--   reused     the event at differs_at (from 1) is not the one stored, for the reason in problem
+CREATE FUNCTION {schema}.check_append_v1(
+    p_stream   text,
+    p_expected bigint,
+    p_ids      uuid[],
+    p_sent     bytea[],
+    OUT outcome        text,
+    OUT stream_no      bigint,
+    OUT first_version  bigint,
+    OUT positions      bigint[],
+    OUT recorded_at    timestamptz,
+    OUT actual_version bigint,
+    OUT successor      text,
+    OUT differs_at     integer,
+    OUT problem        text
+) LANGUAGE plpgsql
+-- Fresh tables have no statistics yet; a plan made then must not read them from end to end.
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+DECLARE
+    v_lifecycle smallint;
+    v_first     bigint;
+BEGIN
+    SELECT s.stream_no, s.version, s.lifecycle, s.successor
+      INTO stream_no, actual_version, v_lifecycle, successor
+      FROM {schema}.streams s WHERE s.name = p_stream;
+    actual_version := coalesce(actual_version, 0);
+
+    IF EXISTS (SELECT FROM {schema}.events e WHERE e.event_id = ANY (p_ids)) THEN
+        SELECT e.version INTO v_first FROM {schema}.events e
+         WHERE e.event_id = p_ids[1] AND e.stream_no = check_append_v1.stream_no;
+        SELECT a.n, CASE WHEN e.event_id IS NULL THEN 'not_stored'
+                         WHEN e.stream_no IS DISTINCT FROM check_append_v1.stream_no
+                         THEN 'other_stream'
+                         WHEN e.version IS DISTINCT FROM v_first + a.n - 1 THEN 'other_order'
+                         ELSE 'other_content' END
+          INTO differs_at, problem
+          FROM unnest(p_ids, p_sent) WITH ORDINALITY AS a (id, sent, n)
+          LEFT JOIN {schema}.events e ON e.event_id = a.id
+         WHERE e.event_id IS NULL
+            OR e.stream_no IS DISTINCT FROM check_append_v1.stream_no
+            OR e.version IS DISTINCT FROM v_first + a.n - 1
+            OR e.sent_digest <> a.sent
+         ORDER BY a.n LIMIT 1;
+        IF FOUND THEN
+            outcome := 'reused';
+            RETURN;
+        END IF;
+        outcome := 'duplicate';
+        first_version := v_first;
+        SELECT array_agg(e.position ORDER BY e.version), max(e.recorded_at)
+          INTO positions, recorded_at
+          FROM {schema}.events e
+         WHERE e.stream_no = check_append_v1.stream_no
+           AND e.version BETWEEN v_first AND v_first + cardinality(p_ids) - 1;
+        RETURN;
+    END IF;
+
+    IF v_lifecycle = 2 THEN
+        outcome := 'closed';
+    ELSIF v_lifecycle = 3 THEN
+        outcome := 'deleted';
+    ELSIF (p_expected >= 0 AND p_expected <> actual_version)
+       OR (p_expected = -1 AND actual_version = 0) THEN
+        outcome := 'conflict';
+    ELSE
+        outcome := 'append';
+        first_version := actual_version + 1;
+    END IF;
+END
+$function$;
+
+-- Appends events to one stream; the outcomes are those of check_append_v1, and
+--   stale      the catalogue moved since the caller checked the events; nothing was stored
+-- Arrays hold one element an event. Tags of all events stand in one array, event i from
+-- p_tag_ends[i - 1] + 1 to p_tag_ends[i]. Call it in READ COMMITTED: each statement inside then
+-- sees what was committed before the lock was granted.
+CREATE FUNCTION {schema}.append_v1(
+    p_stream            text,
+    p_category          text,
+    p_expected          bigint,
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    OUT outcome           text,
+    OUT first_version     bigint,
+    OUT first_position    bigint,
+    OUT positions         bigint[],
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+DECLARE
+    v_position bigint;
+    v_recorded timestamptz;
+    v_no       bigint;
+    v_count    integer := cardinality(p_ids);
+BEGIN
+    -- In a statement of its own: whatever is read below is read after the lock was granted.
+    SELECT c.position, c.recorded_at, c.catalogue_version
+      INTO v_position, v_recorded, catalogue_version
+      FROM {schema}.counter c FOR UPDATE;
+    IF catalogue_version <> p_catalogue_version THEN
+        outcome := 'stale';
+        RETURN;
+    END IF;
+
+    SELECT d.outcome, d.stream_no, d.first_version, d.positions, d.recorded_at, d.actual_version,
+           d.successor, d.differs_at, d.problem
+      INTO append_v1.outcome, v_no, append_v1.first_version, append_v1.positions,
+           append_v1.recorded_at, append_v1.actual_version, append_v1.successor,
+           append_v1.differs_at, append_v1.problem
+      FROM {schema}.check_append_v1(p_stream, p_expected, p_ids, p_sent) d;
+    IF append_v1.outcome <> 'append' THEN
+        RETURN;
+    END IF;
+
+    first_position := v_position + 1;
+    append_v1.recorded_at := greatest(clock_timestamp(), v_recorded);
+    IF v_no IS NULL THEN
+        INSERT INTO {schema}.streams (name, category, version, root, created_at)
+        VALUES (p_stream, p_category, v_count, p_stream, append_v1.recorded_at)
+        RETURNING streams.stream_no INTO v_no;
+    ELSE
+        UPDATE {schema}.streams s SET version = s.version + v_count WHERE s.stream_no = v_no;
+    END IF;
+    INSERT INTO {schema}.events (position, stream_no, version, recorded_at, occurred_at, event_id,
+                                 flags, type, category, writer, data, metadata, tags,
+                                 sent_digest, stored_digest, trace_context)
+    SELECT v_position + a.n, v_no, append_v1.first_version + a.n - 1, append_v1.recorded_at,
+           coalesce(a.occurred_at, append_v1.recorded_at), a.id, a.flags, a.type, p_category,
+           p_writer, a.data, a.metadata,
+           nullif(p_tags[coalesce(p_tag_ends[a.n::integer - 1], 0) + 1 : a.tag_end], '{}'),
+           a.sent, a.stored, p_trace_context
+      FROM unnest(p_ids, p_types, p_data, p_metadata, p_tag_ends, p_occurred_at, p_flags, p_sent,
+                  p_stored)
+           WITH ORDINALITY
+           AS a (id, type, data, metadata, tag_end, occurred_at, flags, sent, stored, n);
+    UPDATE {schema}.counter c
+       SET position = v_position + v_count, recorded_at = append_v1.recorded_at;
+END
+$function$;
+
+-- Registered folds; a name keeps all of its revisions.
+CREATE TABLE {schema}.folds (
+    name     text        COLLATE "C" NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 128),
+    -- Counts from 1 by name.
+    revision bigint      NOT NULL CHECK (revision >= 1),
+    -- SHA-256 of the normal form, lower-case hexadecimal.
+    digest   text        COLLATE "C" NOT NULL CHECK (digest ~ '^[0-9a-f]{64}$'),
+    -- The document as it came in.
+    source   text        NOT NULL CHECK (octet_length(source) <= 65536),
+    put_at   timestamptz NOT NULL,
+    put_by   text        NOT NULL,
+    PRIMARY KEY (name, revision)
+);
+
+-- Registers a fold, unless the newest revision of the name has the same digest.
+CREATE FUNCTION {schema}.put_fold_v1(
+    p_name   text,
+    p_digest text,
+    p_source text,
+    p_by     text,
+    OUT revision bigint,
+    OUT source   text,
+    OUT put_at   timestamptz,
+    OUT put_by   text,
+    OUT created  boolean
+) LANGUAGE plpgsql AS $function$
+DECLARE
+    v_digest text;
+BEGIN
+    -- Puts are rare; one at a time keeps revisions dense. Readers are not held up.
+    LOCK TABLE {schema}.folds IN SHARE ROW EXCLUSIVE MODE;
+    SELECT f.revision, f.digest, f.source, f.put_at, f.put_by
+      INTO put_fold_v1.revision, v_digest, put_fold_v1.source, put_fold_v1.put_at,
+           put_fold_v1.put_by
+      FROM {schema}.folds f WHERE f.name = p_name ORDER BY f.revision DESC LIMIT 1;
+    created := v_digest IS DISTINCT FROM p_digest;
+    IF created THEN
+        INSERT INTO {schema}.folds AS f (name, revision, digest, source, put_at, put_by)
+        VALUES (p_name, coalesce(put_fold_v1.revision, 0) + 1, p_digest, p_source,
+                clock_timestamp(), p_by)
+        RETURNING f.revision, f.source, f.put_at, f.put_by
+             INTO put_fold_v1.revision, put_fold_v1.source, put_fold_v1.put_at,
+                  put_fold_v1.put_by;
+    END IF;
+END
+$function$;
+
+-- Which migrations were applied, and what they held then.
+CREATE TABLE {schema}.migrations (
+    number     integer     PRIMARY KEY,
+    name       text        NOT NULL,
+    -- SHA-256 of the file, lower-case hexadecimal: a changed old migration is refused at start.
+    digest     text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+INSERT INTO {schema}.store DEFAULT VALUES;
+INSERT INTO {schema}.counter DEFAULT VALUES;

@@ -1,0 +1,29 @@
+"""What all tests share: repeatable examples, and a folder that any user can enter."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# CI draws the same examples every time, so that a red run is red again; developers draw new ones.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture
+def shared_tmp_path() -> Iterator[Path]:
+    """Yields a folder whose parents any user can enter, which pytest's `tmp_path` is not.
+
+    PostgreSQL refuses to run as root, so tests run as root start it as another user.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="eventfold-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
