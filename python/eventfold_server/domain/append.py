@@ -45,14 +45,16 @@ class Appended:
 
 class UuidV7:
     """Makes UUIDs of version 7 (RFC 9562): 48 bits of milliseconds, then a counter that goes up
-    within a millisecond (method 1 of its section 6.2), then random bits."""
+    within a millisecond (method 1 of its section 6.2), then random bits.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._milliseconds = 0
         self._counter = 0
 
-    def __call__(self) -> UUID:
+    def make(self) -> UUID:
+        """A new id; ids of one process sort in the order in which they were made."""
         random = int.from_bytes(os.urandom(8), "big")
         with self._lock:
             now = time.time_ns() // 1_000_000
@@ -74,7 +76,7 @@ class Appender:
 
     def __init__(self, log: LogStorage) -> None:
         self._log = log
-        self._make_id = UuidV7()
+        self._uuids = UuidV7()
         # What appends are checked against; the append function refuses an older one as stale.
         self._catalogue_version = 0
 
@@ -105,16 +107,14 @@ class Appender:
         """What `append` would decide now: an outcome of `append` or `duplicate`, or a refusal."""
         _, expected, checked = _check(stream, expected, events)
         columns = self._columns(checked, events)
-        decision = await self._log.check_append(
-            stream, expected, columns.ids, columns.sent_digests
-        )
+        decision = await self._log.check_append(stream, expected, columns.ids, columns.sent_digests)
         if decision.outcome not in ("append", "duplicate"):
             raise _refusal(decision, stream, expected, columns)
         return decision
 
     def _columns(self, checked: _core.CheckedAppend, events: NewEvents) -> AppendColumns:
         return AppendColumns(
-            ids=[UUID(id_) if id_ else self._make_id() for id_ in checked.ids],
+            ids=[UUID(id_) if id_ else self._uuids.make() for id_ in checked.ids],
             types=events.types,
             data=events.data,
             metadata=checked.metadata,
@@ -169,9 +169,7 @@ def _answer(
     )
 
 
-def _refusal(
-    decision: Decision, stream: str, expected: int, columns: AppendColumns
-) -> Refusal:
+def _refusal(decision: Decision, stream: str, expected: int, columns: AppendColumns) -> Refusal:
     match decision.outcome:
         case "conflict":
             wanted = "exists" if expected == EXISTS else str(expected)
