@@ -9,8 +9,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import generate
 import pytest
-from scripts import generate
 
 GENERATOR = generate.Generator("sample", owns=("out/*.py",), write=lambda tree: None)
 

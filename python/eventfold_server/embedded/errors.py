@@ -1,7 +1,6 @@
 """What can go wrong with the embedded PostgreSQL, one class for each thing a caller can do."""
 
 # Named for what happened, as all errors of eventfold are.
-# ruff: noqa: N818
 
 from collections.abc import Sequence
 
