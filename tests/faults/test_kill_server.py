@@ -12,9 +12,10 @@ import threading
 import time
 from pathlib import Path
 
-import eventfold
 from tests.support.history import History, check, run_threads, write
 from tests.support.servers import start_server
+
+import eventfold
 
 ROUNDS = 3
 WRITERS = 4
@@ -40,7 +41,7 @@ def test_every_acknowledged_event_is_there_once(shared_tmp_path: Path) -> None:
             threads = run_threads(
                 history,
                 [
-                    lambda n=n, r=round_number: write(
+                    lambda n=n, r=round_number, stop=stop: write(
                         listen, history, streams, 100_000, seed=r * WRITERS + n, stop=stop
                     )
                     for n in range(WRITERS)

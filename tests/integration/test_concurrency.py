@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.history import History, check, follow, run_threads, write
 from tests.support.servers import start_postgres, start_server
 
