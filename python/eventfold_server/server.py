@@ -87,7 +87,7 @@ class _GuardedReflection(reflection.aio.ReflectionServicer):
         self._guard = guard
 
     # The name is gRPC's; the stubs take the generator for a coroutine.
-    async def ServerReflectionInfo(  # noqa: N802
+    async def ServerReflectionInfo(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[Any], context: Context
     ) -> AsyncIterator[Any]:
         try:
