@@ -2,5 +2,9 @@
 //!
 //! Pure functions over bytes: no I/O, no clock, no Python.
 
+pub mod cel;
 pub mod error;
+pub mod json;
 pub mod limits;
+pub mod number;
+pub mod value;

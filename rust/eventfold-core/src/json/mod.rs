@@ -1,0 +1,4 @@
+//! JSON texts to values and back.
+
+pub mod scan;
+pub mod write;

@@ -1,0 +1,5 @@
+//! Exact decimal numbers.
+
+mod decimal;
+
+pub use decimal::Decimal;
