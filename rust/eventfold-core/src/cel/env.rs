@@ -23,6 +23,8 @@ struct Variable {
     name: String,
     kind: StaticType,
     fields: HashMap<String, StaticType>,
+    /// The variable is always read whole.
+    whole: bool,
 }
 
 impl Env {
@@ -38,7 +40,18 @@ impl Env {
 
     /// Declares a variable whose type is known, such as a `let` (`Program::static_type`).
     pub fn declare_typed(&mut self, name: &str, kind: StaticType) -> usize {
-        self.variables.push(Variable { name: name.to_owned(), kind, fields: HashMap::new() });
+        self.add(name, kind, false)
+    }
+
+    /// Declares a variable that is always read whole (`Scope::variable`), never by field: right
+    /// for values that exist already, such as a `let`.
+    pub fn declare_whole(&mut self, name: &str, kind: StaticType) -> usize {
+        self.add(name, kind, true)
+    }
+
+    fn add(&mut self, name: &str, kind: StaticType, whole: bool) -> usize {
+        let fields = HashMap::new();
+        self.variables.push(Variable { name: name.to_owned(), kind, fields, whole });
         self.variables.len() - 1
     }
 
@@ -87,6 +100,10 @@ impl Env {
 
     pub(crate) fn variable_type(&self, variable: usize) -> StaticType {
         self.variables.get(variable).map_or(StaticType::Dyn, |variable| variable.kind.clone())
+    }
+
+    pub(crate) fn has_slots(&self, variable: usize) -> bool {
+        self.variables.get(variable).is_some_and(|variable| !variable.whole)
     }
 
     pub(crate) fn field_type(&self, variable: usize, name: &str) -> StaticType {

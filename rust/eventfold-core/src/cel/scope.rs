@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::value::Value;
 
+use super::access::field_of;
 use super::env::Env;
 use super::error::EvalError;
 
@@ -49,10 +50,6 @@ impl Scope for MapScope<'_> {
         let Some((variable, name)) = self.slots.get(slot) else {
             return Err(EvalError::failed("the scope does not know this field"));
         };
-        match self.value(*variable)? {
-            Value::Map(map) => Ok(map.get(name).cloned()),
-            // Fields of an optional are optionals: the evaluator takes the whole variable.
-            other => Err(EvalError::failed(format!("a {} has no fields", other.type_name()))),
-        }
+        field_of(self.value(*variable)?, name)
     }
 }

@@ -47,6 +47,10 @@ impl Key {
             Value::Int(value) => Some(Self::Int(*value)),
             Value::Uint(value) => Some(Self::Uint(*value)),
             Value::String(text) => Some(Self::String(Arc::clone(text))),
+            Value::Double(double, _) => whole(*double),
+            Value::Decimal(decimal) if decimal.is_whole() => {
+                decimal.to_i64().map(Self::Int).or_else(|| decimal.to_u64().map(Self::Uint))
+            }
             _ => None,
         }
     }
@@ -59,6 +63,20 @@ impl Key {
             Self::Uint(value) => value.to_string().into(),
             Self::String(text) => Arc::clone(text),
         }
+    }
+}
+
+fn whole(double: f64) -> Option<Key> {
+    // Both bounds are powers of two, so the comparisons are exact.
+    const INT_END: f64 = 9_223_372_036_854_775_808.0;
+    if double.trunc() != double {
+        None
+    } else if (-INT_END..INT_END).contains(&double) {
+        Some(Key::Int(double as i64))
+    } else if (INT_END..INT_END * 2.0).contains(&double) {
+        Some(Key::Uint(double as u64))
+    } else {
+        None
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every value is cheap to clone (at most one reference count), 24 bytes wide, and knows how
 //! deep it nests, so that no walk over a value can exhaust the stack.
 
+mod civil;
 mod key;
 mod list;
 mod map;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use crate::number::Decimal;
 
+pub use civil::{Civil, parse_offset};
 pub use key::Key;
 pub use list::{List, ListIter};
 pub use map::{Map, MapIter};
