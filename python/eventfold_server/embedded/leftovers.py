@@ -18,9 +18,10 @@ from pathlib import Path
 from eventfold_server.embedded.errors import DataDirectoryInUse, StopFailed
 
 POLL_SECONDS = 0.02
-# An immediate shutdown takes milliseconds; this much patience, then SIGQUIT, then SIGKILL.
-PATIENCE_SECONDS = 1.5
-QUIT_SECONDS = 1.0
+# An immediate shutdown takes milliseconds; this much patience, then SIGQUIT, then SIGKILL. That
+# loses nothing that an immediate shutdown would keep, and time counts: a recovery follows.
+PATIENCE_SECONDS = 1.0
+QUIT_SECONDS = 0.5
 KILL_SECONDS = 5.0
 PS_TIMEOUT_SECONDS = 10.0
 
@@ -42,7 +43,7 @@ def cluster_name(cluster: Path) -> str:
 async def clear(cluster: Path, uid: int) -> None:
     """Wait until no process of the cluster is left, ending those that stay.
 
-    Takes at most 8 s, and milliseconds in the usual case. Raises DataDirectoryInUse when a
+    Takes at most 7 s, and milliseconds in the usual case. Raises DataDirectoryInUse when a
     PostgreSQL that was not started by eventfold runs there, StopFailed when one of ours
     cannot be ended.
     """
