@@ -14,7 +14,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from eventfold_server.embedded import EmbeddedPostgres, leftovers
+from eventfold_server.embedded import EmbeddedPostgres, accounts, leftovers, sockets
+from eventfold_server.embedded.directory import DataDirectory
 
 HOLDER = Path(__file__).with_name("holder.py")
 GONE_SECONDS_MAX = 7.0
@@ -82,6 +83,9 @@ def fresh_cluster(tmp_path: Path) -> Iterator[Cluster]:
     yield made
     if made.directory.exists():
         made.seconds_until_gone()
+        # What a killed holder leaves until its next start, which will never be.
+        account = accounts.choose(made.data_dir, made.directory)
+        sockets.remove_left_directory(DataDirectory(made.data_dir).read_url(), account)
     # 40 MB each; pytest itself would keep those of the last three runs.
     shutil.rmtree(made.data_dir, ignore_errors=True)
 

@@ -100,8 +100,14 @@ time.sleep(60)
 """
 
 
-async def test_zombie_postmaster(cluster):
-    """Its parent never reaps it, so its pid stays and PostgreSQL takes it for alive."""
+@pytest.mark.parametrize("hidden", [False, True])
+async def test_zombie_postmaster(cluster, monkeypatch, hidden):
+    """Its parent never reaps it, so its pid stays and PostgreSQL takes it for alive.
+
+    `hidden`: as root in a container without CAP_SYS_PTRACE, which sees no working directories.
+    """
+    if hidden:
+        monkeypatch.setattr(leftovers, "_is_postgres_in", lambda *_: None)
     account = account_of(cluster)
     sockets_dir = sockets.make_directory(account)
     postgres = str(binaries.find(account).postgres)
@@ -313,5 +319,6 @@ async def test_processes_are_found_without_proc(cluster):
         except FileNotFoundError:
             pytest.skip("this machine has no ps")
         assert postgres.pid in [one.pid for one in found]
+        assert leftovers._find_with_ps(cluster.directory, uid + 1) == []
         assert all(one.ours for one in found)
         assert {one.pid for one in found} == set(cluster.processes())
