@@ -223,8 +223,8 @@ async def test_pages_follow_their_indexes(database_url: str) -> None:
     cases = {
         "stream_page": ("1, 1, 100, 50, 1000, NULL", "events_stream_version"),
         "stream_page_backwards": ("1, 1, 100, 50, 1000, NULL", "events_stream_version"),
-        "log_page": ("true, 1, 100, 50, 1000, NULL, NULL, NULL", "events_pkey"),
-        "log_page_backwards": ("true, 1, 100, 50, 1000, NULL, NULL, NULL", "events_pkey"),
+        "log_page": ("true, 1, 20000, 50, 1000, NULL, NULL, NULL", "events_pkey"),
+        "log_page_backwards": ("true, 1, 20000, 50, 1000, NULL, NULL, NULL", "events_pkey"),
         "event": (f"'{ID.format(1)}'", "events_id"),
         "stream": ("'c-1'", "streams_name_key"),
     }
