@@ -105,9 +105,7 @@ class Appender:
         """What `append` would decide now: an outcome of `append` or `duplicate`, or a refusal."""
         _, expected, checked = _check(stream, expected, events)
         columns = self._columns(checked, events)
-        decision = await self._log.check_append(
-            stream, expected, columns.ids, columns.sent_digests
-        )
+        decision = await self._log.check_append(stream, expected, columns.ids, columns.sent_digests)
         if decision.outcome not in ("append", "duplicate"):
             raise _refusal(decision, stream, expected, columns)
         return decision
@@ -169,9 +167,7 @@ def _answer(
     )
 
 
-def _refusal(
-    decision: Decision, stream: str, expected: int, columns: AppendColumns
-) -> Refusal:
+def _refusal(decision: Decision, stream: str, expected: int, columns: AppendColumns) -> Refusal:
     match decision.outcome:
         case "conflict":
             wanted = "exists" if expected == EXISTS else str(expected)

@@ -166,9 +166,7 @@ class Reader:
             )
         return Span.of(read.backwards, first, read.to_position, head)
 
-    async def _stream_end(
-        self, row: StreamRow, span: "Span", batch: _core.Batch | None
-    ) -> ReadEnd:
+    async def _stream_end(self, row: StreamRow, span: "Span", batch: _core.Batch | None) -> ReadEnd:
         version = span.looked_at
         if batch is not None and batch.last_version == version:
             position = batch.last_position

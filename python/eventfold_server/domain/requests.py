@@ -65,9 +65,7 @@ def page_size(size: int) -> int:
     if size == 0:
         return LIST_PAGE_SIZE_DEFAULT
     if not 0 < size <= LIST_PAGE_SIZE_MAX:
-        raise invalid(
-            "page_size", f"must be from 1 to {LIST_PAGE_SIZE_MAX}", LIST_PAGE_SIZE_MAX
-        )
+        raise invalid("page_size", f"must be from 1 to {LIST_PAGE_SIZE_MAX}", LIST_PAGE_SIZE_MAX)
     return size
 
 

@@ -192,8 +192,7 @@ def _missing(applied: dict[int, Any]) -> list[Migration]:
         row = applied.get(migration.number)
         if row is not None and row["digest"] != migration.digest:
             raise StorageRefused(
-                f"migration {row['name']} was applied with other contents than "
-                f"{migration.name} has"
+                f"migration {row['name']} was applied with other contents than {migration.name} has"
             )
     return [migration for migration in known if migration.number not in applied]
 

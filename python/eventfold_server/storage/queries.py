@@ -75,9 +75,7 @@ def migrations() -> list[Migration]:
     found = []
     for entry in folder.iterdir():
         if match := _MIGRATION.match(entry.name):
-            found.append(
-                Migration(int(match[1]), entry.name, entry.read_text(encoding="utf-8"))
-            )
+            found.append(Migration(int(match[1]), entry.name, entry.read_text(encoding="utf-8")))
     found.sort(key=lambda migration: migration.number)
     assert [migration.number for migration in found] == list(range(1, len(found) + 1))
     return found
