@@ -5,6 +5,7 @@ Method: both clients against a server that breaks streams by script; random brea
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from typing import Any
@@ -190,7 +191,7 @@ async def test_leaving_early_ends_the_call(driver: Any, server: Any, script: Any
             assert (await anext(reader)).version == 1
     deadline = time.monotonic() + 5
     while not ended and time.monotonic() < deadline:
-        time.sleep(0.01)
+        await asyncio.sleep(0.01)
     assert ended
 
 

@@ -132,16 +132,10 @@ async def test_an_append_that_gets_no_answer_may_be_stored(
 ) -> None:
     server.script("Append", script.hang)
     client = driver.client(server.target)
-    call = (
-        client.append("a-1", [eventfold.Event("A")], expected_version=0, timeout=0.2)
-        if driver.kind == "async"
-        else None
-    )
     with pytest.raises(eventfold.OutcomeUnknown):
-        if call is not None:
-            await call
-        else:
+        await driver.result(
             client.append("a-1", [eventfold.Event("A")], expected_version=0, timeout=0.2)
+        )
     assert len(server.calls) == 1
 
 
