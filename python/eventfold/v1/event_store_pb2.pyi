@@ -489,7 +489,9 @@ class ReadEnd(_message.Message):
     begins one above it. 0 in answers of `ReadAll`.
     """
     position: _builtins.int
-    """Position of the event at `version`; for `ReadAll` the last position that was looked at. 0: none."""
+    """Position of the event at `version`; for `ReadAll` the last position that was looked at.
+    0: none.
+    """
     resume_token: _builtins.bytes
     """Opaque, under 400 bytes; stands for `position` on this very log."""
     end_reached: _builtins.bool

@@ -106,7 +106,8 @@ class Database:
     @asynccontextmanager
     async def writing(self, stream: str | None = None) -> AsyncIterator["Connection"]:
         """A connection for one write: before the body nothing can be stored, within it the
-        outcome of a break is unknown."""
+        outcome of a break is unknown.
+        """
         pool = _opened(self._append)
         with faults.reading():
             connection = await pool.acquire()

@@ -1,0 +1,30 @@
+"""What a server is told at its start."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Everything that `eventfold serve` can be told; see its help for meaning and defaults."""
+
+    listen: str = "127.0.0.1:4141"
+    # One of the two: a directory for an embedded PostgreSQL, or the URL of any other.
+    data_dir: Path | None = None
+    database_url: str | None = None
+    schema: str = "eventfold"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    token_file: Path | None = None
+    # Plaintext, or calls without tokens, on an address that is not loopback.
+    insecure: bool = False
+    # None: on for plaintext on loopback, off otherwise.
+    reflection: bool | None = None
+    # Accept a PostgreSQL that may lose acknowledged appends.
+    unsafe_durability: bool = False
+    # Seconds that calls under way get to end when the server stops.
+    grace_s: float = 10.0
+
+
+class ConfigError(Exception):
+    """The options contradict each other, or are not safe together."""

@@ -1,0 +1,82 @@
+"""The life of a server process: database, gRPC server, signals, and the way down."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+
+from eventfold_server.config import ServerConfig
+from eventfold_server.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from eventfold_server.server import Server, check_config
+from eventfold_server.storage.database import Database
+
+log = logging.getLogger(__name__)
+
+# A PostgreSQL that dies is started again after a pause, so that one that cannot live does not
+# keep a core busy.
+RESTART_PAUSE_S = 1.0
+
+
+async def serve(config: ServerConfig, on_ready: Callable[[str], None]) -> None:
+    """Runs a server until SIGINT or SIGTERM, then stops it and its database cleanly.
+
+    `on_ready` gets `host:port` once calls are answered. SIGHUP reads the token file again.
+    Raises ConfigError, TokenFileError, StorageRefused, EmbeddedPostgresError, or Refusal
+    (STORAGE_UNAVAILABLE) when it cannot start.
+    """
+    check_config(config)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with contextlib.AsyncExitStack() as stack:
+        dsn = config.database_url
+        if config.data_dir is not None:
+            postgres = await stack.enter_async_context(EmbeddedPostgres(config.data_dir))
+            dsn = postgres.dsn
+            watch = asyncio.create_task(_keep_alive(postgres))
+            stack.push_async_callback(_cancel, watch)
+        assert dsn is not None
+        database = Database(dsn, config.schema, unsafe_durability=config.unsafe_durability)
+        stack.push_async_callback(database.close)
+        await database.open()
+        server = Server(config, database)
+        loop.add_signal_handler(signal.SIGHUP, server.reload)
+        address = await server.start()
+        stack.push_async_callback(server.stop)
+        on_ready(address)
+        await stopping.wait()
+        log.info("stopping")
+
+
+async def _keep_alive(postgres: EmbeddedPostgres) -> None:
+    """Starts the embedded PostgreSQL again when it died by itself."""
+    while True:
+        report = await postgres.wait_died()
+        if report.requested:
+            return
+        log.error("PostgreSQL ended with status %d; starting it again", report.exit_status)
+        for line in report.log_tail:
+            log.error("PostgreSQL: %s", line)
+        await asyncio.sleep(RESTART_PAUSE_S)
+        try:
+            await postgres.restart()
+        except EmbeddedPostgresError as error:
+            log.error("PostgreSQL did not start again: %s", error)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def run(config: ServerConfig, on_ready: Callable[[str], None]) -> None:
+    """`serve` on an event loop of its own: uvloop's where it exists."""
+    try:
+        import uvloop  # noqa: PLC0415 - not to be had on every platform
+    except ImportError:
+        asyncio.run(serve(config, on_ready))
+    else:
+        uvloop.run(serve(config, on_ready))

@@ -1,0 +1,203 @@
+"""Assembles the gRPC server: services, what stands around them, health and reflection."""
+
+import inspect
+import ipaddress
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+
+from eventfold.v1 import event_store_pb2, folds_pb2
+from eventfold_server import limits
+from eventfold_server.config import ConfigError, ServerConfig
+from eventfold_server.domain.append import Appender
+from eventfold_server.domain.folding import Folder
+from eventfold_server.domain.read import Reader
+from eventfold_server.domain.streams import Streams
+from eventfold_server.errors import Refusal
+from eventfold_server.interceptors.guard import Context, Guard, abort
+from eventfold_server.interceptors.identity import Identities
+from eventfold_server.interceptors.permissions import check_table
+from eventfold_server.services.event_store import EventStoreService
+from eventfold_server.services.folds import FoldsService
+from eventfold_server.storage.database import Database
+from eventfold_server.storage.folds import FoldStorage
+from eventfold_server.storage.log import LogStorage
+
+log = logging.getLogger(__name__)
+
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
+_REFLECTION = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", limits.MESSAGE_RECEIVE_BYTES_MAX),
+    ("grpc.max_concurrent_streams", limits.CONCURRENT_STREAMS_PER_CONNECTION_MAX),
+    # A client that is gone without a word is noticed within 80 s.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # Clients may ping twice a minute, calls or not; more often is abuse.
+    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Two servers on one port would share its connections in silence.
+    ("grpc.so_reuseport", 0),
+]
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def methods_of(service: Any) -> list[str]:
+    """Full names of a service's methods, as gRPC has them."""
+    return [f"/{service.full_name}/{method.name}" for method in service.methods]
+
+
+def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpcHandler:
+    """Handlers of every method of the service; each must be implemented under its name in
+    snake case. Streams of answers come as bytes that are serialised already.
+    """
+    handlers: dict[str, Any] = {}
+    for method in descriptor.methods:
+        function = getattr(service, _snake_case(method.name))
+        full_name = f"/{descriptor.full_name}/{method.name}"
+        request_class = method.input_type._concrete_class
+        if method.server_streaming:
+            handlers[method.name] = grpc.unary_stream_rpc_method_handler(
+                guard.streamed(full_name, function),
+                request_deserializer=request_class.FromString,
+            )
+            continue
+        assert inspect.iscoroutinefunction(function)
+        handlers[method.name] = grpc.unary_unary_rpc_method_handler(
+            guard.unary(full_name, function),
+            request_deserializer=request_class.FromString,
+            response_serializer=method.output_type._concrete_class.SerializeToString,
+        )
+    return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+
+
+class _GuardedReflection(reflection.aio.ReflectionServicer):
+    """Reflection for callers who may read."""
+
+    def __init__(self, guard: Guard, names: list[str]) -> None:
+        super().__init__(names)
+        self._guard = guard
+
+    # The name is gRPC's; the stubs take the generator for a coroutine.
+    async def ServerReflectionInfo(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[Any], context: Context
+    ) -> AsyncIterator[Any]:
+        try:
+            self._guard.admit(methods_of(_REFLECTION)[0], context)
+        except Refusal as refusal:
+            await abort(context, refusal)
+        replies: Any = super().ServerReflectionInfo(request_iterator, context)
+        async for reply in replies:
+            yield reply
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether an address `host:port` is reached from this machine only."""
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_config(config: ServerConfig) -> None:
+    """Refuses options that contradict each other or are not safe together."""
+    if bool(config.tls_cert) != bool(config.tls_key):
+        raise ConfigError("--tls-cert and --tls-key go together")
+    if (config.data_dir is None) == (config.database_url is None):
+        raise ConfigError("one of --data-dir and --database-url is needed, not both")
+    host, _, port = config.listen.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"--listen takes HOST:PORT, not {config.listen!r}")
+    protected = config.tls_cert is not None and config.token_file is not None
+    if not protected and not config.insecure and not is_loopback(config.listen):
+        raise ConfigError(
+            f"{config.listen} is not a loopback address: it needs --tls-cert, --tls-key and "
+            "--token-file, or --insecure"
+        )
+
+
+class Server:
+    """One gRPC server on one store."""
+
+    def __init__(self, config: ServerConfig, database: Database) -> None:
+        """Nothing is opened yet; raises ConfigError, TokenFileError, PermissionTableError."""
+        check_config(config)
+        self._config = config
+        self._identities = Identities(config.token_file)
+        self._guard = Guard(self._identities)
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_CALLS_MAX
+        )
+        log_storage = LogStorage(database)
+        event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
+        folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
+        check_table(
+            method
+            for service in (event_store, folds, _HEALTH, _REFLECTION)
+            for method in methods_of(service)
+        )
+        self._names = [event_store.full_name, folds.full_name]
+        self._server.add_generic_rpc_handlers(
+            (
+                _handlers(
+                    self._guard,
+                    event_store,
+                    EventStoreService(
+                        Appender(log_storage), Reader(log_storage), Streams(log_storage)
+                    ),
+                ),
+                _handlers(
+                    self._guard, folds, FoldsService(Folder(log_storage, FoldStorage(database)))
+                ),
+            )
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self._reflection_on():
+            names = [*self._names, _HEALTH.full_name, _REFLECTION.full_name]
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
+                _GuardedReflection(self._guard, names), self._server
+            )
+
+    def _reflection_on(self) -> bool:
+        if self._config.reflection is not None:
+            return self._config.reflection
+        return self._config.tls_cert is None and is_loopback(self._config.listen)
+
+    async def start(self) -> str:
+        """Listens; returns `host:port`, with the port that was chosen where 0 was asked for."""
+        host = self._config.listen.rpartition(":")[0]
+        try:
+            if self._config.tls_cert and self._config.tls_key:
+                pair = (self._config.tls_key.read_bytes(), self._config.tls_cert.read_bytes())
+                credentials = grpc.ssl_server_credentials([pair])
+                port = self._server.add_secure_port(self._config.listen, credentials)
+            else:
+                port = self._server.add_insecure_port(self._config.listen)
+        except (OSError, RuntimeError) as error:
+            raise ConfigError(f"cannot listen on {self._config.listen}: {error}") from error
+        await self._server.start()
+        for name in self._names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return f"{host}:{port}"
+
+    def reload(self) -> None:
+        """Reads the token file again."""
+        self._identities.reload()
+
+    async def stop(self) -> None:
+        """Refuses new calls, lets those under way end within the grace, then cuts them off."""
+        self._guard.shutting_down = True
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._config.grace_s)
