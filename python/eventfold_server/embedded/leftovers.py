@@ -19,7 +19,7 @@ from eventfold_server.embedded.errors import DataDirectoryInUse, StopFailed
 
 POLL_SECONDS = 0.02
 # An immediate shutdown takes milliseconds; this much patience, then SIGQUIT, then SIGKILL.
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 1.5
 QUIT_SECONDS = 1.0
 KILL_SECONDS = 5.0
 PS_TIMEOUT_SECONDS = 10.0

@@ -27,9 +27,10 @@ from eventfold_server.embedded.reach import postgres_directory
 from eventfold_server.embedded.settings import ServerSettings, command_line
 
 # The signal that PostgreSQL gets when this process dies without stopping it: an immediate
-# shutdown. A fast one (SIGINT) would write a checkpoint first, which takes as long as the disk
-# wants and fails on a full one; this one is bounded by PostgreSQL itself (it kills what is
-# left after 5 s), and committed data is safe in the write-ahead log either way.
+# shutdown. A fast one (SIGINT) would make the next start quicker (0.5 s against 1.5 s after a
+# heavy load), but writes a checkpoint first, which takes as long as the disk wants and fails on
+# a full one. An immediate one is bounded by PostgreSQL itself (it kills what is left after 5 s),
+# and committed data is safe in the write-ahead log either way.
 DEATH_SIGNAL = signal.SIGQUIT
 
 POLL_SECONDS = 0.01

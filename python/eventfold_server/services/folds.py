@@ -52,10 +52,11 @@ class FoldsService:
     ) -> pb.ListFoldsResponse:
         """`Folds.ListFolds`."""
         size = requests.page_size(request.page_size)
-        rows = await self._folder.list(request.page_token, size)
+        found = await self._folder.list(request.page_token, size + 1)
+        rows, more = requests.page_of(found, size)
         return pb.ListFoldsResponse(
             folds=[_fold(row) for row in rows],
-            next_page_token=rows[-1].name if len(rows) == size else "",
+            next_page_token=rows[-1].name if more else "",
         )
 
 
