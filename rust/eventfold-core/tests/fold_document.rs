@@ -68,7 +68,6 @@ fn literals_follow_the_core_schema() {
         ("0b1", r#""0b1""#),
         ("1e", r#""1e""#),
         (".", r#"".""#),
-        ("-", r#""-""#),
         ("'1'", r#""1""#),
         ("2020-01-01", r#""2020-01-01""#),
         ("\"\\u00e9\\n\"", "\"é\\n\""),
@@ -138,7 +137,7 @@ fn refusals_have_their_place() {
     refused_at(leaked, 4, 10, "v");
     let error = refused_at(&handlers("    x: event.a / 2\n"), 4, 8, "");
     assert_eq!((fact(&error, "handler"), fact(&error, "path")), ("E", "x"));
-    refused_at(&handlers("    x: \"0.1234567890123456\"\n"), 4, 9, "decimal('0.1234567890123456')");
+    refused_at(&handlers("    x: \"0.1234567890123456\"\n"), 4, 9, "decimal(");
 }
 
 #[test]
@@ -149,8 +148,9 @@ fn places_are_found_in_every_style() {
     refused_at(&handlers("    x: \"event['é'] + nope\"\n"), 4, 22, "nope");
     refused_at("{\"fold\": \"a\", \"handlers\": {\"E\": {\"x\": \"1 + nope\"}}}", 1, 44, "nope");
     refused_at("fold: a\r\nhandlers:\r\n  E:\r\n    x: nope\r\n", 4, 8, "nope");
-    // With escapes the place is at least that of the text.
-    refused_at(&handlers("    x: \"\\x31 + nope\"\n"), 4, 8, "nope");
+    // With escapes the place may only be that of the text.
+    refused_at(&handlers("    x: \"\\x6eope\"\n"), 4, 8, "nope");
+    refused_at(&handlers("    x: \"\\x31 + nope\"\n"), 4, 16, "nope");
 }
 
 #[test]
