@@ -84,12 +84,8 @@ def test_what_mypy_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("MYPYPATH", "python")
     said, _, _ = api.run(["--strict", "--hide-error-context", str(path)])
-    found = {
-        (int(line), code)
-        for line, code in re.findall(
-            r"program\.py:(\d+): error: .*\[([a-z-]+)\]$", said, re.MULTILINE
-        )
-    }
+    error = re.compile(r"program\.py:(\d+): error: .*\[([a-z-]+)\]$", re.MULTILINE)
+    found = {(int(line), code) for line, code in error.findall(said)}
     wanted = {
         (number, line.rpartition("# refused: ")[2])
         for number, line in enumerate(PROGRAM.splitlines(), 1)
