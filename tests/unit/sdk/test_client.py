@@ -152,6 +152,12 @@ async def test_read_parameters(driver: Any, server: Any, script: Any) -> None:
     ]
 
 
+async def test_an_empty_token_is_the_beginning(driver: Any, server: Any, script: Any) -> None:
+    server.script("ReadAll", [pb.ReadAllResponse(end=script.end(0))])
+    await driver.items(driver.client(server.target).read_all(resume_token=b""))
+    assert server.requests("ReadAll") == [pb.ReadAllRequest(direction=1)]
+
+
 async def test_a_recorded_event(driver: Any, server: Any, script: Any) -> None:
     message = script.event(
         3,
