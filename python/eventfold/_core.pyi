@@ -1,6 +1,6 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
-__all__ = ["CoreError", "limits", "version"]
+from collections.abc import Sequence
 
 class CoreError(Exception):
     """A refusal by the core: its reason in the catalogue, a sentence for people, the facts."""
@@ -8,6 +8,115 @@ class CoreError(Exception):
     reason: str
     message: str
     facts: dict[str, str]
+
+def check_stream_name(name: str, *, system: bool = False) -> str:
+    """Check the name of a stream; return its category.
+
+    Args:
+        name: `category-id`, at most 255 bytes of UTF-8.
+        system: Also pass names that start with `$`: for reading, never for appending. The
+            category of such a name is the text before its first `-`, or all of it.
+
+    Raises:
+        CoreError: INVALID_STREAM_NAME.
+    """
+
+class CheckedAppend:
+    """An append that passed every check. The lists have one item for each event."""
+
+    @property
+    def category(self) -> str:
+        """Category of the stream."""
+    @property
+    def ids(self) -> list[str]:
+        """Event ids in lower case; an empty one is still to be made by the caller."""
+    @property
+    def metadata(self) -> list[bytes]:
+        """Metadata to store: as sent, `{}` for none."""
+    @property
+    def tags(self) -> list[list[str]]:
+        """Tags, sorted bytewise and without repetitions."""
+    @property
+    def flags(self) -> list[int]:
+        """Sum of `EventFlag`."""
+    @property
+    def sent_digests(self) -> list[bytes]:
+        """SHA-256 of type, data, metadata and tags; empty metadata counts as `{}`."""
+    @property
+    def stored_digests(self) -> list[bytes]:
+        """SHA-256 of the stored data and metadata."""
+    @property
+    def total_bytes(self) -> int:
+        """Data, metadata, types, tags and the stream name together, as sent."""
+
+def check_append(
+    stream: str,
+    ids: Sequence[str],
+    types: Sequence[str],
+    data: Sequence[bytes],
+    metadata: Sequence[bytes],
+    tags: Sequence[Sequence[str]],
+    occurred_us: Sequence[int | None],
+) -> CheckedAppend:
+    """Check a whole append, column by column; the first refusal is raised.
+
+    In this order: stream name, number of events, sizes; then event by event type, id, tags, time,
+    data, metadata; at last ids that stand twice.
+
+    Args:
+        stream: Name of the stream.
+        ids: UUIDs in canonical form; an empty one is left for the caller to make.
+        types: Event types.
+        data: JSON objects.
+        metadata: JSON objects; empty for none.
+        tags: Tags of each event.
+        occurred_us: Microseconds since 1970; None for the time of recording.
+
+    Raises:
+        CoreError: INVALID_STREAM_NAME, EMPTY_APPEND, TOO_MANY_EVENTS, EVENT_TOO_LARGE,
+            METADATA_TOO_LARGE, APPEND_TOO_LARGE, INVALID_EVENT_TYPE, INVALID_EVENT_ID,
+            INVALID_TAG, INVALID_TIME, INVALID_JSON, JSON_TOO_DEEP, EVENT_ID_REUSED; with the fact
+            `event_index` where it concerns one event. INVALID_REQUEST if the columns differ in
+            length.
+    """
+
+class Batch:
+    """One page of stored events, held as the bytes that PostgreSQL sent; immutable."""
+
+    def __init__(self, columns: Sequence[bytes | None]) -> None:
+        """Decode the sixteen columns of a page; their order is that of the page queries.
+
+        Each column is one `array_send(array_agg(..))`. None stands for an optional column that
+        was left out; if all are None, the page has no rows.
+
+        Raises:
+            CoreError: BUG if the bytes are not what the page queries send.
+        """
+    def __len__(self) -> int: ...
+    @property
+    def first_version(self) -> int:
+        """Version of the first row; 0 for a page without rows."""
+    @property
+    def last_version(self) -> int:
+        """Version of the last row; 0 for a page without rows."""
+    @property
+    def first_position(self) -> int:
+        """Position of the first row; 0 for a page without rows."""
+    @property
+    def last_position(self) -> int:
+        """Position of the last row; 0 for a page without rows."""
+    def encode(self, stream: str | None = None) -> bytes:
+        """Encode the rows as field 1 of a `ReadResponse` or `ReadAllResponse`.
+
+        The bytes are a whole serialised message; the bytes of a message with `end` alone may
+        follow them.
+
+        Args:
+            stream: Name of the stream, for pages that leave the column out.
+
+        Raises:
+            CoreError: BUG if a row cannot be decoded.
+        """
 
 def limits() -> dict[str, int]:
     """All limits of the core, by lower-case name with the unit last."""

@@ -2,5 +2,10 @@
 //!
 //! Pure functions over bytes: no I/O, no clock, no Python.
 
+pub mod envelope;
 pub mod error;
+pub mod json;
 pub mod limits;
+pub mod names;
+pub mod rows;
+pub mod wire;

@@ -1,5 +1,7 @@
 //! The one place where an error of the core becomes an exception of Python.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use eventfold_core::error;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -16,13 +18,31 @@ pyo3::create_exception!(
 /// Turns a refusal into the exception; binding code writes `map_err(|e| errors::raise(py, e))`.
 ///
 /// The attributes go into the instance's `__dict__`, which pickling and copying keep.
-#[expect(dead_code, reason = "no binding can be refused yet; the first one removes this line")]
 pub fn raise(py: Python<'_>, refusal: error::CoreError) -> PyErr {
     let exception = CoreError::new_err(refusal.to_string());
     match set_attributes(exception.value(py), refusal) {
         Ok(()) => exception,
         Err(failure) => failure,
     }
+}
+
+/// From this many bytes on, work is long enough to pay for giving the GIL away and waiting to
+/// get it back.
+const RELEASE_BYTES_MIN: usize = 16 * 1024;
+
+/// Runs work of the core on about `bytes` bytes, without the GIL if there is much of it.
+///
+/// A panic becomes a `CoreError` with the reason BUG: `PanicException` is no `Exception`, and
+/// would pass the handlers that answer the client.
+pub fn run<T: Send>(
+    py: Python<'_>,
+    bytes: usize,
+    work: impl FnOnce() -> Result<T, error::CoreError> + Send,
+) -> PyResult<T> {
+    let guarded = || catch_unwind(AssertUnwindSafe(work));
+    let result = if bytes >= RELEASE_BYTES_MIN { py.detach(guarded) } else { guarded() };
+    let bug = || error::CoreError::new("BUG", "the core panicked; the server's log says where");
+    result.unwrap_or_else(|_| Err(bug())).map_err(|refusal| raise(py, refusal))
 }
 
 /// Sets `reason`, `message` and `facts`; facts keep the core's order, most telling first.

@@ -2,6 +2,8 @@
 //!
 //! No logic lives here: whatever can be decided without Python belongs to `eventfold-core`.
 
+mod append;
+mod batch;
 mod errors;
 mod limits;
 
@@ -10,6 +12,10 @@ use pyo3::prelude::*;
 /// The whole export surface; `python/eventfold/_core.pyi` declares the same names.
 #[pymodule(gil_used = false)]
 mod _core {
+    #[pymodule_export]
+    use super::append::{CheckedAppend, check_append, check_stream_name};
+    #[pymodule_export]
+    use super::batch::Batch;
     #[pymodule_export]
     use super::errors::CoreError;
     #[pymodule_export]

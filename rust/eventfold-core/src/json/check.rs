@@ -1,0 +1,458 @@
+//! The strict check of one JSON text, in one pass and without recursion.
+//!
+//! What passes here is trusted by every later scan: the text is UTF-8, one object in the grammar
+//! of RFC 8259, its keys are unique in their unescaped form, it holds neither NUL nor a lone
+//! surrogate, and it nests at most [`JSON_DEPTH_MAX`] levels.
+
+use crate::error::CoreError;
+use crate::limits::JSON_DEPTH_MAX;
+
+/// What the check learned about a text that passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// At least one key is spelled with an escape, so a search by its raw bytes would miss it.
+    pub escaped_keys: bool,
+}
+
+/// Why a text did not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// It does not follow the grammar.
+    Syntax,
+    /// It is not UTF-8.
+    Utf8,
+    /// It holds NUL, raw or as an escape.
+    Nul,
+    /// An escape is one half of a surrogate pair without the other.
+    LoneSurrogate,
+    /// An object has the same key twice.
+    DuplicateKey,
+    /// The outermost value is not an object.
+    NotAnObject,
+    /// It nests too deep.
+    TooDeep,
+}
+
+/// Where and why a text did not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub problem: Problem,
+    /// Byte at which it shows, from 0.
+    pub offset: usize,
+}
+
+impl Problem {
+    /// The name in the fact `problem`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+            Self::Utf8 => "utf8",
+            Self::Nul => "nul",
+            Self::LoneSurrogate => "lone_surrogate",
+            Self::DuplicateKey => "duplicate_key",
+            Self::NotAnObject => "not_an_object",
+            Self::TooDeep => "too_deep",
+        }
+    }
+
+    fn prose(self) -> &'static str {
+        match self {
+            Self::Syntax => "is not valid JSON",
+            Self::Utf8 => "is not valid UTF-8",
+            Self::Nul => "holds a NUL character",
+            Self::LoneSurrogate => "holds half of a surrogate pair",
+            Self::DuplicateKey => "has the same key twice in one object",
+            Self::NotAnObject => "is not a JSON object",
+            Self::TooDeep => "nests too deep",
+        }
+    }
+}
+
+impl Refusal {
+    /// The error of the catalogue, for the field `data` or `metadata`.
+    pub fn into_error(self, field: &'static str) -> CoreError {
+        let message = format!("{field} {} at byte {}", self.problem.prose(), self.offset);
+        match self.problem {
+            Problem::TooDeep => CoreError::new("JSON_TOO_DEEP", message)
+                .fact("field", field)
+                .fact("offset", self.offset)
+                .fact("limit", JSON_DEPTH_MAX),
+            problem => CoreError::new("INVALID_JSON", message)
+                .fact("field", field)
+                .fact("problem", problem.name())
+                .fact("offset", self.offset),
+        }
+    }
+}
+
+/// Checks one text; see the module.
+pub fn check_object(text: &[u8]) -> Result<Checked, Refusal> {
+    Checker::default().check(text)
+}
+
+/// A checker that keeps its memory between texts.
+#[derive(Debug, Default)]
+pub struct Checker {
+    /// Keys of all open objects, outermost first.
+    keys: Vec<Key>,
+    /// Unescaped forms of the keys that are spelled with escapes.
+    unescaped: Vec<u8>,
+}
+
+/// A key, as a range of the text or of `Checker::unescaped`.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    start: usize,
+    end: usize,
+    /// Where the key begins in the text.
+    offset: usize,
+    escaped: bool,
+}
+
+/// Stands in the stack of open containers for an array; objects have the index of their first key.
+const ARRAY: usize = usize::MAX;
+
+/// Up to this many keys are compared each with each; more are sorted.
+const PAIRWISE_KEYS_MAX: usize = 8;
+
+impl Checker {
+    /// Checks one text; see the module.
+    pub fn check(&mut self, text: &[u8]) -> Result<Checked, Refusal> {
+        self.keys.clear();
+        self.unescaped.clear();
+        if let Err(error) = simdutf8::compat::from_utf8(text) {
+            return Err(Refusal { problem: Problem::Utf8, offset: error.valid_up_to() });
+        }
+        let mut cursor = Cursor { text, at: 0 };
+        cursor.skip_space();
+        match cursor.peek() {
+            Some(b'{') => self.check_containers(&mut cursor)?,
+            Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+                return Err(cursor.refuse(Problem::NotAnObject));
+            }
+            _ => return Err(cursor.syntax()),
+        }
+        cursor.skip_space();
+        match cursor.peek() {
+            None => Ok(Checked { escaped_keys: !self.unescaped.is_empty() }),
+            Some(_) => Err(cursor.syntax()),
+        }
+    }
+
+    /// Walks from the `{` at the cursor to its `}`.
+    fn check_containers(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+        let mut open = [ARRAY; JSON_DEPTH_MAX];
+        let mut depth = 0;
+        loop {
+            // The cursor stands at the first byte of a value.
+            let opened = match cursor.peek() {
+                Some(byte @ (b'{' | b'[')) => {
+                    if depth == JSON_DEPTH_MAX {
+                        return Err(cursor.refuse(Problem::TooDeep));
+                    }
+                    open[depth] = if byte == b'{' { self.keys.len() } else { ARRAY };
+                    depth += 1;
+                    cursor.at += 1;
+                    cursor.skip_space();
+                    true
+                }
+                _ => {
+                    cursor.scalar()?;
+                    false
+                }
+            };
+            if opened && !cursor.at_close(open[depth - 1] == ARRAY) {
+                if open[depth - 1] != ARRAY {
+                    self.key(cursor)?;
+                }
+                continue;
+            }
+            // A value is complete: close what ends here, and go on behind the next comma.
+            loop {
+                cursor.skip_space();
+                let Some(&container) = depth.checked_sub(1).and_then(|last| open.get(last)) else {
+                    return Ok(());
+                };
+                if cursor.at_close(container == ARRAY) {
+                    if container != ARRAY {
+                        self.close_object(cursor.text, container)?;
+                    }
+                    cursor.at += 1;
+                    depth -= 1;
+                    continue;
+                }
+                cursor.expect(b',')?;
+                cursor.skip_space();
+                if container != ARRAY {
+                    self.key(cursor)?;
+                }
+                break;
+            }
+        }
+    }
+
+    /// Reads a key, its colon, and the space behind them.
+    fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+        let offset = cursor.at;
+        if cursor.peek() != Some(b'"') {
+            return Err(cursor.syntax());
+        }
+        let escaped = cursor.string()?;
+        let (mut start, mut end) = (offset + 1, cursor.at - 1);
+        if escaped {
+            let first = self.unescaped.len();
+            unescape(&cursor.text[start..end], &mut self.unescaped);
+            // An escape never vanishes, so `unescaped` is not empty once a key was escaped.
+            (start, end) = (first, self.unescaped.len());
+        }
+        self.keys.push(Key { start, end, offset, escaped });
+        cursor.skip_space();
+        cursor.expect(b':')?;
+        cursor.skip_space();
+        Ok(())
+    }
+
+    /// Compares the keys of the object that ends, and forgets them.
+    fn close_object(&mut self, text: &[u8], first: usize) -> Result<(), Refusal> {
+        let unescaped = &self.unescaped;
+        let bytes = |key: &Key| match key.escaped {
+            true => &unescaped[key.start..key.end],
+            false => &text[key.start..key.end],
+        };
+        let keys = &mut self.keys[first..];
+        let mut repeated: Option<usize> = None;
+        if keys.len() <= PAIRWISE_KEYS_MAX {
+            for (index, key) in keys.iter().enumerate().skip(1) {
+                if keys[..index].iter().any(|other| bytes(other) == bytes(key)) {
+                    repeated = Some(key.offset);
+                    break;
+                }
+            }
+        } else {
+            keys.sort_unstable_by(|left, right| {
+                bytes(left).cmp(bytes(right)).then(left.offset.cmp(&right.offset))
+            });
+            repeated = keys
+                .windows(2)
+                .filter(|pair| bytes(&pair[0]) == bytes(&pair[1]))
+                .map(|pair| pair[1].offset)
+                .min();
+        }
+        self.keys.truncate(first);
+        match repeated {
+            Some(offset) => Err(Refusal { problem: Problem::DuplicateKey, offset }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A place in a text that is known to be UTF-8.
+struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn at_close(&self, array: bool) -> bool {
+        self.peek() == Some(if array { b']' } else { b'}' })
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), Refusal> {
+        if self.peek() != Some(byte) {
+            return Err(self.syntax());
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn refuse(&self, problem: Problem) -> Refusal {
+        Refusal { problem, offset: self.at }
+    }
+
+    /// What is wrong where the grammar does not go on: a raw NUL has a name of its own.
+    fn syntax(&self) -> Refusal {
+        self.refuse(if self.peek() == Some(0) { Problem::Nul } else { Problem::Syntax })
+    }
+
+    fn scalar(&mut self) -> Result<(), Refusal> {
+        match self.peek() {
+            Some(b'"') => self.string().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word(b"true"),
+            Some(b'f') => self.word(b"false"),
+            Some(b'n') => self.word(b"null"),
+            _ => Err(self.syntax()),
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), Refusal> {
+        for &byte in word {
+            self.expect(byte)?;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Refusal> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Refusal> {
+        let first = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        if self.at == first { Err(self.syntax()) } else { Ok(()) }
+    }
+
+    /// Reads the string that begins at the cursor; says whether it holds an escape.
+    fn string(&mut self) -> Result<bool, Refusal> {
+        self.at += 1;
+        let mut escaped = false;
+        loop {
+            self.at += plain_length(&self.text[self.at..]);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                _ => return Err(self.syntax()),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Refusal> {
+        let start = self.at;
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                let refuse = |problem| Err(Refusal { problem, offset: start });
+                match self.code_unit()? {
+                    0 => return refuse(Problem::Nul),
+                    0xD800..=0xDBFF => {
+                        let pair = self.text.get(self.at..self.at + 2) == Some(br"\u");
+                        if !pair {
+                            return refuse(Problem::LoneSurrogate);
+                        }
+                        self.at += 1;
+                        if !(0xDC00..=0xDFFF).contains(&self.code_unit()?) {
+                            return refuse(Problem::LoneSurrogate);
+                        }
+                    }
+                    0xDC00..=0xDFFF => return refuse(Problem::LoneSurrogate),
+                    _ => {}
+                }
+            }
+            _ => return Err(self.syntax()),
+        }
+        Ok(())
+    }
+
+    /// Reads the `u` at the cursor and four hexadecimal digits.
+    fn code_unit(&mut self) -> Result<u32, Refusal> {
+        self.at += 1;
+        let mut unit = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
+            unit = unit * 16 + digit.ok_or_else(|| self.syntax())?;
+            self.at += 1;
+        }
+        Ok(unit)
+    }
+}
+
+/// How many bytes stand before the next quote, backslash or control character.
+fn plain_length(text: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    let mut length = 0;
+    while let Some(chunk) = text.get(length..).and_then(<[u8]>::first_chunk::<8>) {
+        // Bit tricks over eight bytes; the lowest marked byte is always a true hit.
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let hits = (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        let hits = hits & HIGHS;
+        if hits != 0 {
+            return length + (hits.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    length + text[length..].iter().position(special).unwrap_or(text.len() - length)
+}
+
+/// Appends the unescaped form of the inside of a string that was checked.
+fn unescape(text: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let kind = text.get(at).copied().unwrap_or(b'\\');
+        at += 1;
+        out.push(match kind {
+            b'b' => 0x08,
+            b'f' => 0x0C,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => {
+                let mut code = hex(text, at);
+                at += 4;
+                if (0xD800..0xDC00).contains(&code) {
+                    code = 0x10000 + ((code - 0xD800) << 10) + (hex(text, at + 2) & 0x3FF);
+                    at += 6;
+                }
+                let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                continue;
+            }
+            other => other,
+        });
+    }
+}
+
+fn hex(text: &[u8], at: usize) -> u32 {
+    let digits = text.get(at..at + 4).unwrap_or_default();
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap_or(0);
+    digits.iter().fold(0, |code, byte| code * 16 + digit(byte))
+}

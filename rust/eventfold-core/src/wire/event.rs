@@ -1,0 +1,83 @@
+//! `RecordedEvent` of `proto/eventfold/v1/log.proto`.
+
+use super::proto;
+use crate::envelope::{UUID_TEXT_BYTES, write_uuid};
+use crate::rows::Row;
+
+const ID: u32 = 1;
+const STREAM: u32 = 2;
+const TYPE: u32 = 3;
+const VERSION: u32 = 4;
+const POSITION: u32 = 5;
+const RECORDED_AT: u32 = 6;
+const OCCURRED_AT: u32 = 7;
+const WRITER: u32 = 8;
+const DATA: u32 = 9;
+const METADATA: u32 = 10;
+const TAGS: u32 = 11;
+const FLAGS: u32 = 12;
+const COPIED_FROM: u32 = 13;
+const CANCELS: u32 = 14;
+const TRACE_CONTEXT: u32 = 15;
+const DELETED: u32 = 16;
+
+/// The number of bytes that [`write_event`] writes.
+pub fn event_size(row: &Row<'_>, stream: &str) -> usize {
+    let uuid = |field| proto::delimited_size(field, UUID_TEXT_BYTES);
+    uuid(ID)
+        + proto::bytes_size(STREAM, stream.as_bytes())
+        + proto::bytes_size(TYPE, row.event_type.as_bytes())
+        + proto::number_size(VERSION, row.version.cast_unsigned())
+        + proto::number_size(POSITION, row.position.cast_unsigned())
+        + proto::timestamp_size(RECORDED_AT, row.recorded_us)
+        + proto::timestamp_size(OCCURRED_AT, row.occurred_us)
+        + proto::bytes_size(WRITER, row.writer.as_bytes())
+        + proto::bytes_size(DATA, row.data)
+        + proto::bytes_size(METADATA, row.metadata)
+        + row.tags.iter().map(|tag| proto::delimited_size(TAGS, tag.len())).sum::<usize>()
+        + proto::number_size(FLAGS, flags(row))
+        + row.copied_from.map_or(0, |_| uuid(COPIED_FROM))
+        + row.cancels.map_or(0, |_| uuid(CANCELS))
+        + proto::bytes_size(TRACE_CONTEXT, trace_context(row))
+        + proto::number_size(DELETED, u64::from(row.deleted))
+}
+
+/// Writes the fields of one event.
+pub fn write_event(row: &Row<'_>, stream: &str, out: &mut Vec<u8>) {
+    uuid(ID, row.event_id, out);
+    proto::bytes(STREAM, stream.as_bytes(), out);
+    proto::bytes(TYPE, row.event_type.as_bytes(), out);
+    proto::number(VERSION, row.version.cast_unsigned(), out);
+    proto::number(POSITION, row.position.cast_unsigned(), out);
+    proto::timestamp(RECORDED_AT, row.recorded_us, out);
+    proto::timestamp(OCCURRED_AT, row.occurred_us, out);
+    proto::bytes(WRITER, row.writer.as_bytes(), out);
+    proto::bytes(DATA, row.data, out);
+    proto::bytes(METADATA, row.metadata, out);
+    for tag in &row.tags {
+        proto::delimited(TAGS, tag.as_bytes(), out);
+    }
+    proto::number(FLAGS, flags(row), out);
+    if let Some(id) = row.copied_from {
+        uuid(COPIED_FROM, id, out);
+    }
+    if let Some(id) = row.cancels {
+        uuid(CANCELS, id, out);
+    }
+    proto::bytes(TRACE_CONTEXT, trace_context(row), out);
+    proto::number(DELETED, u64::from(row.deleted), out);
+}
+
+fn uuid(field: u32, id: &[u8; 16], out: &mut Vec<u8>) {
+    proto::key(field, proto::LENGTH_DELIMITED, out);
+    proto::varint(UUID_TEXT_BYTES as u64, out);
+    write_uuid(id, out);
+}
+
+fn flags(row: &Row<'_>) -> u64 {
+    u64::from(row.flags.cast_unsigned())
+}
+
+fn trace_context<'a>(row: &Row<'a>) -> &'a [u8] {
+    row.trace_context.unwrap_or_default().as_bytes()
+}

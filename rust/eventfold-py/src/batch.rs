@@ -1,0 +1,79 @@
+//! Pages of rows.
+
+use eventfold_core::rows::{Row, Rows};
+use eventfold_core::wire;
+use pyo3::prelude::*;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::PyBytes;
+
+use super::errors;
+
+/// One page of stored events, held as the bytes that PostgreSQL sent.
+#[pyclass(frozen, module = "eventfold._core")]
+pub struct Batch {
+    pub(super) rows: Rows<PyBackedBytes>,
+    /// Bytes of all columns; decides whether work on the page is worth releasing the GIL.
+    pub(super) bytes: usize,
+}
+
+#[pymethods]
+impl Batch {
+    #[new]
+    fn new(py: Python<'_>, columns: Vec<Option<PyBackedBytes>>) -> PyResult<Self> {
+        let bytes = columns.iter().flatten().map(|column| column.len()).sum();
+        let rows = errors::run(py, bytes, || Rows::decode(columns))?;
+        Ok(Self { rows, bytes })
+    }
+
+    fn __len__(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Version of the first row; 0 for a page without rows.
+    #[getter]
+    fn first_version(&self, py: Python<'_>) -> PyResult<i64> {
+        self.number(py, 0, |row| row.version)
+    }
+
+    /// Version of the last row; 0 for a page without rows.
+    #[getter]
+    fn last_version(&self, py: Python<'_>) -> PyResult<i64> {
+        self.number(py, self.last(), |row| row.version)
+    }
+
+    /// Position of the first row; 0 for a page without rows.
+    #[getter]
+    fn first_position(&self, py: Python<'_>) -> PyResult<i64> {
+        self.number(py, 0, |row| row.position)
+    }
+
+    /// Position of the last row; 0 for a page without rows.
+    #[getter]
+    fn last_position(&self, py: Python<'_>) -> PyResult<i64> {
+        self.number(py, self.last(), |row| row.position)
+    }
+
+    /// The rows as field 1 of a `ReadResponse` or `ReadAllResponse`.
+    #[pyo3(signature = (stream = None))]
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        stream: Option<PyBackedStr>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let encode = || wire::encode_page(&self.rows, stream.as_deref());
+        Ok(PyBytes::new(py, &errors::run(py, self.bytes, encode)?))
+    }
+}
+
+impl Batch {
+    fn last(&self) -> usize {
+        self.rows.len().saturating_sub(1)
+    }
+
+    fn number(&self, py: Python<'_>, index: usize, field: fn(&Row<'_>) -> i64) -> PyResult<i64> {
+        if self.rows.is_empty() {
+            return Ok(0);
+        }
+        self.rows.row(index).map(|row| field(&row)).map_err(|error| errors::raise(py, error))
+    }
+}
