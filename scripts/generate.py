@@ -19,6 +19,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import docs_errors
+import sdk_errors
+import sdk_sync
+
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 CONTRACT = "eventfold/v1"
@@ -69,12 +73,60 @@ def run_protoc(target: Path, protos: Iterable[Path]) -> None:
     subprocess.run(command, check=True, cwd=ROOT)
 
 
+def write_sdk_errors(tree: Path) -> None:
+    """The exception classes of the SDK, from the catalogue of errors."""
+    target = tree / "python/eventfold/_generated"
+    target.mkdir(parents=True)
+    (target / "errors.py").write_text(sdk_errors.render(PROTO), encoding="utf-8")
+    format_python(tree)
+
+
+def write_docs_errors(tree: Path) -> None:
+    """The page on errors, from the same catalogue."""
+    (tree / "docs").mkdir(parents=True)
+    (tree / "docs/errors.md").write_text(docs_errors.render(PROTO), encoding="utf-8")
+
+
+def write_sdk_sync(tree: Path) -> None:
+    """The synchronous client of the SDK, from the asynchronous one."""
+    target = tree / "python/eventfold/_sync"
+    target.mkdir(parents=True)
+    for name, text in sdk_sync.render(ROOT / "python/eventfold").items():
+        (target / name).write_text(text, encoding="utf-8")
+    format_python(tree)
+
+
+def format_python(tree: Path) -> None:
+    """Sorts imports and formats, as `make fmt` does with code that people write."""
+    ruff = [str(Path(sys.executable).parent / "ruff")]
+    config = ["--config", str(ROOT / "pyproject.toml")]
+    # The tree holds only the files that were generated, so that ruff cannot see whose they are.
+    config += ["--config", 'lint.isort.known-first-party=["eventfold"]']
+    for command in (
+        ["check", "--no-cache", "--quiet", "--fix", "--select", "I"],
+        ["format", "--no-cache", "--quiet"],
+    ):
+        subprocess.run([*ruff, *command, *config, str(tree)], check=True, cwd=tree)
+
+
 # New kinds of generated code are added here, each with the files that it owns.
 GENERATORS = (
     Generator(
         name="python stubs",
         owns=(f"python/{CONTRACT}/*_pb2*.py", f"python/{CONTRACT}/*_pb2*.pyi"),
         write=write_python_stubs,
+    ),
+    Generator(
+        name="errors of the SDK",
+        owns=("python/eventfold/_generated/errors.py",),
+        write=write_sdk_errors,
+    ),
+    Generator(name="page on errors", owns=("docs/errors.md",), write=write_docs_errors),
+    Generator(
+        name="synchronous client of the SDK",
+        # Not `__init__.py` and `_platform.py`, which are written by hand.
+        owns=("python/eventfold/_sync/[a-z]*.py",),
+        write=write_sdk_sync,
     ),
 )
 

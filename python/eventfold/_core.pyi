@@ -2,6 +2,16 @@
 
 from collections.abc import Sequence
 
+__all__ = [
+    "Batch",
+    "CheckedAppend",
+    "CoreError",
+    "check_append",
+    "check_stream_name",
+    "limits",
+    "version",
+]
+
 class CoreError(Exception):
     """A refusal by the core: its reason in the catalogue, a sentence for people, the facts."""
 

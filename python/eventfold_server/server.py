@@ -55,10 +55,11 @@ def methods_of(service: Any) -> list[str]:
     return [f"/{service.full_name}/{method.name}" for method in service.methods]
 
 
-def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpcHandler[Any, Any]:
+def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpcHandler:
     """Handlers of every method of the service; each must be implemented under its name in
-    snake case. Streams of answers come as bytes that are serialised already."""
-    handlers = {}
+    snake case. Streams of answers come as bytes that are serialised already.
+    """
+    handlers: dict[str, Any] = {}
     for method in descriptor.methods:
         function = getattr(service, _snake_case(method.name))
         full_name = f"/{descriptor.full_name}/{method.name}"
@@ -78,21 +79,23 @@ def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpc
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
 
 
-class _GuardedReflection(reflection.aio.ReflectionServicer):  # type: ignore[misc]
+class _GuardedReflection(reflection.aio.ReflectionServicer):
     """Reflection for callers who may read."""
 
     def __init__(self, guard: Guard, names: list[str]) -> None:
-        super().__init__(names)
+        super().__init__(names)  # type: ignore[no-untyped-call]
         self._guard = guard
 
-    async def ServerReflectionInfo(  # noqa: N802 - gRPC's name
+    # The name is gRPC's; the stubs take the generator for a coroutine.
+    async def ServerReflectionInfo(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[Any], context: Context
     ) -> AsyncIterator[Any]:
         try:
             self._guard.admit(methods_of(_REFLECTION)[0], context)
         except Refusal as refusal:
             await abort(context, refusal)
-        async for reply in super().ServerReflectionInfo(request_iterator, context):
+        replies: Any = super().ServerReflectionInfo(request_iterator, context)
+        async for reply in replies:
             yield reply
 
 

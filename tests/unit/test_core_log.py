@@ -21,11 +21,15 @@ def array(oid: int, elements: list[bytes | None]) -> bytes:
     """What `array_send` makes of an array of one dimension."""
     out = struct.pack(">iiiii", 1, int(None in elements), oid, len(elements), 1)
     for element in elements:
-        out += struct.pack(">i", -1) if element is None else struct.pack(">i", len(element)) + element
+        out += (
+            struct.pack(">i", -1) if element is None else struct.pack(">i", len(element)) + element
+        )
     return out
 
 
-def page(count: int, data: bytes = b'{"a":1}', stream: bytes | None = b"account-1") -> list[bytes | None]:
+def page(
+    count: int, data: bytes = b'{"a":1}', stream: bytes | None = b"account-1"
+) -> list[bytes | None]:
     """A page of `count` events from version 1 on."""
     time = struct.pack(">q", 1_700_000_000_000_000 - EPOCH_US)
     columns: list[list[bytes | None]] = [[] for _ in OIDS]
@@ -33,8 +37,22 @@ def page(count: int, data: bytes = b'{"a":1}', stream: bytes | None = b"account-
         number = struct.pack(">q", version)
         tags = array(25, [b"red", "grün".encode()]) if version == 2 else None
         row = [
-            stream, number, number, number + number, b"Moved", data, None, tags, time, None, b"me",
-            struct.pack(">i", 1), None, None, None, b"\0",
+            stream,
+            number,
+            number,
+            number + number,
+            b"Moved",
+            data,
+            None,
+            tags,
+            time,
+            None,
+            b"me",
+            struct.pack(">i", 1),
+            None,
+            None,
+            None,
+            b"\0",
         ]
         for column, cell in zip(columns, row, strict=True):
             column.append(cell)
@@ -46,8 +64,13 @@ def page(count: int, data: bytes = b'{"a":1}', stream: bytes | None = b"account-
 
 def check(**changes: object) -> _core.CheckedAppend:
     columns: dict[str, object] = {
-        "stream": "account-1", "ids": [ID], "types": ["Moved"], "data": [b"{}"],
-        "metadata": [b""], "tags": [[]], "occurred_us": [None],
+        "stream": "account-1",
+        "ids": [ID],
+        "types": ["Moved"],
+        "data": [b"{}"],
+        "metadata": [b""],
+        "tags": [[]],
+        "occurred_us": [None],
     }
     return _core.check_append(**(columns | changes))  # type: ignore[arg-type]
 
@@ -65,8 +88,12 @@ def test_stream_names() -> None:
 def test_a_checked_append_has_what_is_stored() -> None:
     metadata = b'{"m": 1}'
     checked = check(
-        ids=[ID.upper(), ""], types=["A", "B"], data=[b"{}", b'{"\\u0061":1}'],
-        metadata=[b"", metadata], tags=[["b", "a", "b"], []], occurred_us=[None, -5],
+        ids=[ID.upper(), ""],
+        types=["A", "B"],
+        data=[b"{}", b'{"\\u0061":1}'],
+        metadata=[b"", metadata],
+        tags=[["b", "a", "b"], []],
+        occurred_us=[None, -5],
     )
     assert checked.category == "account"
     assert checked.ids == [ID, ""]
@@ -75,7 +102,9 @@ def test_a_checked_append_has_what_is_stored() -> None:
     assert checked.tags == [["a", "b"], []]
     assert checked.flags == [1, 3]
     assert checked.total_bytes == len("account-1AB{}") + 12 + 8 + 3
-    stored = b"eventfold stored event 1\n" + struct.pack(">Q", 2) + b"{}" + struct.pack(">Q", 2) + b"{}"
+    stored = (
+        b"eventfold stored event 1\n" + struct.pack(">Q", 2) + b"{}" + struct.pack(">Q", 2) + b"{}"
+    )
     assert checked.stored_digests[0] == hashlib.sha256(stored).digest()
     assert len({*checked.sent_digests, *checked.stored_digests}) == 4
 
@@ -85,11 +114,20 @@ def test_refusals_carry_their_facts() -> None:
         check(data=[b'{"a":1,"a":2}'])
     assert caught.value.reason == "INVALID_JSON"
     assert caught.value.facts == {
-        "field": "data", "problem": "duplicate_key", "offset": "7", "event_index": "0",
+        "field": "data",
+        "problem": "duplicate_key",
+        "offset": "7",
+        "event_index": "0",
     }
     with pytest.raises(_core.CoreError) as caught:
-        check(ids=[ID, ID], types=["A"] * 2, data=[b"{}"] * 2, metadata=[b""] * 2, tags=[[]] * 2,
-              occurred_us=[None] * 2)
+        check(
+            ids=[ID, ID],
+            types=["A"] * 2,
+            data=[b"{}"] * 2,
+            metadata=[b""] * 2,
+            tags=[[]] * 2,
+            occurred_us=[None] * 2,
+        )
     assert caught.value.reason == "EVENT_ID_REUSED"
     with pytest.raises(TypeError):
         check(data=["{}"])

@@ -1,15 +1,13 @@
 """Appending: every check before the database, the decision in it."""
 
 import itertools
-import os
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from eventfold import _core
+from eventfold._uuid7 import uuid7
 from eventfold_server.domain.requests import Caller, to_datetime
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.log import AppendColumns, Decision, LogStorage
@@ -43,38 +41,11 @@ class Appended:
     recorded_at: datetime
 
 
-class UuidV7:
-    """Makes UUIDs of version 7 (RFC 9562): 48 bits of milliseconds, then a counter that goes up
-    within a millisecond (method 1 of its section 6.2), then random bits."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._milliseconds = 0
-        self._counter = 0
-
-    def __call__(self) -> UUID:
-        random = int.from_bytes(os.urandom(8), "big")
-        with self._lock:
-            now = time.time_ns() // 1_000_000
-            if now > self._milliseconds:
-                self._milliseconds = now
-                # The top bit stays free, so that 2,048 ids of a millisecond have room to count.
-                self._counter = random >> 53 & 0x7FF
-            else:
-                self._counter += 1
-                if self._counter > 0xFFF:
-                    self._milliseconds += 1
-                    self._counter = 0
-            value = self._milliseconds << 80 | 0x7 << 76 | self._counter << 64
-        return UUID(int=value | 0b10 << 62 | random & (1 << 62) - 1)
-
-
 class Appender:
     """Appends to the streams of one store."""
 
     def __init__(self, log: LogStorage) -> None:
         self._log = log
-        self._make_id = UuidV7()
         # What appends are checked against; the append function refuses an older one as stale.
         self._catalogue_version = 0
 
@@ -105,16 +76,14 @@ class Appender:
         """What `append` would decide now: an outcome of `append` or `duplicate`, or a refusal."""
         _, expected, checked = _check(stream, expected, events)
         columns = self._columns(checked, events)
-        decision = await self._log.check_append(
-            stream, expected, columns.ids, columns.sent_digests
-        )
+        decision = await self._log.check_append(stream, expected, columns.ids, columns.sent_digests)
         if decision.outcome not in ("append", "duplicate"):
             raise _refusal(decision, stream, expected, columns)
         return decision
 
     def _columns(self, checked: _core.CheckedAppend, events: NewEvents) -> AppendColumns:
         return AppendColumns(
-            ids=[UUID(id_) if id_ else self._make_id() for id_ in checked.ids],
+            ids=[UUID(id_) if id_ else uuid7() for id_ in checked.ids],
             types=events.types,
             data=events.data,
             metadata=checked.metadata,
@@ -169,9 +138,7 @@ def _answer(
     )
 
 
-def _refusal(
-    decision: Decision, stream: str, expected: int, columns: AppendColumns
-) -> Refusal:
+def _refusal(decision: Decision, stream: str, expected: int, columns: AppendColumns) -> Refusal:
     match decision.outcome:
         case "conflict":
             wanted = "exists" if expected == EXISTS else str(expected)

@@ -96,7 +96,7 @@ class Reader:
         row = await self._readable(read.stream)
         span = _stream_span(read, row)
         returned = 0
-        while not span.empty and not _enough(read.limit, returned):
+        while not span.done() and not _enough(read.limit, returned):
             page = await self._log.stream_page(
                 row.stream_no,
                 *span.ordered,
@@ -110,7 +110,7 @@ class Reader:
             batch, events = await encode(page, read.stream)
             returned += page.rows
             span.look_at(batch.last_version if page.full else span.last)
-            if span.empty or _enough(read.limit, returned):
+            if span.done() or _enough(read.limit, returned):
                 yield events, await self._stream_end(row, span, batch)
                 return
             yield events, None
@@ -121,7 +121,7 @@ class Reader:
         head = await self._log.head()
         span = await self._log_span(read, head)
         returned = 0
-        while not span.empty and not _enough(read.limit, returned):
+        while not span.done() and not _enough(read.limit, returned):
             window = span.cut(LOG_WINDOW_POSITIONS) if read.filtered else span
             page = await self._log.log_page(
                 *window.ordered,
@@ -138,7 +138,7 @@ class Reader:
             batch, events = await encode(page, None)
             returned += page.rows
             span.look_at(batch.last_position if page.full else window.last)
-            if span.empty or _enough(read.limit, returned):
+            if span.done() or _enough(read.limit, returned):
                 yield events, await self._log_end(span)
                 return
             yield events, None
@@ -166,9 +166,7 @@ class Reader:
             )
         return Span.of(read.backwards, first, read.to_position, head)
 
-    async def _stream_end(
-        self, row: StreamRow, span: "Span", batch: _core.Batch | None
-    ) -> ReadEnd:
+    async def _stream_end(self, row: StreamRow, span: "Span", batch: _core.Batch | None) -> ReadEnd:
         version = span.looked_at
         if batch is not None and batch.last_version == version:
             position = batch.last_position
@@ -176,11 +174,11 @@ class Reader:
             position = await self._log.position_of(row.stream_no, version)
         else:
             position = 0
-        return ReadEnd(version, position, await make_token(self._log, position), span.empty)
+        return ReadEnd(version, position, await make_token(self._log, position), span.done())
 
     async def _log_end(self, span: "Span") -> ReadEnd:
         token = await make_token(self._log, span.looked_at)
-        return ReadEnd(0, span.looked_at, token, span.empty)
+        return ReadEnd(0, span.looked_at, token, span.done())
 
 
 @dataclass
@@ -203,8 +201,7 @@ class Span:
         first = first or 1
         return cls(first, head if last is None else min(last, head), 1, min(first - 1, head))
 
-    @property
-    def empty(self) -> bool:
+    def done(self) -> bool:
         """Whether everything was looked at."""
         return (self.last - self.first) * self.step < 0
 

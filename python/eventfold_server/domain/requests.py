@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import LIST_PAGE_SIZE_DEFAULT, LIST_PAGE_SIZE_MAX
+
+Row = TypeVar("Row")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The first and the last whole microsecond of the years 1 to 9999, from 1970.
@@ -65,9 +68,7 @@ def page_size(size: int) -> int:
     if size == 0:
         return LIST_PAGE_SIZE_DEFAULT
     if not 0 < size <= LIST_PAGE_SIZE_MAX:
-        raise invalid(
-            "page_size", f"must be from 1 to {LIST_PAGE_SIZE_MAX}", LIST_PAGE_SIZE_MAX
-        )
+        raise invalid("page_size", f"must be from 1 to {LIST_PAGE_SIZE_MAX}", LIST_PAGE_SIZE_MAX)
     return size
 
 
@@ -114,3 +115,10 @@ def to_seconds_nanos(time: datetime) -> tuple[int, int]:
     """Seconds since 1970 and nanoseconds, as a protobuf timestamp has them."""
     delta = time - _EPOCH
     return delta.days * 86_400 + delta.seconds, delta.microseconds * 1000
+
+
+def page_of(rows: list[Row], size: int) -> tuple[list[Row], bool]:
+    """The rows of a page, of which one more than its size was asked for, and whether there are
+    more.
+    """
+    return rows[:size], len(rows) > size

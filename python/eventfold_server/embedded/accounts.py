@@ -31,7 +31,7 @@ class Account:
 
     @property
     def become(self) -> tuple[int, int] | None:
-        """uid and gid for the launcher, None when they are the server's already."""
+        """User and group id for the launcher, None when they are the server's already."""
         return (self.uid, self.gid) if self.switch else None
 
 

@@ -3,11 +3,11 @@
 import hashlib
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,8 @@ def _major(postgres: Path) -> str:
 
 def _copy(site: Path, account: Account, copies: Path) -> Path:
     """Return a directory of the same shape as `site` that `account` can use."""
-    if sys.platform != "linux":
+    if platform.system() != "Linux":
+        # Elsewhere wheels keep their libraries in other places.
         raise BinariesNotFound(
             f"{account.name} cannot reach {site}: install eventfold outside private "
             f"directories, or do not run it as root",

@@ -52,12 +52,15 @@ class Child:
         threading.Thread(target=self._reap, name=f"reap-{popen.pid}", daemon=True).start()
 
     @classmethod
-    def launch(cls, command: Command, log_fd: int, watcher: bool = NEEDS_WATCHER) -> "Child":
+    def launch(cls, command: Command, log_fd: int, watcher: bool | None = None) -> "Child":
         """Start `command` in a session of its own, writing to `log_fd`.
 
         The session keeps a terminal's Ctrl-C away from it. Raises OSError when the
-        interpreter that becomes the process cannot be run.
+        interpreter that becomes the process cannot be run. `watcher` chooses between the
+        parent-death signal and the pipe; None leaves it to the system.
         """
+        if watcher is None:
+            watcher = NEEDS_WATCHER
         read_fd, write_fd = os.pipe() if watcher else (None, None)
         specification = json.dumps(
             {
@@ -148,7 +151,6 @@ class _Keeper:
     """
 
     def __init__(self) -> None:
-        self.process = os.getpid()
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         threading.Thread(target=self._loop, name="embedded-postgres", daemon=True).start()
 
@@ -159,7 +161,7 @@ class _Keeper:
         def work() -> None:
             try:
                 answer.set_result(start())
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - the caller raises it
                 answer.set_exception(error)
 
         self._work.put(work)
@@ -170,14 +172,13 @@ class _Keeper:
             self._work.get()()
 
 
-_keeper_lock = threading.Lock()
-_keeper_instance: _Keeper | None = None
+_keepers: dict[int, _Keeper] = {}
+_keepers_lock = threading.Lock()
 
 
 def _keeper() -> _Keeper:
-    global _keeper_instance
-    with _keeper_lock:
-        # Threads do not survive fork: a forked worker needs a keeper of its own.
-        if _keeper_instance is None or _keeper_instance.process != os.getpid():
-            _keeper_instance = _Keeper()
-        return _keeper_instance
+    # By process, because threads do not survive fork: a forked worker needs its own.
+    with _keepers_lock:
+        if os.getpid() not in _keepers:
+            _keepers[os.getpid()] = _Keeper()
+        return _keepers[os.getpid()]

@@ -162,16 +162,15 @@ class DataDirectory:
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
 
     def _read(self, path: Path) -> str:
-        with open(self._open(path, os.O_RDONLY), encoding="ascii") as file:
+        with os.fdopen(self._open(path, os.O_RDONLY), encoding="ascii") as file:
             return file.read(4096)
 
     def _write(self, path: Path, text: str) -> None:
         """Replace a file in one step, so that a crash leaves the old or the new one."""
         new = path.with_name(path.name + ".new")
         new.unlink(missing_ok=True)
-        with open(
-            self._open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="ascii"
-        ) as file:
+        fd = self._open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(fd, "w", encoding="ascii") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

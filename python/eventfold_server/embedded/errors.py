@@ -1,5 +1,7 @@
 """What can go wrong with the embedded PostgreSQL, one class for each thing a caller can do."""
 
+# Named for what happened, as all errors of eventfold are.
+
 from collections.abc import Sequence
 
 

@@ -5,7 +5,8 @@ nothing but the standard library. It exists because the same steps in a `preexec
 Python in a forked copy of a process with threads, which may deadlock.
 
 SPEC is JSON: `program`, `arguments`, `directory` (working directory), `parent` (pid of the
-server), `death_signal`, and optionally `uid` with `gid`, and `watch_fd`.
+server), `death_signal`, and optionally `uid` with `gid`, and `watch_fd`, the read end of a pipe
+where the system has no parent-death signal.
 """
 
 import contextlib
@@ -32,9 +33,9 @@ def main(spec: dict[str, Any]) -> NoReturn:
         os.setuid(spec["uid"])
     # After setuid, because the kernel clears the setting when the credentials change. It
     # survives execve, as long as the program is neither setuid nor has file capabilities.
-    if sys.platform == "linux":
+    if spec.get("watch_fd") is None:
         _die_with_parent(spec["death_signal"])
-    if spec.get("watch_fd") is not None:
+    else:
         _watch(spec["watch_fd"], spec["death_signal"])
     # After that, because a parent that died before it would never be noticed.
     if os.getppid() != spec["parent"]:

@@ -1,6 +1,6 @@
 """How PostgreSQL names its data directory when its account cannot walk the path to it."""
 
-import sys
+import platform
 from pathlib import Path
 
 from eventfold_server.embedded.accounts import Account, first_closed_parent
@@ -21,7 +21,7 @@ def postgres_directory(cluster: Path, account: Account) -> str:
     closed = first_closed_parent(cluster, account)
     if closed is None:
         return str(cluster)
-    if sys.platform == "linux" and Path(WORKING_DIRECTORY).exists():
+    if platform.system() == "Linux" and Path(WORKING_DIRECTORY).exists():
         return WORKING_DIRECTORY
     raise DataDirectoryUnusable(
         f"PostgreSQL runs as {account.name} here, which may not pass through {closed}: "

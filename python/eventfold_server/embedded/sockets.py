@@ -23,6 +23,8 @@ from eventfold_server.embedded.errors import StartFailed
 from eventfold_server.embedded.settings import PORT
 
 PREFIX = "eventfold-"
+# Shared with everybody, hence mkdtemp and 0700 below them.
+SHORT_BASES = ("/tmp", "/var/tmp")
 SOCKET_PATH_BYTES_MAX = 103  # macOS; Linux has 107
 SUPERUSER = "eventfold"
 DATABASE = "postgres"
@@ -31,7 +33,7 @@ DATABASE = "postgres"
 def make_directory(account: Account) -> Path:
     """Make a directory for the socket that `account` owns; raises StartFailed."""
     problems = []
-    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):
+    for base in dict.fromkeys((tempfile.gettempdir(), *SHORT_BASES)):
         if len(os.fsencode(f"{base}/{PREFIX}12345678/{_socket_name()}")) > SOCKET_PATH_BYTES_MAX:
             problems.append(f"{base}: too long a path for a socket")
             continue

@@ -49,7 +49,7 @@ class Guard:
         """The handler of a call with one answer, under a deadline in any case."""
 
         async def handle(request: Any, context: Context) -> Any:
-            remaining = context.time_remaining()
+            remaining: float | None = context.time_remaining()
             if remaining is None:
                 remaining = UNARY_DEADLINE_S_DEFAULT
             deadline_s = min(remaining, UNARY_DEADLINE_S_MAX)
@@ -91,9 +91,7 @@ def _refusal(method: str, error: Exception) -> Refusal:
         return error
     request_id = uuid.uuid4().hex
     log.error("fault in %s, request_id %s", method, request_id, exc_info=error)
-    return Refusal(
-        "BUG", "a fault of the server; its log has more", request_id=request_id
-    )
+    return Refusal("BUG", "a fault of the server; its log has more", request_id=request_id)
 
 
 async def abort(context: Context, refusal: Refusal) -> None:

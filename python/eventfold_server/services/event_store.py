@@ -8,10 +8,9 @@ from eventfold.v1 import event_store_pb2 as pb
 from eventfold_server import limits
 from eventfold_server.domain import requests
 from eventfold_server.domain.append import ANY, EXISTS, Appender, NewEvents
-from eventfold_server.domain.read import Frames, LogRead, Reader, ReadEnd, StreamRead
+from eventfold_server.domain.read import Frames, LogRead, ReadEnd, Reader, StreamRead
 from eventfold_server.domain.requests import Caller
-from eventfold_server.domain.streams import StreamFilter, Streams
-from eventfold_server.storage.log import StreamRow
+from eventfold_server.domain.streams import Stream, StreamFilter, Streams
 
 
 class EventStoreService:
@@ -42,9 +41,7 @@ class EventStoreService:
     ) -> pb.CheckAppendResponse:
         """`EventStore.CheckAppend`."""
         append = request.append
-        decision = await self._appender.check(
-            append.stream, _expected(append), _events(append)
-        )
+        decision = await self._appender.check(append.stream, _expected(append), _events(append))
         assert decision.first_version is not None
         return pb.CheckAppendResponse(
             first_version=decision.first_version,
@@ -116,10 +113,11 @@ class EventStoreService:
         if request.lifecycle not in pb.Lifecycle.values():
             raise requests.invalid("lifecycle", "is none of the known ones")
         wanted = StreamFilter(request.category, request.prefix, request.lifecycle or None)
-        rows = await self._streams.list(wanted, request.page_token, size)
+        found = await self._streams.list(wanted, request.page_token, size + 1)
+        rows, more = requests.page_of(found, size)
         return pb.ListStreamsResponse(
             streams=[_stream(row) for row in rows],
-            next_page_token=rows[-1].name if len(rows) == size else "",
+            next_page_token=rows[-1].name if more else "",
         )
 
 
@@ -127,9 +125,7 @@ def _expected(request: pb.AppendRequest) -> int | None:
     """The expectation as the domain has it; None: the request says none."""
     match request.expected_version.WhichOneof("kind"):
         case "exact":
-            return requests.at_least(
-                "expected_version.exact", request.expected_version.exact, 0
-            )
+            return requests.at_least("expected_version.exact", request.expected_version.exact, 0)
         case "exists":
             return EXISTS
         case "any":
@@ -156,7 +152,7 @@ def _events(request: pb.AppendRequest) -> NewEvents:
     )
 
 
-def _backwards(direction: pb.Direction) -> bool:
+def _backwards(direction: pb.Direction.ValueType) -> bool:
     if direction not in pb.Direction.values():
         raise requests.invalid("direction", "is none of the known ones")
     return direction == pb.DIRECTION_BACKWARDS
@@ -164,7 +160,8 @@ def _backwards(direction: pb.Direction) -> bool:
 
 async def _messages(frames: Frames) -> AsyncIterator[bytes]:
     """Serialised messages; both reads have theirs laid out alike, and fields of a message may
-    stand one after the other."""
+    stand one after the other.
+    """
     async for events, end in frames:
         yield events if end is None else events + _end(end)
 
@@ -180,7 +177,7 @@ def _end(end: ReadEnd) -> bytes:
     ).SerializeToString()
 
 
-def _stream(row: StreamRow) -> pb.Stream:
+def _stream(row: Stream) -> pb.Stream:
     seconds, nanos = requests.to_seconds_nanos(row.created_at)
     return pb.Stream(
         name=row.name,

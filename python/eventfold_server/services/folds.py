@@ -4,9 +4,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from eventfold.v1 import folds_pb2 as pb
 from eventfold_server.domain import requests
-from eventfold_server.domain.folding import At, Folder
+from eventfold_server.domain.folding import At, Folder, RegisteredFold
 from eventfold_server.domain.requests import Caller
-from eventfold_server.storage.folds import FoldRow
 
 
 class FoldsService:
@@ -52,10 +51,11 @@ class FoldsService:
     ) -> pb.ListFoldsResponse:
         """`Folds.ListFolds`."""
         size = requests.page_size(request.page_size)
-        rows = await self._folder.list(request.page_token, size)
+        found = await self._folder.list(request.page_token, size + 1)
+        rows, more = requests.page_of(found, size)
         return pb.ListFoldsResponse(
             folds=[_fold(row) for row in rows],
-            next_page_token=rows[-1].name if len(rows) == size else "",
+            next_page_token=rows[-1].name if more else "",
         )
 
 
@@ -76,7 +76,7 @@ def _at(request: pb.HydrateRequest) -> At:
     return At()
 
 
-def _fold(row: FoldRow) -> pb.Fold:
+def _fold(row: RegisteredFold) -> pb.Fold:
     seconds, nanos = requests.to_seconds_nanos(row.put_at)
     return pb.Fold(
         name=row.name,

@@ -1,0 +1,1 @@
+"""The truth in PostgreSQL; nothing else imports its driver."""

@@ -106,7 +106,8 @@ class Database:
     @asynccontextmanager
     async def writing(self, stream: str | None = None) -> AsyncIterator["Connection"]:
         """A connection for one write: before the body nothing can be stored, within it the
-        outcome of a break is unknown."""
+        outcome of a break is unknown.
+        """
         pool = _opened(self._append)
         with faults.reading():
             connection = await pool.acquire()
@@ -192,8 +193,7 @@ def _missing(applied: dict[int, Any]) -> list[Migration]:
         row = applied.get(migration.number)
         if row is not None and row["digest"] != migration.digest:
             raise StorageRefused(
-                f"migration {row['name']} was applied with other contents than "
-                f"{migration.name} has"
+                f"migration {row['name']} was applied with other contents than {migration.name} has"
             )
     return [migration for migration in known if migration.number not in applied]
 

@@ -44,9 +44,7 @@ class FoldStorage:
         async with self._database.writing() as connection:
             row = await connection.fetchrow(self._queries["put_fold"], name, digest, source, by)
         assert row is not None
-        fold = FoldRow(
-            name, row["revision"], digest, row["source"], row["put_at"], row["put_by"]
-        )
+        fold = FoldRow(name, row["revision"], digest, row["source"], row["put_at"], row["put_by"])
         return fold, row["created"]
 
     async def get(self, name: str, revision: int) -> FoldRow | None:

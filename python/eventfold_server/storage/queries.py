@@ -31,9 +31,10 @@ def _templates() -> dict[str, str]:
     fragments: dict[str, str] = {}
     statements: dict[str, str] = {}
     for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        filled = text
         for fragment, filling in fragments.items():
-            text = text.replace("{" + fragment + "}", filling)
-        (fragments if kind == "fragment" else statements)[name] = _without_comments(text)
+            filled = filled.replace("{" + fragment + "}", filling)
+        (fragments if kind == "fragment" else statements)[name] = _without_comments(filled)
     return statements
 
 
@@ -72,12 +73,11 @@ class Migration:
 def migrations() -> list[Migration]:
     """All migrations in order; their numbers are dense from 1."""
     folder = resources.files(__package__).joinpath("sql", "migrations")
-    found = []
-    for entry in folder.iterdir():
-        if match := _MIGRATION.match(entry.name):
-            found.append(
-                Migration(int(match[1]), entry.name, entry.read_text(encoding="utf-8"))
-            )
+    found = [
+        Migration(int(match[1]), entry.name, entry.read_text(encoding="utf-8"))
+        for entry in folder.iterdir()
+        if (match := _MIGRATION.match(entry.name))
+    ]
     found.sort(key=lambda migration: migration.number)
     assert [migration.number for migration in found] == list(range(1, len(found) + 1))
     return found

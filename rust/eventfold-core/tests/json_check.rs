@@ -6,7 +6,9 @@ use std::fmt;
 
 use eventfold_core::json::check::{Checked, Problem, check_object};
 use eventfold_core::limits::JSON_DEPTH_MAX;
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::de::Deserializer;
 
 fn refusal(text: impl AsRef<[u8]>) -> (Problem, usize) {
@@ -234,7 +236,7 @@ fn string() -> impl Strategy<Value = String> {
         1 => Just("😀é".to_owned()),
         1 => prop_oneof![Just("\\u0000"), Just("\\ud800"), Just("\\udc00")].prop_map(str::to_owned),
     ];
-    proptest::collection::vec(piece, 0..3).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+    vec(piece, 0..3).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
 }
 
 fn json() -> impl Strategy<Value = String> {
@@ -245,9 +247,8 @@ fn json() -> impl Strategy<Value = String> {
     ];
     scalar.prop_recursive(5, 60, 12, |inner| {
         prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..6)
-                .prop_map(|items| format!("[{}]", items.join(", "))),
-            proptest::collection::vec((string(), inner), 0..12).prop_map(|entries| {
+            vec(inner.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(", "))),
+            vec((string(), inner), 0..12).prop_map(|entries| {
                 let entries: Vec<_> =
                     entries.iter().map(|(key, value)| format!("{key}:{value}")).collect();
                 format!("{{{}}}", entries.join(","))
@@ -270,7 +271,7 @@ proptest! {
     #[test]
     fn agrees_on_damaged_texts(
         text in json(),
-        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..4),
+        damage in vec((any::<Index>(), any::<u8>(), 0..3), 1..4),
     ) {
         let mut text = format!("{{\"w\":{text}}}").into_bytes();
         for (place, byte, kind) in damage {

@@ -1,0 +1,283 @@
+"""Calls on aggregates: folding their streams, deciding, and the registry of folds."""
+
+import copy
+import datetime as dt
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from eventfold import _methods as methods
+from eventfold import _requests as requests
+from eventfold._async import _platform
+from eventfold._async.log import AsyncLogCalls
+from eventfold._events import Event
+from eventfold._failures import ATTEMPTS_MAX, conflict_pause_s
+from eventfold._generated.errors import StreamNotFound, VersionConflict
+from eventfold._results import AppendResult, FoldInfo, Handlers, Hydrated, StateT
+from eventfold._streams import FoldLike, fold_document, stream_name
+from eventfold.v1 import folds_pb2
+
+# More types than a read can filter by: then all events are read.
+_TYPES_MAX = 100
+
+
+class AsyncAggregateCalls(AsyncLogCalls):
+    """The calls of the service `Folds`, and what is built on them."""
+
+    async def hydrate(
+        self,
+        category: str,
+        id: str,
+        *,
+        fold: FoldLike,
+        version: int | None = None,
+        position: int | None = None,
+        recorded_at: dt.datetime | None = None,
+        occurred_at: dt.datetime | None = None,
+        timeout: float | None = None,
+    ) -> Hydrated:
+        """Folds the events of an aggregate into its state, on the server and consistently.
+
+        Without one of `version`, `position`, `recorded_at` and `occurred_at` the state is that at
+        the head of the stream. A stream without events gives the initial state at version 0.
+
+        Args:
+            category: category of the aggregate.
+            id: its id.
+            fold: name of a registered fold; or a document: a path (`Path`, or text that ends in
+                `.yaml`, `.yml`, `.json`), or a mapping.
+            version: events up to this version, inclusive; 0: the initial state.
+            position: events up to this position of the log, inclusive.
+            recorded_at: events recorded at or before this time, which has a time zone.
+            occurred_at: events that occurred at or before this time, which has a time zone.
+            timeout: seconds for the call. Default: that of the client.
+
+        Raises:
+            FoldNotFound: no fold is registered under this name.
+            InvalidFold, FoldTooLarge, ExpressionTooLong, ExpressionTooDeep: the document.
+            VersionAhead, PositionAhead: the point is beyond the head.
+            FoldFailed, NumberRange, StateNotJson, StateTooLarge, EvaluationLimit: an event could
+                not be folded; the facts name fold, handler, path and event.
+            StreamDeleted, EventCorrupt, InvalidStreamName: see there.
+            OSError: the file of the fold cannot be read.
+        """
+        return await self.hydrate_stream(
+            stream_name(category, id),
+            fold=fold,
+            version=version,
+            position=position,
+            recorded_at=recorded_at,
+            occurred_at=occurred_at,
+            timeout=timeout,
+        )
+
+    async def hydrate_stream(
+        self,
+        stream: str,
+        *,
+        fold: FoldLike,
+        version: int | None = None,
+        position: int | None = None,
+        recorded_at: dt.datetime | None = None,
+        occurred_at: dt.datetime | None = None,
+        timeout: float | None = None,
+    ) -> Hydrated:
+        """Folds the events of a stream, named as a whole. All else as in `hydrate`."""
+        request = requests.hydrate_request(
+            stream, fold, version, position, recorded_at, occurred_at
+        )
+        answer = await self._connection.unary(methods.HYDRATE, request, timeout)
+        return Hydrated._from_wire(answer, self._connection.settings.numbers)
+
+    async def read_aggregate(
+        self,
+        category: str,
+        id: str,
+        initial: StateT,
+        handlers: Handlers[StateT],
+        from_version: int = 1,
+        *,
+        timeout: float | None = None,
+    ) -> tuple[StateT, int]:
+        """Folds the events of an aggregate here, with Python functions.
+
+        Args:
+            category: category of the aggregate.
+            id: its id.
+            initial: the state before the first event that is read. It is copied (deeply), so
+                handlers may change the state that they get.
+            handlers: for each event type a function `fn(state, event) -> state`; events of other
+                types are skipped.
+            from_version: version to begin with; `initial` is then the state before it. Default: 1.
+            timeout: seconds in which something new has to come. Default: that of the client.
+
+        Returns:
+            The state and the version to expect in an append decided on it; `initial` and 0 for a
+            stream without events.
+
+        Raises:
+            VersionAhead: `from_version` is beyond the head + 1.
+            StreamNotFound: the stream has no event, and `from_version` is not 1.
+            StreamDeleted, InvalidStreamName: see there. Errors of the handlers pass through.
+        """
+        state = copy.deepcopy(initial)
+        types = list(handlers) if len(handlers) <= _TYPES_MAX else []
+        # Without handlers nothing is folded, but the version is still that of the stream.
+        reader = self.read(
+            stream_name(category, id), from_version=from_version, types=types, timeout=timeout
+        )
+        try:
+            async for event in reader:
+                handler = handlers.get(event.type)
+                if handler is not None:
+                    state = handler(state, event)
+        except StreamNotFound:
+            if from_version > 1:
+                raise
+            return state, 0
+        finally:
+            await reader.aclose()
+        return state, max(reader.end.version, from_version - 1)
+
+    async def emit_events(
+        self,
+        category: str,
+        id: str,
+        events: Iterable[Event],
+        version: int,
+        *,
+        timeout: float | None = None,
+    ) -> AppendResult:
+        """Appends events to an aggregate at the version that `read_aggregate` or `hydrate` gave.
+
+        Args:
+            category: category of the aggregate.
+            id: its id.
+            events: 1 to 1,000 events.
+            version: the version that the events were decided on; 0: the aggregate is new.
+            timeout: seconds for the call with its repetitions. Default: that of the client.
+
+        Raises:
+            VersionConflict: the aggregate has moved; read it and decide again, or use `retry`.
+            EventfoldError: as in `append`.
+        """
+        stream = stream_name(category, id)
+        return await self.append(stream, events, expected_version=version, timeout=timeout)
+
+    async def retry(
+        self,
+        category: str,
+        id: str,
+        decide: _platform.Decide,
+        *,
+        fold: FoldLike | None = None,
+        handlers: Handlers[Any] | None = None,
+        initial: Any = None,
+        attempts: int = ATTEMPTS_MAX,
+        timeout: float | None = None,
+    ) -> AppendResult | None:
+        """Reads an aggregate, decides, and appends; again from the start when it has moved.
+
+        `decide` gets the state and returns the events that follow from it. It is called once an
+        attempt, so it should depend on the state alone; an exception that it raises ends all.
+        The ids of its events are kept when the connection breaks, so nothing is stored twice.
+
+        Args:
+            category: category of the aggregate.
+            id: its id.
+            decide: `fn(state) -> list[Event]`; an empty list appends nothing.
+            fold: the fold, as in `hydrate`; or:
+            handlers: Python handlers, as in `read_aggregate`.
+            initial: the initial state for `handlers`. Default: `{}`.
+            attempts: how often to try, at least 1. Default: 5, with a random pause in between.
+            timeout: seconds for each call. Default: that of the client.
+
+        Returns:
+            Where the events stand; None if there were none.
+
+        Raises:
+            VersionConflict: the aggregate moved in every attempt.
+            TypeError: not exactly one of `fold` and `handlers` is given.
+            EventfoldError: as in `hydrate`, `read_aggregate` and `append`.
+        """
+        if (fold is None) == (handlers is None):
+            raise TypeError("retry takes either fold= or handlers=")
+        if attempts < 1:
+            raise ValueError(f"attempts must be at least 1, not {attempts}")
+        conflicts = 0
+        while True:
+            if handlers is not None:
+                start = {} if initial is None else initial
+                state, version = await self.read_aggregate(
+                    category, id, start, handlers, timeout=timeout
+                )
+            else:
+                assert fold is not None
+                hydrated = await self.hydrate(category, id, fold=fold, timeout=timeout)
+                state, version = hydrated.state, hydrated.version
+            events = list(await _platform.settle(decide(state)))
+            if not events:
+                return None
+            try:
+                return await self.emit_events(category, id, events, version, timeout=timeout)
+            except VersionConflict:
+                conflicts += 1
+                if conflicts >= attempts:
+                    raise
+            await _platform.sleep(conflict_pause_s(conflicts))
+
+    async def put_fold(self, fold: FoldLike, *, timeout: float | None = None) -> FoldInfo:
+        """Registers a fold under the name that its document carries.
+
+        The same fold again changes nothing; another one becomes the next revision.
+
+        Args:
+            fold: path of a YAML or JSON document, or the document as a mapping or as text of
+                several lines; at most 64 KiB.
+            timeout: seconds for the call. Default: that of the client.
+
+        Returns:
+            The newest revision; `created` says whether it is new.
+
+        Raises:
+            InvalidFold: it does not compile; the facts have line, column and excerpt.
+            FoldTooLarge, ExpressionTooLong, ExpressionTooDeep: see there.
+            OSError: the file cannot be read.
+        """
+        request = folds_pb2.PutFoldRequest(source=fold_document(fold))
+        answer = await self._connection.unary(methods.PUT_FOLD, request, timeout)
+        return FoldInfo._from_wire(answer.fold, answer.created)
+
+    async def get_fold(
+        self, name: str, *, revision: int = 0, timeout: float | None = None
+    ) -> FoldInfo:
+        """Returns a registered fold.
+
+        Args:
+            name: its name.
+            revision: which revision, from 1. 0, the default: the newest.
+            timeout: seconds for the call. Default: that of the client.
+
+        Raises:
+            FoldNotFound: there is none.
+        """
+        request = folds_pb2.GetFoldRequest(name=name, revision=revision)
+        answer = await self._connection.unary(methods.GET_FOLD, request, timeout)
+        return FoldInfo._from_wire(answer.fold)
+
+    async def list_folds(
+        self, *, page_size: int = 100, timeout: float | None = None
+    ) -> AsyncIterator[FoldInfo]:
+        """Lists the newest revision of every registered fold in byte order of their names.
+
+        Args:
+            page_size: folds fetched at once, 1 to 1,000.
+            timeout: seconds for each page. Default: that of the client.
+        """
+        request = folds_pb2.ListFoldsRequest(page_size=page_size)
+        while True:
+            page = await self._connection.unary(methods.LIST_FOLDS, request, timeout)
+            for fold in page.folds:
+                yield FoldInfo._from_wire(fold)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token

@@ -1,0 +1,111 @@
+"""Calls with deadlines, repeated where that is safe."""
+
+import threading
+import time
+from typing import Any, cast
+
+import grpc
+
+from eventfold._async import _platform
+from eventfold._errors import EventfoldError
+from eventfold._failures import (
+    ATTEMPTS_MAX,
+    backoff_s,
+    error_from_call,
+    final_error,
+    is_retryable,
+    may_be_done,
+)
+from eventfold._methods import AnswerT, Method, RequestT, Safety
+from eventfold._settings import Settings, check_timeout
+
+
+class AsyncConnection:
+    """A gRPC channel, opened with the first call."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._channel: Any = None
+        self._owner: object = None
+        self._calls: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        # Read here, so that a missing file is found where the client is made.
+        settings.credentials()
+
+    def timeout(self, seconds: float | None) -> float:
+        """The timeout of a call in seconds; None is that of the client."""
+        return self.settings.timeout if seconds is None else check_timeout(seconds)
+
+    def failure(self, error: grpc.RpcError, timeout: float, safety: Safety) -> EventfoldError:
+        """The error of a failed call, with the call's own as its cause."""
+        failure = error_from_call(error, self.settings.target, timeout, safety)
+        failure.__cause__ = error
+        return failure
+
+    def _callable(self, method: Method[RequestT, AnswerT]) -> Any:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the client is closed")
+            if self._channel is None:
+                self._channel = _platform.open_channel(self.settings)
+                self._owner = _platform.owner()
+            elif self._owner != _platform.owner():
+                # gRPC would hang or fail with an error of its own.
+                raise RuntimeError(
+                    "the client was used in another process or event loop before; make a client "
+                    "for each"
+                )
+            call = self._calls.get(method.path)
+            if call is None:
+                kind = self._channel.unary_stream if method.streams else self._channel.unary_unary
+                call = self._calls[method.path] = kind(
+                    method.path,
+                    request_serializer=method.request.SerializeToString,
+                    response_deserializer=method.answer.FromString,
+                )
+            return call
+
+    def stream(self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float) -> Any:
+        """Begins one attempt of a call that streams its answer."""
+        metadata = self.settings.metadata()
+        return self._callable(method)(request, timeout=timeout, metadata=metadata)
+
+    async def unary(
+        self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float | None
+    ) -> AnswerT:
+        """Makes a call, again after failures that allow it, all within one deadline.
+
+        Raises:
+            EventfoldError: the call was refused or failed.
+            RuntimeError: the client is closed.
+        """
+        seconds = self.timeout(timeout)
+        deadline = time.monotonic() + seconds
+        failures = 0
+        was_unsure = False
+        while True:
+            remaining = max(0.001, deadline - time.monotonic())
+            call = self._callable(method)
+            try:
+                answer = await call(request, timeout=remaining, metadata=self.settings.metadata())
+                return cast(AnswerT, answer)
+            except grpc.RpcError as error:
+                failure = self.failure(error, seconds, method.safety)
+            failures += 1
+            pause = backoff_s(failures)
+            is_late = time.monotonic() + pause >= deadline
+            if failures >= ATTEMPTS_MAX or is_late or not is_retryable(failure, method.safety):
+                final = final_error(failure, method.safety, was_unsure)
+                raise final from failure.__cause__ if final is failure else failure
+            was_unsure = was_unsure or may_be_done(failure)
+            await _platform.sleep(pause)
+
+    async def close(self) -> None:
+        """Ends the connection. Calls under way fail; closing twice is allowed."""
+        with self._lock:
+            self._closed = True
+            channel, self._channel = self._channel, None
+            self._calls.clear()
+        if channel is not None:
+            await channel.close()

@@ -1,0 +1,230 @@
+"""Calls on the log: appending events, reading them, streams."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterable
+
+from eventfold import _methods as methods
+from eventfold import _requests as requests
+from eventfold._async.connection import AsyncConnection
+from eventfold._async.reader import AsyncEventReader
+from eventfold._cursor import Cursor
+from eventfold._events import Event, RecordedEvent
+from eventfold._expected import ExpectedVersion
+from eventfold._generated.errors import StreamNotFound
+from eventfold._json import as_uuid_text
+from eventfold._results import (
+    LIFECYCLE_TO_WIRE,
+    AppendResult,
+    CheckResult,
+    Direction,
+    Lifecycle,
+    StreamInfo,
+)
+from eventfold.v1 import event_store_pb2 as pb
+
+
+class AsyncLogCalls:
+    """The calls of the service `EventStore`."""
+
+    _connection: AsyncConnection
+
+    async def append(
+        self,
+        stream: str,
+        events: Iterable[Event],
+        *,
+        expected_version: ExpectedVersion,
+        timeout: float | None = None,
+    ) -> AppendResult:
+        """Appends events to a stream: all of them are stored, or none.
+
+        Every event has an id, so the call is repeated by itself when the connection breaks, and
+        may be repeated with the same `Event` objects at any time: the events are stored once.
+
+        Args:
+            stream: name of the stream, `category-id`, at most 255 bytes. It begins with its
+                first event.
+            events: 1 to 1,000 events, at most 3 MiB together.
+            expected_version: the version that the append was decided on; 0: the stream has no
+                event yet. `eventfold.EXISTS`: it has one. `eventfold.ANY`: whatever it is.
+            timeout: seconds for the call with its repetitions. Default: that of the client.
+
+        Raises:
+            VersionConflict: the stream is at another version.
+            EventIdReused: an id is stored already, with other content or in another place.
+            StreamClosed, StreamDeleted: the stream takes no events.
+            InvalidStreamName, InvalidEventType, InvalidTag, InvalidTime, InvalidJson, JsonTooDeep,
+            EventTooLarge, MetadataTooLarge, AppendTooLarge, TooManyEvents, EmptyAppend: see there.
+            OutcomeUnknown: the events may be stored or not; append the same objects again.
+            ConnectionFailed: the same, if the connection broke after the request was sent.
+        """
+        request = requests.append_request(stream, events, expected_version)
+        answer = await self._connection.unary(methods.APPEND, request, timeout)
+        return AppendResult._from_wire(answer)
+
+    async def check_append(
+        self,
+        stream: str,
+        events: Iterable[Event],
+        *,
+        expected_version: ExpectedVersion,
+        timeout: float | None = None,
+    ) -> CheckResult:
+        """Says what `append` would answer now, and stores nothing.
+
+        Parameters and errors are those of `append`.
+        """
+        append = requests.append_request(stream, events, expected_version)
+        request = pb.CheckAppendRequest(append=append)
+        answer = await self._connection.unary(methods.CHECK_APPEND, request, timeout)
+        return CheckResult(answer.first_version, answer.last_version, answer.duplicate)
+
+    def read(
+        self,
+        stream: str,
+        *,
+        from_version: int | None = None,
+        to_version: int | None = None,
+        direction: Direction = "forwards",
+        limit: int = 0,
+        types: Iterable[str] = (),
+        timeout: float | None = None,
+    ) -> AsyncEventReader:
+        """Reads a stream, as it stood when the read began.
+
+        Args:
+            stream: name of the stream.
+            from_version: version to begin with, inclusive, at least 1. Default: 1 forwards, the
+                head backwards.
+            to_version: version to end with, inclusive, at least 1. Default: the head forwards, 1
+                backwards; beyond the head it means the head.
+            direction: `forwards` (the default) or `backwards`.
+            limit: most events to return; 0, the default: all.
+            types: only events of these types; at most 100. Default: all.
+            timeout: seconds in which something new has to come. Default: that of the client.
+
+        Returns:
+            An iterator over `RecordedEvent`; its `end` says where the read ended. These errors
+            come when it is first used:
+
+        Raises:
+            StreamNotFound: the stream never had an event.
+            VersionAhead: `from_version` is beyond the head + 1.
+            StreamDeleted, InvalidStreamName, InvalidRequest: see there.
+        """
+        request = requests.read_request(stream, from_version, to_version, direction, limit, types)
+        return AsyncEventReader(self._connection, methods.READ, Cursor(request), timeout)
+
+    def read_all(
+        self,
+        *,
+        from_position: int | None = None,
+        resume_token: bytes | None = None,
+        to_position: int | None = None,
+        direction: Direction = "forwards",
+        limit: int = 0,
+        categories: Iterable[str] = (),
+        types: Iterable[str] = (),
+        tags: Iterable[str] = (),
+        include_system_events: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncEventReader:
+        """Reads the log in the order of commits, as it stood when the read began.
+
+        Args:
+            from_position: position to begin with, inclusive, at least 1. Default: 1 forwards, the
+                head backwards.
+            resume_token: begin behind the place that this token of an earlier `end` stands for;
+                not together with `from_position` or `backwards`.
+            to_position: position to end with, inclusive, at least 1; beyond the head it means the
+                head.
+            direction: `forwards` (the default) or `backwards`.
+            limit: most events to return; 0, the default: all.
+            categories: only events of these categories; at most 100. Default: all.
+            types: only events of these types; at most 100. Default: all.
+            tags: only events that have all of these tags; at most 64. Default: all.
+            include_system_events: also events of streams whose name starts with `$`.
+            timeout: seconds in which something new has to come. Default: that of the client.
+
+        Returns:
+            An iterator over `RecordedEvent`; its `end` says where the read ended. These errors
+            come when it is first used:
+
+        Raises:
+            PositionAhead: `from_position` is beyond the head + 1.
+            StoreIncarnationChanged: the log is not the one that the token was made on.
+            InvalidResumeToken, InvalidRequest: see there.
+        """
+        request = requests.read_all_request(
+            from_position,
+            resume_token,
+            to_position,
+            direction,
+            limit,
+            (categories, types, tags),
+            include_system_events,
+        )
+        return AsyncEventReader(self._connection, methods.READ_ALL, Cursor(request), timeout)
+
+    async def get_event(
+        self, id: str | uuid.UUID, *, timeout: float | None = None
+    ) -> RecordedEvent:
+        """Reads one event by its id.
+
+        Raises:
+            EventNotFound: no event has this id.
+            InvalidValue: the id is no UUID.
+        """
+        request = pb.GetEventRequest(id=as_uuid_text(id))
+        answer = await self._connection.unary(methods.GET_EVENT, request, timeout)
+        return RecordedEvent(answer.event, self._connection.settings.numbers)
+
+    async def get_stream(self, name: str, *, timeout: float | None = None) -> StreamInfo:
+        """Describes a stream. One that never had an event has version 0: that is no error.
+
+        Raises:
+            InvalidStreamName: the name is no stream name.
+        """
+        request = pb.GetStreamRequest(name=name)
+        try:
+            answer = await self._connection.unary(methods.GET_STREAM, request, timeout)
+        except StreamNotFound:
+            return StreamInfo._never_written(name)
+        return StreamInfo._from_wire(answer.stream)
+
+    async def list_streams(
+        self,
+        *,
+        category: str = "",
+        prefix: str = "",
+        lifecycle: Lifecycle | None = None,
+        page_size: int = 1000,
+        timeout: float | None = None,
+    ) -> AsyncIterator[StreamInfo]:
+        """Lists streams in byte order of their names, fetching page after page.
+
+        Args:
+            category: only streams of this category. Default: all but those that start with `$`.
+            prefix: only streams whose name starts with this. Default: all.
+            lifecycle: only streams of this lifecycle. Default: any.
+            page_size: streams fetched at once, 1 to 1,000.
+            timeout: seconds for each page. Default: that of the client.
+
+        Raises:
+            InvalidRequest: `page_size` is out of its range.
+        """
+        request = pb.ListStreamsRequest(
+            category=category,
+            prefix=prefix,
+            lifecycle=pb.LIFECYCLE_UNSPECIFIED
+            if lifecycle is None
+            else LIFECYCLE_TO_WIRE[lifecycle],
+            page_size=page_size,
+        )
+        while True:
+            page = await self._connection.unary(methods.LIST_STREAMS, request, timeout)
+            for stream in page.streams:
+                yield StreamInfo._from_wire(stream)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token

@@ -1,0 +1,110 @@
+"""Reading events: an iterator that survives broken connections."""
+
+from typing import Any, Self
+
+import grpc
+
+from eventfold._async import _platform
+from eventfold._async.connection import AsyncConnection
+from eventfold._cursor import Cursor
+from eventfold._errors import EventfoldError, UnexpectedAnswer
+from eventfold._events import RecordedEvent
+from eventfold._failures import ATTEMPTS_MAX, backoff_s, is_retryable
+from eventfold._generated.errors import DeadlineExceeded
+from eventfold._methods import Method, Safety
+from eventfold._results import ReadEnd
+
+
+class AsyncEventReader:
+    """The events of a read, in order; an asynchronous iterator that is used once.
+
+    The call begins with the first event that is asked for. When the connection breaks, the read
+    goes on behind the last event that came, without gap or repetition; it then sees the stream or
+    the log as it stands at that moment. The timeout bounds the time in which nothing new comes,
+    not the whole read.
+
+    Leaving the loop early ends the call; `aclose` does so at once, and so does leaving
+    `async with`.
+    """
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        method: Method[Any, Any],
+        cursor: Cursor[Any],
+        timeout: float | None,
+    ) -> None:
+        self._connection = connection
+        self._method = method
+        self._cursor = cursor
+        self._timeout = connection.timeout(timeout)
+        self._end: ReadEnd | None = None
+        self._generator = self._events()
+
+    @property
+    def end(self) -> ReadEnd:
+        """Where the read ended: version, position, resume token, whether the end was reached.
+
+        Raises:
+            RuntimeError: not all events of the read were taken yet.
+        """
+        if self._end is None:
+            raise RuntimeError("the end of a read is known when all of its events were taken")
+        return self._end
+
+    def __aiter__(self) -> _platform.EventGenerator:
+        return self._generator
+
+    async def __anext__(self) -> RecordedEvent:
+        return await self._generator.__anext__()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends the read."""
+        await self._generator.aclose()
+
+    async def to_list(self) -> list[RecordedEvent]:
+        """All events that are still to come."""
+        return await _platform.to_list(self._generator)
+
+    async def _events(self) -> _platform.EventGenerator:
+        numbers = self._connection.settings.numbers
+        failures = 0
+        while True:
+            has_progress = False
+            call = self._connection.stream(self._method, self._cursor.request(), self._timeout)
+            try:
+                async for message in call:
+                    events = self._cursor.accept(message.events)
+                    has_progress = has_progress or len(events) > 0
+                    for event in events:
+                        yield RecordedEvent(event, numbers)
+                    if message.HasField("end"):
+                        self._cursor.finish()
+                        self._end = ReadEnd._from_wire(message.end)
+                if self._end is None:
+                    raise UnexpectedAnswer("the answer stopped without its last message")
+                return
+            except grpc.RpcError as error:
+                if self._end is not None:
+                    # All has been read; only the status of the call got lost.
+                    return
+                failure = self._connection.failure(error, self._timeout, Safety.READ)
+            finally:
+                call.cancel()
+            failures = 0 if has_progress else failures + 1
+            await self._pause_or_raise(failure, failures)
+
+    async def _pause_or_raise(self, failure: EventfoldError, failures: int) -> None:
+        # The deadline of a long read passes again and again; that is no failure as long as events
+        # come. So no timer is needed, and the server too sees a deadline on every call.
+        if isinstance(failure, DeadlineExceeded) and failures == 0:
+            return
+        if failures >= ATTEMPTS_MAX or not is_retryable(failure, Safety.READ):
+            raise failure
+        await _platform.sleep(backoff_s(max(1, failures)))

@@ -1,0 +1,72 @@
+"""Where a read stands, so that a broken one goes on without gap or repetition. No I/O."""
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from eventfold._generated.errors import StoreIncarnationChanged
+from eventfold.v1 import event_store_pb2 as pb
+
+ReadT = TypeVar("ReadT", pb.ReadRequest, pb.ReadAllRequest)
+
+
+class Cursor(Generic[ReadT]):
+    """Follows a read of a stream or of the log.
+
+    A broken read begins again at the last event that came, inclusive, and compares its id: a
+    store that lost its tail in between (a restore, a fail-over) is noticed, and no special case
+    is needed at the ends of the stream.
+    """
+
+    def __init__(self, request: ReadT) -> None:
+        self._request: ReadT = request
+        self._last: pb.RecordedEvent | None = None
+        self._count = 0
+        self._repeats = False
+
+    def request(self) -> ReadT:
+        """The request for what is still to come."""
+        last = self._last
+        if last is None:
+            return self._request
+        request = type(self._request)()
+        request.CopyFrom(self._request)
+        if isinstance(request, pb.ReadRequest):
+            request.from_version = last.version
+        else:
+            request.from_position = last.position
+        if request.limit:
+            request.limit = request.limit - self._count + 1
+        self._repeats = True
+        return request
+
+    def accept(self, events: Sequence[pb.RecordedEvent]) -> Sequence[pb.RecordedEvent]:
+        """The events of a message that are new.
+
+        Raises:
+            StoreIncarnationChanged: the event to begin with is another one than before.
+        """
+        if events and self._repeats:
+            if self._last is None or events[0].id != self._last.id:
+                raise self._changed()
+            self._repeats = False
+            events = events[1:]
+        if events:
+            self._last = events[-1]
+            self._count += len(events)
+        return events
+
+    def finish(self) -> None:
+        """Called at the end of the read.
+
+        Raises:
+            StoreIncarnationChanged: the event to begin with never came.
+        """
+        if self._repeats:
+            raise self._changed()
+
+    def _changed(self) -> StoreIncarnationChanged:
+        position = self._last.position if self._last else 0
+        return StoreIncarnationChanged(
+            f"the event at position {position} was read, and is now missing or another one",
+            {"token_position": position},
+        )

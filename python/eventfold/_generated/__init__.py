@@ -1,0 +1,1 @@
+"""Generated modules. Do not edit."""

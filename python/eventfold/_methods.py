@@ -1,0 +1,54 @@
+"""The RPCs: path, types, and whether a call may be repeated."""
+
+import enum
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import folds_pb2
+
+RequestT = TypeVar("RequestT", bound=Message)
+AnswerT = TypeVar("AnswerT", bound=Message)
+
+
+class Safety(enum.Enum):
+    """What may be repeated after a failure."""
+
+    READ = "read"
+    """Changes nothing: repeat whenever the server or the connection was unavailable."""
+    APPEND = "append"
+    """Idempotent by its event ids: the same, also when the outcome is unknown."""
+    WRITE = "write"
+    """Repeat only if the server said that nothing was stored."""
+
+
+@dataclass(frozen=True)
+class Method(Generic[RequestT, AnswerT]):
+    """One RPC."""
+
+    path: str
+    request: type[RequestT]
+    answer: type[AnswerT]
+    safety: Safety = Safety.READ
+    streams: bool = False
+
+
+_STORE = "/eventfold.v1.EventStore/"
+_FOLDS = "/eventfold.v1.Folds/"
+
+APPEND = Method(_STORE + "Append", pb.AppendRequest, pb.AppendResponse, Safety.APPEND)
+CHECK_APPEND = Method(_STORE + "CheckAppend", pb.CheckAppendRequest, pb.CheckAppendResponse)
+READ = Method(_STORE + "Read", pb.ReadRequest, pb.ReadResponse, streams=True)
+READ_ALL = Method(_STORE + "ReadAll", pb.ReadAllRequest, pb.ReadAllResponse, streams=True)
+GET_EVENT = Method(_STORE + "GetEvent", pb.GetEventRequest, pb.GetEventResponse)
+GET_STREAM = Method(_STORE + "GetStream", pb.GetStreamRequest, pb.GetStreamResponse)
+LIST_STREAMS = Method(_STORE + "ListStreams", pb.ListStreamsRequest, pb.ListStreamsResponse)
+
+HYDRATE = Method(_FOLDS + "Hydrate", folds_pb2.HydrateRequest, folds_pb2.HydrateResponse)
+PUT_FOLD = Method(
+    _FOLDS + "PutFold", folds_pb2.PutFoldRequest, folds_pb2.PutFoldResponse, Safety.WRITE
+)
+GET_FOLD = Method(_FOLDS + "GetFold", folds_pb2.GetFoldRequest, folds_pb2.GetFoldResponse)
+LIST_FOLDS = Method(_FOLDS + "ListFolds", folds_pb2.ListFoldsRequest, folds_pb2.ListFoldsResponse)

@@ -1,0 +1,159 @@
+"""Requests, made of the parameters of the calls. No I/O."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from google.protobuf import empty_pb2
+
+from eventfold._errors import InvalidValue
+from eventfold._events import Event
+from eventfold._expected import Expect, ExpectedVersion
+from eventfold._generated.errors import AppendTooLarge
+from eventfold._results import Direction
+from eventfold._streams import FoldLike, fold_ref
+from eventfold._time import to_timestamp
+from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import folds_pb2
+
+_INT64_MAX = (1 << 63) - 1
+_APPEND_BYTES_MAX = 3 << 20
+_SENT_BYTES_MAX = 8 << 20
+
+
+def whole(value: object, name: str) -> int:
+    """An int that fits the wire.
+
+    Raises:
+        TypeError: it is no int.
+        InvalidValue: it has more than 64 bits.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if abs(value) > _INT64_MAX:
+        raise InvalidValue(f"{name} has more than 64 bits", {"path": name})
+    return value
+
+
+def texts(values: Iterable[str], name: str) -> list[str]:
+    """Several strings; a single string is a likely mistake."""
+    if isinstance(values, str):
+        raise TypeError(f"{name} must be several strings, not one")
+    return list(values)
+
+
+def _expected(version: ExpectedVersion) -> pb.ExpectedVersion:
+    if version is Expect.EXISTS:
+        return pb.ExpectedVersion(exists=empty_pb2.Empty())
+    if version is Expect.ANY:
+        return pb.ExpectedVersion(any=empty_pb2.Empty())
+    return pb.ExpectedVersion(exact=whole(version, "expected_version"))
+
+
+def append_request(
+    stream: str, events: Iterable[Event], expected_version: ExpectedVersion
+) -> pb.AppendRequest:
+    """An append; every event names its id, so it is safe to repeat."""
+    if isinstance(events, Event):
+        raise TypeError("events must be a list of events, not one event")
+    messages = []
+    for event in events:
+        if not isinstance(event, Event):
+            raise TypeError(f"events must be eventfold.Event, not {type(event).__name__}")
+        messages.append(event._message)
+    request = pb.AppendRequest(
+        stream=stream, expected_version=_expected(expected_version), events=messages
+    )
+    size = request.ByteSize()
+    if size > _SENT_BYTES_MAX:
+        # The server's gRPC layer would refuse it before the server could name the reason.
+        problem = f"the append has {size} bytes; 3 MiB are the most"
+        raise AppendTooLarge(problem, {"limit": _APPEND_BYTES_MAX, "actual": size})
+    return request
+
+
+def hydrate_request(
+    stream: str,
+    fold: FoldLike,
+    version: int | None,
+    position: int | None,
+    recorded_at: dt.datetime | None,
+    occurred_at: dt.datetime | None,
+) -> folds_pb2.HydrateRequest:
+    """A hydration at one point at the most."""
+    points = {
+        "version": version,
+        "position": position,
+        "recorded_at": recorded_at,
+        "occurred_at": occurred_at,
+    }
+    named = [name for name, value in points.items() if value is not None]
+    if len(named) > 1:
+        raise TypeError(f"a state has one point in time, not {' and '.join(named)}")
+    request = folds_pb2.HydrateRequest(stream=stream, fold=fold_ref(fold))
+    if version is not None:
+        request.version = whole(version, "version")
+    if position is not None:
+        request.position = whole(position, "position")
+    if recorded_at is not None:
+        request.recorded_at.CopyFrom(to_timestamp(recorded_at, "recorded_at"))
+    if occurred_at is not None:
+        request.occurred_at.CopyFrom(to_timestamp(occurred_at, "occurred_at"))
+    return request
+
+
+def _direction(direction: Direction) -> "pb.Direction.ValueType":
+    if direction not in ("forwards", "backwards"):
+        raise ValueError(f"direction is 'forwards' or 'backwards', not {direction!r}")
+    return pb.DIRECTION_BACKWARDS if direction == "backwards" else pb.DIRECTION_FORWARDS
+
+
+def read_request(
+    stream: str,
+    from_version: int | None,
+    to_version: int | None,
+    direction: Direction,
+    limit: int,
+    types: Iterable[str],
+) -> pb.ReadRequest:
+    """A read of one stream."""
+    request = pb.ReadRequest(
+        stream=stream,
+        direction=_direction(direction),
+        limit=whole(limit, "limit"),
+        types=texts(types, "types"),
+    )
+    if from_version is not None:
+        request.from_version = whole(from_version, "from_version")
+    if to_version is not None:
+        request.to_version = whole(to_version, "to_version")
+    return request
+
+
+def read_all_request(
+    from_position: int | None,
+    resume_token: bytes | None,
+    to_position: int | None,
+    direction: Direction,
+    limit: int,
+    filters: Sequence[Iterable[str]],
+    include_system_events: bool,
+) -> pb.ReadAllRequest:
+    """A read of the log; `filters` are categories, types and tags."""
+    if from_position is not None and resume_token is not None:
+        raise TypeError("a read begins at from_position or at resume_token, not at both")
+    categories, types, tags = filters
+    request = pb.ReadAllRequest(
+        direction=_direction(direction),
+        limit=whole(limit, "limit"),
+        categories=texts(categories, "categories"),
+        types=texts(types, "types"),
+        tags=texts(tags, "tags"),
+        include_system_events=include_system_events,
+    )
+    if from_position is not None:
+        request.from_position = whole(from_position, "from_position")
+    if resume_token is not None:
+        request.resume_token = resume_token
+    if to_position is not None:
+        request.to_position = whole(to_position, "to_position")
+    return request

@@ -1,0 +1,43 @@
+"""What differs between the two clients. Written by hand here and in `_async`."""
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+
+from eventfold._events import Event, RecordedEvent
+from eventfold._settings import Settings, channel_options
+
+ItemT = TypeVar("ItemT")
+
+EventGenerator: TypeAlias = Generator[RecordedEvent, None, None]
+
+Decide: TypeAlias = Callable[[Any], Iterable[Event]]
+"""A decision: the events that follow from a state."""
+
+sleep = time.sleep
+
+
+def open_channel(settings: Settings) -> Any:
+    """A channel; nothing is sent yet."""
+    credentials = settings.credentials()
+    if credentials is None:
+        return grpc.insecure_channel(settings.target, options=channel_options())
+    return grpc.secure_channel(settings.target, credentials, options=channel_options())
+
+
+def owner() -> object:
+    """Who may use a channel that is opened here: this process."""
+    return os.getpid()
+
+
+def to_list(events: EventGenerator) -> list[RecordedEvent]:
+    """All that is still to come."""
+    return list(events)
+
+
+def settle(value: ItemT) -> ItemT:
+    """The value itself; the asynchronous client awaits it."""
+    return value
