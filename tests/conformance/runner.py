@@ -42,7 +42,7 @@ class Case:
     # What the file declares under `let`.
     texts: dict[str, str]
     # Where steps run that do not say it: `shared`, `tokens` or `fresh`.
-    on: str
+    server: str
     steps: list[dict[str, Json]]
 
     @property
@@ -53,7 +53,7 @@ class Case:
     @property
     def targets(self) -> set[str]:
         """Every place where steps of the case run."""
-        return {step.get("on", self.on) for step in self.steps}
+        return {step.get("server", self.server) for step in self.steps}
 
 
 @cache
@@ -72,7 +72,7 @@ def parse_cases(text: str) -> list[Case]:
             subject=document["subject"],
             name=case["name"],
             texts=document.get("let", {}),
-            on=case.get("on", "shared"),
+            server=case.get("server", "shared"),
             steps=case["steps"],
         )
         for case in document["cases"]
@@ -118,7 +118,7 @@ class Runner:
                 variables.set("n", repetition)
                 where = f"{case.id}, step {number} ({step['call']})"
                 try:
-                    _run_step(step, channels[step.get("on", case.on)], variables)
+                    _run_step(step, channels[step.get("server", case.server)], variables)
                 except (CaseFailed, CaseError) as error:
                     raise type(error)(f"{where}: {error}") from None
 

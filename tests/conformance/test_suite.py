@@ -51,6 +51,13 @@ def test_the_schema_refuses(step: dict[str, Any]) -> None:
     assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(document)
 
 
+# What YAML 1.1 or 1.2 reads as a number, a truth or nothing, on top of PyYAML's own rules (1.1).
+_LOOSE = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0[ox][0-9a-fA-F]+|[-+]?\.inf|\.nan|~|",
+    re.IGNORECASE,
+)
+
+
 def _loose_scalars(node: yaml.Node | None) -> Iterator[str]:
     """Plain scalars that YAML 1.1 and 1.2 read differently, or as neither text nor integer."""
     if isinstance(node, yaml.MappingNode):
@@ -62,7 +69,7 @@ def _loose_scalars(node: yaml.Node | None) -> Iterator[str]:
             yield from _loose_scalars(child)
     elif isinstance(node, yaml.ScalarNode) and node.style is None:
         plain = re.fullmatch(r"-?(0|[1-9][0-9]*)|true|false|null", node.value)
-        text = node.tag.endswith(":str") and not re.match(r"[-+.]?[0-9]|[-+.~=]|$", node.value)
+        text = node.tag.endswith(":str") and not _LOOSE.fullmatch(node.value)
         if not plain and not text:
             yield f"line {node.start_mark.line + 1}: {node.value!r}"
 
