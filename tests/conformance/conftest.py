@@ -12,7 +12,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-
 from tests.conformance.runner import Runner
 from tests.support.servers import start_postgres, start_server
 

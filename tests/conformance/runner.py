@@ -86,9 +86,7 @@ def case_files() -> list[Path]:
 
 def load_cases() -> list[Case]:
     """All cases of all files."""
-    return [
-        case for file in case_files() for case in parse_cases(file.read_text(encoding="utf-8"))
-    ]
+    return [case for file in case_files() for case in parse_cases(file.read_text(encoding="utf-8"))]
 
 
 @dataclass(frozen=True)

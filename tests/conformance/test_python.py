@@ -6,7 +6,6 @@ Method: one test a case, against real server processes that are started once.
 from __future__ import annotations
 
 import pytest
-
 from tests.conformance.runner import Case, CaseFailed, Runner, load_cases, parse_cases
 
 # A store of its own takes the start of a server, on top of the steps.
@@ -25,8 +24,11 @@ cases:
   - name: wrong
     steps:
       - call: EventStore.Append
-        request: {stream: "wrong-${run}", expected_version: {exact: 0}, events: [{type: A, data_text: '{}'}]}
-"""  # noqa: E501 - a file of cases has lines of any length
+        request:
+          stream: "wrong-${run}"
+          expected_version: {exact: 0}
+          events: [{type: A, data_text: '{}'}]
+"""
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ cases:
     [
         ("expect: {first_version: 2}", "first_version: expected 2, got 1"),
         ("expect: {last_version: 1, positions: []}", "positions: expected 0 items, got 1"),
-        ("expect: {duplicate: true}", "duplicate: expected True, got nothing"),
+        ("expect: {duplicate: true}", "duplicate: expected true, got nothing"),
         ("expect: {recorded_at: $uuid}", "recorded_at: expected $uuid"),
         ("error: {reason: VERSION_CONFLICT}", "expected VERSION_CONFLICT, got an answer"),
         ("save: {x: nothing}", "the answer has no nothing to save"),

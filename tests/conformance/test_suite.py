@@ -15,11 +15,11 @@ import jsonschema
 import pytest
 import yaml
 from google.rpc import code_pb2
-
-from eventfold.v1 import errors_pb2, event_store_pb2, folds_pb2
 from tests.conformance.compare import differences
 from tests.conformance.expand import CaseError, Variables, expand
 from tests.conformance.runner import FOLDER, case_files, encoded, load_cases, reasons
+
+from eventfold.v1 import errors_pb2, event_store_pb2, folds_pb2
 
 SCHEMA = json.loads((FOLDER / "case.schema.json").read_text(encoding="utf-8"))
 FILES = {file.name: file.read_text(encoding="utf-8") for file in case_files()}
@@ -76,8 +76,8 @@ def _loose_scalars(node: yaml.Node | None) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_yaml_library_reads_the_same(name: str) -> None:
-    assert not [token for token in yaml.scan(FILES[name])
-                if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken)]  # fmt: skip
+    special = yaml.AnchorToken | yaml.AliasToken | yaml.TagToken
+    assert not [token for token in yaml.scan(FILES[name]) if isinstance(token, special)]
     assert list(_loose_scalars(yaml.compose(FILES[name]))) == []
 
 
@@ -190,7 +190,9 @@ def test_fresh_ids_keep_their_names() -> None:
     assert variables.fill_in("${uuid.b}") != first
 
 
-@pytest.mark.parametrize("value", ["${unknown}", {"$fill": 1, "before": "ab"}, {"$fill": 3, "with": "é"}])
+@pytest.mark.parametrize(
+    "value", ["${unknown}", {"$fill": 1, "before": "ab"}, {"$fill": 3, "with": "é"}]
+)
 def test_a_wrong_case_is_told_from_a_wrong_server(value: object) -> None:
     with pytest.raises(CaseError):
         expand(value, Variables({}))
