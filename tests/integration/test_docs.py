@@ -155,14 +155,15 @@ def test_a_wrong_print_is_found(code: str) -> None:
 def test_blocks_are_told_apart(tmp_path: Path) -> None:
     text = (
         "```yaml\n# file: a.yaml\nx: 1\n```\n\n<!-- Needs a server of\nanother kind. -->\n\n"
-        "```python no-run\nraise ValueError\n```\n```python\nname = open('a.yaml').read()\n"
+        "```python no-run\nraise ValueError\n```\n"
+        "```python\nimport pathlib\ntext = pathlib.Path('a.yaml').read_text()\n"
         "address = '127.0.0.1:4141'\n```\n```console\n$ eventfold version\n```\n"
     )
     blocks = list(snippets.blocks("page.md", text))
     assert [(block.language, block.is_executed) for block in blocks] == [
         ("yaml", False), ("python", False), ("python", True), ("console", False)
     ]  # fmt: skip
-    assert [block.line for block in blocks] == [2, 10, 13, 17]
+    assert [block.line for block in blocks] == [2, 10, 13, 18]
     assert not [fault for block in blocks for fault in snippets.faults(block)]
     page = snippets.Page("elsewhere:1", tmp_path)
     page.run(blocks)
