@@ -1,0 +1,40 @@
+"""All commands, put together."""
+
+import typer
+
+from eventfold.cli import (
+    append,
+    folds,
+    hydrate,
+    importing,
+    read,
+    serve,
+    streams,
+    version,
+)
+from eventfold.cli.failures import Commands
+
+app = typer.Typer(
+    name="eventfold",
+    cls=Commands,
+    help="An event store: append events to streams, read them, fold them into states.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("serve")(serve.serve)
+app.command("append")(append.append)
+app.command("read")(read.read)
+app.command("hydrate")(hydrate.hydrate)
+app.command("streams")(streams.streams)
+app.command("stream")(streams.stream)
+app.add_typer(folds.app, name="fold")
+app.command("import")(importing.import_file)
+app.command("version")(version.version)
+
+
+def main() -> None:
+    """Runs the command that the arguments of the process name."""
+    app(prog_name="eventfold")

@@ -1,0 +1,105 @@
+"""`eventfold fold put, list, show, check`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eventfold import Client, FoldInfo, _core
+from eventfold.cli.connection import with_store
+from eventfold.cli.failures import ExitCode, Failure
+from eventfold.cli.output import AsJson, note, print_fields, print_json, print_table
+from eventfold.cli.text import printable, time_text
+
+app = typer.Typer(help="The registry of folds.", no_args_is_help=True)
+
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="Document, YAML or JSON.")]
+
+
+def _source(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Failure(
+            "INVALID_FOLD", f"not UTF-8: {error}", ExitCode.INVALID_INPUT, {"file": file}
+        ) from None
+
+
+def _fields(fold: FoldInfo) -> dict[str, Any]:
+    return {
+        "name": fold.name,
+        "revision": fold.revision,
+        "digest": fold.digest,
+        "put_at": time_text(fold.put_at),
+        "put_by": fold.put_by,
+    }
+
+
+@app.command("put")
+@with_store
+def put(store: Client, file: _File, as_json: AsJson = False) -> None:
+    """Register a fold under the name that its document carries."""
+    # As a path: a file may be of any name here, and the SDK knows folds by their suffixes.
+    found = store.put_fold(_document(_source(file)))
+    if as_json:
+        print_json({**_fields(found), "created": found.created})
+        return
+    print_fields([*_fields(found).items(), ("new", "yes" if found.created else "no, the same")])
+
+
+def _document(source: str) -> str:
+    """The text so that the SDK takes it for a document; a line break changes no fold."""
+    return source if "\n" in source else source + "\n"
+
+
+@app.command("list")
+@with_store
+def list_folds(store: Client, as_json: AsJson = False) -> None:
+    """List the newest revision of every registered fold."""
+    if as_json:
+        for fold in store.list_folds():
+            print_json(_fields(fold))
+        return
+    rows = (
+        (one.revision, time_text(one.put_at), one.put_by, one.digest[:12], one.name)
+        for one in store.list_folds()
+    )
+    if print_table(["revision", "put", "by", "digest", "fold"], rows) == 0:
+        note("no folds")
+
+
+@app.command("show")
+@with_store
+def show(
+    store: Client,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the fold.")],
+    revision: Annotated[
+        int, typer.Option(min=0, help="Which revision, from 1; 0: the newest.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Print the document of a registered fold as it came in."""
+    found = store.get_fold(name, revision=revision)
+    if as_json:
+        print_json({**_fields(found), "source": found.source})
+        return
+    source = found.source
+    # A pipe gets the document itself; a terminal must not obey what stands in it.
+    sys.stdout.write(printable(source, keep="\n\t") if sys.stdout.isatty() else source)
+    if not source.endswith("\n"):
+        sys.stdout.write("\n")
+
+
+@app.command("check")
+def check(file: _File, as_json: AsJson = False) -> None:
+    """Compile a fold here, without a server, and say where it fails."""
+    try:
+        fold = _core.Fold(_source(file))
+    except _core.CoreError as error:
+        facts = {"file": str(file), **error.facts}
+        raise Failure(error.reason, error.message, ExitCode.INVALID_INPUT, facts) from None
+    if as_json:
+        print_json({"name": fold.name, "digest": fold.digest})
+    else:
+        print_fields([("name", fold.name), ("digest", fold.digest), ("compiles", "yes")])

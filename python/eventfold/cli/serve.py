@@ -1,0 +1,209 @@
+"""`eventfold serve`: the one command that knows the server."""
+
+import enum
+import logging
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eventfold.cli.connection import DEFAULT_SERVER
+from eventfold.cli.failures import ExitCode, Failure
+from eventfold.cli.output import print_json
+
+if TYPE_CHECKING:
+    from eventfold_server.config import ServerConfig
+
+_DATA_DIR = Path("data")
+
+
+class LogLevel(enum.StrEnum):
+    """How much the server tells of itself."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _log_to_stderr(level: LogLevel) -> None:
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def _program() -> str:
+    """How this command was called, so that the lines to try next can be copied."""
+    called = sys.argv[0]
+    found = shutil.which("eventfold")
+    if found is not None and Path(found).resolve() == Path(called).resolve():
+        return "eventfold"
+    if Path(called).name != "eventfold":
+        return "python -m eventfold"
+    relative = os.path.relpath(called)
+    return called if relative.startswith("..") else relative
+
+
+def _greet(address: str, config: "ServerConfig", as_json: bool) -> None:
+    """Says where the server is, and what to try."""
+    if as_json:
+        print_json({"address": address, "pid": os.getpid()})
+        sys.stdout.flush()
+        return
+    program = _program()
+    options = "" if address == DEFAULT_SERVER else f" --server {address}"
+    if config.tls_cert is not None:
+        options += " --tls-ca CA.pem"
+    if config.token_file is not None:
+        options += " --token TOKEN"
+    where = "the database" if config.data_dir is None else config.data_dir
+    opened = """account-1 AccountOpened '{"holderId": "u-1"}' --expected 0"""
+    lines = [
+        f"eventfold serves on {address}, with its data in {where}. Ctrl-C stops it. Try next:",
+        f"  {program} append {opened}{options}",
+        f"  {program} read account-1{options}",
+        f"  {program} streams{options}",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def _run(config: "ServerConfig", as_json: bool) -> None:
+    """Serves until a signal; its refusals to start become failures with a reason."""
+    try:
+        from eventfold_server.config import ConfigError  # noqa: PLC0415 - clients lack the server
+        from eventfold_server.embedded import EmbeddedPostgresError  # noqa: PLC0415
+        from eventfold_server.errors import Refusal  # noqa: PLC0415
+        from eventfold_server.interceptors.identity import TokenFileError  # noqa: PLC0415
+        from eventfold_server.interceptors.permissions import PermissionTableError  # noqa: PLC0415
+        from eventfold_server.serve import run  # noqa: PLC0415
+        from eventfold_server.storage.database import StorageRefused  # noqa: PLC0415
+    except ImportError as error:
+        raise _not_installed(error) from error
+    try:
+        run(config, lambda address: _greet(address, config, as_json))
+    except ConfigError as error:
+        raise Failure("INVALID_OPTIONS", str(error), ExitCode.USAGE) from error
+    except TokenFileError as error:
+        raise Failure("INVALID_TOKEN_FILE", str(error), ExitCode.USAGE) from error
+    except StorageRefused as error:
+        raise Failure("STORAGE_REFUSED", str(error), ExitCode.NOT_STARTED) from error
+    except PermissionTableError as error:
+        raise Failure("BUG", str(error), ExitCode.NOT_STARTED) from error
+    except Refusal as error:
+        facts = {name: str(value) for name, value in error.facts.items()}
+        code = ExitCode.UNAVAILABLE if error.reason == "STORAGE_UNAVAILABLE" else None
+        raise Failure(error.reason, error.message, code or ExitCode.NOT_STARTED, facts) from error
+    except EmbeddedPostgresError as error:
+        message, *said = str(error).splitlines()
+        raise Failure(
+            "EMBEDDED_POSTGRES",
+            f"{type(error).__name__}: {message}",
+            ExitCode.NOT_STARTED,
+            {"excerpt": "\n".join(said)} if said else {},
+        ) from error
+
+
+def _not_installed(error: ImportError) -> Failure:
+    return Failure(
+        "SERVER_NOT_INSTALLED",
+        "the server is an extra: pip install 'eventfold[server]'",
+        ExitCode.NOT_STARTED,
+        {"missing": error.name or str(error)},
+    )
+
+
+def serve(
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Address; port 0 takes a free one.")
+    ] = DEFAULT_SERVER,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of an embedded PostgreSQL, made when it is missing. [default: data, "
+            "without --database-url]",
+        ),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EVENTFOLD_DATABASE_URL",
+            help="Any PostgreSQL 15 or later instead; no extension and no superuser is needed.",
+        ),
+    ] = None,
+    schema: Annotated[
+        str, typer.Option(help="Schema of the database that holds the store.")
+    ] = "eventfold",
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate chain for TLS, PEM; with --tls-key.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Who may call: lines of name, SHA-256 of the token, permissions (read, write, "
+            "admin, personal) joined by commas. SIGHUP reads it again.",
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Allow plain text, and calls without tokens, on an address that others reach.",
+        ),
+    ] = False,
+    reflection: Annotated[
+        bool | None,
+        typer.Option(
+            "--reflection/--no-reflection",
+            help="gRPC reflection. [default: on for plain text on loopback, else off]",
+        ),
+    ] = None,
+    unsafe_durability: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-durability",
+            help="Accept a PostgreSQL that may lose acknowledged appends; for tests.",
+        ),
+    ] = False,
+    grace: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds that calls under way get to end when it stops."),
+    ] = 10.0,
+    log_level: Annotated[LogLevel, typer.Option(help="What to log to stderr.")] = LogLevel.INFO,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print address and process id as JSON once calls are answered."
+        ),
+    ] = False,
+) -> None:
+    """Run a server until Ctrl-C or SIGTERM; without options on a PostgreSQL of its own."""
+    try:
+        from eventfold_server.config import ServerConfig  # noqa: PLC0415 - clients lack the server
+    except ImportError as error:
+        raise _not_installed(error) from error
+    _log_to_stderr(log_level)
+    _run(
+        ServerConfig(
+            listen=listen,
+            data_dir=_DATA_DIR if data_dir is None and database_url is None else data_dir,
+            database_url=database_url,
+            schema=schema,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            token_file=token_file,
+            insecure=insecure,
+            reflection=reflection,
+            unsafe_durability=unsafe_durability,
+            grace_s=grace,
+        ),
+        as_json,
+    )

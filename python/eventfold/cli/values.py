@@ -1,0 +1,84 @@
+"""What people type: expectations, times, JSON; each with an error that says what was meant."""
+
+import datetime as dt
+import re
+
+import typer
+
+from eventfold import ANY, EXISTS, ExpectedVersion
+from eventfold.cli.failures import ExitCode, Failure
+
+_TIME = re.compile(
+    r"(?P<date>\d{4}-\d{2}-\d{2})"
+    r"(?:[Tt ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?P<zone>[Zz]|[+-]\d{2}:\d{2})?)?"
+)
+
+
+def expected_version(text: str) -> ExpectedVersion:
+    """Reads `--expected`.
+
+    Raises:
+        BadParameter: it is no number, and neither `exists` nor `any`.
+    """
+    if text == "exists":
+        return EXISTS
+    if text == "any":
+        return ANY
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is no version: a number from 0, `exists` or `any`")
+
+
+def point_in_time(text: str) -> dt.datetime:
+    """Reads a time: RFC 3339; a date alone means its end, so that `--occurred-at 1997-12-31`
+    takes in all of that day; without an offset it is UTC.
+
+    Raises:
+        BadParameter: it is no such time.
+    """
+    return _time(text, dt.time.max)
+
+
+def moment(text: str) -> dt.datetime:
+    """Reads when something happened: RFC 3339; a date alone means its beginning; without an
+    offset it is UTC.
+
+    Raises:
+        BadParameter: it is no such time.
+    """
+    return _time(text, dt.time.min)
+
+
+def _time(text: str, clock_of_a_date: dt.time) -> dt.datetime:
+    found = _TIME.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        date = dt.date.fromisoformat(found["date"])
+        if found["clock"] is None:
+            return dt.datetime.combine(date, clock_of_a_date, dt.UTC)
+        clock = dt.time.fromisoformat(found["clock"])
+        zone = dt.UTC
+        if found["zone"] and found["zone"] not in "Zz":
+            offset = dt.time.fromisoformat(found["zone"][1:])
+            delta = dt.timedelta(hours=offset.hour, minutes=offset.minute)
+            zone = dt.timezone(-delta if found["zone"][0] == "-" else delta)
+        return dt.datetime.combine(date, clock, zone).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no time: 2026-03-01, 2026-03-01T12:00:00Z or with an offset"
+        ) from None
+
+
+def json_argument(text: str, name: str) -> bytes:
+    """The bytes of a JSON text on the command line; the SDK and the server check what it is.
+
+    Raises:
+        Failure: it holds bytes that are no UTF-8.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise Failure(
+            "INVALID_VALUE", f"{name} is not UTF-8", ExitCode.INVALID_INPUT, {"field": name}
+        ) from None
