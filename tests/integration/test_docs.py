@@ -7,18 +7,15 @@ of limits are compared with the code; links within the documentation must lead s
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support import snippets
+from tests.support.servers import start_postgres, start_server
 
 from eventfold import _core
 from eventfold_server import limits
-from tests.support import snippets
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = sorted((ROOT / "docs/guide").glob("*.md"))
@@ -27,40 +24,15 @@ INDEX = ROOT / "docs/guide/README.md"
 RUNNABLE = [ROOT / "README.md", ROOT / "docs/folds.md", *(page for page in GUIDE if page != INDEX)]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
-SERVE = """
-import pathlib, sys
-from eventfold_server.config import ServerConfig
-from eventfold_server.serve import run
-data_dir, url, schema = sys.argv[1:]
-where = {"data_dir": pathlib.Path(data_dir)} if data_dir else {"database_url": url}
-config = ServerConfig(listen="127.0.0.1:0", schema=schema, **where)
-run(config, lambda address: print(address, flush=True))
-"""
 
-
-@contextmanager
-def server(*, data_dir: str = "", url: str = "", schema: str = "eventfold") -> Iterator[str]:
-    """A server process of its own; yields its address."""
-    command = [sys.executable, "-c", SERVE, data_dir, url, schema]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().strip()
-            assert address, f"the server ended with status {process.wait(START_SECONDS)}"
-            yield address
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(STOP_SECONDS)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL for all pages; each gets a schema of its own."""
-    folder = tmp_path_factory.mktemp("docs") / "data"
-    with server(data_dir=str(folder)):
-        yield (folder / "postgres.url").read_text().strip()
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o711)
+    with start_postgres(folder / "data") as url:
+        yield url
 
 
 def blocks_of(page: Path) -> list[snippets.Block]:
@@ -71,8 +43,8 @@ def blocks_of(page: Path) -> list[snippets.Block]:
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
 def test_the_snippets_of_a_page_run(page: Path, database_url: str, tmp_path: Path) -> None:
     schema = "docs_" + re.sub(r"\W", "_", page.stem.lower())
-    with server(url=database_url, schema=schema) as address:
-        run = snippets.Page(address, tmp_path)
+    with start_server(tmp_path, database_url=database_url, schema=schema) as server:
+        run = snippets.Page(server.address, tmp_path)
         run.run(blocks_of(page))
     assert run.executed, f"{page}: no snippet was executed"
 
