@@ -16,6 +16,7 @@ from tests.support.servers import start_postgres, start_server
 
 from eventfold import _core
 from eventfold_server import limits
+from eventfold_server.interceptors.identity import parse_tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = sorted((ROOT / "docs/guide").glob("*.md"))
@@ -95,6 +96,25 @@ def test_the_table_of_limits_is_that_of_the_code() -> None:
     text = (ROOT / "docs/limits.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", text, re.MULTILINE)
     assert {name: int(value.replace(",", "")) for name, value in rows} == limits_in_code()
+
+
+def test_the_token_file_that_is_shown_is_one() -> None:
+    (shown,) = [
+        block.text
+        for block in blocks_of(ROOT / "docs/operating.md")
+        if block.tags == ("text",) and "SHA-256" in block.text
+    ]
+    assert {caller.writer for caller in parse_tokens(shown).values()} == {"orders", "reporting"}
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    text = (ROOT / "GUARANTEES.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| [^`].*\| `([\w/.]+)(?:::(\w+))?` \|$", text, re.MULTILINE)
+    promises = [line for line in text.splitlines() if re.match(r"\| (?!Promise|---)", line)]
+    assert len(named) == len(promises)
+    for path, test in named:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert not test or f"def {test}(" in source, f"{path} has no {test}"
 
 
 SAMPLE = snippets.Block("sample.md", 10, ("python",), "", "")
