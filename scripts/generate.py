@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import docs_errors
 import sdk_errors
 import sdk_sync
 
@@ -80,6 +81,12 @@ def write_sdk_errors(tree: Path) -> None:
     format_python(tree)
 
 
+def write_docs_errors(tree: Path) -> None:
+    """The page on errors, from the same catalogue."""
+    (tree / "docs").mkdir(parents=True)
+    (tree / "docs/errors.md").write_text(docs_errors.render(PROTO), encoding="utf-8")
+
+
 def write_sdk_sync(tree: Path) -> None:
     """The synchronous client of the SDK, from the asynchronous one."""
     target = tree / "python/eventfold/_sync"
@@ -114,6 +121,7 @@ GENERATORS = (
         owns=("python/eventfold/_generated/errors.py",),
         write=write_sdk_errors,
     ),
+    Generator(name="page on errors", owns=("docs/errors.md",), write=write_docs_errors),
     Generator(
         name="synchronous client of the SDK",
         # Not `__init__.py` and `_platform.py`, which are written by hand.

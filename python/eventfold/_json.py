@@ -91,8 +91,9 @@ def encode(value: Any) -> bytes:
 
 
 def _encode_long_ints(value: Any) -> bytes:
+    value = _with_long_ints(value, 0)
     try:
-        return orjson.dumps(_with_long_ints(value, 0), default=_default, option=_OPTIONS)
+        return orjson.dumps(value, default=_default, option=_OPTIONS)
     except orjson.JSONEncodeError as error:
         cause = error.__cause__
         reason = cause if isinstance(cause, InvalidValue) else InvalidValue(str(error))
@@ -133,9 +134,14 @@ def _children(value: Any) -> list[tuple[str, Any]]:
     return []
 
 
+def _at(path: str, problem: str) -> InvalidValue:
+    place = path.lstrip(".") or "the top"
+    return InvalidValue(f"{problem} (at {place})", {"path": place, "problem": problem})
+
+
 def _refuse_nan(value: Any, path: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidValue(f"JSON has no {value} (at {path.lstrip('.') or 'the top'})")
+        raise _at(path, f"JSON has no {value}")
     for step, item in _children(value):
         _refuse_nan(item, path + step)
 
@@ -143,8 +149,8 @@ def _refuse_nan(value: Any, path: str) -> None:
 def _refused(value: Any) -> bool:
     try:
         orjson.dumps(value, default=_default, option=_OPTIONS)
-    except orjson.JSONEncodeError as error:
-        return "64-bit" not in str(error)
+    except orjson.JSONEncodeError:
+        return True
     return False
 
 
@@ -153,10 +159,7 @@ def _located(value: Any, reason: InvalidValue, path: str = "", depth: int = 0) -
     for step, item in _children(value) if depth < _DEPTH_MAX else []:
         if _refused(item):
             return _located(item, reason, path + step, depth + 1)
-    place = path.lstrip(".") or "the top"
-    return InvalidValue(
-        f"{reason.message} (at {place})", {"path": place, "problem": reason.message}
-    )
+    return _at(path, reason.message)
 
 
 def _parse_int(text: str) -> int | decimal.Decimal:
@@ -200,6 +203,6 @@ def as_uuid_text(value: str | uuid.UUID) -> str:
         text = str(uuid.UUID(value))
     except (ValueError, AttributeError, TypeError):
         text = ""
-    if text != value.lower():
+    if not text or text != value.lower():
         raise InvalidValue(f"{value!r} is not a UUID in canonical form")
     return text

@@ -83,7 +83,7 @@ class _GuardedReflection(reflection.aio.ReflectionServicer):
     """Reflection for callers who may read."""
 
     def __init__(self, guard: Guard, names: list[str]) -> None:
-        super().__init__(names)
+        super().__init__(names)  # type: ignore[no-untyped-call]
         self._guard = guard
 
     # The name is gRPC's; the stubs take the generator for a coroutine.
@@ -166,7 +166,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._reflection_on():
             names = [*self._names, _HEALTH.full_name, _REFLECTION.full_name]
-            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
                 _GuardedReflection(self._guard, names), self._server
             )
 

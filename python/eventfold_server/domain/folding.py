@@ -13,6 +13,9 @@ from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX
 from eventfold_server.storage.folds import FoldRow, FoldStorage, HydrateHead
 from eventfold_server.storage.log import LogStorage, Page
 
+# What the domain knows of a registered fold is its row.
+RegisteredFold = FoldRow
+
 
 @dataclass(frozen=True)
 class At:
@@ -127,19 +130,19 @@ class Folder:
             occurred_at=at.occurred_at,
         )
 
-    async def put(self, caller: Caller, source: str) -> tuple[FoldRow, bool]:
+    async def put(self, caller: Caller, source: str) -> tuple[RegisteredFold, bool]:
         """Registers the document; True if that made a new revision."""
         fold = self._compiled.get(source)
         return await self._folds.put(fold.name, fold.digest, source, caller.writer)
 
-    async def get(self, name: str, revision: int) -> FoldRow:
+    async def get(self, name: str, revision: int) -> RegisteredFold:
         """A registered fold; revision 0 is the newest."""
         row = await self._folds.get(name, revision)
         if row is None:
             raise _fold_not_found(name, revision)
         return row
 
-    async def list(self, after: str, limit: int) -> list[FoldRow]:
+    async def list(self, after: str, limit: int) -> list[RegisteredFold]:
         """Newest revisions of the folds named above `after`, in byte order."""
         return await self._folds.list(after, limit)
 

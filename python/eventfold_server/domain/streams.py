@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from eventfold_server.domain.requests import readable_stream_name
 from eventfold_server.storage.log import LogStorage, StreamRow, not_found
 
+# What the domain knows of a stream is its row.
+Stream = StreamRow
+
 _LAST_CODE_POINT = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
 
@@ -38,7 +41,7 @@ class Streams:
     def __init__(self, log: LogStorage) -> None:
         self._log = log
 
-    async def get(self, name: str) -> StreamRow:
+    async def get(self, name: str) -> Stream:
         """The stream; STREAM_NOT_FOUND if it never had an event."""
         readable_stream_name(name)
         row = await self._log.stream(name)
@@ -46,7 +49,7 @@ class Streams:
             raise not_found(name)
         return row
 
-    async def list(self, wanted: StreamFilter, after: str, limit: int) -> list[StreamRow]:
+    async def list(self, wanted: StreamFilter, after: str, limit: int) -> list[Stream]:
         """Streams named above `after` that the filter lets pass, in byte order."""
         prefix = wanted.prefix
         if wanted.category:

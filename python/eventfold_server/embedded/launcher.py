@@ -41,7 +41,7 @@ def main(spec: dict[str, Any]) -> NoReturn:
     if os.getppid() != spec["parent"]:
         _refuse("the server ended while its PostgreSQL was being launched")
     _reset_signals()
-    os.execv(spec["program"], [spec["program"], *spec["arguments"]])  # noqa: S606
+    os.execv(spec["program"], [spec["program"], *spec["arguments"]])
 
 
 def _die_with_parent(death_signal: int) -> None:

@@ -24,7 +24,7 @@ from eventfold_server.embedded.settings import PORT
 
 PREFIX = "eventfold-"
 # Shared with everybody, hence mkdtemp and 0700 below them.
-SHORT_BASES = ("/tmp", "/var/tmp")  # noqa: S108
+SHORT_BASES = ("/tmp", "/var/tmp")
 SOCKET_PATH_BYTES_MAX = 103  # macOS; Linux has 107
 SUPERUSER = "eventfold"
 DATABASE = "postgres"

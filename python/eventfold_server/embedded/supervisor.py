@@ -48,7 +48,7 @@ class ExitReport:
     exit_status: int
     """Its exit status, or -N when signal N killed it."""
     requested: bool
-    """True when `stop` or `restart` ended it, False when it died by itself."""
+    """True when `stop` or `restart` ended it, False when it died by itself or did not start."""
     log_tail: tuple[str, ...]
 
 
@@ -59,6 +59,7 @@ class _Running:
     child: Child
     log_keeper: logs.LogKeeper
     log_offset: int
+    ready: bool = False
     requested: bool = False
 
 
@@ -107,6 +108,7 @@ class EmbeddedPostgres:
         self._gate = asyncio.Lock()
         self._prepared: _Prepared | None = None
         self._running: _Running | None = None
+        self._last_exit: ExitReport | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -179,10 +181,21 @@ class EmbeddedPostgres:
                 raise
 
     async def wait_died(self) -> ExitReport:
-        """Wait until the present PostgreSQL ends, for whatever reason, and tell how it ended."""
+        """Wait until the present PostgreSQL ends, for whatever reason, and tell how it ended.
+
+        Returns at once when it has ended already, after a `restart` that failed too, so that
+        waiting, pausing and restarting can simply be repeated. Raises NotRunning before the
+        first start and after `stop`.
+        """
+        self._require_prepared()
+        if self._running is None and self._last_exit is not None:
+            return self._last_exit
         running = self._require_running()
         status = await running.child.wait()
         assert status is not None, "an unbounded wait ends with a status"
+        return self._report(running, status)
+
+    def _report(self, running: _Running, status: int) -> ExitReport:
         tail = logs.tail(self.log_path, running.log_offset)
         return ExitReport(running.child.pid, status, running.requested, tuple(tail))
 
@@ -300,6 +313,7 @@ class EmbeddedPostgres:
                     log_tail=logs.tail(self.log_path, running.log_offset),
                 )
             await asyncio.sleep(POLL_SECONDS)
+        running.ready = True
 
     async def _end(self, first_signal: int, first_seconds: float) -> None:
         """End the present server process, gently first, and reap it."""
@@ -314,8 +328,9 @@ class EmbeddedPostgres:
         ):
             if child.returncode is not None:
                 break
-            # Only a signal that reached it makes its end a requested one.
-            running.requested |= child.signal(number)
+            # A signal that came too late did not end it, and one to a start that hangs is not
+            # what the caller wanted.
+            running.requested |= child.signal(number) and running.ready
             await child.wait(seconds)
         if child.returncode is None:
             raise StopFailed(
@@ -323,6 +338,7 @@ class EmbeddedPostgres:
                 pid=child.pid,
             )
         running.log_keeper.stop()
+        self._last_exit = self._report(running, child.returncode)
         self._running = None
 
     async def _abandon(self) -> None:
@@ -340,6 +356,7 @@ class EmbeddedPostgres:
         if self._running is not None:
             self._running.log_keeper.stop()
             self._running = None
+        self._last_exit = None
         self._directory.close()
 
 

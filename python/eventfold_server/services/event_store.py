@@ -10,8 +10,7 @@ from eventfold_server.domain import requests
 from eventfold_server.domain.append import ANY, EXISTS, Appender, NewEvents
 from eventfold_server.domain.read import Frames, LogRead, ReadEnd, Reader, StreamRead
 from eventfold_server.domain.requests import Caller
-from eventfold_server.domain.streams import StreamFilter, Streams
-from eventfold_server.storage.log import StreamRow
+from eventfold_server.domain.streams import Stream, StreamFilter, Streams
 
 
 class EventStoreService:
@@ -178,7 +177,7 @@ def _end(end: ReadEnd) -> bytes:
     ).SerializeToString()
 
 
-def _stream(row: StreamRow) -> pb.Stream:
+def _stream(row: Stream) -> pb.Stream:
     seconds, nanos = requests.to_seconds_nanos(row.created_at)
     return pb.Stream(
         name=row.name,

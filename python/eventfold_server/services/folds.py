@@ -4,9 +4,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from eventfold.v1 import folds_pb2 as pb
 from eventfold_server.domain import requests
-from eventfold_server.domain.folding import At, Folder
+from eventfold_server.domain.folding import At, Folder, RegisteredFold
 from eventfold_server.domain.requests import Caller
-from eventfold_server.storage.folds import FoldRow
 
 
 class FoldsService:
@@ -77,7 +76,7 @@ def _at(request: pb.HydrateRequest) -> At:
     return At()
 
 
-def _fold(row: FoldRow) -> pb.Fold:
+def _fold(row: RegisteredFold) -> pb.Fold:
     seconds, nanos = requests.to_seconds_nanos(row.put_at)
     return pb.Fold(
         name=row.name,

@@ -2,10 +2,13 @@
 //!
 //! Pure functions over bytes: no I/O, no clock, no Python.
 
+pub mod cel;
 pub mod envelope;
 pub mod error;
 pub mod json;
 pub mod limits;
 pub mod names;
+pub mod number;
 pub mod rows;
+pub mod value;
 pub mod wire;

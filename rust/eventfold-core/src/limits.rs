@@ -33,3 +33,8 @@ pub const EXPRESSION_DEPTH_MAX: usize = 96;
 pub const STATE_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Most evaluation steps that one event may cost.
 pub const EVALUATION_STEPS_MAX: u64 = 1_000_000;
+/// Deepest nesting of a value inside an evaluation: a little more than JSON, so that an
+/// expression may wrap what it reads.
+pub const VALUE_DEPTH_MAX: usize = JSON_DEPTH_MAX + 16;
+/// Longest string or bytes that an expression may build, in bytes: no state could hold more.
+pub const EVALUATION_TEXT_BYTES_MAX: usize = STATE_BYTES_MAX;

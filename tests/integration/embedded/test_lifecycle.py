@@ -21,6 +21,7 @@ from eventfold_server.embedded import (
     EmbeddedPostgres,
     EmbeddedPostgresError,
     NotRunning,
+    StartFailed,
 )
 
 RECOVERY_SECONDS_MAX = 5.0
@@ -48,11 +49,11 @@ def commit_rows(query, dsn, rows):
     query(dsn, f"CREATE TABLE kept AS SELECT generate_series(1, {rows}) AS n")
 
 
-async def test_first_and_second_start(cluster):
+async def test_first_and_second_start(fresh_cluster):
     times = []
     for _ in range(2):
         began = time.monotonic()
-        async with EmbeddedPostgres(cluster.data_dir) as postgres:
+        async with EmbeddedPostgres(fresh_cluster.data_dir) as postgres:
             times.append(time.monotonic() - began)
             connection = await asyncpg.connect(postgres.dsn)
             await connection.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
@@ -62,22 +63,22 @@ async def test_first_and_second_start(cluster):
             directory = socket_directory(postgres.dsn)
             private = directory.stat()
             assert stat.S_IMODE(private.st_mode) == 0o700
-            assert private.st_uid == cluster.directory.stat().st_uid
+            assert private.st_uid == fresh_cluster.directory.stat().st_uid
             assert os.getsid(postgres.pid) != os.getsid(0), "a terminal's Ctrl-C would reach it"
         assert not directory.exists()
     print(f"first start {times[0]:.3f} s, second {times[1]:.3f} s")
     assert rows == 2
     assert times[1] < RECOVERY_SECONDS_MAX
-    assert stat.S_IMODE(cluster.data_dir.stat().st_mode) == 0o700
-    assert sorted(path.name for path in cluster.data_dir.iterdir()) == [
+    assert stat.S_IMODE(fresh_cluster.data_dir.stat().st_mode) == 0o700
+    assert sorted(path.name for path in fresh_cluster.data_dir.iterdir()) == [
         "cluster",
         "initdb.log",
         "postgres.lock",
         "postgres.log",
         "postgres.password",
     ]
-    assert "database system was shut down" in cluster.log
-    assert "interrupted" not in cluster.log
+    assert "database system was shut down" in fresh_cluster.log
+    assert "interrupted" not in fresh_cluster.log
 
 
 @pytest.mark.parametrize("way", ["signal", "watcher"])
@@ -169,6 +170,27 @@ async def test_postgres_killed_and_restarted(cluster):
     assert report.exit_status == 0
 
 
+async def test_restart_that_fails_can_be_repeated(cluster):
+    control = cluster.directory / "global" / "pg_control"
+    hidden = control.with_name("pg_control.hidden")
+    async with EmbeddedPostgres(cluster.data_dir) as postgres:
+        control.rename(hidden)
+        os.kill(postgres.pid, signal.SIGKILL)
+        died = await asyncio.wait_for(postgres.wait_died(), 5)
+        for _ in range(2):
+            with pytest.raises(StartFailed, match="pg_control"):
+                await postgres.restart()
+            again = await asyncio.wait_for(postgres.wait_died(), 1)
+            assert again.pid != died.pid
+            assert not again.requested
+            with pytest.raises(NotRunning):
+                assert postgres.pid
+        hidden.rename(control)
+        await postgres.restart()
+        connection = await asyncpg.connect(postgres.dsn)
+        await connection.close()
+
+
 async def test_restart_of_a_healthy_one(cluster):
     async with EmbeddedPostgres(cluster.data_dir) as postgres:
         first = postgres.pid
@@ -210,18 +232,18 @@ async def test_started_and_stopped_in_different_loops_and_again(cluster):
             use()
 
 
-async def test_cancelled_start_leaves_nothing(cluster):
+async def test_cancelled_start_leaves_nothing(fresh_cluster):
     for seconds in (0.02, 0.2, 0.4):
-        postgres = EmbeddedPostgres(cluster.data_dir)
+        postgres = EmbeddedPostgres(fresh_cluster.data_dir)
         starting = asyncio.create_task(postgres.start())
         await asyncio.sleep(seconds)
         starting.cancel()
         await asyncio.wait({starting})
         await postgres.stop()
-        if cluster.directory.exists():
-            assert cluster.processes() == []
-    async with EmbeddedPostgres(cluster.data_dir):
-        assert not list(cluster.data_dir.glob("cluster.new-*"))
+        if fresh_cluster.directory.exists():
+            assert fresh_cluster.processes() == []
+    async with EmbeddedPostgres(fresh_cluster.data_dir):
+        assert not list(fresh_cluster.data_dir.glob("cluster.new-*"))
 
 
 async def test_every_local_user_needs_the_password(cluster):

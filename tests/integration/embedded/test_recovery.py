@@ -37,10 +37,8 @@ from eventfold_server.embedded import (
 RECOVERY_SECONDS_MAX = 5.0
 
 
-async def make(cluster):
-    """A cluster that was stopped cleanly; returns the account that it runs as."""
-    async with EmbeddedPostgres(cluster.data_dir):
-        pass
+def account_of(cluster):
+    """The account that the cluster runs as."""
     return accounts.choose(cluster.data_dir, cluster.directory)
 
 
@@ -67,7 +65,7 @@ def write_pid_file(cluster, account, text):
 
 async def test_pid_file_of_a_stranger(cluster):
     """The pid was used again, by a program of the same account, for which PostgreSQL refuses."""
-    account = await make(cluster)
+    account = account_of(cluster)
     stranger = subprocess.Popen(["sleep", "60"], **as_account(account))
     try:
         write_pid_file(cluster, account, f"{stranger.pid}\n{cluster.directory}\n1\n5432\n/tmp\n\n")
@@ -80,7 +78,7 @@ async def test_pid_file_of_a_stranger(cluster):
 
 @pytest.mark.parametrize("text", ["", "nonsense\n", f"{2**80}\n", "-7\n"])
 async def test_torn_pid_file(cluster, text):
-    account = await make(cluster)
+    account = account_of(cluster)
     write_pid_file(cluster, account, text)
     await start_within_bound(cluster)
 
@@ -102,9 +100,15 @@ time.sleep(60)
 """
 
 
-async def test_zombie_postmaster(cluster):
-    """Its parent never reaps it, so its pid stays and PostgreSQL takes it for alive."""
-    account = await make(cluster)
+@pytest.mark.parametrize("hidden", [False, True])
+async def test_zombie_postmaster(cluster, monkeypatch, hidden):
+    """Its parent never reaps it, so its pid stays and PostgreSQL takes it for alive.
+
+    `hidden`: as root in a container without CAP_SYS_PTRACE, which sees no working directories.
+    """
+    if hidden:
+        monkeypatch.setattr(leftovers, "_is_postgres_in", lambda *_: None)
+    account = account_of(cluster)
     sockets_dir = sockets.make_directory(account)
     postgres = str(binaries.find(account).postgres)
     command = [postgres, "-D", "/proc/self/cwd", "-c", "listen_addresses=", "-k", str(sockets_dir)]
@@ -146,22 +150,20 @@ async def test_pid_file_of_the_dead(cluster, hold):
 
 
 async def test_other_major_version(cluster):
-    await make(cluster)
     (cluster.directory / "PG_VERSION").write_text("17\n")
     with pytest.raises(WrongMajorVersion, match=r"made by PostgreSQL 17, this one is 18") as caught:
         await EmbeddedPostgres(cluster.data_dir).start()
     assert caught.value.facts["cluster_major"] == "17"
 
 
-async def test_not_a_cluster(cluster):
-    cluster.directory.mkdir(parents=True, mode=0o700)
-    os.chown(cluster.directory, *((65534, 65534) if os.geteuid() == 0 else (-1, -1)))
+async def test_not_a_cluster(fresh_cluster):
+    fresh_cluster.directory.mkdir(parents=True, mode=0o700)
+    os.chown(fresh_cluster.directory, *((65534, 65534) if os.geteuid() == 0 else (-1, -1)))
     with pytest.raises(DataDirectoryUnusable, match="not a PostgreSQL data directory"):
-        await EmbeddedPostgres(cluster.data_dir).start()
+        await EmbeddedPostgres(fresh_cluster.data_dir).start()
 
 
 async def test_lost_password(cluster):
-    await make(cluster)
     (cluster.data_dir / "postgres.password").unlink()
     with pytest.raises(DataDirectoryUnusable, match=r"postgres\.password is missing"):
         await EmbeddedPostgres(cluster.data_dir).start()
@@ -183,7 +185,6 @@ async def test_directories_that_are_refused(tmp_path):
 
 
 async def test_broken_cluster_tells_what_postgres_said(cluster):
-    await make(cluster)
     (cluster.directory / "global" / "pg_control").unlink()
     with pytest.raises(StartFailed, match="pg_control") as caught:
         await EmbeddedPostgres(cluster.data_dir).start()
@@ -204,24 +205,24 @@ def with_initdb(monkeypatch, tmp_path, script):
     )
 
 
-async def test_initdb_that_crashes_half_way(cluster, tmp_path, monkeypatch):
+async def test_initdb_that_crashes_half_way(fresh_cluster, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         with_initdb(patch, tmp_path, "mkdir base; echo 18 > PG_VERSION; kill -9 $$")
         with pytest.raises(InitialisationFailed, match="nothing of it was kept") as caught:
-            await EmbeddedPostgres(cluster.data_dir).start()
+            await EmbeddedPostgres(fresh_cluster.data_dir).start()
     assert caught.value.facts["exit_status"] == -signal.SIGKILL
-    assert not cluster.directory.exists()
+    assert not fresh_cluster.directory.exists()
     # What a kill of the whole machine would leave.
-    (cluster.data_dir / "cluster.new-left" / "cluster" / "base").mkdir(parents=True)
-    await start_within_bound(cluster)
-    assert not list(cluster.data_dir.glob("cluster.new-*"))
+    (fresh_cluster.data_dir / "cluster.new-left" / "cluster" / "base").mkdir(parents=True)
+    await start_within_bound(fresh_cluster)
+    assert not list(fresh_cluster.data_dir.glob("cluster.new-*"))
 
 
-async def test_initdb_that_hangs(cluster, tmp_path, monkeypatch):
+async def test_initdb_that_hangs(fresh_cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("eventfold_server.embedded.initialise.INITDB_TIMEOUT_SECONDS", 0.5)
     with_initdb(monkeypatch, tmp_path, "exec sleep 60")
     with pytest.raises(InitialisationFailed, match="did not end within"):
-        await EmbeddedPostgres(cluster.data_dir).start()
+        await EmbeddedPostgres(fresh_cluster.data_dir).start()
 
 
 async def test_full_disk(cluster, tmp_path):
@@ -318,5 +319,6 @@ async def test_processes_are_found_without_proc(cluster):
         except FileNotFoundError:
             pytest.skip("this machine has no ps")
         assert postgres.pid in [one.pid for one in found]
+        assert leftovers._find_with_ps(cluster.directory, uid + 1) == []
         assert all(one.ours for one in found)
         assert {one.pid for one in found} == set(cluster.processes())

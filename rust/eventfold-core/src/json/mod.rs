@@ -1,3 +1,5 @@
-//! JSON texts: the strict check before they are stored, and what follows from it.
+//! JSON texts: the strict check before they are stored, values from them, and back.
 
 pub mod check;
+pub mod scan;
+pub mod write;

@@ -1,0 +1,257 @@
+//! Syntax tree to compiled nodes: names are resolved, macros expanded, types inferred.
+
+mod calls;
+mod macros;
+mod names;
+mod numbers;
+
+use std::sync::Arc;
+
+use crate::value::{Key, List, Map, TypeValue, Value};
+
+use super::ast::{Ast, Binary, Element, Expr, Kind, Literal, Unary};
+use super::env::Env;
+use super::error::CelError;
+use super::eval::insert_new;
+use super::node::{Arithmetic, Comparison, Entry, Field, Item, Node, Op};
+use super::operators;
+use super::program::Program;
+use super::types::StaticType;
+
+/// A compiled node and what is known of its type.
+type Typed = (Node, StaticType);
+
+/// Compiles an expression for an environment, which learns the fields that it reads.
+pub fn compile(ast: &Ast, env: &mut Env) -> Result<Program, CelError> {
+    let mut compiler = Compiler {
+        env,
+        locals: Vec::new(),
+        locals_max: 0,
+        variables: Vec::new(),
+        slots: Vec::new(),
+    };
+    let (node, kind) = compiler.expr(&ast.root)?;
+    Ok(Program::new(node, kind, compiler.locals_max, compiler.variables, compiler.slots))
+}
+
+struct Compiler<'a> {
+    env: &'a mut Env,
+    /// The variables of the macros around the current node.
+    locals: Vec<(Arc<str>, StaticType)>,
+    locals_max: usize,
+    /// The whole variables and the slots that the expression reads.
+    variables: Vec<usize>,
+    slots: Vec<usize>,
+}
+
+fn node(expr: &Expr, op: Op) -> Node {
+    Node { op, offset: expr.span.start }
+}
+
+fn known(kind: TypeValue) -> StaticType {
+    StaticType::Known(kind)
+}
+
+fn constant(node: &Node) -> Option<&Value> {
+    match &node.op {
+        Op::Const(value) => Some(value),
+        _ => None,
+    }
+}
+
+impl Compiler<'_> {
+    fn expr(&mut self, expr: &Expr) -> Result<Typed, CelError> {
+        match &expr.kind {
+            Kind::Literal(literal) => self.literal(expr, literal),
+            Kind::Ident { name, absolute } => self.ident(expr, name, *absolute),
+            Kind::Select { operand, field, optional } => {
+                self.select(expr, operand, field, *optional)
+            }
+            Kind::Index { operand, index, optional } => self.index(expr, operand, index, *optional),
+            Kind::Call { target, function, args } => {
+                self.call(expr, target.as_deref(), function, args)
+            }
+            Kind::List(items) => self.list(expr, items),
+            Kind::Map(entries) => self.map(expr, entries),
+            Kind::Unary(operator, operand) => self.unary(expr, *operator, operand),
+            Kind::Binary(operator, left, right) => self.binary(expr, *operator, left, right),
+            Kind::And(operands) => {
+                let operands = self.nodes(operands)?;
+                Ok((node(expr, Op::And(operands)), known(TypeValue::Bool)))
+            }
+            Kind::Or(operands) => {
+                let operands = self.nodes(operands)?;
+                Ok((node(expr, Op::Or(operands)), known(TypeValue::Bool)))
+            }
+            Kind::Conditional(parts) => self.conditional(expr, parts),
+        }
+    }
+
+    fn nodes(&mut self, exprs: &[Expr]) -> Result<Box<[Node]>, CelError> {
+        exprs.iter().map(|expr| Ok(self.expr(expr)?.0)).collect()
+    }
+
+    fn conditional(&mut self, expr: &Expr, parts: &[Expr; 3]) -> Result<Typed, CelError> {
+        let (condition, _) = self.expr(&parts[0])?;
+        let (yes, yes_type) = self.expr(&parts[1])?;
+        let (no, no_type) = self.expr(&parts[2])?;
+        let op = Op::Conditional(Box::new([condition, yes, no]));
+        Ok((node(expr, op), yes_type.join(no_type)))
+    }
+
+    fn literal(&self, expr: &Expr, literal: &Literal) -> Result<Typed, CelError> {
+        let value = match literal {
+            Literal::Null => Value::Null,
+            Literal::Bool(value) => Value::Bool(*value),
+            Literal::Int(text) => numbers::int(text, expr.offset())?,
+            Literal::Uint(text) => numbers::uint(text, expr.offset())?,
+            Literal::Double(text) => numbers::double(text, self.env.strict_numbers, expr.offset())?,
+            Literal::String(text) => Value::String(Arc::clone(text)),
+            Literal::Bytes(bytes) => Value::Bytes(Arc::clone(bytes)),
+        };
+        let kind = known(value.type_value());
+        Ok((node(expr, Op::Const(value)), kind))
+    }
+
+    fn index(
+        &mut self,
+        expr: &Expr,
+        operand: &Expr,
+        index: &Expr,
+        optional: bool,
+    ) -> Result<Typed, CelError> {
+        if let Kind::Literal(Literal::String(name)) = &index.kind
+            && let Some(typed) = self.slot(expr, operand, name, optional)
+        {
+            return Ok(typed);
+        }
+        let (container, container_type) = self.expr(operand)?;
+        let (index, _) = self.expr(index)?;
+        let mut kind = container_type.element();
+        let parts = Box::new([container, index]);
+        if !optional {
+            return Ok((node(expr, Op::Index(parts)), kind));
+        }
+        if !matches!(container_type, StaticType::Optional(_)) {
+            kind = StaticType::optional(kind);
+        }
+        Ok((node(expr, Op::OptionalIndex(parts)), kind))
+    }
+
+    fn field(operand: Node, name: &Arc<str>) -> Box<Field> {
+        let key = Key::String(Arc::clone(name));
+        Box::new(Field { operand, name: Arc::clone(name), key })
+    }
+
+    fn list(&mut self, expr: &Expr, items: &[Element]) -> Result<Typed, CelError> {
+        let mut nodes = Vec::with_capacity(items.len());
+        let mut kind: Option<StaticType> = None;
+        for item in items {
+            let (node, item_type) = self.expr(&item.expr)?;
+            let item_type = if item.optional { item_type.inner() } else { item_type };
+            kind = Some(match kind {
+                Some(kind) => kind.join(item_type),
+                None => item_type,
+            });
+            nodes.push(Item { optional: item.optional, node });
+        }
+        let kind = kind.map_or(known(TypeValue::List), StaticType::list);
+        let values: Option<Vec<Value>> = nodes
+            .iter()
+            .map(|item| constant(&item.node).filter(|_| !item.optional).cloned())
+            .collect();
+        let op = match values {
+            Some(values) => Op::Const(Value::List(List::from(values))),
+            None => Op::List(nodes.into()),
+        };
+        Ok((node(expr, op), kind))
+    }
+
+    fn map(&mut self, expr: &Expr, entries: &[(Element, Expr)]) -> Result<Typed, CelError> {
+        let mut nodes = Vec::with_capacity(entries.len());
+        let mut kind: Option<(StaticType, StaticType)> = None;
+        for (key, value) in entries {
+            let (key_node, key_type) = self.expr(&key.expr)?;
+            let (value_node, value_type) = self.expr(value)?;
+            let value_type = if key.optional { value_type.inner() } else { value_type };
+            kind = Some(match kind {
+                Some((keys, values)) => (keys.join(key_type), values.join(value_type)),
+                None => (key_type, value_type),
+            });
+            nodes.push(Entry { optional: key.optional, key: key_node, value: value_node });
+        }
+        let kind = kind.map_or(known(TypeValue::Map), |(key, value)| StaticType::map(key, value));
+        let op = match constant_map(&nodes) {
+            Some(map) => Op::Const(Value::map(map)),
+            None => Op::Map(nodes.into()),
+        };
+        Ok((node(expr, op), kind))
+    }
+
+    fn unary(&mut self, expr: &Expr, operator: Unary, operand: &Expr) -> Result<Typed, CelError> {
+        let (operand, kind) = self.expr(operand)?;
+        if operator == Unary::Not {
+            return Ok((node(expr, Op::Not(Box::new(operand))), known(TypeValue::Bool)));
+        }
+        let folded = constant(&operand).and_then(|value| operators::negate(value).ok());
+        let op = match folded {
+            Some(value) => Op::Const(value),
+            None => Op::Negate(Box::new(operand)),
+        };
+        Ok((node(expr, op), kind))
+    }
+
+    fn binary(
+        &mut self,
+        expr: &Expr,
+        operator: Binary,
+        left: &Expr,
+        right: &Expr,
+    ) -> Result<Typed, CelError> {
+        let (left_node, left_type) = self.expr(left)?;
+        let (right_node, right_type) = self.expr(right)?;
+        let parts = Box::new([left_node, right_node]);
+        let arithmetic = match operator {
+            Binary::Less => return Ok(compared(expr, Comparison::Less, parts)),
+            Binary::LessEqual => return Ok(compared(expr, Comparison::LessEqual, parts)),
+            Binary::Greater => return Ok(compared(expr, Comparison::Greater, parts)),
+            Binary::GreaterEqual => return Ok(compared(expr, Comparison::GreaterEqual, parts)),
+            Binary::Equal => return Ok(truth(expr, Op::Equal(true, parts))),
+            Binary::NotEqual => return Ok(truth(expr, Op::Equal(false, parts))),
+            Binary::In => return Ok(truth(expr, Op::In(parts))),
+            Binary::Add => Arithmetic::Add,
+            Binary::Subtract => Arithmetic::Subtract,
+            Binary::Multiply => Arithmetic::Multiply,
+            Binary::Divide => Arithmetic::Divide,
+            Binary::Remainder => Arithmetic::Remainder,
+        };
+        if self.env.strict_numbers
+            && matches!(arithmetic, Arithmetic::Divide | Arithmetic::Remainder)
+        {
+            numbers::check_operand(arithmetic, &left_type, left)?;
+            numbers::check_operand(arithmetic, &right_type, right)?;
+        }
+        let kind = numbers::result_type(arithmetic, left_type, right_type);
+        Ok((node(expr, Op::Arithmetic(arithmetic, parts)), kind))
+    }
+}
+
+fn truth(expr: &Expr, op: Op) -> Typed {
+    (node(expr, op), known(TypeValue::Bool))
+}
+
+fn compared(expr: &Expr, comparison: Comparison, parts: Box<[Node; 2]>) -> Typed {
+    truth(expr, Op::Compare(comparison, parts))
+}
+
+/// The map of entries that are all constant and have different keys.
+fn constant_map(entries: &[Entry]) -> Option<Map> {
+    let mut map = Map::with_capacity(entries.len());
+    for entry in entries {
+        let (key, value) = (constant(&entry.key)?, constant(&entry.value)?);
+        if entry.optional || insert_new(&mut map, key, value.clone()).is_err() {
+            return None;
+        }
+    }
+    Some(map)
+}

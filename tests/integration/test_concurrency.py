@@ -1,0 +1,82 @@
+"""Goal: whatever writers do at once, the log keeps its promises.
+
+Method: eight writers with random streams, expectations, conflicts and repetitions; two readers who
+follow the log meanwhile; then every answer and everything seen is held against the final log. On
+one server, and on two server processes with one database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.history import History, check, follow, run_threads, write
+from tests.support.servers import start_postgres, start_server
+
+WRITERS = 8
+APPENDS_EACH = 60
+
+
+@pytest.fixture(scope="module")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o711)
+    with start_postgres(folder / "data") as dsn:
+        yield dsn
+
+
+@contextlib.contextmanager
+def servers(count: int, database_url: str, folder: Path) -> Iterator[list[str]]:
+    """Addresses of servers on one fresh store."""
+    schema = f"test_{uuid.uuid4().hex}"
+    with contextlib.ExitStack() as stack:
+        addresses = []
+        for number in range(count):
+            own = folder / str(number)
+            own.mkdir()
+            server = stack.enter_context(
+                start_server(own, database_url=database_url, schema=schema)
+            )
+            addresses.append(server.address)
+        yield addresses
+
+
+@pytest.mark.parametrize("server_count", [1, 2])
+@pytest.mark.parametrize("stream_count", [1, 40])
+def test_eight_writers_lose_and_double_nothing(
+    database_url: str, tmp_path: Path, server_count: int, stream_count: int
+) -> None:
+    with servers(server_count, database_url, tmp_path) as addresses:
+        history = History()
+        streams = [f"counter-{number}" for number in range(stream_count)]
+        done = threading.Event()
+        readers = run_threads(
+            history,
+            [lambda at=at: follow(at, history, done) for at in (addresses[0], addresses[-1])],
+        )
+        writers = run_threads(
+            history,
+            [
+                lambda n=n: write(
+                    addresses[n % server_count], history, streams, APPENDS_EACH, seed=n
+                )
+                for n in range(WRITERS)
+            ],
+        )
+        for thread in writers:
+            thread.join(timeout=100)
+        done.set()
+        for thread in readers:
+            thread.join(timeout=20)
+        log = check(addresses[0], history)
+        assert len(history.acknowledged) == WRITERS * APPENDS_EACH
+        assert len(log) == sum(len(append.ids) for append in history.acknowledged)
+        # Every reader went on to the end, and so has seen all of it.
+        assert [len(seen) for seen in history.seen] == [len(log)] * 2
+        if stream_count == 1:
+            assert history.conflicts > 0, "the writers never met"

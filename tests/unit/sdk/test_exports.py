@@ -1,0 +1,71 @@
+"""Goal: public names change only on purpose.
+
+Method: the list stands here in full, apart from the classes of the catalogue of errors.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import eventfold
+from eventfold._generated.errors import BY_REASON
+
+PUBLIC = """
+ANY AppendResult AsyncClient AsyncEventReader CheckResult Client ConnectionFailed Direction EXISTS
+Event EventFlags EventReader EventfoldError Expect ExpectedVersion FoldInfo FoldLike Handlers
+Hydrated InsecureConnection InvalidValue Lifecycle ReadEnd RecordedEvent StreamInfo
+UnexpectedAnswer stream_name
+"""
+CLIENT = """
+append check_append close emit_events get_event get_fold get_stream hydrate hydrate_stream
+list_folds list_streams put_fold read read_aggregate read_all retry target
+"""
+READER = "close end to_list"
+
+
+def public(thing: object) -> set[str]:
+    # pytest adds names with an `@` to the modules of the plugin's distribution.
+    return {name for name in dir(thing) if not name.startswith(("_", "@"))}
+
+
+def test_public_names() -> None:
+    errors = {cls.__name__ for cls in BY_REASON.values()}
+    assert set(eventfold.__all__) == set(PUBLIC.split()) | errors
+    assert len(eventfold.__all__) == len(set(eventfold.__all__))
+
+
+def test_no_module_leaks_a_name_that_is_not_public() -> None:
+    modules = {name for name in public(eventfold) if inspect.ismodule(getattr(eventfold, name))}
+    assert public(eventfold) - modules == set(eventfold.__all__)
+    assert modules <= {"v1", "testing", "cli"}
+
+
+def test_methods() -> None:
+    assert public(eventfold.Client) == set(CLIENT.split())
+    assert public(eventfold.EventReader) == set(READER.split())
+
+
+def test_both_clients_offer_the_same() -> None:
+    for sync, twin in [
+        (eventfold.Client, eventfold.AsyncClient),
+        (eventfold.EventReader, eventfold.AsyncEventReader),
+    ]:
+        assert {name.replace("aclose", "close") for name in public(twin)} == public(sync)
+        for name in public(sync) - {"close", "end", "target"}:
+            ours = inspect.signature(getattr(sync, name))
+            theirs = inspect.signature(getattr(twin, name))
+            assert list(ours.parameters.values())[1:] == list(theirs.parameters.values())[1:] or (
+                name == "retry"  # `decide` may be a coroutine function there
+            )
+
+
+def test_every_public_thing_is_documented() -> None:
+    for name in eventfold.__all__:
+        thing = getattr(eventfold, name)
+        if inspect.isclass(thing):
+            assert inspect.getdoc(thing), name
+            for method in public(thing) - public(OSError):
+                # Fields of a dataclass are described in the docstring of the class.
+                is_field = f"    {method}: " in (thing.__doc__ or "")
+                documented = is_field or inspect.getdoc(getattr(thing, method))
+                assert documented, f"{name}.{method}"
