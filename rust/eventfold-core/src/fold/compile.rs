@@ -295,7 +295,7 @@ fn appended(path: &Path, ast: &Ast) -> Option<Ast> {
     if path.segments.is_empty() || !is_place(left, &path.segments) {
         return None;
     }
-    Some(Ast { root: (**right).clone() })
+    Some(Ast { root: right.clone() })
 }
 
 /// Whether an expression is `state` followed by the fields of a path.
