@@ -31,35 +31,32 @@ def fold_locally(
     source = fold_source(fold)
     if source is None:
         raise TypeError(f"{fold!r} is the name of a registered fold; give its document here")
-    version = position = count = 0
     try:
         compiled = _core.Fold(source)
         run = compiled.run(stream, stream)
         for event in events:
             message = event._message
             run.feed_event(
-                id=message.id,
                 type=message.type,
+                data=message.data,
+                metadata=message.metadata,
+                tags=list(message.tags),
+                event_id=message.id,
                 version=message.version,
                 position=message.position,
                 recorded_us=_micros(message.recorded_at),
                 occurred_us=_micros(message.occurred_at),
                 writer=message.writer,
-                data=message.data,
-                metadata=message.metadata,
-                tags=list(message.tags),
-                copied_from=message.copied_from or None,
             )
-            version, position, count = message.version, message.position, count + 1
         result = run.finish()
     except _core.CoreError as error:
         raise _as_error(error) from None
     return Hydrated(
         exists=result.exists,
         state_json=result.state,
-        version=version,
-        position=position,
-        events_read=count,
+        version=result.version,
+        position=result.position,
+        events_read=result.events_read,
         events_folded=result.events_folded,
         fold_digest=compiled.digest,
         _numbers=numbers,

@@ -9,6 +9,7 @@ so it never outlives the tests, however those end.
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -87,6 +88,8 @@ async def main() -> None:
     async with contextlib.AsyncExitStack() as stack:
         dsn = options.get("database_url")
         if dsn is None:
+            # Here, because the tests may have been killed; after PostgreSQL has stopped.
+            stack.callback(shutil.rmtree, options["data_dir"], ignore_errors=True)
             # The data live as long as the tests, so nothing has to be on disk.
             postgres = EmbeddedPostgres(Path(options["data_dir"]), unsafe_no_fsync_for_tests=True)
             dsn = (await stack.enter_async_context(postgres)).dsn

@@ -21,6 +21,7 @@ from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2
 
 TIME = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, dt.UTC)
+NAIVE = TIME.replace(tzinfo=None)
 STAMP = timestamp_pb2.Timestamp(seconds=int(TIME.timestamp()), nanos=678901000)
 APPENDED = pb.AppendResponse(
     first_version=4, last_version=5, positions=[7, 9], duplicate=True, recorded_at=STAMP
@@ -91,7 +92,7 @@ async def test_what_is_wrong_before_anything_is_sent(driver: Any, server: Any) -
         lambda: client.hydrate("a-b", "1", fold="f"),
         lambda: client.hydrate("", "1", fold="f"),
         lambda: client.hydrate("a", "", fold="f"),
-        lambda: client.hydrate("a", "1", fold="f", recorded_at=dt.datetime(2026, 1, 1)),  # noqa: DTZ001
+        lambda: client.hydrate("a", "1", fold="f", recorded_at=NAIVE),
         lambda: client.get_event("nonsense"),
         lambda: client.get_stream("a-1", timeout=0),
         lambda: client.get_stream("a-1", timeout=float("inf")),
@@ -149,6 +150,12 @@ async def test_read_parameters(driver: Any, server: Any, script: Any) -> None:
             include_system_events=True,
         )
     ]
+
+
+async def test_an_empty_token_is_the_beginning(driver: Any, server: Any, script: Any) -> None:
+    server.script("ReadAll", [pb.ReadAllResponse(end=script.end(0))])
+    await driver.items(driver.client(server.target).read_all(resume_token=b""))
+    assert server.requests("ReadAll") == [pb.ReadAllRequest(direction=1)]
 
 
 async def test_a_recorded_event(driver: Any, server: Any, script: Any) -> None:

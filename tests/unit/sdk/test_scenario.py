@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 
-from eventfold import Event, RecordedEvent, VersionConflict, _core
+from eventfold import Event, RecordedEvent, VersionConflict
 from eventfold.testing import given
-
-needs_fold = pytest.mark.skipif(not hasattr(_core, "Fold"), reason="this core has no folds yet")
 
 OPENED = Event("AccountOpened", {"owner": "u-1"})
 
@@ -175,7 +173,6 @@ def test_a_name_is_no_fold_without_a_server() -> None:
         given(fold="account")
 
 
-@needs_fold
 def test_with_a_fold_document(tmp_path: Path) -> None:
     path = tmp_path / "account.fold.yaml"
     path.write_text(
@@ -189,7 +186,6 @@ def test_with_a_fold_document(tmp_path: Path) -> None:
         account.when(withdraw(1)).then(NotEnough)
 
 
-@needs_fold
 def test_the_errors_of_a_fold_are_those_of_the_server() -> None:
     from eventfold import FoldFailed, InvalidFold
 

@@ -1,6 +1,6 @@
 """Goal: a token never travels in plain text by accident; events refuse what cannot be sent.
 
-Method: settings and events alone, and a server with a certificate of its own.
+Method: settings and events alone; `test_tls.py` has the server.
 """
 
 from __future__ import annotations
