@@ -25,7 +25,12 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDE = sorted((ROOT / "docs/guide").glob("*.md"))
 INDEX = ROOT / "docs/guide/README.md"
 # Pages whose snippets a reader is meant to run.
-RUNNABLE = [ROOT / "README.md", ROOT / "docs/folds.md", *(page for page in GUIDE if page != INDEX)]
+RUNNABLE = [
+    ROOT / "README.md",
+    ROOT / "docs/cli.md",
+    ROOT / "docs/folds.md",
+    *(page for page in GUIDE if page != INDEX),
+]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
