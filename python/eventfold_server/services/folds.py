@@ -76,7 +76,8 @@ class FoldsService:
         self, request: pb.CheckFoldRequest, _caller: Caller
     ) -> AsyncIterator[bytes]:
         """`Folds.CheckFold`; yields serialised messages."""
-        async for report in self._historian.check(request.category, _ref(request.fold)):
+        async for report in self._historian.check(
+            requests.text("category", request.category), _ref(request.fold)):
             yield _report(report).SerializeToString()
 
     async def put_fold(self, request: pb.PutFoldRequest, caller: Caller) -> pb.PutFoldResponse:
@@ -87,14 +88,16 @@ class FoldsService:
     async def get_fold(self, request: pb.GetFoldRequest, _caller: Caller) -> pb.GetFoldResponse:
         """`Folds.GetFold`."""
         revision = requests.at_least("revision", request.revision, 0)
-        return pb.GetFoldResponse(fold=_fold(await self._registry.get(request.name, revision)))
+        name = requests.text("name", request.name)
+        return pb.GetFoldResponse(fold=_fold(await self._registry.get(name, revision)))
 
     async def list_folds(
         self, request: pb.ListFoldsRequest, _caller: Caller
     ) -> pb.ListFoldsResponse:
         """`Folds.ListFolds`."""
         size = requests.page_size(request.page_size)
-        found = await self._registry.list(request.page_token, size + 1)
+        after = requests.text("page_token", request.page_token)
+        found = await self._registry.list(after, size + 1)
         rows, more = requests.page_of(found, size)
         return pb.ListFoldsResponse(
             folds=[_fold(row) for row in rows],
@@ -105,7 +108,7 @@ class FoldsService:
 def _ref(fold: pb.FoldRef) -> FoldRef:
     match fold.WhichOneof("kind"):
         case "name":
-            return FoldRef(fold.name, None)
+            return FoldRef(requests.text("fold.name", fold.name), None)
         case "source":
             return FoldRef(None, fold.source)
     raise requests.invalid("fold", "is required: a name or a source")
