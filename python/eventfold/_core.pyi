@@ -197,7 +197,7 @@ class FoldRun:
         """
     def feed_event(
         self,
-        type: str,  # noqa: A002
+        type: str,
         data: bytes,
         metadata: bytes,
         tags: Sequence[str],

@@ -159,7 +159,7 @@ class Page:
                 raise SnippetError(f"{block.place}: only `{COMMAND}` is run, not `{words[0]}`")
             done = subprocess.run(
                 [str(self.bin_folder / COMMAND), *words[1:]],
-                env={**os.environ, "PATH": path, "EVENTFOLD_ADDRESS": self.address},
+                env={**os.environ, "PATH": path, "EVENTFOLD_SERVER": self.address},
                 capture_output=True,
                 text=True,
                 timeout=COMMAND_SECONDS,

@@ -105,7 +105,7 @@ def _report_any(error: Exception) -> ExitCode:
         return exit_code_of(error)
     if isinstance(error, typer.TyperException):
         return _report_usage(error)
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, _OutputClosed | BrokenPipeError):
         # Python would complain again when it flushes stdout on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OUTPUT_CLOSED
@@ -116,8 +116,19 @@ def _report_any(error: Exception) -> ExitCode:
     raise error
 
 
+class _OutputClosed(Exception):
+    """Whoever read stdout has closed it; typer would end the process for a BrokenPipeError."""
+
+
 class Commands(TyperGroup):
     """The group of all commands: whatever goes wrong in one ends here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _OutputClosed from error
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Runs a command and ends the process with its exit code."""
