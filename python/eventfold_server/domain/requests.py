@@ -39,8 +39,10 @@ def stream_name(name: str) -> str:
 
 def readable_stream_name(name: str) -> None:
     """Like `stream_name`, but the system's streams (`$...`) may be named too."""
-    if not name.startswith("$"):
-        stream_name(name)
+    try:
+        _core.check_stream_name(name, system=True)
+    except _core.CoreError as error:
+        raise Refusal.of_core(error) from None
 
 
 def invalid(field: str, problem: str, limit: int | None = None) -> Refusal:
@@ -56,10 +58,19 @@ def at_least(field: str, value: int, lower: int) -> int:
     return value
 
 
+def text(field: str, value: str) -> str:
+    """The text, if PostgreSQL can compare with it: no text of the store holds a NUL."""
+    if "\0" in value:
+        raise invalid(field, "holds a NUL character")
+    return value
+
+
 def at_most(field: str, values: Sequence[str], upper: int) -> Sequence[str] | None:
     """The values of a filter, None for no demand, if there are not too many."""
     if len(values) > upper:
         raise invalid(field, f"at most {upper} values", upper)
+    for value in values:
+        text(field, value)
     return list(values) or None
 
 
@@ -82,7 +93,7 @@ def event_id(text: str) -> UUID:
         raise Refusal(
             "INVALID_EVENT_ID",
             "an event id is a UUID in canonical form: 32 hexadecimal digits with hyphens",
-            problem="not_canonical",
+            problem="syntax",
         )
     return parsed
 
@@ -94,7 +105,7 @@ def time_us(seconds: int, nanos: int, field: str, event_index: int | None = None
         problem = "finer_than_microseconds"
     microseconds = seconds * 1_000_000 + nanos // 1000
     if not TIME_US_MIN <= microseconds <= TIME_US_MAX:
-        problem = "out_of_range"
+        problem = "range"
     if problem:
         raise Refusal(
             "INVALID_TIME",

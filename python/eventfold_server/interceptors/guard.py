@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Unary = Callable[[Any, Caller], Awaitable[Any]]
+Parse = Callable[[bytes], Any]
 Streamed = Callable[[Any, Caller], AsyncIterator[Any]]
 
 
@@ -45,10 +47,12 @@ class Guard:
             raise Refusal("SHUTTING_DOWN", "the server is shutting down; nothing was stored")
         return caller
 
-    def unary(self, method: str, function: Unary) -> Callable[[Any, Context], Awaitable[Any]]:
+    def unary(
+        self, method: str, parse: Parse, function: Unary
+    ) -> Callable[[bytes, Context], Awaitable[Any]]:
         """The handler of a call with one answer, under a deadline in any case."""
 
-        async def handle(request: Any, context: Context) -> Any:
+        async def handle(request: bytes, context: Context) -> Any:
             remaining: float | None = context.time_remaining()
             if remaining is None:
                 remaining = UNARY_DEADLINE_S_DEFAULT
@@ -56,7 +60,7 @@ class Guard:
             try:
                 caller = self.admit(method, context)
                 async with asyncio.timeout(deadline_s):
-                    return await function(request, caller)
+                    return await function(_parsed(parse, request), caller)
             except TimeoutError:
                 await abort(context, _too_late(deadline_s))
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
@@ -64,13 +68,15 @@ class Guard:
 
         return handle
 
-    def streamed(self, method: str, function: Streamed) -> Callable[[Any, Context], Any]:
+    def streamed(
+        self, method: str, parse: Parse, function: Streamed
+    ) -> Callable[[bytes, Context], Any]:
         """The handler of a call with a stream of answers, under the caller's deadline if any."""
 
-        async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def handle(request: bytes, context: Context) -> AsyncIterator[Any]:
             try:
                 caller = self.admit(method, context)
-                async for message in function(request, caller):
+                async for message in function(_parsed(parse, request), caller):
                     yield message
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
                 await abort(context, _refusal(method, error))
@@ -86,8 +92,22 @@ def _too_late(deadline_s: float) -> Refusal:
     )
 
 
+def _parsed(parse: Parse, request: bytes) -> Any:
+    """The request; gRPC itself would answer bytes that are none without a reason."""
+    try:
+        return parse(request)
+    except DecodeError as error:
+        raise Refusal(
+            "INVALID_REQUEST",
+            "the request is no message of this method, or holds a text that is not UTF-8",
+            field="request",
+            problem="malformed",
+        ) from error
+
+
 def _refusal(method: str, error: Exception) -> Refusal:
-    if isinstance(error, Refusal):
+    # The core can find a fault too; its log line is written here like that of any other.
+    if isinstance(error, Refusal) and error.reason != "BUG":
         return error
     request_id = uuid.uuid4().hex
     log.error("fault in %s, request_id %s", method, request_id, exc_info=error)

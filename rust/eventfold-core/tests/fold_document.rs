@@ -203,13 +203,11 @@ fn the_digest_is_that_of_the_meaning() {
     );
     let digest = base.digest();
     assert_eq!(digest.len(), 64);
-    for same in [
-        // Name, `keep`, comments, layout, the order of keys and types, spacing of expressions.
-        "# c\nkeep: off\nfold: b\nlet: {d: event.x}\nhandlers:\n  B: {delete: true}\n  A: [{p: '(d  +  1)', \
-         \"['q']\": true}]\ninitial: {y: 2, x: 1.10}\nskip_cancelled: false",
-    ] {
-        assert_eq!(parse(same).digest(), digest, "{same}");
-    }
+    // Name, `keep`, comments, layout, the order of keys and types, spacing of expressions.
+    let same = "# c\nkeep: off\nfold: b\nlet: {d: event.x}\nhandlers:\n  B: {delete: true}\n\
+                \x20 A: [{p: '(d  +  1)', \"['q']\": true}]\ninitial: {y: 2, x: 1.10}\n\
+                skip_cancelled: false";
+    assert_eq!(parse(same).digest(), digest);
     let with = |initial: &str, handlers: &str| {
         let source =
             format!("fold: a\ninitial: {initial}\nlet: {{d: event.x}}\nhandlers: {handlers}");
