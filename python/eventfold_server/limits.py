@@ -43,4 +43,7 @@ WRITER_BYTES_MAX = 64
 TRACE_CONTEXT_BYTES_MAX = 55
 
 CONCURRENT_CALLS_MAX = 1_000
+# Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
+# first, and health still answers.
+CONCURRENT_RPCS_MAX = 2 * CONCURRENT_CALLS_MAX
 CONCURRENT_STREAMS_PER_CONNECTION_MAX = 200

@@ -112,8 +112,13 @@ class EventStoreService:
         size = requests.page_size(request.page_size)
         if request.lifecycle not in pb.Lifecycle.values():
             raise requests.invalid("lifecycle", "is none of the known ones")
-        wanted = StreamFilter(request.category, request.prefix, request.lifecycle or None)
-        found = await self._streams.list(wanted, request.page_token, size + 1)
+        wanted = StreamFilter(
+            requests.text("category", request.category),
+            requests.text("prefix", request.prefix),
+            request.lifecycle or None,
+        )
+        after = requests.text("page_token", request.page_token)
+        found = await self._streams.list(wanted, after, size + 1)
         rows, more = requests.page_of(found, size)
         return pb.ListStreamsResponse(
             streams=[_stream(row) for row in rows],

@@ -19,7 +19,7 @@ class FoldsService:
         name = source = None
         match request.fold.WhichOneof("kind"):
             case "name":
-                name = request.fold.name
+                name = requests.text("fold.name", request.fold.name)
             case "source":
                 source = request.fold.source
             case _:
@@ -44,14 +44,16 @@ class FoldsService:
     async def get_fold(self, request: pb.GetFoldRequest, _caller: Caller) -> pb.GetFoldResponse:
         """`Folds.GetFold`."""
         revision = requests.at_least("revision", request.revision, 0)
-        return pb.GetFoldResponse(fold=_fold(await self._folder.get(request.name, revision)))
+        name = requests.text("name", request.name)
+        return pb.GetFoldResponse(fold=_fold(await self._folder.get(name, revision)))
 
     async def list_folds(
         self, request: pb.ListFoldsRequest, _caller: Caller
     ) -> pb.ListFoldsResponse:
         """`Folds.ListFolds`."""
         size = requests.page_size(request.page_size)
-        found = await self._folder.list(request.page_token, size + 1)
+        after = requests.text("page_token", request.page_token)
+        found = await self._folder.list(after, size + 1)
         rows, more = requests.page_of(found, size)
         return pb.ListFoldsResponse(
             folds=[_fold(row) for row in rows],
