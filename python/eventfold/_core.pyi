@@ -17,6 +17,9 @@ __all__ = [
     "Batch",
     "CheckedAppend",
     "CoreError",
+    "Fold",
+    "FoldResult",
+    "FoldRun",
     "check_append",
     "check_stream_name",
     "limits",
@@ -140,6 +143,131 @@ class Batch:
         Raises:
             CoreError: BUG if a row cannot be decoded.
         """
+
+class Fold:
+    """A compiled fold; immutable, and free to be used from many threads."""
+
+    def __init__(self, source: str) -> None:
+        """Parse and compile a fold document, YAML 1.2 or JSON.
+
+        Raises:
+            CoreError: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+        """
+    @property
+    def name(self) -> str:
+        """The name that the document carries."""
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the normal form, lower-case hexadecimal."""
+    @property
+    def initial(self) -> bytes:
+        """JSON text of the initial state."""
+    @property
+    def event_types(self) -> list[str]:
+        """The event types with a handler, in the order of the document."""
+    @property
+    def skip_cancelled(self) -> bool:
+        """Whether cancelled events are folded as if they had not been."""
+    @property
+    def keep_every(self) -> int | None:
+        """Events between kept states; 0: never keep; None: the document does not say."""
+    def run(
+        self,
+        stream: str,
+        root: str,
+        *,
+        state: bytes | None = None,
+        exists: bool = True,
+        version: int = 0,
+        position: int = 0,
+        cancelled: Sequence[str] = (),
+    ) -> FoldRun:
+        """Begin to fold one stream.
+
+        Args:
+            stream: Name of the stream.
+            root: Name of the first stream of its line of periods.
+            state: JSON text of a state to go on from, such as a kept one; None: the initial state.
+            exists: Whether the aggregate exists in that state.
+            version: Version of the last event that the state has seen.
+            position: Position of that event.
+            cancelled: Ids of the events that other events of the stream cancel; looked at only if
+                `skip_cancelled`.
+
+        Raises:
+            CoreError: INVALID_REQUEST if the state is not JSON, INVALID_EVENT_ID.
+        """
+
+class FoldRun:
+    """A fold on its way along one stream. After an error, every call gives that error again."""
+
+    def feed(self, batch: Batch) -> None:
+        """Fold the rows of a page, in order; the versions must rise.
+
+        Raises:
+            CoreError: FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+                EVALUATION_LIMIT, EVENT_CORRUPT; BUG for rows that cannot be decoded or come again.
+        """
+    def feed_event(
+        self,
+        type: str,  # noqa: A002
+        data: bytes,
+        metadata: bytes,
+        tags: Sequence[str],
+        event_id: str,
+        version: int,
+        position: int,
+        recorded_us: int,
+        occurred_us: int,
+        writer: str,
+    ) -> None:
+        """Fold one event that is not known to be validated: its JSON is checked first.
+
+        Args:
+            type: Event type.
+            data: A JSON object.
+            metadata: A JSON object; empty for none.
+            tags: Tags.
+            event_id: UUID in canonical form.
+            version: Version in the stream; higher than that of the event before.
+            position: Position in the log.
+            recorded_us: Microseconds since 1970.
+            occurred_us: Microseconds since 1970.
+            writer: Who appended it.
+
+        Raises:
+            CoreError: as `feed`, and INVALID_EVENT_ID.
+        """
+    def stop(self) -> None:
+        """End the run from any thread: a `feed` that is under way fails with EVALUATION_LIMIT."""
+    def finish(self) -> FoldResult:
+        """Return the state after the last event.
+
+        Raises:
+            CoreError: what made the run fail.
+        """
+
+class FoldResult:
+    """What a fold came to."""
+
+    @property
+    def exists(self) -> bool:
+        """False: there was no event, or the fold deleted the aggregate."""
+    @property
+    def state(self) -> bytes:
+        """JSON text of the state: `null` after a delete, the initial state without events."""
+    @property
+    def version(self) -> int:
+        """Version of the last event that was fed; 0: none."""
+    @property
+    def position(self) -> int:
+        """Position of that event; 0: none."""
+    @property
+    def events_read(self) -> int:
+        """Number of events that were fed."""
+    @property
+    def events_folded(self) -> int:
+        """Number of events for which the fold has a handler."""
 
 def limits() -> dict[str, int]:
     """All limits of the core, by lower-case name with the unit last."""

@@ -5,6 +5,7 @@
 pub mod cel;
 pub mod envelope;
 pub mod error;
+pub mod fold;
 pub mod json;
 pub mod limits;
 pub mod names;

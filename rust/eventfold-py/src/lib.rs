@@ -5,6 +5,7 @@
 mod append;
 mod batch;
 mod errors;
+mod fold;
 mod limits;
 
 use pyo3::prelude::*;
@@ -18,6 +19,8 @@ mod _core {
     use super::batch::Batch;
     #[pymodule_export]
     use super::errors::CoreError;
+    #[pymodule_export]
+    use super::fold::{Fold, FoldResult, FoldRun};
     #[pymodule_export]
     use super::limits::limits;
     #[pymodule_export]

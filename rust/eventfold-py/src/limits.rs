@@ -34,5 +34,7 @@ pub fn limits(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         EXPRESSION_DEPTH_MAX,
         STATE_BYTES_MAX,
         EVALUATION_STEPS_MAX,
+        VALUE_DEPTH_MAX,
+        EVALUATION_TEXT_BYTES_MAX,
     ))
 }

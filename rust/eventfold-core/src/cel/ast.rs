@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::limits::EXPRESSION_DEPTH_MAX;
 
-use super::error::{CelError, EXPRESSION_TOO_DEEP};
+use super::error::{CelError, EXPRESSION_TOO_DEEP, Parsed};
 
 /// A parsed expression. Equality is that of the normal form: places and spacing do not count.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ast {
-    pub(crate) root: Expr,
+    pub(crate) root: Box<Expr>,
 }
 
 /// A part of the source, in bytes.
@@ -66,7 +66,7 @@ pub(crate) enum Kind {
     And(Vec<Expr>),
     /// `a || b || c`.
     Or(Vec<Expr>),
-    Conditional(Box<[Expr; 3]>),
+    Conditional([Box<Expr>; 3]),
 }
 
 /// An item of a list or a key of a map; `?` before it makes it optional.
@@ -141,26 +141,22 @@ impl Binary {
 
 impl Expr {
     /// Makes a node; refuses one that makes the tree deeper than allowed.
-    pub(crate) fn new(kind: Kind, span: Span) -> Result<Self, CelError> {
+    pub(crate) fn new(kind: Kind, span: Span) -> Parsed<Box<Self>> {
         let depth = 1 + kind.children_depth();
         if usize::from(depth) > EXPRESSION_DEPTH_MAX {
             return Err(too_deep(span.start as usize));
         }
-        Ok(Self { kind, span, depth })
-    }
-
-    /// Byte offset in the source at which the node begins.
-    pub(crate) fn offset(&self) -> usize {
-        self.span.start as usize
+        Ok(Box::new(Self { kind, span, depth }))
     }
 }
 
-pub(crate) fn too_deep(offset: usize) -> CelError {
-    CelError {
+pub(crate) fn too_deep(offset: usize) -> Box<CelError> {
+    Box::new(CelError {
         offset,
+        end: offset + 1,
         message: format!("the expression nests deeper than {EXPRESSION_DEPTH_MAX} levels"),
         reason: EXPRESSION_TOO_DEEP,
-    }
+    })
 }
 
 impl Kind {
@@ -171,15 +167,13 @@ impl Kind {
             Self::Index { operand: left, index: right, .. } | Self::Binary(_, left, right) => {
                 left.depth.max(right.depth)
             }
-            Self::Call { target, args, .. } => {
-                deepest(args.iter().chain(target.as_deref().into_iter()))
-            }
+            Self::Call { target, args, .. } => deepest(args.iter().chain(target.as_deref())),
             Self::List(items) => deepest(items.iter().map(|item| &item.expr)),
             Self::Map(entries) => {
                 deepest(entries.iter().flat_map(|(key, value)| [&key.expr, value]))
             }
             Self::And(operands) | Self::Or(operands) => deepest(operands.iter()),
-            Self::Conditional(parts) => deepest(parts.iter()),
+            Self::Conditional(parts) => deepest(parts.iter().map(|part| &**part)),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::ast::Span;
+
 /// The expression is not valid.
 pub const EXPRESSION_INVALID: &str = "EXPRESSION_INVALID";
 /// The expression is longer than `EXPRESSION_BYTES_MAX`.
@@ -22,6 +24,8 @@ pub const EVALUATION_LIMIT: &str = "EVALUATION_LIMIT";
 pub struct CelError {
     /// Byte offset in the source at which the trouble begins.
     pub offset: usize,
+    /// Byte offset at which it ends; one after `offset` where only a place is known.
+    pub end: usize,
     /// One sentence for people.
     pub message: String,
     /// `EXPRESSION_INVALID`, `EXPRESSION_TOO_LONG` or `EXPRESSION_TOO_DEEP`.
@@ -29,12 +33,20 @@ pub struct CelError {
 }
 
 impl CelError {
-    pub(crate) fn invalid(offset: usize, message: impl Into<String>) -> Self {
-        Self { offset, message: message.into(), reason: EXPRESSION_INVALID }
+    pub(crate) fn invalid(offset: usize, message: impl Into<String>) -> Box<Self> {
+        let message = message.into();
+        Box::new(Self { offset, end: offset + 1, message, reason: EXPRESSION_INVALID })
     }
 
-    /// The message with line, column (in characters, both from 1) and the source line with a
-    /// caret under the place.
+    /// An error about a part of the source.
+    pub(crate) fn within(span: Span, message: impl Into<String>) -> Box<Self> {
+        let mut error = Self::invalid(span.start as usize, message);
+        error.end = span.end as usize;
+        error
+    }
+
+    /// The message with line, column (in characters, both from 1) and the source line with
+    /// carets under the place.
     pub fn show(&self, source: &str) -> String {
         let mut offset = self.offset.min(source.len());
         while !source.is_char_boundary(offset) {
@@ -44,12 +56,14 @@ impl CelError {
         let end = source[offset..].find('\n').map_or(source.len(), |length| offset + length);
         let line = source[..start].matches('\n').count() + 1;
         let column = source[start..offset].chars().count();
+        let marked = source.get(offset..self.end.min(end)).map_or(1, |part| part.chars().count());
         format!(
-            "{} at line {line}, column {}\n{}\n{}^",
+            "{} at line {line}, column {}\n{}\n{}{}",
             self.message,
             column + 1,
             source[start..end].trim_end_matches('\r'),
-            " ".repeat(column)
+            " ".repeat(column),
+            "^".repeat(marked.max(1))
         )
     }
 }
@@ -100,6 +114,9 @@ impl fmt::Display for EvalError {
 }
 
 impl std::error::Error for EvalError {}
+
+/// A result inside the parser and the compiler: the error is boxed to keep frames small.
+pub(crate) type Parsed<T> = Result<T, Box<CelError>>;
 
 /// A result inside the evaluator: the error is boxed, so that results stay as small as values.
 pub(crate) type Eval<T> = Result<T, Box<EvalError>>;

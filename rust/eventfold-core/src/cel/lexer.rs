@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::error::CelError;
+use super::error::{CelError, Parsed};
 use super::literal;
 
 /// One token.
@@ -39,7 +39,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next token and where it begins.
-    pub(crate) fn next(&mut self) -> Result<(Token, usize), CelError> {
+    pub(crate) fn next(&mut self) -> Parsed<(Token, usize)> {
         self.skip_blanks();
         let start = self.place;
         let rest = &self.source.as_bytes()[start..];
@@ -92,7 +92,7 @@ impl<'a> Lexer<'a> {
         &self.source[start..self.place]
     }
 
-    fn quoted(&mut self) -> Result<Token, CelError> {
+    fn quoted(&mut self) -> Parsed<Token> {
         let start = self.place;
         let rest = &self.source[start + 1..];
         let length = rest
@@ -110,7 +110,7 @@ impl<'a> Lexer<'a> {
         Ok(Token::Quoted(name.into()))
     }
 
-    fn sign(&mut self) -> Result<Token, CelError> {
+    fn sign(&mut self) -> Parsed<Token> {
         let rest = &self.source[self.place..];
         let sign = SIGNS.into_iter().find(|sign| rest.starts_with(*sign));
         match sign {
@@ -130,7 +130,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<Token, CelError> {
+    fn number(&mut self) -> Parsed<Token> {
         let start = self.place;
         let bytes = self.source.as_bytes();
         let mut double = false;

@@ -1,11 +1,11 @@
 //! String and bytes literals.
 
-use super::error::CelError;
+use super::error::{CelError, Parsed};
 use super::lexer::Token;
 
 /// A string or bytes literal at the begin of `source`, and its length. `offset` is the place
 /// of `source` in the expression, for errors.
-pub(crate) fn text(source: &str, offset: usize) -> Result<(Token, usize), CelError> {
+pub(crate) fn text(source: &str, offset: usize) -> Parsed<(Token, usize)> {
     let bytes = source.as_bytes();
     let mut place = 0;
     let (mut raw, mut binary) = (false, false);
@@ -44,7 +44,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads one character or escape.
-    fn item(&mut self, out: &mut Vec<u8>) -> Result<(), CelError> {
+    fn item(&mut self, out: &mut Vec<u8>) -> Parsed<()> {
         let Some(character) = self.source[self.place..].chars().next() else {
             return Err(CelError::invalid(self.offset, "the string does not end"));
         };
@@ -59,7 +59,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn escape(&mut self, out: &mut Vec<u8>) -> Result<(), CelError> {
+    fn escape(&mut self, out: &mut Vec<u8>) -> Parsed<()> {
         let start = self.place - 1;
         let Some(letter) = self.source[self.place..].chars().next() else {
             return Err(CelError::invalid(self.offset, "the string does not end"));
@@ -91,7 +91,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn digits(&mut self, start: usize, count: usize, radix: u32) -> Result<u32, CelError> {
+    fn digits(&mut self, start: usize, count: usize, radix: u32) -> Parsed<u32> {
         let digits = self.source.get(self.place..self.place + count);
         let value = digits
             .filter(|digits| digits.bytes().all(|digit| char::from(digit).is_digit(radix)))
@@ -101,7 +101,7 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    fn invalid(&self, start: usize) -> CelError {
+    fn invalid(&self, start: usize) -> Box<CelError> {
         CelError::invalid(self.offset + start, "unknown escape in a string")
     }
 }

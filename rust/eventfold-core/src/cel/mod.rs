@@ -5,7 +5,7 @@
 //! `EXPRESSION_DEPTH_MAX` or by the depth of values.
 
 mod access;
-mod ast;
+pub(crate) mod ast;
 mod budget;
 mod compile;
 mod env;

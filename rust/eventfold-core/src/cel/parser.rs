@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
 
 use super::ast::{Ast, Binary, Element, Expr, Kind, Literal, Span, Unary, too_deep};
-use super::error::{CelError, EXPRESSION_TOO_LONG};
+use super::error::{CelError, EXPRESSION_TOO_LONG, Parsed};
 use super::lexer::{Lexer, Token};
 
 /// Names that no variable may have.
@@ -35,12 +35,17 @@ pub(super) const RESERVED: [&str; 21] = [
 
 /// Parses an expression. Its length is checked first, its depth on the way.
 pub fn parse(source: &str) -> Result<Ast, CelError> {
+    parse_boxed(source).map_err(|error| *error)
+}
+
+fn parse_boxed(source: &str) -> Parsed<Ast> {
     if source.len() > EXPRESSION_BYTES_MAX {
-        return Err(CelError {
+        return Err(Box::new(CelError {
             offset: EXPRESSION_BYTES_MAX,
+            end: source.len(),
             message: format!("the expression is longer than {EXPRESSION_BYTES_MAX} bytes"),
             reason: EXPRESSION_TOO_LONG,
-        });
+        }));
     }
     let mut lexer = Lexer::new(source);
     let (token, start) = lexer.next()?;
@@ -55,6 +60,24 @@ pub fn parse(source: &str) -> Result<Ast, CelError> {
     Ok(Ast { root })
 }
 
+/// How tightly `||` and `&&` bind; operators of two operands follow.
+const OR: u8 = 1;
+const AND: u8 = 2;
+
+/// Operators whose chains are one node.
+#[derive(Debug, Clone, Copy)]
+enum Chain {
+    And,
+    Or,
+}
+
+fn chain_precedence(chain: Chain) -> u8 {
+    match chain {
+        Chain::And => AND,
+        Chain::Or => OR,
+    }
+}
+
 struct Parser<'a> {
     lexer: Lexer<'a>,
     /// The token to be read next, and where it begins.
@@ -66,7 +89,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn advance(&mut self) -> Result<Token, CelError> {
+    fn advance(&mut self) -> Parsed<Token> {
         self.end = self.lexer.place();
         let (token, start) = self.lexer.next()?;
         self.start = start;
@@ -77,7 +100,7 @@ impl Parser<'_> {
         matches!(self.token, Token::Sign(known) if known == sign)
     }
 
-    fn eat(&mut self, sign: &str) -> Result<bool, CelError> {
+    fn eat(&mut self, sign: &str) -> Parsed<bool> {
         let found = self.is(sign);
         if found {
             self.advance()?;
@@ -85,14 +108,14 @@ impl Parser<'_> {
         Ok(found)
     }
 
-    fn expect(&mut self, sign: &'static str) -> Result<(), CelError> {
+    fn expect(&mut self, sign: &'static str) -> Parsed<()> {
         if self.eat(sign)? {
             return Ok(());
         }
         Err(self.unexpected(&format!("`{sign}` is missing")))
     }
 
-    fn unexpected(&self, message: &str) -> CelError {
+    fn unexpected(&self, message: &str) -> Box<CelError> {
         let found = match &self.token {
             Token::End => " before the end".to_owned(),
             Token::Sign(sign) => format!(" before `{sign}`"),
@@ -102,79 +125,86 @@ impl Parser<'_> {
         CelError::invalid(self.start, format!("{message}{found}"))
     }
 
-    fn node(&self, start: usize, kind: Kind) -> Result<Expr, CelError> {
+    fn node(&self, start: usize, kind: Kind) -> Parsed<Box<Expr>> {
         // Sources are at most 4 KiB long.
         Expr::new(kind, Span { start: start as u32, end: self.end as u32 })
     }
 
-    fn expression(&mut self) -> Result<Expr, CelError> {
+    /// One level deeper; parentheses, brackets and operands on the right count alike.
+    fn enter(&mut self) -> Parsed<()> {
         if self.nesting >= EXPRESSION_DEPTH_MAX {
             return Err(too_deep(self.start));
         }
         self.nesting += 1;
-        let start = self.start;
-        let condition = self.or()?;
-        let result =
-            if self.eat("?")? { self.conditional(start, condition) } else { Ok(condition) };
-        self.nesting -= 1;
-        result
+        Ok(())
     }
 
-    fn conditional(&mut self, start: usize, condition: Expr) -> Result<Expr, CelError> {
-        let yes = self.or()?;
+    fn expression(&mut self) -> Parsed<Box<Expr>> {
+        self.enter()?;
+        let start = self.start;
+        let condition = self.binary(OR)?;
+        let whole = if self.is("?") { self.conditional(start, condition)? } else { condition };
+        self.nesting -= 1;
+        Ok(whole)
+    }
+
+    fn conditional(&mut self, start: usize, condition: Box<Expr>) -> Parsed<Box<Expr>> {
+        self.advance()?;
+        let yes = self.binary(OR)?;
         self.expect(":")?;
         let no = self.expression()?;
-        self.node(start, Kind::Conditional(Box::new([condition, yes, no])))
+        self.node(start, Kind::Conditional([condition, yes, no]))
     }
 
-    fn or(&mut self) -> Result<Expr, CelError> {
-        let start = self.start;
-        let first = self.and()?;
-        if !self.is("||") {
-            return Ok(first);
-        }
-        let mut operands = match first.kind {
-            Kind::Or(operands) => operands,
-            _ => vec![first],
-        };
-        while self.eat("||")? {
-            operands.push(self.and()?);
-        }
-        self.node(start, Kind::Or(operands))
-    }
-
-    fn and(&mut self) -> Result<Expr, CelError> {
-        let start = self.start;
-        let first = self.binary(3)?;
-        if !self.is("&&") {
-            return Ok(first);
-        }
-        let mut operands = match first.kind {
-            Kind::And(operands) => operands,
-            _ => vec![first],
-        };
-        while self.eat("&&")? {
-            operands.push(self.binary(3)?);
-        }
-        self.node(start, Kind::And(operands))
-    }
-
-    fn binary(&mut self, precedence_min: u8) -> Result<Expr, CelError> {
+    /// Operands joined by operators that bind at least so tightly.
+    fn binary(&mut self, precedence_min: u8) -> Parsed<Box<Expr>> {
         let start = self.start;
         let mut left = self.unary()?;
         while let Some(operator) = self.operator() {
-            if operator.precedence() < precedence_min {
+            let precedence = operator.map_or_else(chain_precedence, Binary::precedence);
+            if precedence < precedence_min {
                 break;
             }
             self.advance()?;
-            let right = self.binary(operator.precedence() + 1)?;
-            left = self.node(start, Kind::Binary(operator, Box::new(left), Box::new(right)))?;
+            self.enter()?;
+            let right = self.binary(precedence + 1)?;
+            self.nesting -= 1;
+            left = self.joined(start, operator, left, right)?;
         }
         Ok(left)
     }
 
-    fn operator(&self) -> Option<Binary> {
-        Some(match &self.token {
+    /// The node of two operands; chains of `&&` and of `||` grow in place.
+    fn joined(
+        &self,
+        start: usize,
+        operator: Result<Binary, Chain>,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    ) -> Parsed<Box<Expr>> {
+        let chain = match operator {
+            Ok(operator) => return self.node(start, Kind::Binary(operator, left, right)),
+            Err(chain) => chain,
+        };
+        let mut operands = match (chain, *left) {
+            (Chain::And, Expr { kind: Kind::And(operands), .. })
+            | (Chain::Or, Expr { kind: Kind::Or(operands), .. }) => operands,
+            (_, first) => vec![first],
+        };
+        operands.push(*right);
+        self.node(
+            start,
+            match chain {
+                Chain::And => Kind::And(operands),
+                Chain::Or => Kind::Or(operands),
+            },
+        )
+    }
+
+    fn operator(&self) -> Option<Result<Binary, Chain>> {
+        Some(Ok(match &self.token {
+            Token::Sign("&&") => return Some(Err(Chain::And)),
+            Token::Sign("||") => return Some(Err(Chain::Or)),
             Token::Ident(name) if **name == *"in" => Binary::In,
             Token::Sign("<") => Binary::Less,
             Token::Sign("<=") => Binary::LessEqual,
@@ -188,10 +218,10 @@ impl Parser<'_> {
             Token::Sign("/") => Binary::Divide,
             Token::Sign("%") => Binary::Remainder,
             _ => return None,
-        })
+        }))
     }
 
-    fn unary(&mut self) -> Result<Expr, CelError> {
+    fn unary(&mut self) -> Parsed<Box<Expr>> {
         let mut signs = Vec::new();
         loop {
             let start = self.start;
@@ -209,12 +239,12 @@ impl Parser<'_> {
         }
         let mut expr = self.member()?;
         for (sign, start) in signs.into_iter().rev() {
-            expr = self.node(start, Kind::Unary(sign, Box::new(expr)))?;
+            expr = self.node(start, Kind::Unary(sign, expr))?;
         }
         Ok(expr)
     }
 
-    fn member(&mut self) -> Result<Expr, CelError> {
+    fn member(&mut self) -> Parsed<Box<Expr>> {
         let start = self.start;
         let mut expr = self.primary()?;
         loop {
@@ -228,7 +258,7 @@ impl Parser<'_> {
         }
     }
 
-    fn selector(&mut self, start: usize, operand: Expr) -> Result<Expr, CelError> {
+    fn selector(&mut self, start: usize, operand: Box<Expr>) -> Parsed<Box<Expr>> {
         let optional = self.eat("?")?;
         let field = match self.advance_name()? {
             Some(field) => field,
@@ -237,15 +267,14 @@ impl Parser<'_> {
         let quoted = field.1;
         if !optional && !quoted && self.eat("(")? {
             let args = self.arguments()?;
-            let target = Some(Box::new(operand));
+            let target = Some(operand);
             return self.node(start, Kind::Call { target, function: field.0, args });
         }
-        let operand = Box::new(operand);
         self.node(start, Kind::Select { operand, field: field.0, optional })
     }
 
     /// Reads a name after a dot, and whether it stood in backquotes.
-    fn advance_name(&mut self) -> Result<Option<(Arc<str>, bool)>, CelError> {
+    fn advance_name(&mut self) -> Parsed<Option<(Arc<str>, bool)>> {
         Ok(match &self.token {
             Token::Ident(name) => {
                 let name = Arc::clone(name);
@@ -261,20 +290,20 @@ impl Parser<'_> {
         })
     }
 
-    fn index(&mut self, start: usize, operand: Expr) -> Result<Expr, CelError> {
+    fn index(&mut self, start: usize, operand: Box<Expr>) -> Parsed<Box<Expr>> {
         let optional = self.eat("?")?;
-        let index = Box::new(self.expression()?);
+        let index = self.expression()?;
         self.expect("]")?;
-        self.node(start, Kind::Index { operand: Box::new(operand), index, optional })
+        self.node(start, Kind::Index { operand, index, optional })
     }
 
-    fn arguments(&mut self) -> Result<Vec<Expr>, CelError> {
+    fn arguments(&mut self) -> Parsed<Vec<Expr>> {
         let mut args = Vec::new();
         if self.eat(")")? {
             return Ok(args);
         }
         loop {
-            args.push(self.expression()?);
+            args.push(*self.expression()?);
             if !self.eat(",")? {
                 break;
             }
@@ -283,7 +312,7 @@ impl Parser<'_> {
         Ok(args)
     }
 
-    fn primary(&mut self) -> Result<Expr, CelError> {
+    fn primary(&mut self) -> Parsed<Box<Expr>> {
         match self.token {
             Token::Sign(sign) => self.bracketed(sign),
             Token::Ident(_) => self.name(false),
@@ -292,23 +321,12 @@ impl Parser<'_> {
         }
     }
 
-    fn bracketed(&mut self, sign: &'static str) -> Result<Expr, CelError> {
+    fn bracketed(&mut self, sign: &'static str) -> Parsed<Box<Expr>> {
         let start = self.start;
         match sign {
-            "(" => {
-                self.advance()?;
-                let expr = self.expression()?;
-                self.expect(")")?;
-                Ok(expr)
-            }
-            "[" => {
-                self.advance()?;
-                self.list(start)
-            }
-            "{" => {
-                self.advance()?;
-                self.map(start)
-            }
+            "(" => self.parenthesis(),
+            "[" => self.list(start),
+            "{" => self.map(start),
             "." => {
                 self.advance()?;
                 self.name(true)
@@ -321,7 +339,14 @@ impl Parser<'_> {
         }
     }
 
-    fn name(&mut self, absolute: bool) -> Result<Expr, CelError> {
+    fn parenthesis(&mut self) -> Parsed<Box<Expr>> {
+        self.advance()?;
+        let expr = self.expression()?;
+        self.expect(")")?;
+        Ok(expr)
+    }
+
+    fn name(&mut self, absolute: bool) -> Parsed<Box<Expr>> {
         let start = self.start;
         let Token::Ident(name) = &self.token else {
             return Err(self.unexpected("a name is missing after the dot"));
@@ -344,7 +369,7 @@ impl Parser<'_> {
         self.node(start, Kind::Ident { name, absolute })
     }
 
-    fn literal(&mut self, sign: &str) -> Result<Expr, CelError> {
+    fn literal(&mut self, sign: &str) -> Parsed<Box<Expr>> {
         let start = self.start - sign.len();
         let signed =
             |text: Arc<str>| if sign.is_empty() { text } else { format!("-{text}").into() };
@@ -364,11 +389,12 @@ impl Parser<'_> {
         self.node(start, Kind::Literal(literal))
     }
 
-    fn list(&mut self, start: usize) -> Result<Expr, CelError> {
+    fn list(&mut self, start: usize) -> Parsed<Box<Expr>> {
+        self.advance()?;
         let mut items = Vec::new();
         while !self.is("]") {
             let optional = self.eat("?")?;
-            items.push(Element { optional, expr: self.expression()? });
+            items.push(Element { optional, expr: *self.expression()? });
             if !self.eat(",")? {
                 break;
             }
@@ -377,13 +403,14 @@ impl Parser<'_> {
         self.node(start, Kind::List(items))
     }
 
-    fn map(&mut self, start: usize) -> Result<Expr, CelError> {
+    fn map(&mut self, start: usize) -> Parsed<Box<Expr>> {
+        self.advance()?;
         let mut entries = Vec::new();
         while !self.is("}") {
             let optional = self.eat("?")?;
-            let key = Element { optional, expr: self.expression()? };
+            let key = Element { optional, expr: *self.expression()? };
             self.expect(":")?;
-            entries.push((key, self.expression()?));
+            entries.push((key, *self.expression()?));
             if !self.eat(",")? {
                 break;
             }

@@ -152,7 +152,7 @@ fn begins_with_number(node: &Expr) -> bool {
     }
 }
 
-fn conditional(parts: &[Expr; 3], out: &mut String) {
+fn conditional(parts: &[Box<Expr>; 3], out: &mut String) {
     let [condition, yes, no] = parts;
     expr(condition, 1, out);
     out.push_str(" ? ");

@@ -100,7 +100,7 @@ pub fn to_json_value(value: Value) -> Result<Value, EvalError> {
     if value.depth() > JSON_DEPTH_MAX && real_depth(&value) > JSON_DEPTH_MAX {
         return Err(too_deep());
     }
-    if is_json(&value) { Ok(value) } else { convert(&value) }
+    convert(&value)
 }
 
 fn too_deep() -> EvalError {
@@ -117,22 +117,12 @@ fn real_depth(value: &Value) -> usize {
     }
 }
 
-fn is_json(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_) => true,
-        Value::Decimal(decimal) => decimal.as_json_int().is_none(),
-        Value::List(list) => list.iter().all(is_json),
-        Value::Map(map) => map.iter().all(|(key, value)| key.as_str().is_some() && is_json(value)),
-        _ => false,
-    }
-}
-
 fn convert(value: &Value) -> Result<Value, EvalError> {
+    if value.is_json() {
+        return Ok(value.clone());
+    }
     match value {
-        Value::List(list) => {
-            let items: Result<Vec<_>, _> = list.iter().map(convert).collect();
-            Ok(Value::list(items?))
-        }
+        Value::List(list) => list.to_json(convert).map(Value::List),
         Value::Map(map) => Ok(Value::map(json_map(map)?)),
         other => scalar(other),
     }

@@ -15,10 +15,25 @@ pub struct List(Arc<Inner>);
 #[derive(Debug, Clone, Default)]
 struct Inner {
     /// Full chunks, `CHUNK_ITEMS` items each.
-    full: Vec<Arc<Vec<Value>>>,
+    full: Vec<Chunk>,
     /// The items after the last full chunk, fewer than `CHUNK_ITEMS`.
     tail: Vec<Value>,
     depth: u32,
+    /// Some item is not JSON.
+    foreign: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Chunk {
+    items: Arc<Vec<Value>>,
+    foreign: bool,
+}
+
+impl Chunk {
+    fn new(items: Vec<Value>) -> Self {
+        let foreign = !items.iter().all(Value::is_json);
+        Self { items: Arc::new(items), foreign }
+    }
 }
 
 impl List {
@@ -37,10 +52,32 @@ impl List {
         1 + self.0.depth as usize
     }
 
+    /// Whether all items are JSON; known without a walk.
+    pub fn is_json(&self) -> bool {
+        !self.0.foreign
+    }
+
+    /// The list of what `convert` makes of the items; parts that are JSON are shared.
+    pub fn to_json<E>(&self, convert: impl Fn(&Value) -> Result<Value, E>) -> Result<List, E> {
+        let mut full = Vec::with_capacity(self.0.full.len());
+        for chunk in &self.0.full {
+            full.push(if chunk.foreign {
+                Chunk::new(chunk.items.iter().map(&convert).collect::<Result<_, _>>()?)
+            } else {
+                chunk.clone()
+            });
+        }
+        let tail = self.0.tail.iter().map(&convert).collect::<Result<Vec<_>, _>>()?;
+        // Conversion makes scalars of scalars.
+        let depth = self.0.depth;
+        let foreign = full.iter().any(|chunk| chunk.foreign) || !tail.iter().all(Value::is_json);
+        Ok(Self(Arc::new(Inner { full, tail, depth, foreign })))
+    }
+
     /// The item at an index from 0.
     pub fn get(&self, index: usize) -> Option<&Value> {
         match self.0.full.get(index / CHUNK_ITEMS) {
-            Some(chunk) => chunk.get(index % CHUNK_ITEMS),
+            Some(chunk) => chunk.items.get(index % CHUNK_ITEMS),
             None => self.0.tail.get(index.checked_sub(self.0.full.len() * CHUNK_ITEMS)?),
         }
     }
@@ -57,12 +94,16 @@ impl List {
         }
         let inner = Arc::make_mut(&mut self.0);
         let item = match inner.full.get_mut(index / CHUNK_ITEMS) {
-            Some(chunk) => Arc::make_mut(chunk).get_mut(index % CHUNK_ITEMS)?,
+            Some(chunk) => Arc::make_mut(&mut chunk.items).get_mut(index % CHUNK_ITEMS)?,
             None => inner.tail.get_mut(index % CHUNK_ITEMS)?,
         };
         let result = change(item);
-        let depth = depth_of(item);
+        let (depth, foreign) = (depth_of(item), !item.is_json());
         inner.depth = inner.depth.max(depth);
+        inner.foreign |= foreign;
+        if let Some(chunk) = inner.full.get_mut(index / CHUNK_ITEMS) {
+            chunk.foreign |= foreign;
+        }
         Some(result)
     }
 
@@ -100,9 +141,10 @@ impl List {
 impl Inner {
     fn push(&mut self, value: Value) {
         self.depth = self.depth.max(depth_of(&value));
+        self.foreign |= !value.is_json();
         self.tail.push(value);
         if self.tail.len() == CHUNK_ITEMS {
-            self.full.push(Arc::new(std::mem::take(&mut self.tail)));
+            self.full.push(Chunk::new(std::mem::take(&mut self.tail)));
         }
     }
 }
@@ -123,10 +165,11 @@ impl From<Vec<Value>> for List {
                     items = chunk;
                     break;
                 }
-                full.push(Arc::new(chunk));
+                full.push(Chunk::new(chunk));
             }
         }
-        Self(Arc::new(Inner { full, tail: items, depth }))
+        let foreign = full.iter().any(|chunk| chunk.foreign) || !items.iter().all(Value::is_json);
+        Self(Arc::new(Inner { full, tail: items, depth, foreign }))
     }
 }
 
@@ -163,7 +206,7 @@ impl<'a> Iterator for ListIter<'a> {
                 return Some(item);
             }
             self.items = match self.chunk.cmp(&self.list.full.len()) {
-                std::cmp::Ordering::Less => self.list.full[self.chunk].iter(),
+                std::cmp::Ordering::Less => self.list.full[self.chunk].items.iter(),
                 std::cmp::Ordering::Equal => self.list.tail.iter(),
                 std::cmp::Ordering::Greater => return None,
             };

@@ -13,6 +13,8 @@ const SMALL_ENTRIES_MAX: usize = 8;
 pub struct Map {
     entries: Entries,
     depth: u32,
+    /// Some key or value is not JSON, or was not.
+    foreign: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -40,7 +42,7 @@ impl Map {
         } else {
             Entries::Large(IndexMap::with_capacity(capacity))
         };
-        Self { entries, depth: 0 }
+        Self { entries, depth: 0, foreign: false }
     }
 
     /// The number of entries.
@@ -59,6 +61,12 @@ impl Map {
     /// One more than the deepest value.
     pub fn depth(&self) -> usize {
         1 + self.depth as usize
+    }
+
+    /// Whether all keys are strings and all values JSON; known without a walk. May be false
+    /// after what was not JSON has been replaced.
+    pub fn is_json(&self) -> bool {
+        !self.foreign
     }
 
     /// The value of a string key.
@@ -85,7 +93,7 @@ impl Map {
     /// Sets a key; a new key comes last, a known one keeps its place. Returns the value before.
     pub fn insert(&mut self, key: impl Into<Key>, value: Value) -> Option<Value> {
         let key = key.into();
-        self.note_depth(value.depth());
+        self.note(value.depth(), key.as_str().is_some() && value.is_json());
         match &mut self.entries {
             Entries::Small(entries) => {
                 if let Some((_, old)) = entries.iter_mut().find(|(known, _)| *known == key) {
@@ -123,8 +131,8 @@ impl Map {
         let mut absent = Value::Null;
         let value = value.unwrap_or(&mut absent);
         let result = change(value);
-        let depth = value.depth();
-        self.note_depth(depth);
+        let (depth, json) = (value.depth(), value.is_json());
+        self.note(depth, json);
         result
     }
 
@@ -149,7 +157,8 @@ impl Map {
         })
     }
 
-    fn note_depth(&mut self, depth: usize) {
+    fn note(&mut self, depth: usize, json: bool) {
+        self.foreign |= !json;
         self.depth = self.depth.max(u32::try_from(depth).unwrap_or(u32::MAX));
     }
 }

@@ -185,6 +185,18 @@ impl Value {
         }
     }
 
+    /// Whether this value is what a JSON text is read as: only JSON types, and no computed
+    /// decimal that a text would give back as an int. Known without a walk.
+    pub fn is_json(&self) -> bool {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::String(_) => true,
+            Self::Decimal(decimal) => decimal.as_json_int().is_none(),
+            Self::List(list) => list.is_json(),
+            Self::Map(map) => map.is_json(),
+            _ => false,
+        }
+    }
+
     /// The text of a string value.
     pub fn as_str(&self) -> Option<&str> {
         match self {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::value::TypeValue;
 
 use super::super::ast::{Expr, Kind};
-use super::super::error::CelError;
+use super::super::error::{CelError, Parsed};
 use super::super::node::{Bind, Loop, LoopKind, Node, Op};
 use super::super::types::StaticType;
 use super::{Compiler, Typed, known, node};
 
 /// How the arguments of a macro are laid out: variables, then an optional filter, then a body.
-struct Shape {
+pub(super) struct Shape {
     kind: LoopKind,
     variables: usize,
     filter: bool,
@@ -39,39 +39,67 @@ fn shape(function: &str, args: usize) -> Option<Shape> {
     Some(Shape { kind, variables, filter })
 }
 
+/// Which macro a call is.
+pub(super) enum Macro {
+    Has,
+    Bind,
+    OptionalMap { flat: bool },
+    SortBy,
+    Loop(Shape),
+}
+
 impl Compiler<'_> {
-    /// The expansion of a call, if it is a macro.
-    pub(super) fn expand(
-        &mut self,
-        expr: &Expr,
+    /// The macro that a call is, if it is one.
+    pub(super) fn macro_of(
+        &self,
         target: Option<&Expr>,
         function: &str,
+        args: usize,
+    ) -> Option<Macro> {
+        let Some(target) = target else {
+            return (function == "has" && args == 1).then_some(Macro::Has);
+        };
+        match (function, args) {
+            ("bind", 3) if self.namespace(target) == Some("cel") => Some(Macro::Bind),
+            ("optMap", 2) => Some(Macro::OptionalMap { flat: false }),
+            ("optFlatMap", 2) => Some(Macro::OptionalMap { flat: true }),
+            ("sortBy", 2) => Some(Macro::SortBy),
+            _ => shape(function, args).map(Macro::Loop),
+        }
+    }
+
+    /// `cel.bind(name, value, body)`.
+    pub(super) fn expand_bind(&mut self, expr: &Expr, args: &[Expr]) -> Parsed<Typed> {
+        let [name, value, body] = args else {
+            return Err(CelError::within(expr.span, "`cel.bind` takes a name and two values"));
+        };
+        let (bind, _, kind) = self.bind(name, value, body, StaticType::clone)?;
+        Ok((node(expr, Op::Bind(bind)), kind))
+    }
+
+    /// `value.optMap(name, body)`, `value.optFlatMap(name, body)`, `value.sortBy(name, body)`.
+    pub(super) fn expand_on(
+        &mut self,
+        expr: &Expr,
+        value: &Expr,
         args: &[Expr],
-    ) -> Result<Option<Typed>, CelError> {
-        Ok(Some(match (target, function, args) {
-            (None, "has", [argument]) => self.has(expr, argument)?,
-            (Some(target), "bind", [name, value, body])
-                if self.namespace(target) == Some("cel") =>
-            {
-                let (bind, _, kind) = self.bind(name, value, body, StaticType::clone)?;
-                (node(expr, Op::Bind(bind)), kind)
-            }
-            (Some(value), "optMap" | "optFlatMap", [name, body]) => {
-                let flat = function == "optFlatMap";
+        kind: &Macro,
+    ) -> Parsed<Typed> {
+        let [name, body] = args else {
+            return Err(CelError::within(expr.span, "the macro takes a name and a value"));
+        };
+        match kind {
+            Macro::OptionalMap { flat } => {
+                let flat = *flat;
                 let (bind, _, kind) = self.bind(name, value, body, StaticType::inner)?;
                 let kind = if flat { kind } else { StaticType::optional(kind) };
-                (node(expr, Op::OptionalMap { flat, bind }), kind)
+                Ok((node(expr, Op::OptionalMap { flat, bind }), kind))
             }
-            (Some(value), "sortBy", [name, body]) => {
+            _ => {
                 let (bind, kind, _) = self.bind(name, value, body, StaticType::item)?;
-                (node(expr, Op::SortBy(bind)), kind)
+                Ok((node(expr, Op::SortBy(bind)), kind))
             }
-            (Some(range), _, args) => match shape(function, args.len()) {
-                Some(shape) => self.expand_loop(expr, range, args, &shape)?,
-                None => return Ok(None),
-            },
-            _ => return Ok(None),
-        }))
+        }
     }
 
     /// `body` with `value` under a name; gives the types of both. `inside` makes the type of
@@ -81,8 +109,8 @@ impl Compiler<'_> {
         name: &Expr,
         value: &Expr,
         body: &Expr,
-        inside: impl Fn(&StaticType) -> StaticType,
-    ) -> Result<(Box<Bind>, StaticType, StaticType), CelError> {
+        inside: fn(&StaticType) -> StaticType,
+    ) -> Parsed<(Box<Bind>, StaticType, StaticType)> {
         let name = variable_name(name)?;
         let (value, value_type) = self.expr(value)?;
         let local = self.push(name, inside(&value_type));
@@ -97,19 +125,19 @@ impl Compiler<'_> {
         self.locals.len() - 1
     }
 
-    fn expand_loop(
+    pub(super) fn expand_loop(
         &mut self,
         expr: &Expr,
         range: &Expr,
         args: &[Expr],
         shape: &Shape,
-    ) -> Result<Typed, CelError> {
+    ) -> Parsed<Typed> {
         let (names, parts) = args.split_at(shape.variables);
         let names = names.iter().map(variable_name).collect::<Result<Vec<_>, _>>()?;
         if let [first, second] = &names[..]
             && first == second
         {
-            return Err(CelError::invalid(args[1].offset(), "the two variables have one name"));
+            return Err(CelError::within(args[1].span, "the two variables have one name"));
         }
         let (range, range_type) = self.expr(range)?;
         let base = self.locals.len();
@@ -122,7 +150,7 @@ impl Compiler<'_> {
             _ => None,
         };
         let Some(body) = parts.last() else {
-            return Err(CelError::invalid(expr.offset(), "the macro has no body"));
+            return Err(CelError::within(expr.span, "the macro has no body"));
         };
         let (body, body_type) = self.expr(body)?;
         self.locals.truncate(base);
@@ -133,10 +161,10 @@ impl Compiler<'_> {
     }
 }
 
-fn variable_name(expr: &Expr) -> Result<Arc<str>, CelError> {
+fn variable_name(expr: &Expr) -> Parsed<Arc<str>> {
     match &expr.kind {
         Kind::Ident { name, absolute: false } => Ok(Arc::clone(name)),
-        _ => Err(CelError::invalid(expr.offset(), "the variable of a macro is a plain name")),
+        _ => Err(CelError::within(expr.span, "the variable of a macro is a plain name")),
     }
 }
 

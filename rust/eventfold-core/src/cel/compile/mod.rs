@@ -11,7 +11,7 @@ use crate::value::{Key, List, Map, TypeValue, Value};
 
 use super::ast::{Ast, Binary, Element, Expr, Kind, Literal, Unary};
 use super::env::Env;
-use super::error::CelError;
+use super::error::{CelError, Parsed};
 use super::eval::insert_new;
 use super::node::{Arithmetic, Comparison, Entry, Field, Item, Node, Op};
 use super::operators;
@@ -30,7 +30,7 @@ pub fn compile(ast: &Ast, env: &mut Env) -> Result<Program, CelError> {
         variables: Vec::new(),
         slots: Vec::new(),
     };
-    let (node, kind) = compiler.expr(&ast.root)?;
+    let (node, kind) = compiler.expr(&ast.root).map_err(|error| *error)?;
     Ok(Program::new(node, kind, compiler.locals_max, compiler.variables, compiler.slots))
 }
 
@@ -60,7 +60,7 @@ fn constant(node: &Node) -> Option<&Value> {
 }
 
 impl Compiler<'_> {
-    fn expr(&mut self, expr: &Expr) -> Result<Typed, CelError> {
+    fn expr(&mut self, expr: &Expr) -> Parsed<Typed> {
         match &expr.kind {
             Kind::Literal(literal) => self.literal(expr, literal),
             Kind::Ident { name, absolute } => self.ident(expr, name, *absolute),
@@ -75,23 +75,26 @@ impl Compiler<'_> {
             Kind::Map(entries) => self.map(expr, entries),
             Kind::Unary(operator, operand) => self.unary(expr, *operator, operand),
             Kind::Binary(operator, left, right) => self.binary(expr, *operator, left, right),
-            Kind::And(operands) => {
-                let operands = self.nodes(operands)?;
-                Ok((node(expr, Op::And(operands)), known(TypeValue::Bool)))
-            }
-            Kind::Or(operands) => {
-                let operands = self.nodes(operands)?;
-                Ok((node(expr, Op::Or(operands)), known(TypeValue::Bool)))
-            }
+            Kind::And(operands) => self.chain(expr, operands, Op::And),
+            Kind::Or(operands) => self.chain(expr, operands, Op::Or),
             Kind::Conditional(parts) => self.conditional(expr, parts),
         }
     }
 
-    fn nodes(&mut self, exprs: &[Expr]) -> Result<Box<[Node]>, CelError> {
-        exprs.iter().map(|expr| Ok(self.expr(expr)?.0)).collect()
+    fn chain(
+        &mut self,
+        expr: &Expr,
+        operands: &[Expr],
+        op: fn(Box<[Node]>) -> Op,
+    ) -> Parsed<Typed> {
+        let mut nodes = Vec::with_capacity(operands.len());
+        for operand in operands {
+            nodes.push(self.expr(operand)?.0);
+        }
+        Ok(truth(expr, op(nodes.into())))
     }
 
-    fn conditional(&mut self, expr: &Expr, parts: &[Expr; 3]) -> Result<Typed, CelError> {
+    fn conditional(&mut self, expr: &Expr, parts: &[Box<Expr>; 3]) -> Parsed<Typed> {
         let (condition, _) = self.expr(&parts[0])?;
         let (yes, yes_type) = self.expr(&parts[1])?;
         let (no, no_type) = self.expr(&parts[2])?;
@@ -99,13 +102,13 @@ impl Compiler<'_> {
         Ok((node(expr, op), yes_type.join(no_type)))
     }
 
-    fn literal(&self, expr: &Expr, literal: &Literal) -> Result<Typed, CelError> {
+    fn literal(&self, expr: &Expr, literal: &Literal) -> Parsed<Typed> {
         let value = match literal {
             Literal::Null => Value::Null,
             Literal::Bool(value) => Value::Bool(*value),
-            Literal::Int(text) => numbers::int(text, expr.offset())?,
-            Literal::Uint(text) => numbers::uint(text, expr.offset())?,
-            Literal::Double(text) => numbers::double(text, self.env.strict_numbers, expr.offset())?,
+            Literal::Int(text) => numbers::int(text, expr.span)?,
+            Literal::Uint(text) => numbers::uint(text, expr.span)?,
+            Literal::Double(text) => numbers::double(text, self.env.strict_numbers, expr.span)?,
             Literal::String(text) => Value::String(Arc::clone(text)),
             Literal::Bytes(bytes) => Value::Bytes(Arc::clone(bytes)),
         };
@@ -119,7 +122,7 @@ impl Compiler<'_> {
         operand: &Expr,
         index: &Expr,
         optional: bool,
-    ) -> Result<Typed, CelError> {
+    ) -> Parsed<Typed> {
         if let Kind::Literal(Literal::String(name)) = &index.kind
             && let Some(typed) = self.slot(expr, operand, name, optional)
         {
@@ -143,7 +146,7 @@ impl Compiler<'_> {
         Box::new(Field { operand, name: Arc::clone(name), key })
     }
 
-    fn list(&mut self, expr: &Expr, items: &[Element]) -> Result<Typed, CelError> {
+    fn list(&mut self, expr: &Expr, items: &[Element]) -> Parsed<Typed> {
         let mut nodes = Vec::with_capacity(items.len());
         let mut kind: Option<StaticType> = None;
         for item in items {
@@ -167,7 +170,7 @@ impl Compiler<'_> {
         Ok((node(expr, op), kind))
     }
 
-    fn map(&mut self, expr: &Expr, entries: &[(Element, Expr)]) -> Result<Typed, CelError> {
+    fn map(&mut self, expr: &Expr, entries: &[(Element, Expr)]) -> Parsed<Typed> {
         let mut nodes = Vec::with_capacity(entries.len());
         let mut kind: Option<(StaticType, StaticType)> = None;
         for (key, value) in entries {
@@ -188,7 +191,7 @@ impl Compiler<'_> {
         Ok((node(expr, op), kind))
     }
 
-    fn unary(&mut self, expr: &Expr, operator: Unary, operand: &Expr) -> Result<Typed, CelError> {
+    fn unary(&mut self, expr: &Expr, operator: Unary, operand: &Expr) -> Parsed<Typed> {
         let (operand, kind) = self.expr(operand)?;
         if operator == Unary::Not {
             return Ok((node(expr, Op::Not(Box::new(operand))), known(TypeValue::Bool)));
@@ -207,7 +210,7 @@ impl Compiler<'_> {
         operator: Binary,
         left: &Expr,
         right: &Expr,
-    ) -> Result<Typed, CelError> {
+    ) -> Parsed<Typed> {
         let (left_node, left_type) = self.expr(left)?;
         let (right_node, right_type) = self.expr(right)?;
         let parts = Box::new([left_node, right_node]);

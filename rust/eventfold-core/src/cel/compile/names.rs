@@ -5,18 +5,13 @@ use std::sync::Arc;
 use crate::value::{TypeValue, Value};
 
 use super::super::ast::{Expr, Kind};
-use super::super::error::CelError;
+use super::super::error::{CelError, Parsed};
 use super::super::node::{Node, Op};
 use super::super::types::StaticType;
 use super::{Compiler, Typed, known, node};
 
 impl Compiler<'_> {
-    pub(super) fn ident(
-        &mut self,
-        expr: &Expr,
-        name: &Arc<str>,
-        absolute: bool,
-    ) -> Result<Typed, CelError> {
+    pub(super) fn ident(&mut self, expr: &Expr, name: &Arc<str>, absolute: bool) -> Parsed<Typed> {
         if !absolute && let Some(place) = self.local(name) {
             let kind = self.locals[place].1.clone();
             return Ok((node(expr, Op::Local(place)), kind));
@@ -31,11 +26,11 @@ impl Compiler<'_> {
     }
 
     /// An error, or a node that fails when evaluated if the environment is lenient.
-    pub(super) fn unknown(&self, expr: &Expr, message: String) -> Result<Typed, CelError> {
+    pub(super) fn unknown(&self, expr: &Expr, message: String) -> Parsed<Typed> {
         if self.env.lenient_names {
             return Ok((node(expr, Op::Unknown(message)), StaticType::Dyn));
         }
-        Err(CelError::invalid(expr.offset(), message))
+        Err(CelError::within(expr.span, message))
     }
 
     pub(super) fn local(&self, name: &str) -> Option<usize> {
@@ -91,7 +86,7 @@ impl Compiler<'_> {
         operand: &Expr,
         name: &Arc<str>,
         optional: bool,
-    ) -> Result<Typed, CelError> {
+    ) -> Parsed<Typed> {
         if !optional && let Some(typed) = self.qualified(expr) {
             return Ok(typed);
         }
@@ -112,12 +107,9 @@ impl Compiler<'_> {
     }
 
     /// `has(operand.name)`.
-    pub(super) fn has(&mut self, expr: &Expr, argument: &Expr) -> Result<Typed, CelError> {
+    pub(super) fn has(&mut self, expr: &Expr, argument: &Expr) -> Parsed<Typed> {
         let Kind::Select { operand, field, optional } = &argument.kind else {
-            return Err(CelError::invalid(
-                argument.offset(),
-                "`has` takes a field, as in has(a.b)",
-            ));
+            return Err(CelError::within(argument.span, "`has` takes a field, as in has(a.b)"));
         };
         let op = match self.slot_variable(operand) {
             Some(variable) if !optional => Op::SlotHas(self.slot_of(variable, field)),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::number::Decimal;
 use crate::value::{TypeValue, Value};
 
-use super::super::ast::Expr;
-use super::super::error::CelError;
+use super::super::ast::{Expr, Span};
+use super::super::error::{CelError, Parsed};
 use super::super::node::Arithmetic;
 use super::super::types::StaticType;
 
@@ -14,7 +14,7 @@ use super::super::types::StaticType;
 const DOUBLE_DIGITS_MAX: usize = 15;
 
 /// An int literal, with its sign.
-pub(super) fn int(text: &str, offset: usize) -> Result<Value, CelError> {
+pub(super) fn int(text: &str, span: Span) -> Parsed<Value> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => ("-", digits),
         None => ("", text),
@@ -24,17 +24,17 @@ pub(super) fn int(text: &str, offset: usize) -> Result<Value, CelError> {
         None => text.parse(),
     };
     value.map(Value::Int).map_err(|_| {
-        CelError::invalid(offset, "the int leaves 64 bits; write decimal('...') for a larger one")
+        CelError::within(span, "the int leaves 64 bits; write decimal('...') for a larger one")
     })
 }
 
 /// A uint literal without its `u`.
-pub(super) fn uint(text: &str, offset: usize) -> Result<Value, CelError> {
+pub(super) fn uint(text: &str, span: Span) -> Parsed<Value> {
     let value = match hexadecimal(text) {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    value.map(Value::Uint).map_err(|_| CelError::invalid(offset, "the uint leaves 64 bits"))
+    value.map(Value::Uint).map_err(|_| CelError::within(span, "the uint leaves 64 bits"))
 }
 
 fn hexadecimal(text: &str) -> Option<&str> {
@@ -42,10 +42,10 @@ fn hexadecimal(text: &str) -> Option<&str> {
 }
 
 /// A double literal, with its sign and the decimal that it spells.
-pub(super) fn double(text: &str, strict: bool, offset: usize) -> Result<Value, CelError> {
+pub(super) fn double(text: &str, strict: bool, span: Span) -> Parsed<Value> {
     if strict && significant_digits(text) > DOUBLE_DIGITS_MAX {
-        return Err(CelError::invalid(
-            offset,
+        return Err(CelError::within(
+            span,
             format!("a double keeps {DOUBLE_DIGITS_MAX} digits; write decimal('...') for more"),
         ));
     }
@@ -53,7 +53,7 @@ pub(super) fn double(text: &str, strict: bool, offset: usize) -> Result<Value, C
         .parse()
         .ok()
         .filter(|value: &f64| value.is_finite())
-        .ok_or_else(|| CelError::invalid(offset, "the double is out of range"))?;
+        .ok_or_else(|| CelError::within(span, "the double is out of range"))?;
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => ("-", digits),
         None => ("", text),
@@ -72,16 +72,12 @@ fn significant_digits(text: &str) -> usize {
 
 /// Refuses an operand of `/` or `%` whose type is not known before evaluation: whether it is an
 /// int or a decimal would change the result.
-pub(super) fn check_operand(
-    op: Arithmetic,
-    kind: &StaticType,
-    operand: &Expr,
-) -> Result<(), CelError> {
+pub(super) fn check_operand(op: Arithmetic, kind: &StaticType, operand: &Expr) -> Parsed<()> {
     if kind.known().is_some() {
         return Ok(());
     }
-    Err(CelError::invalid(
-        operand.offset(),
+    Err(CelError::within(
+        operand.span,
         format!(
             "the type of this operand of `{}` is not known: write decimal(..) or int(..) around it",
             op.symbol()

@@ -1,0 +1,37 @@
+"""Runs the benchmarks: `make bench`, or `make bench ARGS="hydrate"` for some of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness import Figure, save
+from scenarios import Bare, appends, hydrations, reads
+from store import running
+
+import eventfold
+
+RESULTS = Path(__file__).with_name("results") / "store.jsonl"
+
+
+def main() -> None:
+    """Measures what was asked for, and writes the figures down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", choices=["append", "read", "hydrate", []])
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file of JSON lines")
+    options = parser.parse_args()
+    wanted = options.what or ["append", "read", "hydrate"]
+    figures: list[Figure] = []
+    with running() as store, eventfold.Client(store.address, timeout=60) as client:
+        bare = Bare(store.database_url)
+        if "append" in wanted:
+            figures += appends(store, client, bare)
+        if "read" in wanted:
+            figures += reads(client, bare)
+        if "hydrate" in wanted:
+            figures += hydrations(client, bare)
+    save(options.results, figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+//! The handler of one event: first every expression on the state from before the event, then
+//! the changes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::cel::{Budget, EvalError, Program};
+use crate::json::write::to_json_value;
+use crate::limits::JSON_DEPTH_MAX;
+use crate::value::Value;
+
+use super::assign::{Change, State, Step, peek};
+use super::compile::{
+    CompiledAssignment, CompiledCase, CompiledRight, Target, TargetStep, TypeHandler,
+};
+use super::failure::Failure;
+use super::scope::{EventScope, EventValues, FIRST_LET, Source};
+
+/// What an event changes; the memory is used again for the next event.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// Whether the condition of any case was true.
+    pub(super) applies: bool,
+    /// Whether one of these cases deletes the aggregate, whatever the others assign.
+    pub(super) deletes: bool,
+    /// Changes in document order, each with its case and assignment.
+    changes: Vec<(usize, usize, Option<Vec<Step>>, Change)>,
+    /// Values of `let` names.
+    lets: Vec<Option<Value>>,
+}
+
+type Evaluated<T> = Result<T, Box<Failure>>;
+
+/// Evaluates the cases of a handler on one event.
+pub(super) fn evaluate(
+    handler: &TypeHandler,
+    event: &EventValues<'_>,
+    state: &Value,
+    budget: &mut Budget<'_>,
+    effects: &mut Effects,
+) -> Evaluated<()> {
+    effects.applies = false;
+    effects.deletes = false;
+    effects.changes.clear();
+    let mut evaluation = Evaluation { state, event, budget, effects };
+    let named = |failure: Box<Failure>| failure.handler(&handler.event_type);
+    let lets = evaluation.document_lets(handler).map_err(named)?;
+    for (index, case) in handler.cases.iter().enumerate() {
+        evaluation.effects.lets.truncate(lets);
+        evaluation.case(index, case).map_err(|failure| failure.handler(&case.name))?;
+    }
+    // The values may hold parts of the state, which would then not change in place.
+    evaluation.effects.lets.clear();
+    Ok(())
+}
+
+struct Evaluation<'a, 'b> {
+    state: &'a Value,
+    event: &'a EventValues<'a>,
+    budget: &'a mut Budget<'b>,
+    effects: &'a mut Effects,
+}
+
+impl Evaluation<'_, '_> {
+    /// Evaluates the `let`s of the document; returns the number of their places.
+    fn document_lets(&mut self, handler: &TypeHandler) -> Evaluated<usize> {
+        self.effects.lets.clear();
+        self.effects.lets.resize(handler.document_lets, None);
+        for (variable, entry) in &handler.lets {
+            let value = self
+                .value(&entry.program, &handler.lets_sources)
+                .map_err(|error| Failure::of_evaluation(error).path(&entry.path))?;
+            if let Some(place) = self.effects.lets.get_mut(variable - FIRST_LET) {
+                *place = Some(value);
+            }
+        }
+        Ok(handler.document_lets)
+    }
+
+    fn value(&mut self, program: &Program, sources: &[Source]) -> Result<Value, EvalError> {
+        let scope =
+            EventScope { state: self.state, event: self.event, sources, lets: &self.effects.lets };
+        program.eval(&scope, self.budget)
+    }
+
+    fn case(&mut self, index: usize, case: &CompiledCase) -> Evaluated<()> {
+        for entry in &case.lets {
+            let value = self
+                .value(&entry.program, &case.sources)
+                .map_err(|error| Failure::of_evaluation(error).path(&entry.path))?;
+            self.effects.lets.push(Some(value));
+        }
+        if let Some(when) = &case.when {
+            let named = |failure: Box<Failure>| failure.path("when");
+            let value = self.value(when, &case.sources);
+            match value.map_err(|error| named(Failure::of_evaluation(error)))? {
+                Value::Bool(true) => {}
+                Value::Bool(false) => return Ok(()),
+                other => {
+                    let problem = format!("the condition is a {}, not a bool", other.type_name());
+                    return Err(named(Failure::failed(problem)));
+                }
+            }
+        }
+        self.effects.applies = true;
+        self.effects.deletes |= case.deletes;
+        for (number, assignment) in case.assignments.iter().enumerate() {
+            let (steps, change) = self
+                .assignment(assignment, case)
+                .map_err(|failure| failure.path(&assignment.path))?;
+            self.effects.changes.push((index, number, steps, change));
+        }
+        Ok(())
+    }
+
+    /// The steps of a computed path, and the change.
+    fn assignment(
+        &mut self,
+        assignment: &CompiledAssignment,
+        case: &CompiledCase,
+    ) -> Evaluated<(Option<Vec<Step>>, Change)> {
+        let steps = match &assignment.target {
+            Target::Static(_) => None,
+            Target::Computed(steps) => Some(self.steps(steps, case)?),
+        };
+        let known = steps.as_deref().unwrap_or(assignment.target.known());
+        let change = match &assignment.right {
+            CompiledRight::Constant(value) => Change::Set(value.clone()),
+            CompiledRight::Computed(program) => self.change(program, case)?,
+            CompiledRight::Append { whole, items } => match peek(self.state, known) {
+                Some(Value::List(_)) => self.append(whole, items, case)?,
+                _ => self.change(whole, case)?,
+            },
+        };
+        check_depth(known, &change)?;
+        Ok((steps, change))
+    }
+
+    fn change(&mut self, program: &Program, case: &CompiledCase) -> Evaluated<Change> {
+        let value = self.value(program, &case.sources).map_err(Failure::of_evaluation)?;
+        let value = match value {
+            Value::Optional(None) => return Ok(Change::Remove),
+            // The last holder of the optional gives the value away without a copy.
+            Value::Optional(Some(inner)) => {
+                Arc::try_unwrap(inner).unwrap_or_else(|inner| (*inner).clone())
+            }
+            value => value,
+        };
+        to_json_value(value).map(Change::Set).map_err(Failure::of_evaluation)
+    }
+
+    fn append(
+        &mut self,
+        whole: &Program,
+        items: &Program,
+        case: &CompiledCase,
+    ) -> Evaluated<Change> {
+        let items = self.value(items, &case.sources).map_err(Failure::of_evaluation)?;
+        if !matches!(items, Value::List(_)) {
+            return self.change(whole, case);
+        }
+        match to_json_value(items).map_err(Failure::of_evaluation)? {
+            Value::List(items) => Ok(Change::Append(items)),
+            value => Ok(Change::Set(value)),
+        }
+    }
+
+    fn steps(&mut self, steps: &[TargetStep], case: &CompiledCase) -> Evaluated<Vec<Step>> {
+        let mut known = Vec::with_capacity(steps.len());
+        for step in steps {
+            known.push(match step {
+                TargetStep::Known(step) => step.clone(),
+                TargetStep::Program(program) => {
+                    let value =
+                        self.value(program, &case.sources).map_err(Failure::of_evaluation)?;
+                    Step::from_value(&value).map_err(Failure::failed)?
+                }
+            });
+        }
+        Ok(known)
+    }
+}
+
+impl Target {
+    /// The steps of a static path.
+    fn known(&self) -> &[Step] {
+        match self {
+            Self::Static(steps) => steps,
+            Self::Computed(_) => &[],
+        }
+    }
+}
+
+/// Refuses what would make the state nest too deep.
+fn check_depth(steps: &[Step], change: &Change) -> Evaluated<()> {
+    let value = match change {
+        Change::Set(value) => Cow::Borrowed(value),
+        Change::Append(items) => Cow::Owned(Value::List(items.clone())),
+        Change::Remove => return Ok(()),
+    };
+    let room = JSON_DEPTH_MAX.saturating_sub(steps.len());
+    // The stored depth is an upper bound; the walk is for the rare case that it misses.
+    if value.depth() > room && depth(&value) > room {
+        return Err(Failure::too_deep());
+    }
+    Ok(())
+}
+
+/// The depth by a walk; bounded, as only JSON values of limited depth come here.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::List(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
+        Value::Map(map) => 1 + map.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Makes the changes, in document order.
+pub(super) fn apply(
+    handler: &TypeHandler,
+    state: &mut State,
+    effects: &mut Effects,
+) -> Evaluated<()> {
+    for (case, number, steps, change) in effects.changes.drain(..) {
+        let case = &handler.cases[case];
+        let assignment = &case.assignments[number];
+        let steps = steps.as_deref().unwrap_or(assignment.target.known());
+        state.change(steps, change).map_err(|problem| {
+            Failure::failed(problem).handler(&case.name).path(&assignment.path)
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,385 @@
+//! Documents to folds that run: expressions compiled, their inputs known by event type.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::cel::ast::{Ast, Binary, Expr, Kind};
+use crate::cel::{self, CelError, Env, Program};
+use crate::limits::JSON_DEPTH_MAX;
+use crate::value::{TypeValue, Value};
+
+use super::assign::Step;
+use super::document::{
+    Action, Assignment, Case, Document, Expression, Handler, Let, Right, case_name,
+};
+use super::path::{Path, Segment};
+use super::refusal::{Parsed, Refusal, Source as Text};
+use super::scope::{self, EVENT, FIRST_LET, META, MetaField, STATE, Source};
+
+/// Everything that one event type does.
+#[derive(Debug)]
+pub(super) struct TypeHandler {
+    pub(super) event_type: Arc<str>,
+    /// Names of the fields that are scanned from the data.
+    pub(super) wanted: Vec<String>,
+    pub(super) needs_event: bool,
+    pub(super) needs_metadata: bool,
+    /// The `let`s of the document that the cases need, in order, by variable index.
+    pub(super) lets: Vec<(usize, CompiledLet)>,
+    pub(super) lets_sources: Vec<Source>,
+    /// The number of all `let`s of the document: their places come before those of a case.
+    pub(super) document_lets: usize,
+    pub(super) cases: Vec<CompiledCase>,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledCase {
+    /// The name in errors.
+    pub(super) name: String,
+    pub(super) sources: Vec<Source>,
+    pub(super) lets: Vec<CompiledLet>,
+    pub(super) when: Option<Program>,
+    pub(super) deletes: bool,
+    pub(super) assignments: Vec<CompiledAssignment>,
+}
+
+/// A `let`; shared by the handlers that need it.
+#[derive(Debug, Clone)]
+pub(super) struct CompiledLet {
+    /// The name in errors, `let.name`.
+    pub(super) path: Arc<str>,
+    pub(super) program: Arc<Program>,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledAssignment {
+    /// The path as written, for errors.
+    pub(super) path: String,
+    pub(super) target: Target,
+    pub(super) right: CompiledRight,
+}
+
+#[derive(Debug)]
+pub(super) enum CompiledRight {
+    Constant(Value),
+    Computed(Program),
+    /// `<the target> + items`, and nothing else of the same event can touch the target: the list
+    /// grows in place by the items. Where there is no list, the whole expression says what is
+    /// wrong.
+    Append {
+        whole: Program,
+        items: Program,
+    },
+}
+
+#[derive(Debug)]
+pub(super) enum Target {
+    Static(Vec<Step>),
+    Computed(Vec<TargetStep>),
+}
+
+#[derive(Debug)]
+pub(super) enum TargetStep {
+    Known(Step),
+    Program(Program),
+}
+
+/// Compiles the handlers of a document, by event type.
+pub(super) fn handlers(
+    document: &Document,
+    text: &Text<'_>,
+) -> Parsed<HashMap<Arc<str>, TypeHandler>> {
+    let mut env = scope::base_env();
+    let compiler = Compiler { text };
+    let lets = compiler.lets(&document.lets, &mut env)?;
+    let mut handlers = HashMap::with_capacity(document.handlers.len());
+    for handler in &document.handlers {
+        let compiled = compiler.handler(handler, &env, &lets)?;
+        handlers.insert(Arc::clone(&compiled.event_type), compiled);
+    }
+    Ok(handlers)
+}
+
+struct Compiler<'a> {
+    text: &'a Text<'a>,
+}
+
+impl Compiler<'_> {
+    fn program(&self, expression: &Expression, env: &mut Env) -> Parsed<Program> {
+        cel::compile(&expression.ast, env).map_err(|error| self.refuse(expression, error))
+    }
+
+    fn refuse(&self, expression: &Expression, error: CelError) -> Box<Refusal> {
+        let at = self.text.inside(expression.at, &expression.source, error.offset);
+        Refusal::of_expression(at, error)
+    }
+
+    /// Compiles `let`s in order; each sees those before it.
+    fn lets(&self, lets: &[Let], env: &mut Env) -> Parsed<Vec<CompiledLet>> {
+        let mut compiled = Vec::with_capacity(lets.len());
+        for entry in lets {
+            let path = format!("let.{}", entry.name);
+            let named = |refusal: Box<Refusal>| refusal.path(&path);
+            if env.variable(&entry.name).is_some() {
+                let problem = format!("the name `{}` is taken by another `let`", entry.name);
+                return Err(named(Refusal::new(entry.expression.at, problem)));
+            }
+            let program = self.program(&entry.expression, env).map_err(named)?;
+            env.declare_whole(&entry.name, program.static_type().clone());
+            compiled.push(CompiledLet { path: path.into(), program: Arc::new(program) });
+        }
+        Ok(compiled)
+    }
+
+    fn handler(&self, handler: &Handler, base: &Env, lets: &[CompiledLet]) -> Parsed<TypeHandler> {
+        let mut compiled = Vec::with_capacity(handler.cases.len());
+        for (index, case) in handler.cases.iter().enumerate() {
+            let name = case_name(&handler.event_type, handler.listed, index);
+            let mut env = base.clone();
+            let named = |refusal: Box<Refusal>| refusal.handler(&name);
+            let case = self.case(case, name.clone(), handler, &mut env).map_err(named)?;
+            compiled.push((case, env));
+        }
+        let needed = needed_lets(&compiled, lets);
+        let mut inputs = Inputs::default();
+        let lets_used: Vec<&Program> = needed.iter().map(|(_, entry)| &*entry.program).collect();
+        let lets_sources = inputs.sources(&lets_used, base.slots());
+        let mut cases = Vec::with_capacity(compiled.len());
+        for (mut case, env) in compiled {
+            let sources = inputs.sources(&case.programs(), env.slots());
+            case.sources = sources;
+            cases.push(case);
+        }
+        Ok(TypeHandler {
+            event_type: handler.event_type.as_str().into(),
+            wanted: inputs.wanted,
+            needs_event: inputs.needs_event,
+            needs_metadata: inputs.needs_metadata,
+            lets: needed,
+            lets_sources,
+            document_lets: lets.len(),
+            cases,
+        })
+    }
+
+    fn case(
+        &self,
+        case: &Case,
+        name: String,
+        handler: &Handler,
+        env: &mut Env,
+    ) -> Parsed<CompiledCase> {
+        let lets = self.lets(&case.lets, env)?;
+        let mut when = None;
+        if let Some(expression) = &case.when {
+            let named = |refusal: Box<Refusal>| refusal.path("when");
+            let program = self.program(expression, env).map_err(named)?;
+            if never_bool(&program) {
+                let problem = "a condition must be true or false";
+                return Err(named(Refusal::new(expression.at, problem)));
+            }
+            when = Some(program);
+        }
+        let mut assignments = Vec::new();
+        if let Action::Assign(written) = &case.action {
+            for assignment in written {
+                let named = |refusal: Box<Refusal>| refusal.path(&assignment.path_source);
+                assignments.push(self.assignment(assignment, handler, env).map_err(named)?);
+            }
+        }
+        let deletes = matches!(case.action, Action::Delete);
+        Ok(CompiledCase { name, sources: Vec::new(), lets, when, deletes, assignments })
+    }
+
+    fn assignment(
+        &self,
+        assignment: &Assignment,
+        handler: &Handler,
+        env: &mut Env,
+    ) -> Parsed<CompiledAssignment> {
+        let target = self.target(assignment, env)?;
+        let right = match &assignment.right {
+            Right::Literal(value) => CompiledRight::Constant(value.clone()),
+            Right::Expression(expression) => {
+                let whole = self.program(expression, env)?;
+                let items = match touched_elsewhere(assignment, handler) {
+                    true => None,
+                    false => appended(&assignment.path, &expression.ast),
+                };
+                match items.and_then(|items| cel::compile(&items, env).ok()) {
+                    Some(items) => CompiledRight::Append { whole, items },
+                    None => CompiledRight::Computed(whole),
+                }
+            }
+        };
+        Ok(CompiledAssignment { path: assignment.path_source.clone(), target, right })
+    }
+
+    fn target(&self, assignment: &Assignment, env: &mut Env) -> Parsed<Target> {
+        let segments = &assignment.path.segments;
+        if segments.len() > JSON_DEPTH_MAX {
+            let problem = format!("a path has at most {JSON_DEPTH_MAX} parts");
+            return Err(Refusal::new(assignment.at, problem));
+        }
+        let mut steps = Vec::with_capacity(segments.len());
+        for segment in segments {
+            steps.push(match segment {
+                Segment::Key(key) => TargetStep::Known(Step::key(key)),
+                Segment::Index(index) => TargetStep::Known(Step::index(*index)),
+                Segment::Computed(computed) => {
+                    let program = cel::compile(&computed.ast, env).map_err(|mut error| {
+                        error.offset += computed.offset;
+                        let written = &assignment.path_source;
+                        let at = self.text.inside(assignment.at, written, error.offset);
+                        Refusal::of_expression(at, error)
+                    })?;
+                    TargetStep::Program(program)
+                }
+            });
+        }
+        if !assignment.path.is_static() {
+            return Ok(Target::Computed(steps));
+        }
+        let known = |step| match step {
+            TargetStep::Known(step) => Some(step),
+            TargetStep::Program(_) => None,
+        };
+        Ok(Target::Static(steps.into_iter().filter_map(known).collect()))
+    }
+}
+
+/// Whether the type of a program is known, and is not bool.
+fn never_bool(program: &Program) -> bool {
+    use crate::cel::StaticType;
+    !matches!(program.static_type(), StaticType::Dyn | StaticType::Known(TypeValue::Bool))
+}
+
+/// The `let`s of the document that cases need, those of other `let`s included.
+fn needed_lets(cases: &[(CompiledCase, Env)], lets: &[CompiledLet]) -> Vec<(usize, CompiledLet)> {
+    let mut needed = vec![false; lets.len()];
+    for index in (0..lets.len()).rev() {
+        let variable = FIRST_LET + index;
+        let by_case = cases
+            .iter()
+            .any(|(case, _)| case.programs().iter().any(|program| program.uses_variable(variable)));
+        let by_let = lets
+            .iter()
+            .zip(&needed)
+            .any(|(other, needed)| *needed && other.program.uses_variable(variable));
+        needed[index] = by_case || by_let;
+    }
+    lets.iter()
+        .enumerate()
+        .filter(|(index, _)| needed[*index])
+        .map(|(index, entry)| (FIRST_LET + index, entry.clone()))
+        .collect()
+}
+
+/// Whether another assignment for the same event may change the target before this one does.
+fn touched_elsewhere(assignment: &Assignment, handler: &Handler) -> bool {
+    handler
+        .cases
+        .iter()
+        .filter_map(|case| match &case.action {
+            Action::Assign(assignments) => Some(assignments),
+            Action::Delete => None,
+        })
+        .flatten()
+        .filter(|other| !std::ptr::eq(*other, assignment))
+        .any(|other| other.path.may_overlap(&assignment.path))
+}
+
+/// The items, if an expression is `state.<path> + items`.
+fn appended(path: &Path, ast: &Ast) -> Option<Ast> {
+    let Kind::Binary(Binary::Add, left, right) = &ast.root.kind else { return None };
+    if path.segments.is_empty() || !is_place(left, &path.segments) {
+        return None;
+    }
+    Some(Ast { root: right.clone() })
+}
+
+/// Whether an expression is `state` followed by the fields of a path.
+fn is_place(expr: &Expr, segments: &[Segment]) -> bool {
+    let mut expr = expr;
+    for segment in segments.iter().rev() {
+        match (&expr.kind, segment) {
+            (Kind::Select { operand, field, optional: false }, Segment::Key(key))
+                if field == key =>
+            {
+                expr = operand;
+            }
+            _ => return false,
+        }
+    }
+    matches!(&expr.kind, Kind::Ident { name, absolute: false } if &**name == "state")
+}
+
+impl CompiledCase {
+    /// All programs of the case.
+    fn programs(&self) -> Vec<&Program> {
+        let mut programs: Vec<&Program> = self.lets.iter().map(|entry| &*entry.program).collect();
+        programs.extend(&self.when);
+        for assignment in &self.assignments {
+            match &assignment.right {
+                CompiledRight::Constant(_) => {}
+                CompiledRight::Computed(program) => programs.push(program),
+                CompiledRight::Append { whole, items } => programs.extend([whole, items]),
+            }
+            if let Target::Computed(steps) = &assignment.target {
+                programs.extend(steps.iter().filter_map(|step| match step {
+                    TargetStep::Program(program) => Some(program),
+                    TargetStep::Known(_) => None,
+                }));
+            }
+        }
+        programs
+    }
+}
+
+/// What the programs of one event type read.
+#[derive(Debug, Default)]
+struct Inputs {
+    wanted: Vec<String>,
+    needs_event: bool,
+    needs_metadata: bool,
+}
+
+impl Inputs {
+    /// The sources of the slots of an environment, as far as programs read them.
+    fn sources(&mut self, programs: &[&Program], slots: &[(usize, String)]) -> Vec<Source> {
+        let mut sources = vec![Source::Unused; slots.len()];
+        for program in programs {
+            self.needs_event |= program.uses_variable(EVENT);
+            self.needs_metadata |= program.uses_variable(META);
+            for &slot in program.slots() {
+                if let (Some((variable, name)), Some(source)) =
+                    (slots.get(slot), sources.get_mut(slot))
+                {
+                    *source = self.source(*variable, name);
+                }
+            }
+        }
+        sources
+    }
+
+    fn source(&mut self, variable: usize, name: &str) -> Source {
+        match variable {
+            STATE => Source::State(name.into()),
+            EVENT => {
+                let known = self.wanted.iter().position(|wanted| wanted == name);
+                Source::Event(known.unwrap_or_else(|| {
+                    self.wanted.push(name.to_owned());
+                    self.wanted.len() - 1
+                }))
+            }
+            META => match scope::meta_field(name) {
+                Some(field) => {
+                    self.needs_metadata |= field == MetaField::Metadata;
+                    Source::Meta(field)
+                }
+                None => Source::Absent,
+            },
+            _ => Source::Unused,
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! A fold document: its tree turned into names, literals and parsed expressions.
+
+use crate::cel::{self, Ast};
+use crate::limits::{EVENT_TYPE_BYTES_MAX, EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
+use crate::value::{Map, Value};
+
+use super::literal::{Plain, literal_value, plain, plain_value};
+use super::path::{Path, PathError};
+use super::refusal::{Parsed, Position, QUOTE_HINT, Refusal, Source};
+use super::tree::{Kind, Node};
+
+/// Longest name of a fold, in bytes.
+const FOLD_NAME_BYTES_MAX: usize = 128;
+
+/// A fold document.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) name: String,
+    pub(super) initial: Value,
+    pub(super) lets: Vec<Let>,
+    pub(super) handlers: Vec<Handler>,
+    pub(super) skip_cancelled: bool,
+    pub(super) keep: Keep,
+}
+
+/// When states of a fold are kept, as its document says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keep {
+    /// The document does not say.
+    #[default]
+    Unsaid,
+    /// Never.
+    Off,
+    /// Whenever that many events were folded since the last one.
+    Every(u64),
+}
+
+/// An expression and where it stands.
+#[derive(Debug)]
+pub(super) struct Expression {
+    pub(super) ast: Ast,
+    pub(super) source: String,
+    pub(super) at: Position,
+}
+
+/// A name for a value that several expressions share.
+#[derive(Debug)]
+pub(super) struct Let {
+    pub(super) name: String,
+    pub(super) expression: Expression,
+}
+
+/// What one event type does.
+#[derive(Debug)]
+pub(super) struct Handler {
+    pub(super) event_type: String,
+    /// Whether the document gives a list, even of one.
+    pub(super) listed: bool,
+    pub(super) cases: Vec<Case>,
+}
+
+/// One way to handle a type: all of a handler, or an item of its list.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) lets: Vec<Let>,
+    pub(super) when: Option<Expression>,
+    pub(super) action: Action,
+}
+
+#[derive(Debug)]
+pub(super) enum Action {
+    Delete,
+    Assign(Vec<Assignment>),
+}
+
+#[derive(Debug)]
+pub(super) struct Assignment {
+    pub(super) path: Path,
+    /// The path as written.
+    pub(super) path_source: String,
+    pub(super) at: Position,
+    pub(super) right: Right,
+}
+
+/// The right-hand side of an assignment.
+#[derive(Debug)]
+pub(super) enum Right {
+    /// `true`, `false`, `null` or a number.
+    Literal(Value),
+    Expression(Expression),
+}
+
+/// Reads the tree of a document.
+pub(super) fn read(root: &Node, source: &Source<'_>) -> Parsed<Document> {
+    let reader = Reader { source };
+    let Kind::Map(entries) = &root.kind else {
+        return Err(Refusal::new(root.at, "a fold document is a mapping with the key `fold`"));
+    };
+    let mut name = None;
+    let mut document = Document {
+        name: String::new(),
+        initial: Value::map(Map::new()),
+        lets: Vec::new(),
+        handlers: Vec::new(),
+        skip_cancelled: false,
+        keep: Keep::Unsaid,
+    };
+    for (key, value) in entries {
+        match key.text().unwrap_or_default() {
+            "fold" => name = Some(fold_name(value)?),
+            "initial" => document.initial = literal_value(value)?,
+            "let" => document.lets = reader.lets(value)?,
+            "handlers" => document.handlers = reader.handlers(value)?,
+            "skip_cancelled" => document.skip_cancelled = boolean(value, "skip_cancelled")?,
+            "keep" => document.keep = keep(value)?,
+            other => {
+                let problem = format!("a fold document has no key `{other}`");
+                return Err(Refusal::new(key.at, problem).hint(
+                    "the keys are `fold`, `initial`, `let`, `handlers`, `skip_cancelled`, `keep`",
+                ));
+            }
+        }
+    }
+    document.name =
+        name.ok_or_else(|| Refusal::new(root.at, "the key `fold`, its name, is missing"))?;
+    Ok(document)
+}
+
+fn fold_name(node: &Node) -> Parsed<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    match node.text() {
+        Some(name)
+            if !name.is_empty()
+                && name.len() <= FOLD_NAME_BYTES_MAX
+                && name.bytes().all(allowed) =>
+        {
+            Ok(name.to_owned())
+        }
+        _ => Err(Refusal::new(
+            node.at,
+            format!(
+                "the name of a fold has 1 to {FOLD_NAME_BYTES_MAX} of the characters A-Z, a-z, \
+                 0-9, `_`, `-` and `.`"
+            ),
+        )),
+    }
+}
+
+fn boolean(node: &Node, key: &str) -> Parsed<bool> {
+    match &node.kind {
+        Kind::Scalar { text, plain: true } => match plain(text) {
+            Plain::Bool(value) => Ok(value),
+            _ => Err(Refusal::new(node.at, format!("`{key}` is true or false"))),
+        },
+        _ => Err(Refusal::new(node.at, format!("`{key}` is true or false"))),
+    }
+}
+
+fn keep(node: &Node) -> Parsed<Keep> {
+    let refuse = |at| Err(Refusal::new(at, "`keep` is `off` or `{every: N}` with N from 1"));
+    match &node.kind {
+        Kind::Scalar { text, .. } if matches!(text.as_str(), "off" | "false") => Ok(Keep::Off),
+        Kind::Map(entries) => match entries.as_slice() {
+            [(key, value)] if key.text() == Some("every") => {
+                match value.text().and_then(|text| text.parse().ok()) {
+                    Some(every @ 1..) => Ok(Keep::Every(every)),
+                    _ => refuse(value.at),
+                }
+            }
+            _ => refuse(node.at),
+        },
+        _ => refuse(node.at),
+    }
+}
+
+/// Reads what holds expressions.
+struct Reader<'a> {
+    source: &'a Source<'a>,
+}
+
+impl Reader<'_> {
+    fn handlers(&self, node: &Node) -> Parsed<Vec<Handler>> {
+        let Kind::Map(entries) = &node.kind else {
+            return Err(Refusal::new(node.at, "`handlers` maps event types to handlers"));
+        };
+        entries.iter().map(|(key, value)| self.handler(key, value)).collect()
+    }
+
+    fn handler(&self, key: &Node, value: &Node) -> Parsed<Handler> {
+        let event_type = key.text().unwrap_or_default();
+        let control = event_type.chars().any(char::is_control);
+        if event_type.is_empty() || event_type.len() > EVENT_TYPE_BYTES_MAX || control {
+            let problem = format!(
+                "an event type has 1 to {EVENT_TYPE_BYTES_MAX} bytes and no control characters"
+            );
+            return Err(Refusal::new(key.at, problem));
+        }
+        let named = |refusal: Box<Refusal>| refusal.handler(event_type);
+        let (listed, cases) = match &value.kind {
+            Kind::List(items) => {
+                let case = |(index, item)| {
+                    let name = case_name(event_type, true, index);
+                    self.case(item).map_err(|refusal: Box<Refusal>| refusal.handler(&name))
+                };
+                (true, items.iter().enumerate().map(case).collect::<Parsed<Vec<_>>>()?)
+            }
+            _ => (false, vec![self.case(value).map_err(named)?]),
+        };
+        Ok(Handler { event_type: event_type.to_owned(), listed, cases })
+    }
+
+    fn case(&self, node: &Node) -> Parsed<Case> {
+        let plain_case = |action| Case { lets: Vec::new(), when: None, action };
+        let entries = match &node.kind {
+            Kind::Map(entries) => entries,
+            Kind::Scalar { text, .. } if text == "delete" => {
+                return Ok(plain_case(Action::Delete));
+            }
+            _ => {
+                let problem = "a handler is assignments, `delete`, or a list of handlers";
+                return Err(Refusal::new(node.at, problem));
+            }
+        };
+        let mut case = plain_case(Action::Assign(Vec::new()));
+        let mut delete = None;
+        let mut assignments: Vec<Assignment> = Vec::new();
+        for (key, value) in entries {
+            match key.text().unwrap_or_default() {
+                "when" => {
+                    let when = self.expression(value).map_err(|refusal| refusal.path("when"))?;
+                    case.when = Some(when);
+                }
+                "let" => case.lets = self.lets(value)?,
+                "delete" if !boolean(value, "delete")? => {
+                    return Err(Refusal::new(value.at, "`delete` can only be true")
+                        .hint("a state's own key of that name is written `['delete']`"));
+                }
+                "delete" => delete = Some(key.at),
+                _ => assignments.push(self.assignment(key, value, &assignments)?),
+            }
+        }
+        case.action = match delete {
+            None => Action::Assign(assignments),
+            Some(_) if assignments.is_empty() => Action::Delete,
+            Some(at) => {
+                return Err(Refusal::new(at, "a handler either deletes or assigns, not both"));
+            }
+        };
+        Ok(case)
+    }
+
+    fn assignment(&self, key: &Node, value: &Node, before: &[Assignment]) -> Parsed<Assignment> {
+        let path_source = key.text().unwrap_or_default();
+        let named = |refusal: Box<Refusal>| refusal.path(path_source);
+        let path = self.path(key, path_source).map_err(named)?;
+        if let Some(other) = before.iter().find(|other| other.path.overlaps(&path)) {
+            let problem = format!(
+                "`{}` and `{path_source}` name the same place, or one inside of the other",
+                other.path_source
+            );
+            return Err(named(Refusal::new(key.at, problem)));
+        }
+        let right = self.right(value).map_err(named)?;
+        Ok(Assignment { path, path_source: path_source.to_owned(), at: key.at, right })
+    }
+
+    fn path(&self, key: &Node, text: &str) -> Parsed<Path> {
+        Path::parse(text).map_err(|error| match error {
+            PathError::Syntax(offset, problem) => {
+                Refusal::new(self.source.inside(key.at, text, offset), problem)
+            }
+            PathError::TooLong(actual) => {
+                let problem = format!("the path is longer than {EXPRESSION_BYTES_MAX} bytes");
+                Refusal::new(key.at, problem).limit(
+                    "EXPRESSION_TOO_LONG",
+                    EXPRESSION_BYTES_MAX,
+                    Some(actual),
+                )
+            }
+            PathError::Expression(error) => self.expression_error(key.at, text, error),
+        })
+    }
+
+    fn right(&self, node: &Node) -> Parsed<Right> {
+        if let Kind::Scalar { text, plain: true } = &node.kind {
+            match plain(text) {
+                Plain::Text => {}
+                other => return plain_value(node, other).map(Right::Literal),
+            }
+        }
+        self.expression(node).map(Right::Expression)
+    }
+
+    /// An expression, which must be a text.
+    fn expression(&self, node: &Node) -> Parsed<Expression> {
+        let text = match &node.kind {
+            Kind::Scalar { text, .. } => text,
+            Kind::List(_) => {
+                let problem = "a YAML list stands where an expression is expected";
+                return Err(Refusal::new(node.at, problem).hint(QUOTE_HINT));
+            }
+            Kind::Map(_) => {
+                let problem = "a YAML mapping stands where an expression is expected";
+                return Err(Refusal::new(node.at, problem).hint(QUOTE_HINT));
+            }
+        };
+        let ast = cel::parse(text).map_err(|error| self.expression_error(node.at, text, error))?;
+        Ok(Expression { ast, source: text.clone(), at: node.at })
+    }
+
+    fn expression_error(&self, at: Position, text: &str, error: cel::CelError) -> Box<Refusal> {
+        let at = self.source.inside(at, text, error.offset);
+        let reason = error.reason;
+        let refusal = Refusal::of_expression(at, error);
+        match reason {
+            cel::EXPRESSION_TOO_LONG => {
+                refusal.limit(reason, EXPRESSION_BYTES_MAX, Some(text.len()))
+            }
+            cel::EXPRESSION_TOO_DEEP => refusal.limit(reason, EXPRESSION_DEPTH_MAX, None),
+            _ => refusal,
+        }
+    }
+
+    fn lets(&self, node: &Node) -> Parsed<Vec<Let>> {
+        let Kind::Map(entries) = &node.kind else {
+            return Err(Refusal::new(node.at, "`let` maps names to expressions"));
+        };
+        let read = |(key, value): &(Node, Node)| {
+            let name = key.text().unwrap_or_default();
+            let path = format!("let.{name}");
+            let named = |refusal: Box<Refusal>| refusal.path(&path);
+            check_let_name(key, name).map_err(named)?;
+            let expression = self.expression(value).map_err(named)?;
+            Ok(Let { name: name.to_owned(), expression })
+        };
+        entries.iter().map(read).collect()
+    }
+}
+
+/// A name that expressions can use: one that parses as a name, and is not taken.
+fn check_let_name(key: &Node, name: &str) -> Parsed<()> {
+    let taken = ["state", "event", "meta"].contains(&name);
+    let is_name = cel::parse(name).is_ok_and(|ast| {
+        matches!(&ast.root.kind, cel::ast::Kind::Ident { name: known, absolute: false }
+            if **known == *name)
+    });
+    if taken || !is_name {
+        return Err(Refusal::new(key.at, format!("`{name}` cannot be the name of a `let`")));
+    }
+    Ok(())
+}
+
+/// The name of a case in errors: the event type, and the place in its list.
+pub(super) fn case_name(event_type: &str, listed: bool, index: usize) -> String {
+    if listed { format!("{event_type}[{index}]") } else { event_type.to_owned() }
+}

@@ -1,0 +1,122 @@
+//! Folds: documents that say how events become a state.
+//!
+//! [`Fold::parse`] turns the source text of a document into a fold, or says where it is wrong;
+//! [`FoldRun`] takes the events of one stream to a state. The same fold gives the same bytes
+//! wherever it runs.
+//!
+//! Where the document model leaves room, this is how it is read:
+//! - `let` stands at the top of a document, or in a handler. It is evaluated once an event,
+//!   before `when`, if an expression of the event's handlers names it, directly or through
+//!   another `let`; each sees those before it.
+//! - `when`, `let` and `delete` are words of handlers; keys of the state with these names are
+//!   written `['when']`.
+//! - If any handler whose condition is true deletes, the event deletes, whatever others assign.
+//! - After a delete, the next event whose handler does something starts from `initial`; events
+//!   without a handler leave the aggregate deleted.
+
+mod assign;
+mod case;
+mod compile;
+mod document;
+mod failure;
+mod literal;
+mod normal;
+mod path;
+mod refusal;
+mod run;
+mod scope;
+mod size;
+mod tree;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::CoreError;
+use crate::json::write::write_value;
+use crate::limits::{FOLD_SOURCE_BYTES_MAX, STATE_BYTES_MAX};
+use crate::value::Value;
+
+use compile::TypeHandler;
+use refusal::{Refusal, Source};
+
+pub use document::Keep;
+pub use run::{FoldResult, FoldRun, Start};
+
+/// A compiled fold.
+#[derive(Debug)]
+pub struct Fold {
+    name: String,
+    digest: String,
+    initial: Value,
+    event_types: Vec<String>,
+    handlers: HashMap<Arc<str>, TypeHandler>,
+    skip_cancelled: bool,
+    keep: Keep,
+}
+
+impl Fold {
+    /// Parses and compiles the source text of a document, YAML 1.2 or JSON.
+    pub fn parse(source: &str) -> Result<Self, CoreError> {
+        if source.len() > FOLD_SOURCE_BYTES_MAX {
+            let message = format!(
+                "the fold document has {} bytes; at most {FOLD_SOURCE_BYTES_MAX} are allowed",
+                source.len()
+            );
+            return Err(CoreError::new("FOLD_TOO_LARGE", message)
+                .fact("limit", FOLD_SOURCE_BYTES_MAX)
+                .fact("actual", source.len()));
+        }
+        let text = Source::new(source);
+        Self::compile(source, &text).map_err(|refusal| refusal.into_error(&text))
+    }
+
+    fn compile(source: &str, text: &Source<'_>) -> Result<Self, Box<Refusal>> {
+        let document = document::read(&tree::parse(source, text)?, text)?;
+        let handlers = compile::handlers(&document, text)?;
+        Ok(Self {
+            digest: normal::digest(&document),
+            event_types: document.handlers.iter().map(|known| known.event_type.clone()).collect(),
+            name: document.name,
+            initial: document.initial,
+            handlers,
+            skip_cancelled: document.skip_cancelled,
+            keep: document.keep,
+        })
+    }
+
+    /// The name that the document carries.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// SHA-256 of the normal form, in lower-case hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// JSON text of the initial state.
+    pub fn initial(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        // Literals are JSON values, so writing cannot fail.
+        let _ = write_value(&self.initial, &mut text);
+        text
+    }
+
+    /// The event types with a handler, in the order of the document.
+    pub fn event_types(&self) -> &[String] {
+        &self.event_types
+    }
+
+    /// Whether cancelled events are folded as if they had not been.
+    pub fn skip_cancelled(&self) -> bool {
+        self.skip_cancelled
+    }
+
+    /// When states are kept.
+    pub fn keep(&self) -> Keep {
+        self.keep
+    }
+}
+
+// A document is far smaller than a state may be, so an initial state needs no check of its size.
+const _: () = assert!(FOLD_SOURCE_BYTES_MAX * 8 < STATE_BYTES_MAX);

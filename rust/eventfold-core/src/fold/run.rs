@@ -1,0 +1,284 @@
+//! Folding: events in, one state out.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::cel::Budget;
+use crate::envelope::{FLAG_ESCAPED_KEYS, FLAG_VALIDATED_V1};
+use crate::error::CoreError;
+use crate::json::check::Checker;
+use crate::json::scan::{scan_fields, scan_value};
+use crate::json::write::write_value;
+use crate::limits::{EVALUATION_STEPS_MAX, STATE_BYTES_MAX};
+use crate::rows::{Row, Rows};
+
+use super::Fold;
+use super::assign::State;
+use super::case::{self, Effects};
+use super::compile::TypeHandler;
+use super::failure::{Failure, Place};
+use super::scope::{EventValues, Names};
+
+/// Where a run begins.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Whether the aggregate exists.
+    pub exists: bool,
+    /// JSON text of the state; not read unless it exists.
+    pub state: Vec<u8>,
+    /// Version of the last event that the state has seen.
+    pub version: i64,
+    /// Position of that event.
+    pub position: i64,
+}
+
+/// What a run comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoldResult {
+    /// False: there was no event, or the fold deleted the aggregate.
+    pub exists: bool,
+    /// JSON text of the state: `null` after a delete, the initial state without events.
+    pub state: Vec<u8>,
+    /// Version of the last event, 0 for none.
+    pub version: i64,
+    /// Position of the last event, 0 for none.
+    pub position: i64,
+    /// Number of events that were fed.
+    pub events_read: u64,
+    /// Number of events for which the fold has a handler.
+    pub events_folded: u64,
+}
+
+/// A fold on its way along one stream.
+#[derive(Debug)]
+pub struct FoldRun {
+    fold: Arc<Fold>,
+    names: Names,
+    /// The state; the initial one while the aggregate does not exist.
+    state: State,
+    exists: bool,
+    deleted: bool,
+    version: i64,
+    position: i64,
+    events_read: u64,
+    events_folded: u64,
+    cancelled_events: HashSet<[u8; 16]>,
+    stop: Arc<AtomicBool>,
+    failed: Option<CoreError>,
+    checker: Checker,
+    effects: Effects,
+}
+
+impl FoldRun {
+    /// Begins with the initial state, before the first event of a stream. `root` is the name of
+    /// the first stream of its line of periods.
+    pub fn new(fold: Arc<Fold>, stream: &str, root: &str) -> Self {
+        Self {
+            names: Names::new(stream, root),
+            state: State::new(fold.initial.clone()),
+            fold,
+            exists: false,
+            deleted: false,
+            version: 0,
+            position: 0,
+            events_read: 0,
+            events_folded: 0,
+            cancelled_events: HashSet::new(),
+            stop: Arc::default(),
+            failed: None,
+            checker: Checker::default(),
+            effects: Effects::default(),
+        }
+    }
+
+    /// Goes on from a state that this fold came to before.
+    pub fn resume(mut self, start: &Start) -> Result<Self, CoreError> {
+        if start.exists {
+            let value = scan_value(&start.state).map_err(|_| {
+                CoreError::new("INVALID_REQUEST", "the state to go on from is not valid JSON")
+                    .fact("field", "state")
+                    .fact("problem", "syntax")
+            })?;
+            self.state = State::new(value);
+        }
+        self.exists = start.exists;
+        self.deleted = !start.exists && start.version > 0;
+        self.version = start.version;
+        self.position = start.position;
+        Ok(self)
+    }
+
+    /// Names the events of the stream that other events cancel: a fold that says
+    /// `skip_cancelled` passes over them.
+    #[must_use]
+    pub fn with_cancelled_events(mut self, ids: impl IntoIterator<Item = [u8; 16]>) -> Self {
+        if self.fold.skip_cancelled {
+            self.cancelled_events.extend(ids);
+        }
+        self
+    }
+
+    /// A flag that ends the run with an error when it becomes true, from any thread.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Folds a page of rows. After an error the run is over, and gives the same error again.
+    pub fn feed<B: AsRef<[u8]>>(&mut self, rows: &Rows<B>) -> Result<(), CoreError> {
+        for index in 0..rows.len() {
+            let row = rows.row(index)?;
+            self.feed_row(&row)?;
+        }
+        Ok(())
+    }
+
+    /// Folds one event.
+    pub fn feed_row(&mut self, row: &Row<'_>) -> Result<(), CoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let result = self.event(row);
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        result
+    }
+
+    /// The state after the last event.
+    pub fn finish(&self) -> Result<FoldResult, CoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let mut state = Vec::with_capacity(self.state.bytes + 16);
+        if self.deleted {
+            state.extend_from_slice(b"null");
+        } else {
+            write_value(&self.state.value, &mut state)
+                .map_err(|error| CoreError::new("BUG", error.message))?;
+        }
+        Ok(FoldResult {
+            exists: self.exists,
+            state,
+            version: self.version,
+            position: self.position,
+            events_read: self.events_read,
+            events_folded: self.events_folded,
+        })
+    }
+
+    fn event(&mut self, row: &Row<'_>) -> Result<(), CoreError> {
+        if row.version <= self.version {
+            let message = format!("version {} was fed after {}", row.version, self.version);
+            return Err(CoreError::new("BUG", message));
+        }
+        let fold = Arc::clone(&self.fold);
+        let known = fold.handlers.get(row.event_type);
+        let cancelled = self.cancelled_events.contains(row.event_id);
+        if let Some(handler) = known.filter(|_| !cancelled) {
+            self.fold_event(&fold, handler, row)?;
+            self.events_folded += 1;
+        } else if !self.deleted {
+            // An event without a handler changes nothing, but it is an event of the stream.
+            self.exists = true;
+        }
+        self.events_read += 1;
+        self.version = row.version;
+        self.position = row.position;
+        Ok(())
+    }
+
+    fn fold_event(
+        &mut self,
+        fold: &Fold,
+        handler: &TypeHandler,
+        row: &Row<'_>,
+    ) -> Result<(), CoreError> {
+        let place = Place { fold: &fold.name, names: &self.names, row };
+        if self.stop.load(Ordering::Relaxed) {
+            let failure = Failure::limit("the fold was stopped").handler(&handler.event_type);
+            return Err(place.error(*failure));
+        }
+        let values = read_event(&mut self.checker, &self.names, handler, row)
+            .map_err(|problem| place.corrupt(problem))?;
+        let mut budget = Budget::new(EVALUATION_STEPS_MAX).with_cancel(&self.stop);
+        case::evaluate(handler, &values, &self.state.value, &mut budget, &mut self.effects)
+            .map_err(|failure| place.error(*failure))?;
+        if !self.effects.applies {
+            self.exists |= !self.deleted;
+            return Ok(());
+        }
+        if self.effects.deletes {
+            self.state = State::new(fold.initial.clone());
+            self.exists = false;
+            self.deleted = true;
+            return Ok(());
+        }
+        self.exists = true;
+        self.deleted = false;
+        case::apply(handler, &mut self.state, &mut self.effects)
+            .map_err(|failure| place.error(*failure))?;
+        if self.state.bytes > STATE_BYTES_MAX {
+            return Err(place.too_large(self.state.bytes));
+        }
+        Ok(())
+    }
+}
+
+/// Reads what a handler needs of an event; an error says what is wrong with the stored bytes.
+fn read_event<'a>(
+    checker: &mut Checker,
+    names: &'a Names,
+    handler: &'a TypeHandler,
+    row: &'a Row<'a>,
+) -> Result<EventValues<'a>, &'static str> {
+    const NOT_JSON: &str = "the stored bytes are not the JSON that was validated";
+    let mut escaped_keys = row.flags & FLAG_ESCAPED_KEYS != 0;
+    if row.deleted {
+        return Err("the payload of the event was deleted");
+    }
+    if row.flags & FLAG_VALIDATED_V1 == 0 {
+        // Others may have written this row: nothing is known of it.
+        let found = checker.check(row.data).map_err(|refusal| refusal.problem.name())?;
+        checker.check(row.metadata).map_err(|refusal| refusal.problem.name())?;
+        escaped_keys = found.escaped_keys;
+    }
+    let mut values = EventValues {
+        row,
+        names,
+        event_type: &handler.event_type,
+        fields: vec![None; handler.wanted.len()],
+        whole: None,
+        metadata: None,
+    };
+    if handler.needs_metadata {
+        values.metadata = Some(scan_value(row.metadata).map_err(|_| NOT_JSON)?);
+    }
+    if handler.needs_event {
+        let whole = scan_value(row.data).map_err(|_| NOT_JSON)?;
+        let map = whole.as_map().ok_or(NOT_JSON)?;
+        for (field, name) in values.fields.iter_mut().zip(&handler.wanted) {
+            *field = map.get(name).cloned();
+        }
+        values.whole = Some(whole);
+    } else if !handler.wanted.is_empty() {
+        with_names(&handler.wanted, |wanted| {
+            scan_fields(row.data, wanted, escaped_keys, &mut values.fields)
+        })
+        .map_err(|_| NOT_JSON)?;
+    }
+    Ok(values)
+}
+
+/// Borrows names as `&str`s; without an allocation for as many as handlers usually read.
+fn with_names<R>(names: &[String], call: impl FnOnce(&[&str]) -> R) -> R {
+    const USUAL: usize = 8;
+    let mut few = [""; USUAL];
+    match few.get_mut(..names.len()) {
+        Some(few) => {
+            few.iter_mut().zip(names).for_each(|(place, name)| *place = name);
+            call(few)
+        }
+        None => call(&names.iter().map(String::as_str).collect::<Vec<_>>()),
+    }
+}

@@ -1,0 +1,208 @@
+//! What the expressions of a fold see of one event: `state`, `event`, `meta` and `let` names.
+
+use std::sync::Arc;
+
+use crate::cel::{Env, EvalError, Scope, StaticType, field_of};
+use crate::envelope::uuid_text;
+use crate::rows::Row;
+use crate::value::{Map, Timestamp, TypeValue, Value};
+
+/// Indexes of the variables of a fold; `let` names follow.
+pub(super) const STATE: usize = 0;
+pub(super) const EVENT: usize = 1;
+pub(super) const META: usize = 2;
+pub(super) const FIRST_LET: usize = 3;
+
+/// A field of `meta`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MetaField {
+    Id,
+    Stream,
+    Category,
+    StreamId,
+    Root,
+    Type,
+    Writer,
+    Version,
+    Position,
+    RecordedAt,
+    OccurredAt,
+    Tags,
+    Metadata,
+    Mapped,
+    CopiedFrom,
+}
+
+/// All fields of `meta`, in the order of `meta` as a map.
+const META_FIELDS: [(&str, MetaField); 15] = [
+    ("id", MetaField::Id),
+    ("stream", MetaField::Stream),
+    ("category", MetaField::Category),
+    ("stream_id", MetaField::StreamId),
+    ("root", MetaField::Root),
+    ("type", MetaField::Type),
+    ("writer", MetaField::Writer),
+    ("version", MetaField::Version),
+    ("position", MetaField::Position),
+    ("recorded_at", MetaField::RecordedAt),
+    ("occurred_at", MetaField::OccurredAt),
+    ("tags", MetaField::Tags),
+    ("metadata", MetaField::Metadata),
+    ("mapped", MetaField::Mapped),
+    ("copied_from", MetaField::CopiedFrom),
+];
+
+/// The environment of a fold without its `let` names.
+pub(super) fn base_env() -> Env {
+    let mut env = Env::new().strict_numbers(true);
+    env.declare("state");
+    env.declare("event");
+    let meta = env.declare_typed("meta", StaticType::Known(TypeValue::Map));
+    for (name, field) in META_FIELDS {
+        let kind = match field {
+            MetaField::Version | MetaField::Position => TypeValue::Int,
+            MetaField::RecordedAt | MetaField::OccurredAt => TypeValue::Timestamp,
+            MetaField::Mapped => TypeValue::Bool,
+            MetaField::Metadata => TypeValue::Map,
+            MetaField::Tags => {
+                let text = StaticType::Known(TypeValue::String);
+                env.declare_field_typed(meta, name, StaticType::list(text));
+                continue;
+            }
+            MetaField::CopiedFrom => {
+                env.declare_field_typed(meta, name, StaticType::Dyn);
+                continue;
+            }
+            _ => TypeValue::String,
+        };
+        env.declare_field(meta, name, kind);
+    }
+    env
+}
+
+/// Where the value of a field slot comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    State(Arc<str>),
+    /// A place among the fields that are scanned from the data.
+    Event(usize),
+    Meta(MetaField),
+    /// A field that `meta` does not have.
+    Absent,
+    /// A slot that no expression of the handler reads.
+    Unused,
+}
+
+/// The field of `meta` of that name.
+pub(super) fn meta_field(name: &str) -> Option<MetaField> {
+    META_FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| *field)
+}
+
+/// Values that are the same for all events of a run.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) stream: Arc<str>,
+    pub(super) category: Arc<str>,
+    pub(super) stream_id: Arc<str>,
+    pub(super) root: Arc<str>,
+}
+
+impl Names {
+    pub(super) fn new(stream: &str, root: &str) -> Self {
+        // A name of the system has no id of its own.
+        let (category, stream_id) = crate::names::split_stream_name(stream).unwrap_or((stream, ""));
+        Self {
+            stream: stream.into(),
+            category: category.into(),
+            stream_id: stream_id.into(),
+            root: root.into(),
+        }
+    }
+}
+
+/// What one event gives to expressions.
+#[derive(Debug)]
+pub(super) struct EventValues<'a> {
+    pub(super) row: &'a Row<'a>,
+    pub(super) names: &'a Names,
+    pub(super) event_type: &'a Arc<str>,
+    /// The fields of the data that the handler names, by their place.
+    pub(super) fields: Vec<Option<Value>>,
+    /// All of the data, if an expression needs it; then `fields` come from it.
+    pub(super) whole: Option<Value>,
+    /// The metadata, if an expression needs it.
+    pub(super) metadata: Option<Value>,
+}
+
+impl EventValues<'_> {
+    fn meta(&self, field: MetaField) -> Result<Value, EvalError> {
+        let shared = |text: &Arc<str>| Value::String(Arc::clone(text));
+        let time = |micros| {
+            Timestamp::from_micros(micros)
+                .map(Value::Timestamp)
+                .ok_or_else(|| EvalError::failed("a time of the event is out of range"))
+        };
+        Ok(match field {
+            MetaField::Id => Value::string(uuid_text(self.row.event_id)),
+            MetaField::Stream => shared(&self.names.stream),
+            MetaField::Category => shared(&self.names.category),
+            MetaField::StreamId => shared(&self.names.stream_id),
+            MetaField::Root => shared(&self.names.root),
+            MetaField::Type => shared(self.event_type),
+            MetaField::Writer => Value::from(self.row.writer),
+            MetaField::Version => Value::Int(self.row.version),
+            MetaField::Position => Value::Int(self.row.position),
+            MetaField::RecordedAt => time(self.row.recorded_us)?,
+            MetaField::OccurredAt => time(self.row.occurred_us)?,
+            MetaField::Tags => Value::list(self.row.tags.iter().map(Value::from).collect()),
+            MetaField::Metadata => self.metadata.clone().unwrap_or_else(|| Value::map(Map::new())),
+            // Nothing maps events on their way to a fold.
+            MetaField::Mapped => Value::Bool(false),
+            MetaField::CopiedFrom => {
+                self.row.copied_from.map_or(Value::Null, |id| Value::string(uuid_text(id)))
+            }
+        })
+    }
+
+    fn whole_meta(&self) -> Result<Value, EvalError> {
+        let mut map = Map::with_capacity(META_FIELDS.len());
+        for (name, field) in META_FIELDS {
+            map.insert(name, self.meta(field)?);
+        }
+        Ok(Value::map(map))
+    }
+}
+
+/// The scope of the expressions of one case on one event.
+pub(super) struct EventScope<'a> {
+    /// The state from before the event.
+    pub(super) state: &'a Value,
+    pub(super) event: &'a EventValues<'a>,
+    pub(super) sources: &'a [Source],
+    /// Values of `let` names by their index from [`FIRST_LET`].
+    pub(super) lets: &'a [Option<Value>],
+}
+
+impl Scope for EventScope<'_> {
+    fn variable(&self, index: usize) -> Result<Value, EvalError> {
+        let value = match index {
+            STATE => Some(self.state.clone()),
+            EVENT => self.event.whole.clone(),
+            META => return self.event.whole_meta(),
+            index => self.lets.get(index - FIRST_LET).cloned().flatten(),
+        };
+        value.ok_or_else(|| EvalError::failed("the variable has no value"))
+    }
+
+    fn field(&self, slot: usize) -> Result<Option<Value>, EvalError> {
+        match self.sources.get(slot) {
+            Some(Source::State(name)) => field_of(self.state, name),
+            Some(Source::Event(place)) => Ok(self.event.fields.get(*place).cloned().flatten()),
+            Some(Source::Meta(field)) => self.event.meta(*field).map(Some),
+            Some(Source::Absent) => Ok(None),
+            Some(Source::Unused) | None => {
+                Err(EvalError::failed("the scope does not know this field"))
+            }
+        }
+    }
+}

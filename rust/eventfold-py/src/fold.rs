@@ -1,0 +1,195 @@
+//! Folds and their runs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use eventfold_core::envelope::{parse_uuid, stored_metadata};
+use eventfold_core::error;
+use eventfold_core::fold::{self, Keep, Start};
+use eventfold_core::rows::{Row, Tags};
+use pyo3::prelude::*;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::PyBytes;
+
+use super::batch::Batch;
+use super::errors;
+
+/// A compiled fold.
+#[pyclass(frozen, module = "eventfold._core")]
+pub struct Fold(Arc<fold::Fold>);
+
+#[pymethods]
+impl Fold {
+    #[new]
+    fn new(py: Python<'_>, source: PyBackedStr) -> PyResult<Self> {
+        let fold = errors::run(py, source.len(), || fold::Fold::parse(&source))?;
+        Ok(Self(Arc::new(fold)))
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    #[getter]
+    fn digest(&self) -> &str {
+        self.0.digest()
+    }
+
+    #[getter]
+    fn initial<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.initial())
+    }
+
+    #[getter]
+    fn event_types(&self) -> Vec<&str> {
+        self.0.event_types().iter().map(String::as_str).collect()
+    }
+
+    #[getter]
+    fn skip_cancelled(&self) -> bool {
+        self.0.skip_cancelled()
+    }
+
+    #[getter]
+    fn keep_every(&self) -> Option<u64> {
+        match self.0.keep() {
+            Keep::Unsaid => None,
+            Keep::Off => Some(0),
+            Keep::Every(events) => Some(events),
+        }
+    }
+
+    #[pyo3(signature = (
+        stream, root, *, state = None, exists = true, version = 0, position = 0, cancelled = vec![]
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn run(
+        &self,
+        py: Python<'_>,
+        stream: &str,
+        root: &str,
+        state: Option<PyBackedBytes>,
+        exists: bool,
+        version: i64,
+        position: i64,
+        cancelled: Vec<PyBackedStr>,
+    ) -> PyResult<FoldRun> {
+        let bytes = state.as_ref().map_or(0, |state| state.len());
+        let fold = Arc::clone(&self.0);
+        let run = errors::run(py, bytes, move || {
+            let ids = cancelled.iter().map(|id| uuid(id)).collect::<Result<Vec<_>, _>>()?;
+            let run = fold::FoldRun::new(fold, stream, root).with_cancelled_events(ids);
+            match state {
+                None if version == 0 => Ok(run),
+                state => {
+                    let exists = exists && state.is_some();
+                    let state = state.map_or_else(Vec::new, |state| state.to_vec());
+                    run.resume(&Start { exists, state, version, position })
+                }
+            }
+        })?;
+        Ok(FoldRun { stop: run.stop_flag(), run: Mutex::new(run) })
+    }
+}
+
+/// A fold on its way along one stream.
+#[pyclass(frozen, module = "eventfold._core")]
+pub struct FoldRun {
+    /// Locked only inside of work that may run without the GIL, so that nobody waits for both.
+    run: Mutex<fold::FoldRun>,
+    stop: Arc<AtomicBool>,
+}
+
+#[pymethods]
+impl FoldRun {
+    fn feed(&self, py: Python<'_>, batch: &Bound<'_, Batch>) -> PyResult<()> {
+        let batch = batch.get();
+        errors::run(py, batch.bytes, || self.with_run(|run| run.feed(&batch.rows)))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of an event")]
+    fn feed_event(
+        &self,
+        py: Python<'_>,
+        r#type: &str,
+        data: &[u8],
+        metadata: &[u8],
+        tags: Vec<PyBackedStr>,
+        event_id: &str,
+        version: i64,
+        position: i64,
+        recorded_us: i64,
+        occurred_us: i64,
+        writer: &str,
+    ) -> PyResult<()> {
+        errors::run(py, data.len(), || {
+            let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
+            let row = Row {
+                stream: None,
+                version,
+                position,
+                event_id: &uuid(event_id)?,
+                event_type: r#type,
+                data,
+                metadata: stored_metadata(metadata),
+                tags: Tags::from_texts(&tags),
+                recorded_us,
+                occurred_us,
+                writer,
+                // Not validated: the run checks what it needs.
+                flags: 0,
+                copied_from: None,
+                cancels: None,
+                trace_context: None,
+                deleted: false,
+            };
+            self.with_run(|run| run.feed_row(&row))
+        })
+    }
+
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn finish(&self, py: Python<'_>) -> PyResult<FoldResult> {
+        let result = errors::run(py, 0, || self.with_run(|run| run.finish()))?;
+        Ok(FoldResult {
+            exists: result.exists,
+            state: PyBytes::new(py, &result.state).unbind(),
+            version: result.version,
+            position: result.position,
+            events_read: result.events_read,
+            events_folded: result.events_folded,
+        })
+    }
+}
+
+impl FoldRun {
+    fn with_run<T>(
+        &self,
+        work: impl FnOnce(&mut fold::FoldRun) -> Result<T, error::CoreError>,
+    ) -> Result<T, error::CoreError> {
+        // Poisoned by a panic: the state may be half changed.
+        let poisoned = |_| error::CoreError::new("BUG", "an earlier call on this run panicked");
+        work(&mut *self.run.lock().map_err(poisoned)?)
+    }
+}
+
+/// What a fold came to.
+#[pyclass(frozen, get_all, module = "eventfold._core")]
+pub struct FoldResult {
+    exists: bool,
+    state: Py<PyBytes>,
+    version: i64,
+    position: i64,
+    events_read: u64,
+    events_folded: u64,
+}
+
+fn uuid(text: &str) -> Result<[u8; 16], error::CoreError> {
+    parse_uuid(text).ok_or_else(|| {
+        let message = "the event id is not a UUID of 32 hexadecimal digits with hyphens";
+        error::CoreError::new("INVALID_EVENT_ID", message).fact("problem", "syntax")
+    })
+}
