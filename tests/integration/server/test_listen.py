@@ -6,10 +6,9 @@ are tried on servers that have nothing else.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def make_pair(folder: Path, *addresses: str) -> Pair:
     folder.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "eventfold test")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     alternatives = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
     certificate = (
         x509.CertificateBuilder()
@@ -54,8 +53,8 @@ def make_pair(folder: Path, *addresses: str) -> Pair:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -169,11 +168,11 @@ def test_two_servers_never_share_a_port(start: Starter) -> None:
 
 
 @pytest.fixture
-def options(tmp_path: Path, pair: Pair) -> Iterator[dict[str, object]]:
+def options(tmp_path: Path, pair: Pair) -> dict[str, object]:
     """Options under which everything is well."""
     tokens = tmp_path / "tokens"
     tokens.write_text(line("all", "read"))
-    yield {
+    return {
         "listen": "0.0.0.0:0",
         "data_dir": tmp_path / "data",
         "tls_cert": pair.cert,
