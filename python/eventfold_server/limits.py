@@ -34,6 +34,8 @@ LIST_PAGE_SIZE_MAX = 1_000
 FOLD_NAME_BYTES_MAX = 128
 # Compiled folds kept by a server process.
 FOLD_CACHE_ENTRIES_MAX = 256
+# Folds that run at once in a server process; they do not hold Python's lock.
+FOLD_THREADS = 8
 
 # Earlier positions in a resume token, at doubling distances; 24 bytes each.
 RESUME_TOKEN_PAIRS_MAX = 13

@@ -50,7 +50,7 @@ _OPTIONS: list[tuple[str, Any]] = [
 
 
 # A host, an IPv4 address, or an IPv6 one in brackets; then a port.
-_LISTEN = re.compile(r"^([^\[\]:/\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$")
+_LISTEN = re.compile(r"([^\[\]:/\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 
 def _snake_case(name: str) -> str:
@@ -148,7 +148,7 @@ def check_config(config: ServerConfig) -> None:
         raise ConfigError("--tls-cert and --tls-key go together")
     if (config.data_dir is None) == (config.database_url is None):
         raise ConfigError("one of --data-dir and --database-url is needed, not both")
-    if not _LISTEN.match(config.listen) or int(config.listen.rpartition(":")[2]) > 65535:
+    if not _LISTEN.fullmatch(config.listen) or int(config.listen.rpartition(":")[2]) > 65535:
         raise ConfigError(f"--listen takes HOST:PORT (IPv6 as [HOST]:PORT), not {config.listen!r}")
     protected = config.tls_cert is not None and config.token_file is not None
     if not protected and not config.insecure and not is_loopback(config.listen):

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 POSTGRES_VERSION_MIN = 150000
 # The longest name that PostgreSQL keeps whole.
 SCHEMA_NAME_BYTES_MAX = 63
-_SCHEMA_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 APPEND_CONNECTIONS = 4
 READ_CONNECTIONS = 8
@@ -79,7 +79,7 @@ class Database:
         `unsafe_durability` accepts a PostgreSQL that may lose acknowledged appends (fsync,
         full_page_writes or synchronous_commit off): for tests alone.
         """
-        if not _SCHEMA_NAME.match(schema) or len(schema) > SCHEMA_NAME_BYTES_MAX:
+        if not _SCHEMA_NAME.fullmatch(schema) or len(schema) > SCHEMA_NAME_BYTES_MAX:
             raise StorageRefused(
                 "a schema name has 1 to 63 ASCII letters, digits and underscores, "
                 "and does not begin with a digit"
