@@ -93,7 +93,8 @@ async def feed(
     run: _core.FoldRun, batch: _core.Batch, size_bytes: int, first: int = 0, last: int | None = None
 ) -> None:
     """Folds rows `first` up to below `last` of a page; many in a thread, so that other calls go
-    on. A caller who gives up stops the folding too."""
+    on. A caller who gives up stops the folding too.
+    """
     if size_bytes < THREAD_BYTES_MIN:
         run.feed(batch, first, last)
         return
