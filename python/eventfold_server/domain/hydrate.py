@@ -152,9 +152,7 @@ class Hydrator:
     ) -> _core.FoldRun:
         if kept is None:
             return fold.run(stream, root)
-        return fold.run(
-            stream, root, state=kept.state, exists=kept.exists, version=kept.version
-        )
+        return fold.run(stream, root, state=kept.state, exists=kept.exists, version=kept.version)
 
     async def _page(self, stream_no: int, first: int, last: int, at: At) -> Page:
         if at.may_go_on:
