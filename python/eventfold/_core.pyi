@@ -1,7 +1,7 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, final
 
 __all__ = [
     "FOLD_SEMANTICS",
@@ -40,6 +40,7 @@ def check_stream_name(name: str, *, system: bool = False) -> str:
         CoreError: INVALID_STREAM_NAME.
     """
 
+@final
 class CheckedAppend:
     """An append that passed every check. The lists have one item for each event."""
 
@@ -99,10 +100,11 @@ def check_append(
             length.
     """
 
+@final
 class Batch:
     """One page of stored events, held as the bytes that PostgreSQL sent; immutable."""
 
-    def __init__(self, columns: Sequence[bytes | None]) -> None:
+    def __new__(cls, columns: Sequence[bytes | None]) -> Batch:
         """Decode the sixteen columns of a page; their order is that of the page queries.
 
         Each column is one `array_send(array_agg(..))`. None stands for an optional column that
@@ -155,10 +157,11 @@ class Batch:
             CoreError: BUG if a row cannot be decoded.
         """
 
+@final
 class Fold:
     """A compiled fold; immutable, and free to be used from many threads."""
 
-    def __init__(self, source: str) -> None:
+    def __new__(cls, source: str) -> Fold:
         """Parse and compile a fold document, YAML 1.2 or JSON.
 
         Raises:
@@ -214,6 +217,7 @@ class Fold:
                 coverage is that of another `Fold`.
         """
 
+@final
 class Coverage:
     """What the runs of one fold have reached so far; free to be used from many threads."""
 
@@ -230,6 +234,7 @@ class Coverage:
         event came are passed over.
         """
 
+@final
 class FoldRun:
     """A fold on its way along one stream. After an error, every call gives that error again."""
 
@@ -318,6 +323,7 @@ class FoldRun:
             CoreError: what made the run fail.
         """
 
+@final
 class FoldResult:
     """What a fold came to."""
 

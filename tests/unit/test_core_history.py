@@ -70,7 +70,9 @@ def page(
         FLAGS: [struct.pack(">i", 1)] * len(events),
     }
     cells = [columns.get(column, []) for column in range(len(OIDS))]
-    return _core.Batch([array(oid, cell) if cell else None for oid, cell in zip(OIDS, cells)])
+    return _core.Batch(
+        [array(oid, cell) if cell else None for oid, cell in zip(OIDS, cells, strict=True)]
+    )
 
 
 def begin() -> _core.FoldRun:
@@ -149,8 +151,7 @@ def test_explanations_tell_what_changed() -> None:
     (message,) = messages(begin().explain, page([*EVENTS, ("Closed", b"{}")]), 1)
     events = pb.ExplainResponse.FromString(message).events
     changes = [
-        [(change.path, change.before, change.after) for change in event.changes]
-        for event in events
+        [(change.path, change.before, change.after) for change in event.changes] for event in events
     ]
     assert changes[:4] == [
         [("balance", b"0", b"5")],

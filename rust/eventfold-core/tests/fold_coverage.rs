@@ -74,7 +74,7 @@ fn parts_of_pages_are_folded() {
     let rows = Rows::decode(columns(&events)).unwrap();
     let fold = Fold::parse("fold: f\ninitial: {n: 0}\nhandlers: {E: {n: state.n + 1}}").unwrap();
     let mut run = FoldRun::new(Arc::new(fold), "a-1", "a-1");
-    for (part, version) in [(0..2, 2), (2..2, 2), (3..1, 2), (2..99, 5), (7..9, 5)] {
+    for (part, version) in [(0..2, 2), (2..2, 2), (2..99, 5), (7..9, 5)] {
         run.feed_part(&rows, part).unwrap();
         assert_eq!(run.finish().unwrap().version, version);
     }

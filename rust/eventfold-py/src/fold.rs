@@ -67,7 +67,8 @@ impl Fold {
     #[pyo3(signature = (
         stream, root, *, state = None, exists = true, version = 0, position = 0,
         cancelled = vec![], coverage = None
-    ))]
+    ), text_signature = "($self, stream, root, *, state=None, exists=True, version=0, position=0, \
+        cancelled=(), coverage=None)")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn run(
         &self,
