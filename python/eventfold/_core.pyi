@@ -1,17 +1,6 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
 from collections.abc import Sequence
-from typing import final
-
-__all__ = [
-    "Batch",
-    "CheckedAppend",
-    "CoreError",
-    "check_append",
-    "check_stream_name",
-    "limits",
-    "version",
-]
 
 __all__ = [
     "Batch",
@@ -45,7 +34,6 @@ def check_stream_name(name: str, *, system: bool = False) -> str:
         CoreError: INVALID_STREAM_NAME.
     """
 
-@final
 class CheckedAppend:
     """An append that passed every check. The lists have one item for each event."""
 
@@ -105,11 +93,10 @@ def check_append(
             length.
     """
 
-@final
 class Batch:
     """One page of stored events, held as the bytes that PostgreSQL sent; immutable."""
 
-    def __new__(cls, columns: Sequence[bytes | None]) -> Batch:
+    def __init__(self, columns: Sequence[bytes | None]) -> None:
         """Decode the sixteen columns of a page; their order is that of the page queries.
 
         Each column is one `array_send(array_agg(..))`. None stands for an optional column that
@@ -210,7 +197,7 @@ class FoldRun:
         """
     def feed_event(
         self,
-        type: str,  # noqa: A002
+        type: str,
         data: bytes,
         metadata: bytes,
         tags: Sequence[str],

@@ -152,7 +152,8 @@ def read_all_request(
     )
     if from_position is not None:
         request.from_position = whole(from_position, "from_position")
-    if resume_token is not None:
+    # Empty: a reader that has no place yet begins at the beginning.
+    if resume_token:
         request.resume_token = resume_token
     if to_position is not None:
         request.to_position = whole(to_position, "to_position")

@@ -35,6 +35,9 @@ def channel_options() -> list[tuple[str, str | int]]:
         # A dead peer is found within 80 s. A ping a minute is far below what servers call a flood.
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
+        # By default gRPC stops to ping after two pings without data, and a quiet connection would
+        # be thought alive for ever.
+        ("grpc.http2.max_pings_without_data", 0),
         # gRPC waits 1 s after a refused connection by default, which is longer than the pauses
         # between the repetitions of a call.
         ("grpc.initial_reconnect_backoff_ms", 50),

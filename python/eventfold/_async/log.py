@@ -135,7 +135,7 @@ class AsyncLogCalls:
             from_position: position to begin with, inclusive, at least 1. Default: 1 forwards, the
                 head backwards.
             resume_token: begin behind the place that this token of an earlier `end` stands for;
-                not together with `from_position` or `backwards`.
+                empty: at the beginning. Not together with `from_position` or `backwards`.
             to_position: position to end with, inclusive, at least 1; beyond the head it means the
                 head.
             direction: `forwards` (the default) or `backwards`.

@@ -105,10 +105,14 @@ def _report_any(error: Exception) -> ExitCode:
         return exit_code_of(error)
     if isinstance(error, typer.TyperException):
         return _report_usage(error)
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, _OutputClosed | BrokenPipeError):
         # Python would complain again when it flushes stdout on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OUTPUT_CLOSED
+    if isinstance(error, UnicodeEncodeError):
+        # Arguments of the process may hold any bytes; texts of the store are UTF-8.
+        report("INVALID_VALUE", f"{error.object!r} is not UTF-8")
+        return ExitCode.INVALID_INPUT
     if isinstance(error, OSError):
         facts = {"file": str(error.filename)} if error.filename else {}
         report("FILE", error.strerror or str(error), facts)
@@ -116,8 +120,19 @@ def _report_any(error: Exception) -> ExitCode:
     raise error
 
 
+class _OutputClosed(Exception):
+    """Whoever read stdout has closed it; typer would end the process for a BrokenPipeError."""
+
+
 class Commands(TyperGroup):
     """The group of all commands: whatever goes wrong in one ends here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _OutputClosed from error
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Runs a command and ends the process with its exit code."""

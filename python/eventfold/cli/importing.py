@@ -103,7 +103,7 @@ def import_file(
         str, typer.Argument(metavar="FILE", help="JSON lines; `-`: stdin, which is copied first.")
     ],
     in_flight: Annotated[
-        int, typer.Option(min=1, max=256, help="Appends that are under way at once.")
+        int, typer.Option(min=1, max=128, help="Appends that are under way at once.")
     ] = 32,
     as_json: AsJson = False,
 ) -> None:

@@ -76,7 +76,36 @@ def _check(stream: str | None, whole_log: bool, categories: Any, tags: Any, syst
     if (stream is None) != whole_log:
         raise typer.BadParameter("name a STREAM, or say --all, and not both")
     if not whole_log and (categories or tags or system):
-        raise typer.BadParameter("--category, --tag and --system go with --all")
+        raise typer.BadParameter("--category, --tag, --system and --after go with --all")
+
+
+_First = Annotated[
+    int | None,
+    typer.Option(
+        "--from", min=1, help="Version, or position with --all, to begin with, inclusive."
+    ),
+]
+_Last = Annotated[
+    int | None, typer.Option("--to", min=1, help="Version or position to end with, inclusive.")
+]
+_Types = Annotated[
+    list[str] | None, typer.Option("--type", help="Only this event type; repeat for more.")
+]
+_Categories = Annotated[
+    list[str] | None, typer.Option("--category", help="Only this category; repeat for more.")
+]
+_Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", help="Only events with this tag; repeated: with all of them."),
+]
+_System = Annotated[bool, typer.Option("--system", help="Also streams whose name starts with `$`.")]
+_After = Annotated[
+    str | None,
+    typer.Option("--after", metavar="TOKEN", help="With --all: begin behind this resume token."),
+]
+_ShowToken = Annotated[
+    bool, typer.Option("--show-token", help="Print the resume token at the end, to stderr.")
+]
 
 
 @with_store
@@ -86,45 +115,22 @@ def read(
         str | None, typer.Argument(metavar="STREAM", help="Name, category-id.")
     ] = None,
     whole_log: Annotated[bool, typer.Option("--all", help="The log with all streams.")] = False,
-    first: Annotated[
-        int | None,
-        typer.Option(
-            "--from", min=1, help="Version, or position with --all, to begin with, inclusive."
-        ),
-    ] = None,
-    last: Annotated[
-        int | None,
-        typer.Option("--to", min=1, help="Version or position to end with, inclusive."),
-    ] = None,
+    first: _First = None,
+    last: _Last = None,
     limit: Annotated[int, typer.Option(min=0, help="Most events to print; 0: no limit.")] = 0,
-    types: Annotated[
-        list[str] | None, typer.Option("--type", help="Only this event type; repeat for more.")
-    ] = None,
-    categories: Annotated[
-        list[str] | None,
-        typer.Option("--category", help="Only this category; repeat for more."),
-    ] = None,
-    tags: Annotated[
-        list[str] | None,
-        typer.Option("--tag", help="Only events with this tag; repeated: with all of them."),
-    ] = None,
+    types: _Types = None,
+    categories: _Categories = None,
+    tags: _Tags = None,
     backwards: Annotated[bool, typer.Option("--backwards", help="From the head down.")] = False,
-    system: Annotated[
-        bool, typer.Option("--system", help="Also streams whose name starts with `$`.")
-    ] = False,
-    after: Annotated[
-        str | None,
-        typer.Option(
-            "--after", metavar="TOKEN", help="With --all: begin behind this resume token."
-        ),
-    ] = None,
-    show_token: Annotated[
-        bool, typer.Option("--show-token", help="Print the resume token at the end, to stderr.")
-    ] = False,
+    system: _System = False,
+    after: _After = None,
+    show_token: _ShowToken = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a stream, or with --all the log, in order."""
     _check(stream, whole_log, categories, tags, system or after is not None)
+    if after is not None and (first is not None or backwards):
+        raise typer.BadParameter("--after does not go with --from or --backwards")
     direction: Direction = "backwards" if backwards else "forwards"
     if stream is not None:
         reader = store.read(
@@ -136,8 +142,6 @@ def read(
             types=types or (),
         )
     else:
-        if after is not None and (first is not None or backwards):
-            raise typer.BadParameter("--after does not go with --from or --backwards")
         reader = store.read_all(
             from_position=first,
             resume_token=None if after is None else _token(after),

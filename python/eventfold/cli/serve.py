@@ -120,70 +120,81 @@ def _not_installed(error: ImportError) -> Failure:
     )
 
 
+_Listen = Annotated[
+    str, typer.Option(metavar="HOST:PORT", help="Address; port 0 takes a free one.")
+]
+_DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of an embedded PostgreSQL, made when it is missing. Default: data, "
+        "without --database-url.",
+    ),
+]
+_DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="EVENTFOLD_DATABASE_URL",
+        help="Any PostgreSQL 15 or later instead; no extension and no superuser is needed.",
+    ),
+]
+_Schema = Annotated[str, typer.Option(help="Schema of the database that holds the store.")]
+_TlsCert = Annotated[
+    Path | None, typer.Option(help="Certificate chain for TLS, PEM; with --tls-key.")
+]
+_TlsKey = Annotated[Path | None, typer.Option(help="Its private key, PEM.")]
+_TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Who may call: lines of name, SHA-256 of the token, permissions (read, write, "
+        "admin, personal) joined by commas. SIGHUP reads it again.",
+    ),
+]
+_Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        help="Allow plain text, and calls without tokens, on an address that others reach.",
+    ),
+]
+_Reflection = Annotated[
+    bool | None,
+    typer.Option(
+        "--reflection/--no-reflection",
+        help="gRPC reflection. Default: on for plain text on loopback, else off.",
+    ),
+]
+_UnsafeDurability = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-durability",
+        help="Accept a PostgreSQL that may lose acknowledged appends; for tests.",
+    ),
+]
+_Grace = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds that calls under way get to end when it stops."),
+]
+_Level = Annotated[LogLevel, typer.Option(help="What to log to stderr.")]
+_AddressAsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print address and process id as JSON once calls are answered."),
+]
+
+
 def serve(
-    listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Address; port 0 takes a free one.")
-    ] = DEFAULT_SERVER,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of an embedded PostgreSQL, made when it is missing. [default: data, "
-            "without --database-url]",
-        ),
-    ] = None,
-    database_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="EVENTFOLD_DATABASE_URL",
-            help="Any PostgreSQL 15 or later instead; no extension and no superuser is needed.",
-        ),
-    ] = None,
-    schema: Annotated[
-        str, typer.Option(help="Schema of the database that holds the store.")
-    ] = "eventfold",
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="Certificate chain for TLS, PEM; with --tls-key.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="Who may call: lines of name, SHA-256 of the token, permissions (read, write, "
-            "admin, personal) joined by commas. SIGHUP reads it again.",
-        ),
-    ] = None,
-    insecure: Annotated[
-        bool,
-        typer.Option(
-            "--insecure",
-            help="Allow plain text, and calls without tokens, on an address that others reach.",
-        ),
-    ] = False,
-    reflection: Annotated[
-        bool | None,
-        typer.Option(
-            "--reflection/--no-reflection",
-            help="gRPC reflection. [default: on for plain text on loopback, else off]",
-        ),
-    ] = None,
-    unsafe_durability: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe-durability",
-            help="Accept a PostgreSQL that may lose acknowledged appends; for tests.",
-        ),
-    ] = False,
-    grace: Annotated[
-        float,
-        typer.Option(min=0, help="Seconds that calls under way get to end when it stops."),
-    ] = 10.0,
-    log_level: Annotated[LogLevel, typer.Option(help="What to log to stderr.")] = LogLevel.INFO,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print address and process id as JSON once calls are answered."
-        ),
-    ] = False,
+    listen: _Listen = DEFAULT_SERVER,
+    data_dir: _DataDir = None,
+    database_url: _DatabaseUrl = None,
+    schema: _Schema = "eventfold",
+    tls_cert: _TlsCert = None,
+    tls_key: _TlsKey = None,
+    token_file: _TokenFile = None,
+    insecure: _Insecure = False,
+    reflection: _Reflection = None,
+    unsafe_durability: _UnsafeDurability = False,
+    grace: _Grace = 10.0,
+    log_level: _Level = LogLevel.INFO,
+    as_json: _AddressAsJson = False,
 ) -> None:
     """Run a server until Ctrl-C or SIGTERM; without options on a PostgreSQL of its own."""
     try:

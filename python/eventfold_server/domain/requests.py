@@ -83,7 +83,7 @@ def event_id(text: str) -> UUID:
         raise Refusal(
             "INVALID_EVENT_ID",
             "an event id is a UUID in canonical form: 32 hexadecimal digits with hyphens",
-            problem="not_canonical",
+            problem="syntax",
         )
     return parsed
 
@@ -95,7 +95,7 @@ def time_us(seconds: int, nanos: int, field: str, event_index: int | None = None
         problem = "finer_than_microseconds"
     microseconds = seconds * 1_000_000 + nanos // 1000
     if not TIME_US_MIN <= microseconds <= TIME_US_MAX:
-        problem = "out_of_range"
+        problem = "range"
     if problem:
         raise Refusal(
             "INVALID_TIME",

@@ -122,7 +122,7 @@ class LogStorage:
             events.metadata,
             events.tags,
             events.tag_ends,
-            events.occurred_at,
+            [_time_text(time) for time in events.occurred_at],
             events.flags,
             events.sent_digests,
             events.stored_digests,
@@ -217,8 +217,8 @@ class LogStorage:
             lower,
             upper,
             position,
-            recorded_at,
-            occurred_at,
+            _time_text(recorded_at),
+            _time_text(occurred_at),
         )
 
     async def log_page(
@@ -265,6 +265,10 @@ class LogStorage:
                 self._queries[query], key, lower, upper, rows, PAGE_BYTES, *rest
             )
         return _page(row, rows)
+
+
+def _time_text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
 
 
 def _page(row: Any, rows_max: int) -> Page:

@@ -173,8 +173,9 @@ fn texts_and_lists_are_bounded() {
         + &".replace('a', 'aaaaaaaaaa')".repeat(8);
     let error = evaluate(&replaced, &mut Budget::default()).expect_err("too long");
     assert_eq!(error.reason, EVALUATION_LIMIT);
-    let joined = "lists.range(1000).map(x, 'x').join('0123456789'.replace('', 'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy').replace('y', 'zzzzzzzzzzzzzzzzzzzzzzzzz'))";
-    let error = evaluate(joined, &mut Budget::default()).expect_err("too long");
+    let long = "'0123456789'.replace('', 'yyyyyyyyyy').replace('y', 'zzzzzzzzzzzzzzzzzzzzzzzzz')";
+    let joined = format!("lists.range(2000).map(x, 'x').join({long})");
+    let error = evaluate(&joined, &mut Budget::default()).expect_err("too long");
     assert_eq!(error.reason, EVALUATION_LIMIT);
 }
 

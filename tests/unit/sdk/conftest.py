@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,15 +139,31 @@ class Handler(grpc.GenericRpcHandler):
         )
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting is not what is tested; the pauses keep their shape."""
+    monkeypatch.setattr("eventfold._failures._BACKOFF_FIRST_S", 0.01)
+
+
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
+    with serving() as scripted:
+        yield scripted
+
+
+@contextmanager
+def serving(credentials: grpc.ServerCredentials | None = None) -> Iterator[ScriptedServer]:
+    """A server by script, with TLS if it has credentials."""
     scripted = ScriptedServer()
     grpc_server = grpc.server(
         futures.ThreadPoolExecutor(8),
         handlers=[Handler(scripted)],
         options=[("grpc.so_reuseport", 0)],
     )
-    port = grpc_server.add_insecure_port("127.0.0.1:0")
+    if credentials is None:
+        port = grpc_server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = grpc_server.add_secure_port("127.0.0.1:0", credentials)
     scripted.target = f"127.0.0.1:{port}"
     grpc_server.start()
     yield scripted
@@ -196,7 +213,9 @@ def script() -> Any:
         pass
 
     steps = Steps()
-    vars(steps).update(refuse=refuse, fail=fail, hang=hang, event=recorded, end=end)
+    vars(steps).update(
+        refuse=refuse, fail=fail, hang=hang, event=recorded, end=end, serving=serving
+    )
     return steps
 
 

@@ -47,9 +47,12 @@ SELECT store_id, incarnation, created_at FROM {schema}.store;
 SELECT catalogue_version FROM {schema}.counter;
 
 -- name: append
+-- Times come as texts: the driver would write the first and the last microsecond of its calendar as
+-- -infinity and infinity.
 SELECT outcome, first_version, first_position, positions, recorded_at, actual_version, successor,
        differs_at, problem, catalogue_version
-  FROM {schema}.append_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
+  FROM {schema}.append_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text[]::timestamptz[], $11, $12,
+                          $13, $14, $15, $16);
 
 -- name: check_append
 SELECT outcome, first_version, positions, recorded_at, actual_version, successor, differs_at,
@@ -165,7 +168,7 @@ SELECT {page}
 
 -- name: stream_page_until
 -- The same forwards, of the events up to position $6, recorded at or before $7 and occurred at or
--- before $8 (NULL: any): for states in time.
+-- before $8 (NULL: any): for states in time. Times come as texts, as in `append`.
 SELECT {page}
   FROM (SELECT NULL::text AS stream, {event},
                sum(size.own_bytes) OVER (ORDER BY e.version ROWS UNBOUNDED PRECEDING)
@@ -173,8 +176,8 @@ SELECT {page}
           FROM {sized}
          WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
            AND ($6::bigint IS NULL OR e.position <= $6)
-           AND ($7::timestamptz IS NULL OR e.recorded_at <= $7)
-           AND ($8::timestamptz IS NULL OR e.occurred_at <= $8)
+           AND ($7::text IS NULL OR e.recorded_at <= $7::text::timestamptz)
+           AND ($8::text IS NULL OR e.occurred_at <= $8::text::timestamptz)
          ORDER BY e.version
          LIMIT $4) e
  WHERE e.running_bytes - e.own_bytes < $5;

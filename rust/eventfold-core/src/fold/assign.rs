@@ -134,6 +134,13 @@ impl Editor<'_> {
         rest: &[Step],
         change: Change,
     ) -> Result<(), String> {
+        let change = match change {
+            Change::Set(value) if rest.is_empty() => {
+                self.set(map, key, value);
+                return Ok(());
+            }
+            change => change,
+        };
         let known = map.get_key(key).is_some();
         match change {
             Change::Remove if rest.is_empty() => {
@@ -156,13 +163,20 @@ impl Editor<'_> {
                     map.insert(step.map_key().clone(), inner);
                     Value::map(map)
                 });
-                let comma = usize::from(!map.is_empty());
-                self.grown += (self.sizer.text(&key.to_text()) + 1 + comma).cast_signed();
-                self.grow(&value);
-                map.insert(key.clone(), value);
+                self.set(map, key, value);
                 Ok(())
             }
             _ => Err("there is no list to add items to".to_owned()),
+        }
+    }
+
+    /// Sets a key of a map.
+    fn set(&mut self, map: &mut Map, key: &Key, value: Value) {
+        self.grow(&value);
+        let comma = usize::from(!map.is_empty());
+        match map.insert(key.clone(), value) {
+            Some(old) => self.shrink(&old),
+            None => self.grown += (self.sizer.text(&key.to_text()) + 1 + comma).cast_signed(),
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct TypeHandler {
     /// Names of the fields that are scanned from the data.
     pub(super) wanted: Vec<String>,
     pub(super) needs_event: bool,
+    /// Whether an expression reads anything of `meta`.
+    pub(super) needs_meta: bool,
     pub(super) needs_metadata: bool,
     /// The `let`s of the document that the cases need, in order, by variable index.
     pub(super) lets: Vec<(usize, CompiledLet)>,
@@ -84,20 +86,45 @@ pub(super) enum TargetStep {
     Program(Program),
 }
 
-/// Compiles the handlers of a document, by event type.
-pub(super) fn handlers(
-    document: &Document,
-    text: &Text<'_>,
-) -> Parsed<HashMap<Arc<str>, TypeHandler>> {
+/// The handlers of a fold, found by event type.
+#[derive(Debug)]
+pub(super) struct Handlers {
+    list: Vec<TypeHandler>,
+    /// Places in the list; empty for few handlers, where comparing beats hashing.
+    index: HashMap<Arc<str>, usize>,
+}
+
+/// Up to this many handlers are found by comparing.
+const COMPARED_MAX: usize = 12;
+
+impl Handlers {
+    fn new(list: Vec<TypeHandler>) -> Self {
+        let mut index = HashMap::new();
+        if list.len() > COMPARED_MAX {
+            let place =
+                |(place, handler): (usize, &TypeHandler)| (Arc::clone(&handler.event_type), place);
+            index = list.iter().enumerate().map(place).collect();
+        }
+        Self { list, index }
+    }
+
+    /// The handler of an event type.
+    pub(super) fn get(&self, event_type: &str) -> Option<&TypeHandler> {
+        if self.list.len() <= COMPARED_MAX {
+            return self.list.iter().find(|handler| *handler.event_type == *event_type);
+        }
+        self.index.get(event_type).and_then(|place| self.list.get(*place))
+    }
+}
+
+/// Compiles the handlers of a document.
+pub(super) fn handlers(document: &Document, text: &Text<'_>) -> Parsed<Handlers> {
     let mut env = scope::base_env();
     let compiler = Compiler { text };
     let lets = compiler.lets(&document.lets, &mut env)?;
-    let mut handlers = HashMap::with_capacity(document.handlers.len());
-    for handler in &document.handlers {
-        let compiled = compiler.handler(handler, &env, &lets)?;
-        handlers.insert(Arc::clone(&compiled.event_type), compiled);
-    }
-    Ok(handlers)
+    let compile = |handler| compiler.handler(handler, &env, &lets);
+    let list = document.handlers.iter().map(compile).collect::<Parsed<Vec<_>>>()?;
+    Ok(Handlers::new(list))
 }
 
 struct Compiler<'a> {
@@ -154,6 +181,7 @@ impl Compiler<'_> {
             event_type: handler.event_type.as_str().into(),
             wanted: inputs.wanted,
             needs_event: inputs.needs_event,
+            needs_meta: inputs.needs_meta,
             needs_metadata: inputs.needs_metadata,
             lets: needed,
             lets_sources,
@@ -341,6 +369,7 @@ impl CompiledCase {
 struct Inputs {
     wanted: Vec<String>,
     needs_event: bool,
+    needs_meta: bool,
     needs_metadata: bool,
 }
 
@@ -350,6 +379,7 @@ impl Inputs {
         let mut sources = vec![Source::Unused; slots.len()];
         for program in programs {
             self.needs_event |= program.uses_variable(EVENT);
+            self.needs_meta |= program.uses_variable(META);
             self.needs_metadata |= program.uses_variable(META);
             for &slot in program.slots() {
                 if let (Some((variable, name)), Some(source)) =
@@ -374,6 +404,7 @@ impl Inputs {
             }
             META => match scope::meta_field(name) {
                 Some(field) => {
+                    self.needs_meta = true;
                     self.needs_metadata |= field == MetaField::Metadata;
                     Source::Meta(field)
                 }

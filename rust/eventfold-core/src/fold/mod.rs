@@ -28,15 +28,12 @@ mod scope;
 mod size;
 mod tree;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use crate::error::CoreError;
 use crate::json::write::write_value;
 use crate::limits::{FOLD_SOURCE_BYTES_MAX, STATE_BYTES_MAX};
 use crate::value::Value;
 
-use compile::TypeHandler;
+use compile::Handlers;
 use refusal::{Refusal, Source};
 
 pub use document::Keep;
@@ -49,7 +46,7 @@ pub struct Fold {
     digest: String,
     initial: Value,
     event_types: Vec<String>,
-    handlers: HashMap<Arc<str>, TypeHandler>,
+    handlers: Handlers,
     skip_cancelled: bool,
     keep: Keep,
 }

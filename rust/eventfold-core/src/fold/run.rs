@@ -12,6 +12,7 @@ use crate::json::scan::{scan_fields, scan_value};
 use crate::json::write::write_value;
 use crate::limits::{EVALUATION_STEPS_MAX, STATE_BYTES_MAX};
 use crate::rows::{Row, Rows};
+use crate::value::Value;
 
 use super::Fold;
 use super::assign::State;
@@ -68,6 +69,8 @@ pub struct FoldRun {
     failed: Option<CoreError>,
     checker: Checker,
     effects: Effects,
+    /// Memory for the fields of one event.
+    fields: Vec<Option<Value>>,
 }
 
 impl FoldRun {
@@ -89,6 +92,7 @@ impl FoldRun {
             failed: None,
             checker: Checker::default(),
             effects: Effects::default(),
+            fields: Vec::new(),
         }
     }
 
@@ -126,22 +130,42 @@ impl FoldRun {
 
     /// Folds a page of rows. After an error the run is over, and gives the same error again.
     pub fn feed<B: AsRef<[u8]>>(&mut self, rows: &Rows<B>) -> Result<(), CoreError> {
-        for index in 0..rows.len() {
-            let row = rows.row(index)?;
-            self.feed_row(&row)?;
-        }
-        Ok(())
+        let fold = Arc::clone(&self.fold);
+        self.guarded(|run| {
+            for index in 0..rows.len() {
+                let event_type = rows.event_type(index)?;
+                let handler = fold.handlers.get(event_type);
+                let brief = match handler {
+                    Some(handler) if handler.needs_meta => None,
+                    _ => rows.brief_row(index, event_type)?,
+                };
+                let row = match brief {
+                    Some(row) => row,
+                    None => rows.row(index)?,
+                };
+                run.event(&fold, handler, &row)?;
+            }
+            Ok(())
+        })
     }
 
     /// Folds one event.
     pub fn feed_row(&mut self, row: &Row<'_>) -> Result<(), CoreError> {
+        let fold = Arc::clone(&self.fold);
+        let handler = fold.handlers.get(row.event_type);
+        self.guarded(|run| run.event(&fold, handler, row))
+    }
+
+    /// Runs a step, unless an earlier one failed; remembers its error.
+    fn guarded(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<(), CoreError>,
+    ) -> Result<(), CoreError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let result = self.event(row);
-        if let Err(error) = &result {
-            self.failed = Some(error.clone());
-        }
+        let result = step(self);
+        self.failed = result.as_ref().err().cloned();
         result
     }
 
@@ -167,16 +191,20 @@ impl FoldRun {
         })
     }
 
-    fn event(&mut self, row: &Row<'_>) -> Result<(), CoreError> {
+    fn event(
+        &mut self,
+        fold: &Fold,
+        handler: Option<&TypeHandler>,
+        row: &Row<'_>,
+    ) -> Result<(), CoreError> {
         if row.version <= self.version {
             let message = format!("version {} was fed after {}", row.version, self.version);
             return Err(CoreError::new("BUG", message));
         }
-        let fold = Arc::clone(&self.fold);
-        let known = fold.handlers.get(row.event_type);
-        let cancelled = self.cancelled_events.contains(row.event_id);
-        if let Some(handler) = known.filter(|_| !cancelled) {
-            self.fold_event(&fold, handler, row)?;
+        let cancelled =
+            !self.cancelled_events.is_empty() && self.cancelled_events.contains(row.event_id);
+        if let Some(handler) = handler.filter(|_| !cancelled) {
+            self.fold_event(fold, handler, row)?;
             self.events_folded += 1;
         } else if !self.deleted {
             // An event without a handler changes nothing, but it is an event of the stream.
@@ -199,11 +227,13 @@ impl FoldRun {
             let failure = Failure::limit("the fold was stopped").handler(&handler.event_type);
             return Err(place.error(*failure));
         }
-        let values = read_event(&mut self.checker, &self.names, handler, row)
+        let fields = std::mem::take(&mut self.fields);
+        let values = read_event(&mut self.checker, &self.names, handler, row, fields)
             .map_err(|problem| place.corrupt(problem))?;
         let mut budget = Budget::new(EVALUATION_STEPS_MAX).with_cancel(&self.stop);
         case::evaluate(handler, &values, &self.state.value, &mut budget, &mut self.effects)
             .map_err(|failure| place.error(*failure))?;
+        self.fields = values.fields;
         if !self.effects.applies {
             self.exists |= !self.deleted;
             return Ok(());
@@ -231,6 +261,7 @@ fn read_event<'a>(
     names: &'a Names,
     handler: &'a TypeHandler,
     row: &'a Row<'a>,
+    mut fields: Vec<Option<Value>>,
 ) -> Result<EventValues<'a>, &'static str> {
     const NOT_JSON: &str = "the stored bytes are not the JSON that was validated";
     let mut escaped_keys = row.flags & FLAG_ESCAPED_KEYS != 0;
@@ -243,11 +274,13 @@ fn read_event<'a>(
         checker.check(row.metadata).map_err(|refusal| refusal.problem.name())?;
         escaped_keys = found.escaped_keys;
     }
+    fields.clear();
+    fields.resize(handler.wanted.len(), None);
     let mut values = EventValues {
         row,
         names,
         event_type: &handler.event_type,
-        fields: vec![None; handler.wanted.len()],
+        fields,
         whole: None,
         metadata: None,
     };

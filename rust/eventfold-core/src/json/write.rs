@@ -1,5 +1,7 @@
 //! Values to JSON texts, and to values that hold only JSON.
 
+use std::fmt::Display;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -25,15 +27,20 @@ fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), EvalError> {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
-        Value::Uint(value) => out.extend_from_slice(value.to_string().as_bytes()),
-        Value::Decimal(value) => out.extend_from_slice(value.to_string().as_bytes()),
+        Value::Int(value) => write_number(value, out),
+        Value::Uint(value) => write_number(value, out),
+        Value::Decimal(value) => write_number(value, out),
         Value::String(text) => write_string(text, out),
         Value::List(list) => return write_list(list, out),
         Value::Map(map) => return write_map(map, out),
         other => return write(&scalar(other)?, out),
     }
     Ok(())
+}
+
+fn write_number(value: impl Display, out: &mut Vec<u8>) {
+    // Writing to memory cannot fail.
+    let _ = write!(out, "{value}");
 }
 
 fn write_list(list: &List, out: &mut Vec<u8>) -> Result<(), EvalError> {

@@ -18,6 +18,9 @@ const POWERS: [u128; 39] = {
 /// The first magnitude with more than 28 digits.
 const MAGNITUDE_END: u128 = POWERS[DIGITS_MAX as usize];
 
+/// Up to this size of the exponent no magnitude leaves the range.
+const EXPONENT_SURE: u64 = 6_000;
+
 /// `10^exponent`, where it fits.
 pub(super) fn power(exponent: u32) -> Option<u128> {
     POWERS.get(exponent as usize).copied()
@@ -54,9 +57,12 @@ impl Small {
                 magnitude /= 10;
                 exponent += 1;
             }
-            let adjusted = exponent + i64::from(digits(magnitude)) - 1;
-            if !(i64::from(EXPONENT_MIN)..=i64::from(EXPONENT_MAX)).contains(&adjusted) {
-                return None;
+            // Counting digits is slow, and not needed far from the bounds.
+            if exponent.unsigned_abs() > EXPONENT_SURE {
+                let adjusted = exponent + i64::from(digits(magnitude)) - 1;
+                if !(i64::from(EXPONENT_MIN)..=i64::from(EXPONENT_MAX)).contains(&adjusted) {
+                    return None;
+                }
             }
         }
         Some(Self {

@@ -6,7 +6,7 @@
 mod column;
 mod tags;
 
-use crate::envelope::{MICROS_MAX, MICROS_MIN, NO_METADATA};
+use crate::envelope::{FLAG_VALIDATED_V1, MICROS_MAX, MICROS_MIN, NO_METADATA};
 use crate::error::CoreError;
 
 use column::{Column, Element};
@@ -167,7 +167,7 @@ impl<B: AsRef<[u8]>> Rows<B> {
 
     /// The row at an index from 0.
     pub fn row(&self, index: usize) -> Result<Row<'_>, CoreError> {
-        let deleted = self.cell(DELETED, index).is_some_and(|cell| cell != [0]);
+        let deleted = self.deleted(index);
         let no_metadata: &[u8] = if deleted { b"" } else { NO_METADATA };
         let recorded_us = self.time(RECORDED_AT, index)?.ok_or_else(|| null(RECORDED_AT))?;
         Ok(Row {
@@ -175,7 +175,7 @@ impl<B: AsRef<[u8]>> Rows<B> {
             version: self.int8(VERSION, index)?,
             position: self.int8(POSITION, index)?,
             event_id: self.uuid(EVENT_ID, index).ok_or_else(|| null(EVENT_ID))?,
-            event_type: self.text(TYPE, index)?.ok_or_else(|| null(TYPE))?,
+            event_type: self.event_type(index)?,
             data: self.cell(DATA, index).unwrap_or_default(),
             metadata: self.cell(METADATA, index).unwrap_or(no_metadata),
             tags: self.tags(index)?,
@@ -188,6 +188,47 @@ impl<B: AsRef<[u8]>> Rows<B> {
             trace_context: self.text(TRACE_CONTEXT, index)?,
             deleted,
         })
+    }
+
+    /// What the row at an index needs to be folded by a handler that reads nothing of its
+    /// envelope: id, version, position, type, data and marks. The rest is empty. For a row that
+    /// was not validated `None`: its metadata must be checked too.
+    pub(crate) fn brief_row<'a>(
+        &'a self,
+        index: usize,
+        event_type: &'a str,
+    ) -> Result<Option<Row<'a>>, CoreError> {
+        let flags = self.int4(FLAGS, index)?;
+        if flags & FLAG_VALIDATED_V1 == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Row {
+            stream: None,
+            version: self.int8(VERSION, index)?,
+            position: self.int8(POSITION, index)?,
+            event_id: self.uuid(EVENT_ID, index).ok_or_else(|| null(EVENT_ID))?,
+            event_type,
+            data: self.cell(DATA, index).unwrap_or_default(),
+            metadata: NO_METADATA,
+            tags: Tags::none(),
+            recorded_us: 0,
+            occurred_us: 0,
+            writer: "",
+            flags,
+            copied_from: None,
+            cancels: None,
+            trace_context: None,
+            deleted: self.deleted(index),
+        }))
+    }
+
+    /// The type of the row at an index.
+    pub(crate) fn event_type(&self, index: usize) -> Result<&str, CoreError> {
+        self.text(TYPE, index)?.ok_or_else(|| null(TYPE))
+    }
+
+    fn deleted(&self, index: usize) -> bool {
+        self.cell(DELETED, index).is_some_and(|cell| cell != [0])
     }
 
     fn cell(&self, column: usize, index: usize) -> Option<&[u8]> {

@@ -127,7 +127,7 @@ impl Timestamp {
         let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
         sign(4, b"-")?;
         sign(7, b"-")?;
-        sign(10, b"Tt ")?;
+        sign(10, b"Tt")?;
         sign(13, b":")?;
         sign(16, b":")?;
         let known = (1..=12).contains(&month)

@@ -60,7 +60,12 @@ pub(super) fn double(text: &str, strict: bool, span: Span) -> Parsed<Value> {
     };
     // `.5` is a double literal, but no JSON number.
     let zero = if digits.starts_with('.') { "0" } else { "" };
-    let decimal = Decimal::parse(&format!("{sign}{zero}{digits}")).and_then(Result::ok);
+    let text = format!("{sign}{zero}{digits}");
+    let decimal = match Decimal::parse(&text) {
+        Some(Ok(decimal)) => Some(decimal),
+        // Too long to compute with, but not to compare.
+        _ => Decimal::from_json(&text),
+    };
     Ok(Value::Double(value, decimal.map(Arc::new)))
 }
 

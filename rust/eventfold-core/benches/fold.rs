@@ -1,0 +1,165 @@
+//! Nanoseconds an event of the data path, on pages as PostgreSQL sends them.
+//!
+//! `cargo bench --bench fold`. Every figure is the median of five runs (CPU time) over 1,000 events in pages
+//! of 500, many times over; the account fold has five handlers, and its events their wanted fields first or last.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use common::{Event, columns};
+use eventfold_core::envelope::{sent_digest, stored_digest};
+use eventfold_core::fold::{Fold, FoldRun};
+use eventfold_core::json::check::Checker;
+use eventfold_core::rows::Rows;
+use eventfold_core::wire::encode_page;
+
+const EVENTS: usize = 1_000;
+const PAGE: usize = 500;
+const RUNS: usize = 5;
+/// Passes over the events in a run; the clock of CPU time ticks in milliseconds.
+const ROUNDS: usize = 200;
+
+const ACCOUNT: &str = r#"
+fold: account
+initial: {balance: 0, open: false, transfers: 0, limits: {}}
+handlers:
+  AccountOpened: {owner: event.holderId, open: true}
+  MoneyDeposited: {balance: state.balance + event.amount}
+  MoneyTransferred:
+    balance: state.balance - event.amount
+    transfers: state.transfers + 1
+  LimitSet: {"limits[event.kind]": event.value}
+  AccountClosed: {open: false}
+"#;
+
+const TRANSFERS: &str = r#"
+fold: transfers
+initial: {transfers: []}
+handlers:
+  MoneyTransferred:
+    transfers: "state.transfers + [{'id': meta.id, 'to': event.iban}]"
+"#;
+
+/// Events of about that many bytes of data.
+fn events(bytes: usize, wanted_first: bool, decimals: bool) -> Vec<Event> {
+    let filler = |length: usize| {
+        format!(r#""note":"{}","currency":"EUR","channel":"web""#, "x".repeat(length))
+    };
+    (0..EVENTS)
+        .map(|index| {
+            let cents = if decimals { format!(".{:02}", index % 100) } else { String::new() };
+            let (name, wanted) = match index % 20 {
+                0 => ("AccountOpened", r#""holderId":"u-123456""#.to_owned()),
+                1 => ("LimitSet", format!(r#""kind":"k{}","value":{index}"#, index % 7)),
+                2..=8 => (
+                    "MoneyTransferred",
+                    format!(r#""amount":{index}{cents},"iban":"DE0212030000000020205{index}""#),
+                ),
+                _ => ("MoneyDeposited", format!(r#""amount":{index}{cents}"#)),
+            };
+            let rest = filler(bytes.saturating_sub(wanted.len() + 48));
+            let data = match wanted_first {
+                true => format!("{{{wanted},{rest}}}"),
+                false => format!("{{{rest},{wanted}}}"),
+            };
+            Event::new(index as i64 + 1, name, &data)
+        })
+        .collect()
+}
+
+fn pages(events: &[Event]) -> Vec<Vec<Option<Vec<u8>>>> {
+    events.chunks(PAGE).map(columns).collect()
+}
+
+/// CPU time of this thread, where the system tells it: neighbours do not count.
+fn cpu_nanos() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    stat.split(' ').next()?.parse().ok()
+}
+
+fn measure(name: &str, mut work: impl FnMut()) {
+    work();
+    let mut times: Vec<f64> = (0..RUNS)
+        .map(|_| {
+            let rounds = ROUNDS;
+            let (wall, cpu) = (Instant::now(), cpu_nanos());
+            (0..rounds).for_each(|_| work());
+            let spent = match (cpu, cpu_nanos()) {
+                (Some(before), Some(after)) => after - before,
+                _ => wall.elapsed().as_nanos() as f64,
+            };
+            spent / (rounds * EVENTS) as f64
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    println!(
+        "{name:<44} {:>8.1} ns an event ({:.1} to {:.1})",
+        times[RUNS / 2],
+        times[0],
+        times[RUNS - 1]
+    );
+}
+
+fn fold(name: &str, source: &str, events: &[Event]) {
+    let fold = Arc::new(Fold::parse(source).expect("the fold compiles"));
+    let decoded: Vec<_> = pages(events)
+        .into_iter()
+        .map(|page| Rows::decode(page).expect("the page decodes"))
+        .collect();
+    measure(name, || {
+        let mut run = FoldRun::new(Arc::clone(&fold), "account-1", "account-1");
+        for rows in &decoded {
+            run.feed(rows).expect("the events fold");
+        }
+        black_box(run.finish().expect("the state is JSON"));
+    });
+}
+
+fn main() {
+    for bytes in [200, 1_000] {
+        let first = events(bytes, true, false);
+        let last = events(bytes, false, false);
+        let name = |what: &str| format!("{what}, {bytes} B");
+        fold(&name("fold account, wanted fields first"), ACCOUNT, &first);
+        fold(&name("fold account, wanted fields last"), ACCOUNT, &last);
+        fold(&name("fold account, decimals"), ACCOUNT, &events(bytes, true, true));
+        fold(&name("fold a growing list"), TRANSFERS, &first);
+        let mut unknown = last.clone();
+        unknown.iter_mut().for_each(|event| event.flags = 0);
+        fold(&name("fold account, rows not validated"), ACCOUNT, &unknown);
+
+        let pages = pages(&last);
+        measure(&name("decode pages"), || {
+            for page in &pages {
+                let page = page.iter().map(Option::as_deref);
+                black_box(Rows::decode(page).expect("the page decodes"));
+            }
+        });
+        let decoded: Vec<_> = pages
+            .iter()
+            .map(|page| Rows::decode(page.iter().map(Option::as_deref)).expect("decodes"))
+            .collect();
+        measure(&name("encode pages"), || {
+            for rows in &decoded {
+                black_box(encode_page(rows, Some("account-1")).expect("the page encodes"));
+            }
+        });
+        let mut checker = Checker::default();
+        measure(&name("check JSON"), || {
+            for event in &last {
+                black_box(checker.check(event.data.as_ref().expect("data")).is_ok());
+            }
+        });
+        measure(&name("both digests"), || {
+            for event in &last {
+                let data = event.data.as_ref().expect("data");
+                black_box(sent_digest(&event.event_type, data, b"{}", &[]));
+                black_box(stored_digest(data, b"{}"));
+            }
+        });
+    }
+}

@@ -1,0 +1,243 @@
+"""Runs conformance cases over plain gRPC; docs/conformance.md describes the format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import grpc
+import yaml
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from eventfold.v1 import event_store_pb2, folds_pb2
+
+from .compare import differences
+from .expand import CaseError, Json, Variables, expand
+
+# The loader in C where it exists: the files are long.
+_YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+FOLDER = Path(__file__).resolve().parent
+DEADLINE_SECONDS = 30.0
+DETAILS_BYTES_MAX = 4096
+
+_SERVICES = {
+    "EventStore": event_store_pb2.DESCRIPTOR.services_by_name["EventStore"],
+    "Folds": folds_pb2.DESCRIPTOR.services_by_name["Folds"],
+}
+
+
+class CaseFailed(Exception):
+    """The server did not do what the case expects."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of a file."""
+
+    subject: str
+    name: str
+    # What the file declares under `let`.
+    texts: dict[str, str]
+    # Where steps run that do not say it: `shared`, `tokens` or `fresh`.
+    server: str
+    steps: list[dict[str, Json]]
+
+    @property
+    def id(self) -> str:
+        """Unique over all files."""
+        return f"{self.subject}/{self.name}"
+
+    @property
+    def targets(self) -> set[str]:
+        """Every place where steps of the case run."""
+        return {step.get("server", self.server) for step in self.steps}
+
+
+@cache
+def reasons() -> dict[str, dict[str, Json]]:
+    """The reasons of the catalogue with code and facts, from `reasons.yaml`."""
+    text = (FOLDER / "reasons.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, dict[str, Json]] = yaml.safe_load(text)
+    return loaded
+
+
+def parse_cases(text: str) -> list[Case]:
+    """The cases of one file."""
+    document = yaml.load(text, Loader=_YAML_LOADER)
+    return [
+        Case(
+            subject=document["subject"],
+            name=case["name"],
+            texts=document.get("let", {}),
+            server=case.get("server", "shared"),
+            steps=case["steps"],
+        )
+        for case in document["cases"]
+    ]
+
+
+def case_files() -> list[Path]:
+    """All case files, in the order of their names."""
+    return sorted((FOLDER / "cases").glob("*.yaml"))
+
+
+def load_cases() -> list[Case]:
+    """All cases of all files."""
+    return [case for file in case_files() for case in parse_cases(file.read_text(encoding="utf-8"))]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call gave: an answer, or the reason and the facts of an error."""
+
+    answer: Json = None
+    reason: str = ""
+    facts: Json = None
+    message: str = ""
+
+
+class Runner:
+    """Runs cases against servers that are running already."""
+
+    def __init__(self, channel_of: Callable[[str], grpc.Channel]) -> None:
+        """`channel_of` gives the channel to `shared` or `tokens`, and for each call with `fresh`
+        the channel to a store that nobody has used yet."""
+        self._channel_of = channel_of
+
+    def run(self, case: Case) -> None:
+        """Runs all steps; raises CaseFailed at the first that goes wrong."""
+        channels = {target: self._channel_of(target) for target in sorted(case.targets)}
+        variables = Variables(case.texts)
+        for number, step in enumerate(case.steps, 1):
+            for repetition in range(step.get("repeat", 1)):
+                variables.set("n", repetition)
+                where = f"{case.id}, step {number} ({step['call']})"
+                try:
+                    _run_step(step, channels[step.get("server", case.server)], variables)
+                except (CaseFailed, CaseError) as error:
+                    raise type(error)(f"{where}: {error}") from None
+
+
+def _run_step(step: dict[str, Json], channel: grpc.Channel, variables: Variables) -> None:
+    if "request_hex" in step:
+        request = bytes.fromhex(step["request_hex"])
+    else:
+        request = encoded(step["call"], expand(step.get("request", {}), variables))
+    outcome = call(channel, step["call"], request, expand(step.get("metadata", {}), variables))
+    error = step.get("error")
+    if error is not None:
+        _check_error(expand(error, variables), outcome)
+        return
+    if outcome.reason:
+        raise CaseFailed(f"refused: {outcome.reason} {outcome.facts} {outcome.message}")
+    problems = list(differences(expand(step.get("expect", {}), variables), outcome.answer))
+    if problems:
+        raise CaseFailed("\n  ".join(["the answer differs", *problems[:10]]))
+    for name, path in step.get("save", {}).items():
+        variables.set(name, _at(outcome.answer, path))
+
+
+def _check_error(expected: dict[str, Json], outcome: Outcome) -> None:
+    if not outcome.reason:
+        raise CaseFailed(f"expected {expected['reason']}, got an answer: {outcome.answer!s:.300}")
+    problems = list(differences(expected["reason"], outcome.reason, "reason"))
+    problems += differences(expected.get("facts", {}), outcome.facts, "facts")
+    problems += [
+        f"{text!r} must not stand in the error"
+        for text in expected.get("hidden", [])
+        if any(text in told for told in (outcome.message, *outcome.facts.values()))
+    ]
+    if problems:
+        told = f"{outcome.reason} {outcome.facts}: {outcome.message}"
+        raise CaseFailed("\n  ".join(["the error differs", *problems, f"it was {told}"]))
+
+
+def _at(answer: Json, path: str) -> Json:
+    found = answer
+    for part in path.split("."):
+        try:
+            found = found[int(part)] if isinstance(found, list) else found[part]
+        except (IndexError, KeyError, TypeError):
+            raise CaseFailed(f"the answer has no {path} to save") from None
+    return found
+
+
+def _method(name: str) -> Any:
+    service, _, method = name.partition(".")
+    return _SERVICES[service].methods_by_name[method]
+
+
+def encoded(name: str, request: Json) -> bytes:
+    """The request of a call `Service.Method`, from protobuf JSON to the bytes of its message."""
+    message = _method(name).input_type._concrete_class()
+    try:
+        json_format.ParseDict(request, message)
+    except json_format.ParseError as error:
+        raise CaseError(f"the request is not {message.DESCRIPTOR.name}: {error}") from None
+    return bytes(message.SerializeToString())
+
+
+def call(channel: grpc.Channel, name: str, request: bytes, metadata: dict[str, str]) -> Outcome:
+    """Makes the call with the bytes of a request, which need not be a message."""
+    method = _method(name)
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    read = method.output_type._concrete_class.FromString
+    # Without a serializer, which gRPC's types do not know of, the bytes go out as they are.
+    calls: Any = channel
+    options: dict[str, Any] = {
+        "timeout": DEADLINE_SECONDS,
+        "metadata": tuple(metadata.items()),
+    }
+    try:
+        if method.server_streaming:
+            return Outcome(_merged(list(calls.unary_stream(path, None, read)(request, **options))))
+        return Outcome(_json(calls.unary_unary(path, None, read)(request, **options)))
+    except grpc.RpcError as error:
+        return _failure(error)
+
+
+def _json(message: Message) -> Json:
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _merged(messages: list[Message]) -> Json:
+    """All messages of a stream as one: their events, the end, and how many they were."""
+    parts = [_json(message) for message in messages]
+    if not parts or any(("end" in part) != (part is parts[-1]) for part in parts):
+        raise CaseFailed("`end` must stand in the last message, and only there")
+    return {
+        "events": [event for part in parts for event in part.get("events", [])],
+        "end": parts[-1]["end"],
+        "messages": len(parts),
+    }
+
+
+def _failure(error: Any) -> Outcome:
+    """Reads the status, and checks what is true of every error."""
+    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+    told = f"{error.code().name}: {error.details()}"
+    if details is None:
+        raise CaseFailed(f"an error without details: {told}")
+    if len(details) > DETAILS_BYTES_MAX:
+        raise CaseFailed(f"details of {len(details)} bytes: {told}")
+    status = status_pb2.Status.FromString(details)
+    info = error_details_pb2.ErrorInfo()
+    if len(status.details) != 1 or not status.details[0].Unpack(info):
+        raise CaseFailed(f"details that are not one ErrorInfo: {told}")
+    known = reasons().get(info.reason)
+    if info.domain != "eventfold" or known is None:
+        raise CaseFailed(f"a reason outside the catalogue: {info.domain} {info.reason}")
+    if error.code().name != known["code"] or status.code != error.code().value[0]:
+        raise CaseFailed(f"{info.reason} goes with {known['code']}: {told}")
+    facts = dict(info.metadata)
+    unknown = facts.keys() - set(known.get("facts", []))
+    if unknown:
+        raise CaseFailed(f"facts of {info.reason} outside the catalogue: {sorted(unknown)}")
+    if not status.message or status.message != error.details():
+        raise CaseFailed(f"the status has no message, or two: {told}")
+    return Outcome(reason=info.reason, facts=facts, message=status.message)

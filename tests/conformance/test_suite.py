@@ -1,0 +1,213 @@
+"""Goal: the suite is complete and well-formed, whatever the server does.
+
+Method: read all files of cases; compare them with their schema, the protos and the catalogue.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from google.rpc import code_pb2
+from tests.conformance.compare import OPERATORS, PATTERNS, differences
+from tests.conformance.expand import GENERATORS, CaseError, Variables, expand
+from tests.conformance.runner import FOLDER, case_files, encoded, load_cases, reasons
+
+from eventfold.v1 import errors_pb2, event_store_pb2, folds_pb2
+
+SCHEMA = json.loads((FOLDER / "case.schema.json").read_text(encoding="utf-8"))
+FILES = {file.name: file.read_text(encoding="utf-8") for file in case_files()}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_fits_the_schema(name: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    document = yaml.safe_load(FILES[name])
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    assert document["subject"] == name.removesuffix(".yaml")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {},
+        {"call": "append"},
+        {"call": "EventStore.Append", "expects": {}},
+        {"call": "EventStore.Append", "error": {}},
+        {"call": "EventStore.Append", "error": {"reason": "X"}, "expect": {"a": 1}},
+        {"call": "EventStore.Append", "request": {}, "request_hex": "00"},
+    ],
+)
+def test_the_schema_refuses(step: dict[str, Any]) -> None:
+    document = {
+        "subject": "a", "about": "Only for this test.", "cases": [{"name": "a", "steps": [step]}],
+    }  # fmt: skip
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(document)
+
+
+# What YAML 1.1 or 1.2 reads as a number, a truth or nothing, on top of PyYAML's own rules (1.1).
+_LOOSE = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0[ox][0-9a-fA-F]+|[-+]?\.inf|\.nan|~|",
+    re.IGNORECASE,
+)
+
+
+def _loose_scalars(node: yaml.Node | None) -> Iterator[str]:
+    """Plain scalars that YAML 1.1 and 1.2 read differently, or as neither text nor integer."""
+    if isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            for child in pair:
+                yield from _loose_scalars(child)
+    elif isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _loose_scalars(child)
+    elif isinstance(node, yaml.ScalarNode) and node.style is None:
+        plain = re.fullmatch(r"-?(0|[1-9][0-9]*)|true|false|null", node.value)
+        text = node.tag.endswith(":str") and not _LOOSE.fullmatch(node.value)
+        if not plain and not text:
+            yield f"line {node.start_mark.line + 1}: {node.value!r}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_yaml_library_reads_the_same(name: str) -> None:
+    special = yaml.AnchorToken | yaml.AliasToken | yaml.TagToken
+    assert not [token for token in yaml.scan(FILES[name]) if isinstance(token, special)]
+    assert list(_loose_scalars(yaml.compose(FILES[name]))) == []
+    # Libraries differ on what ends a line and what is no character of a file: escape these.
+    assert re.findall(r"[^\n\x20-\x7e\u00a0-\u2027\u202a-\ufefe\uff00-\ufffd\U00010000-\U0010fffd]",
+                      FILES[name]) == []  # fmt: skip
+
+
+def test_loose_scalars_are_found() -> None:
+    loose = "[yes, off, 1.5, 1e3, 0x1F, 010, 2020-01-01, ~, '', 'yes', plain, 12, true, null]"
+    assert len(list(_loose_scalars(yaml.compose(loose)))) == 8
+
+
+def test_the_documentation_has_every_word_of_the_format() -> None:
+    text = (FOLDER.parents[1] / "docs/conformance.md").read_text(encoding="utf-8")
+    definitions = SCHEMA["$defs"]
+    keys = [*definitions["step"]["properties"], *definitions["server"]["enum"]]
+    parts = definitions["step"]["properties"]["error"]["properties"]
+    words = [f"`{word}`" for word in (*keys, *PATTERNS)]
+    words += [f"{{{word}: " for word in (*GENERATORS, *OPERATORS)]
+    words += [f"{part}:" for part in parts]
+    assert [word for word in words if word not in text] == []
+
+
+def test_names_of_cases_are_unique() -> None:
+    doubled = [name for name, count in Counter(c.id for c in load_cases()).items() if count > 1]
+    assert doubled == []
+
+
+def test_every_request_can_be_sent() -> None:
+    """A request that protobuf JSON cannot hold would otherwise show only when it is reached."""
+    for case in load_cases():
+        variables = Variables(case.texts)
+        for step in case.steps:
+            for saved, path in step.get("save", {}).items():
+                # Good for a position, a version, and a token in base64; times have their own form.
+                time = path.endswith(("recorded_at", "put_at"))
+                variables.set(saved, "2020-01-01T00:00:00Z" if time else "1000")
+            if "request_hex" not in step:
+                variables.set("n", 0)
+                encoded(step["call"], expand(step.get("request", {}), variables))
+
+
+def test_every_rpc_has_cases_that_succeed() -> None:
+    services = (
+        event_store_pb2.DESCRIPTOR.services_by_name["EventStore"],
+        folds_pb2.DESCRIPTOR.services_by_name["Folds"],
+    )
+    rpcs = {f"{service.name}.{rpc.name}" for service in services for rpc in service.methods}
+    succeed = {step["call"] for case in load_cases() for step in case.steps if "expect" in step}
+    assert succeed == rpcs
+
+
+def test_the_reasons_are_those_of_the_catalogue() -> None:
+    declared = {}
+    for value in errors_pb2.ErrorReason.DESCRIPTOR.values:
+        if value.number != 0:
+            info = value.GetOptions().Extensions[errors_pb2.error]
+            name = value.name.removeprefix("ERROR_REASON_")
+            declared[name] = (code_pb2.Code.Name(info.code), list(info.facts))
+    told = {name: (item["code"], item.get("facts", [])) for name, item in reasons().items()}
+    assert told == declared
+
+
+def test_every_reason_has_a_case_or_says_why_not() -> None:
+    provoked = {
+        step["error"]["reason"] for case in load_cases() for step in case.steps if "error" in step
+    }
+    excused = {name for name, item in reasons().items() if item.get("not_provoked")}
+    assert provoked | excused == reasons().keys()
+    assert provoked & excused == set(), "an excuse is no longer true"
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "problems"),
+    [
+        ({"a": 1}, {"a": "1", "b": 2}, 0),
+        ({"a": 1}, {"a": "2"}, 1),
+        ({"a": 0, "b": "", "c": False, "d": []}, {}, 0),
+        ({"a": None}, {}, 0),
+        ({"a": None}, {"a": "x"}, 1),
+        ({"a": {"b": 1}}, {}, 1),
+        ([1, 2], ["1"], 1),
+        ("$uuid", "0190f5fe-7c00-7a00-8000-000000000000", 0),
+        ("$uuid", "0190F5FE-7c00-7a00-8000-000000000000", 1),
+        ("$time", "2024-02-30", 1),
+        ("$positive", "0", 1),
+        ("$positive", None, 1),
+        ({"$count": 2}, [1, 2], 0),
+        ({"$count": 2}, None, 1),
+        ({"$at_least": "2020-01-01T00:00:00Z"}, "2020-01-01T00:00:00.100Z", 0),
+        ({"$at_least": 10}, "9", 1),
+        ({"$at_most": 10}, "9", 0),
+        ({"$bytes_at_most": 2}, "AAAA", 1),
+        ({"$all": {"a": 1}}, [{"a": 1}, {"a": 2}], 1),
+        ({"$contains": [1, 3]}, [1, 2, 3], 0),
+        ({"$contains": [3, 1]}, [1, 2, 3], 1),
+        ({"$not": "a"}, "a", 1),
+        ({"$not": "a"}, "b", 0),
+    ],
+)
+def test_comparing(expected: object, actual: object, problems: int) -> None:
+    assert len(list(differences(expected, actual))) == problems
+
+
+@pytest.mark.parametrize(
+    ("value", "expanded"),
+    [
+        ("${x}-${n+1}", "X-5"),
+        ({"data_text": "{}", "id_hex": "00ff"}, {"data": "e30=", "id": "AP8="}),
+        ({"$fill": 5, "before": "<", "after": ">"}, "<xxx>"),
+        ({"$concat": ["a", {"$times": 2, "text": "b"}]}, "abb"),
+        ({"$each": 2, "item": {"k": "${i}"}}, [{"k": "0"}, {"k": "1"}]),
+        ({"$each": 3, "item": "${i}", "join": ","}, "0,1,2"),
+    ],
+)
+def test_expanding(value: object, expanded: object) -> None:
+    variables = Variables({"x": "X"})
+    variables.set("n", 4)
+    assert expand(value, variables) == expanded
+
+
+def test_fresh_ids_keep_their_names() -> None:
+    variables = Variables({})
+    first = variables.fill_in("${uuid.a}")
+    assert variables.fill_in("${uuid.a} ${uuid_upper.a}") == f"{first} {first.upper()}"
+    assert variables.fill_in("${uuid.b}") != first
+
+
+@pytest.mark.parametrize(
+    "value", ["${unknown}", {"$fill": 1, "before": "ab"}, {"$fill": 3, "with": "é"}]
+)
+def test_a_wrong_case_is_told_from_a_wrong_server(value: object) -> None:
+    with pytest.raises(CaseError):
+        expand(value, Variables({}))

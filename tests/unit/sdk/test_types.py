@@ -1,0 +1,94 @@
+"""Goal: a type checker helps users: it infers what comes back, and refuses likely mistakes.
+
+Method: mypy over one program; each line that must be refused says with which code.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from mypy import api
+
+ROOT = Path(__file__).resolve().parents[3]
+
+PROGRAM = """
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import assert_type
+
+import eventfold
+from eventfold import Event, Handlers, RecordedEvent
+from eventfold.testing import given
+
+
+@dataclass
+class Account:
+    balance: Decimal = Decimal(0)
+
+
+def deposited(account: Account, event: RecordedEvent) -> Account:
+    return Account(account.balance + event.data["amount"])
+
+
+def decide(account: Account) -> list[Event]:
+    return [Event("Checked", {"balance": account.balance})]
+
+
+handlers: Handlers[Account] = {"MoneyDeposited": deposited}
+
+
+def sync(store: eventfold.Client) -> None:
+    store.append("a-1", [Event("A", {"x": 1})], expected_version=eventfold.EXISTS)
+    state, version = store.read_aggregate("a", "1", Account(), handlers)
+    assert_type(state, Account)
+    assert_type(version, int)
+    assert_type(store.retry("a", "1", decide, handlers=handlers), eventfold.AppendResult | None)
+    for event in store.read("a-1"):
+        assert_type(event, RecordedEvent)
+    assert_type(Event("A").id, str)
+    try:
+        store.emit_events("a", "1", [Event("A")], version)
+    except eventfold.VersionConflict as conflict:
+        assert_type(conflict.actual, int)
+    given([Event("A")], handlers=handlers).when(decide).then(eventfold.VersionConflict)
+
+    store.append("a-1", [Event("A")])  # refused: call-arg
+    store.append("a-1", [Event("A")], expected_version="0")  # refused: arg-type
+    store.append("a-1", ["A"], expected_version=0)  # refused: list-item
+    store.hydrate("a", "1")  # refused: call-arg
+    store.read("a-1", direction="up")  # refused: arg-type
+    store.read_aggregate("a", "1", 7, handlers)  # refused: arg-type
+    Event("A", 7)  # refused: arg-type
+    eventfold.Client("x", numbers="exact")  # refused: arg-type
+
+
+async def asynchronous(store: eventfold.AsyncClient) -> None:
+    assert_type(await store.read("a-1").to_list(), list[RecordedEvent])
+    async for stream in store.list_streams():
+        assert_type(stream, eventfold.StreamInfo)
+
+    async def slowly(account: Account) -> list[Event]:
+        return decide(account)
+
+    await store.retry("a", "1", slowly, fold="a")
+    store.append("a-1", [Event("A")], expected_version=0)  # refused: unused-coroutine
+"""
+
+
+@pytest.mark.timeout(180)
+def test_what_mypy_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM, encoding="utf-8")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("MYPYPATH", "python")
+    said, _, _ = api.run(["--strict", "--hide-error-context", str(path)])
+    error = re.compile(r"program\.py:(\d+): error: .*\[([a-z-]+)\]$", re.MULTILINE)
+    found = {(int(line), code) for line, code in error.findall(said)}
+    wanted = {
+        (number, line.rpartition("# refused: ")[2])
+        for number, line in enumerate(PROGRAM.splitlines(), 1)
+        if "# refused: " in line
+    }
+    assert found == wanted, said
