@@ -2,7 +2,9 @@
 
 use eventfold_core::error::CoreError;
 use eventfold_core::fold::{Fold, Keep};
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 fn parse(source: &str) -> Fold {
     Fold::parse(source).unwrap_or_else(|error| panic!("{source}\n{error} {:?}", error.facts))
@@ -198,7 +200,8 @@ fn sizes_and_depths_are_limited() {
 #[test]
 fn the_digest_is_that_of_the_meaning() {
     let base = parse(
-        "fold: a\ninitial: {x: 1.10, y: 2}\nlet: {d: event.x}\nhandlers:\n  A: {p: d + 1, q: true}\n\
+        "fold: a\ninitial: {x: 1.10, y: 2}\nlet: {d: event.x}\n\
+         handlers:\n  A: {p: d + 1, q: true}\n\
          \x20 B: delete\n",
     );
     let digest = base.digest();
@@ -264,7 +267,7 @@ proptest! {
 
     #[test]
     fn damaged_documents_do_no_worse_than_an_error(
-        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..6),
+        damage in vec((any::<Index>(), any::<u8>(), 0..3), 1..6),
     ) {
         let mut source: Vec<char> = DAMAGED.chars().collect();
         let alphabet: Vec<char> = "{}[]:,-?&*!|>'\"%@`#\n\t .a0é\u{0}\u{85}".chars().collect();
