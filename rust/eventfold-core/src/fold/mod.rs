@@ -19,6 +19,7 @@ mod case;
 mod compile;
 mod document;
 mod failure;
+mod inputs;
 mod literal;
 mod normal;
 mod path;
