@@ -34,6 +34,8 @@ LIST_PAGE_SIZE_MAX = 1_000
 FOLD_NAME_BYTES_MAX = 128
 # Compiled folds kept by a server process.
 FOLD_CACHE_ENTRIES_MAX = 256
+# Folds that run at once in a server process; they do not hold Python's lock.
+FOLD_THREADS = 8
 
 # Earlier positions in a resume token, at doubling distances; 24 bytes each.
 RESUME_TOKEN_PAIRS_MAX = 13
@@ -43,4 +45,7 @@ WRITER_BYTES_MAX = 64
 TRACE_CONTEXT_BYTES_MAX = 55
 
 CONCURRENT_CALLS_MAX = 1_000
+# Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
+# first, and health still answers.
+CONCURRENT_RPCS_MAX = 2 * CONCURRENT_CALLS_MAX
 CONCURRENT_STREAMS_PER_CONNECTION_MAX = 200

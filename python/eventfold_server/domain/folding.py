@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from eventfold import _core
 from eventfold_server.domain.read import LIFECYCLE_DELETED, THREAD_BYTES_MIN
 from eventfold_server.domain.requests import Caller, readable_stream_name
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX
+from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_THREADS
 from eventfold_server.storage.folds import FoldRow, FoldStorage, HydrateHead
 from eventfold_server.storage.log import LogStorage, Page
 
@@ -147,11 +148,15 @@ class Folder:
         return await self._folds.list(after, limit)
 
 
+# Of its own, so that folds that take long never keep reads from being encoded.
+_threads = ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold")
+
+
 async def _fold(run: _core.FoldRun, page: Page) -> _core.Batch:
     """Folds a page into the run; a large one in a thread, so that other calls go on."""
     if page.size_bytes < THREAD_BYTES_MIN:
         return _fold_now(run, page)
-    return await asyncio.get_running_loop().run_in_executor(None, _fold_now, run, page)
+    return await asyncio.get_running_loop().run_in_executor(_threads, _fold_now, run, page)
 
 
 def _fold_now(run: _core.FoldRun, page: Page) -> _core.Batch:
