@@ -223,8 +223,7 @@ impl FoldRun {
         py: Python<'py>,
         work: impl FnOnce(&mut fold::FoldRun) -> Result<(Vec<u8>, usize), error::CoreError> + Send,
     ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
-        // A small page may still give states of many megabytes.
-        let (bytes, next) = errors::run(py, usize::MAX, || self.with_run(work))?;
+        let (bytes, next) = errors::run(py, errors::ANY_BYTES, || self.with_run(work))?;
         Ok((PyBytes::new(py, &bytes), next))
     }
 
