@@ -258,6 +258,9 @@ class FoldRun:
         recorded_us: int,
         occurred_us: int,
         writer: str,
+        *,
+        copied_from: str = "",
+        deleted: bool = False,
     ) -> None:
         """Fold one event that is not known to be validated: its JSON is checked first.
 
@@ -272,6 +275,8 @@ class FoldRun:
             recorded_us: Microseconds since 1970.
             occurred_us: Microseconds since 1970.
             writer: Who appended it.
+            copied_from: Id of the event that it is a copy of; empty: none.
+            deleted: Whether its payload was deleted; then a handler for it fails.
 
         Raises:
             CoreError: as `feed`, and INVALID_EVENT_ID.

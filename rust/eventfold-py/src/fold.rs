@@ -152,6 +152,10 @@ impl FoldRun {
         self.encode(py, |run| run.explain(rows, first, from_version))
     }
 
+    #[pyo3(signature = (
+        r#type, data, metadata, tags, event_id, version, position, recorded_us, occurred_us,
+        writer, *, copied_from = "", deleted = false
+    ))]
     #[expect(clippy::too_many_arguments, reason = "the fields of an event")]
     fn feed_event(
         &self,
@@ -166,8 +170,11 @@ impl FoldRun {
         recorded_us: i64,
         occurred_us: i64,
         writer: &str,
+        copied_from: &str,
+        deleted: bool,
     ) -> PyResult<()> {
         errors::run(py, data.len(), || {
+            let original = (!copied_from.is_empty()).then(|| uuid(copied_from)).transpose()?;
             let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
             let row = Row {
                 stream: None,
@@ -183,10 +190,10 @@ impl FoldRun {
                 writer,
                 // Not validated: the run checks what it needs.
                 flags: 0,
-                copied_from: None,
+                copied_from: original.as_ref(),
                 cancels: None,
                 trace_context: None,
-                deleted: false,
+                deleted,
             };
             self.with_run(|run| run.feed_row(&row))
         })

@@ -22,6 +22,7 @@ mod difference;
 mod document;
 mod failure;
 mod history;
+mod inputs;
 mod literal;
 mod normal;
 mod path;
