@@ -63,6 +63,17 @@ class StorageRefused(Exception):
     """The database cannot be trusted or used as it is; the server does not start."""
 
 
+def _tell_in_one_line(record: logging.LogRecord) -> bool:
+    """Lets the pools tell that PostgreSQL is away, without a traceback each time."""
+    if record.exc_info and record.exc_info[1]:
+        record.msg = f"{record.msg}: {type(record.exc_info[1]).__name__}"
+        record.exc_info = None
+    return True
+
+
+logging.getLogger("asyncpg.pool").addFilter(_tell_in_one_line)
+
+
 async def _keep_session(_connection: Any) -> None:
     """Nothing is reset when a connection goes back: no statement here changes the session."""
 
@@ -283,7 +294,9 @@ async def _carry_through(
         raise
     finally:
         guard.cancel()
-        connection.remove_log_listener(listen)
+        # A connection that broke is detached already, and refuses this.
+        with contextlib.suppress(*faults.LOST):
+            connection.remove_log_listener(listen)
         await _release(pool, connection)
 
 

@@ -109,6 +109,11 @@ impl Handlers {
         Self { list, index }
     }
 
+    /// All handlers, in the order of the document.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &TypeHandler> {
+        self.list.iter()
+    }
+
     /// The handler of an event type.
     pub(super) fn get(&self, event_type: &str) -> Option<&TypeHandler> {
         if self.list.len() <= COMPARED_MAX {
