@@ -9,7 +9,7 @@ from eventfold import _core
 from eventfold_server.domain.read import THREAD_BYTES_MIN
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_THREADS
+from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_INLINE_STEPS_MAX, FOLD_THREADS
 from eventfold_server.storage.folds import FoldRow, FoldStorage
 from eventfold_server.storage.log import Page
 
@@ -92,12 +92,15 @@ def decode(page: Page) -> _core.Batch:
 async def feed(
     run: _core.FoldRun, batch: _core.Batch, size_bytes: int, first: int = 0, last: int | None = None
 ) -> None:
-    """Folds rows `first` up to below `last` of a page; many in a thread, so that other calls go
-    on. A caller who gives up stops the folding too.
+    """Folds rows `first` up to below `last` of a page; what takes long in a thread, so that other
+    calls go on. A caller who gives up stops the folding too.
     """
+    end = len(batch) if last is None else last
     if size_bytes < THREAD_BYTES_MIN:
-        run.feed(batch, first, last)
-        return
+        # Size does not tell what an expression costs: few events can take seconds.
+        first = run.feed(batch, first, last, FOLD_INLINE_STEPS_MAX)
+        if first >= end:
+            return
     try:
         await asyncio.get_running_loop().run_in_executor(_threads, run.feed, batch, first, last)
     except asyncio.CancelledError:
