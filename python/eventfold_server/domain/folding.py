@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from eventfold import _core
-from eventfold_server.domain.read import LIFECYCLE_DELETED, THREAD_BYTES_MIN
+from eventfold_server.domain.read import LIFECYCLE_DELETED
 from eventfold_server.domain.requests import Caller, readable_stream_name
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_THREADS
@@ -16,6 +16,9 @@ from eventfold_server.storage.log import LogStorage, Page
 
 # What the domain knows of a registered fold is its row.
 RegisteredFold = FoldRow
+
+# Of its own, so that folds that take long never keep reads from being encoded.
+_threads = ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold")
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,15 @@ class CompiledFolds:
     def __init__(self) -> None:
         self._folds: OrderedDict[str, _core.Fold] = OrderedDict()
 
-    def get(self, source: str) -> _core.Fold:
+    async def get(self, source: str) -> _core.Fold:
         """The fold of the document; INVALID_FOLD and its kin if it does not compile."""
         fold = self._folds.get(source)
         if fold is not None:
             self._folds.move_to_end(source)
             return fold
         try:
-            fold = _core.Fold(source)
+            # A large document takes tens of milliseconds.
+            fold = await asyncio.get_running_loop().run_in_executor(_threads, _core.Fold, source)
         except _core.CoreError as error:
             raise Refusal.of_core(error) from None
         self._folds[source] = fold
@@ -71,12 +75,12 @@ class Folder:
     ) -> Hydrated:
         """Folds the stream; exactly one of `fold_name` and `fold_source` is given."""
         readable_stream_name(stream)
-        fold = None if fold_source is None else self._compiled.get(fold_source)
+        fold = None if fold_source is None else await self._compiled.get(fold_source)
         head = await self._folds.hydrate_head(stream, fold_name)
         if fold is None:
             if head.fold_source is None:
                 raise _fold_not_found(fold_name or "", 0)
-            fold = self._compiled.get(head.fold_source)
+            fold = await self._compiled.get(head.fold_source)
         if head.lifecycle == LIFECYCLE_DELETED:
             raise Refusal("STREAM_DELETED", "the stream was deleted", stream=stream)
         last = await self._last_version(stream, head, at)
@@ -133,7 +137,7 @@ class Folder:
 
     async def put(self, caller: Caller, source: str) -> tuple[RegisteredFold, bool]:
         """Registers the document; True if that made a new revision."""
-        fold = self._compiled.get(source)
+        fold = await self._compiled.get(source)
         return await self._folds.put(fold.name, fold.digest, source, caller.writer)
 
     async def get(self, name: str, revision: int) -> RegisteredFold:
@@ -148,15 +152,15 @@ class Folder:
         return await self._folds.list(after, limit)
 
 
-# Of its own, so that folds that take long never keep reads from being encoded.
-_threads = ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold")
-
-
 async def _fold(run: _core.FoldRun, page: Page) -> _core.Batch:
-    """Folds a page into the run; a large one in a thread, so that other calls go on."""
-    if page.size_bytes < THREAD_BYTES_MIN:
-        return _fold_now(run, page)
-    return await asyncio.get_running_loop().run_in_executor(_threads, _fold_now, run, page)
+    """Folds a page into the run in a thread, so that other calls go on: a few events can cost
+    seconds, and no size tells which. A caller who is gone ends the run.
+    """
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_threads, _fold_now, run, page)
+    except asyncio.CancelledError:
+        run.stop()
+        raise
 
 
 def _fold_now(run: _core.FoldRun, page: Page) -> _core.Batch:
