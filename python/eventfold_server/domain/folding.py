@@ -35,14 +35,15 @@ class CompiledFolds:
     def __init__(self) -> None:
         self._folds: OrderedDict[str, _core.Fold] = OrderedDict()
 
-    def get(self, source: str) -> _core.Fold:
+    async def get(self, source: str) -> _core.Fold:
         """The fold of the document; INVALID_FOLD and its kin if it does not compile."""
         fold = self._folds.get(source)
         if fold is not None:
             self._folds.move_to_end(source)
             return fold
         try:
-            fold = _core.Fold(source)
+            # A large document takes tens of milliseconds.
+            fold = await asyncio.get_running_loop().run_in_executor(_threads, _core.Fold, source)
         except _core.CoreError as error:
             raise Refusal.of_core(error) from None
         self._folds[source] = fold
@@ -61,12 +62,12 @@ class FoldRegistry:
     async def find(self, ref: FoldRef) -> _core.Fold:
         """The fold that a request asks for."""
         if ref.source is not None:
-            return self.compiled.get(ref.source)
-        return self.compiled.get((await self.get(ref.name or "", 0)).source)
+            return await self.compiled.get(ref.source)
+        return await self.compiled.get((await self.get(ref.name or "", 0)).source)
 
     async def put(self, caller: Caller, source: str) -> tuple[RegisteredFold, bool]:
         """Registers the document; True if that made a new revision."""
-        fold = self.compiled.get(source)
+        fold = await self.compiled.get(source)
         return await self._folds.put(fold.name, fold.digest, source, caller.writer)
 
     async def get(self, name: str, revision: int) -> RegisteredFold:
