@@ -39,7 +39,7 @@ TEXTS = st.one_of(
             "", "a-1", "known-1", "a", "$", "$audit", "$a\0", "a-\0", "\0", "-", "a-", "sum", ID,
             ID.upper(), "'; DROP TABLE events; --", "{}", "%s", "a-" + "ü" * 126 + "x", "x" * 5000,
             "\U0010ffff", "fold: sum\ninitial: {n: 0}\nhandlers: {T: {n: state.n + 1}}",
-            'fold: "a\\0"\ninitial: {n: 0}\nhandlers: {T: {n: 1}}', 
+            'fold: "a\\0"\ninitial: {n: 0}\nhandlers: {T: {n: 1}}',
             'fold: x\ninitial: {n: "\\0"}',
             json.dumps({"fold": "b", "initial": {"n": "\0"}, "handlers": {"T": {"n": "'\\0'"}}}),
             json.dumps({"fold": "\0", "initial": {}, "handlers": {}}),
