@@ -200,7 +200,11 @@ def test_an_address_that_is_taken_is_refused(data_dir: Path, eventfold_target: s
 @pytest.mark.parametrize(
     ("options", "code", "reason"),
     [
-        (["--database-url", "postgresql://127.0.0.1:1/x"], 5, "STORAGE_UNAVAILABLE"),
+        (
+            ["--database-url", "postgresql://127.0.0.1:1/x", "--database-wait", "0"],
+            5,
+            "STORAGE_UNAVAILABLE",
+        ),
         (["--schema", "no-schema", "--database-url", "postgresql://x"], 8, "STORAGE_REFUSED"),
     ],
     ids=["unreachable", "schema"],
