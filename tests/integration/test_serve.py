@@ -223,4 +223,4 @@ def test_a_broken_token_file_is_refused(data_dir: Path, shared_tmp_path: Path) -
     refused = eventfold_command("serve", "--listen", "127.0.0.1:0", *options)
     assert refused.returncode == ExitCode.USAGE
     [line] = refused.stderr.splitlines()
-    assert line.startswith("error: INVALID_TOKEN_FILE: line 1: ")
+    assert line.startswith(f"error: INVALID_TOKEN_FILE: {tokens}: line 1: ")

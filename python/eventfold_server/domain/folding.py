@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from eventfold import _core
 from eventfold_server.domain.read import THREAD_BYTES_MIN
@@ -12,6 +14,8 @@ from eventfold_server.errors import Refusal
 from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_INLINE_STEPS_MAX, FOLD_THREADS
 from eventfold_server.storage.folds import FoldRow, FoldStorage
 from eventfold_server.storage.log import Page
+
+T = TypeVar("T")
 
 # What the domain knows of a registered fold is its row.
 RegisteredFold = FoldRow
@@ -102,8 +106,13 @@ async def feed(
         first = run.feed(batch, first, last, FOLD_INLINE_STEPS_MAX)
         if first >= end:
             return
+    await in_thread(run, run.feed, batch, first, last)
+
+
+async def in_thread(run: _core.FoldRun, work: Callable[..., T], *arguments: object) -> T:
+    """Does work of a run in a thread; a caller who gives up stops the run."""
     try:
-        await asyncio.get_running_loop().run_in_executor(_threads, run.feed, batch, first, last)
+        return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
     except asyncio.CancelledError:
         run.stop()
         raise
