@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # Writes of kept states at once; more are left out, since they are only a cache.
 WRITES_MAX = 4
+# What they get to end when the server stops.
+STOP_S_MAX = 2.0
 
 
 class KeptStates:
@@ -35,6 +37,7 @@ class KeptStates:
         self._memory_bytes = 0
         self._writes: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
+        self._stopping = False
 
     def recall(self, stream: str, fold_digest: str, up_to: int | None) -> KeptState | None:
         """The state in memory, of a version of at most `up_to`."""
@@ -64,12 +67,19 @@ class KeptStates:
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     async def stop(self) -> None:
-        """Ends the sweeping, and waits for the writes that are under way."""
+        """Ends the sweeping, and gives the writes that are under way a moment: they are only a
+        cache, and must not hold up the end of the server.
+        """
+        self._stopping = True
+        tasks = set(self._writes)
         if self._sweeper is not None:
             self._sweeper.cancel()
-            await asyncio.wait([self._sweeper])
-        if self._writes:
-            await asyncio.wait(self._writes)
+            tasks.add(self._sweeper)
+        if not tasks:
+            return
+        _, left = await asyncio.wait(tasks, timeout=STOP_S_MAX)
+        for task in left:
+            task.cancel()
 
     def _remember(self, stream: str, fold_digest: str, kept: KeptState) -> None:
         self._forget(stream, fold_digest)
@@ -97,7 +107,8 @@ class KeptStates:
         task.add_done_callback(self._writes.discard)
 
     async def _sweep(self) -> None:
-        while True:
+        # A write answers a cancellation with a refusal, so the loop has to ask.
+        while not self._stopping:
             await asyncio.sleep(KEPT_SWEEP_PAUSE_S)
             try:
                 await self._folds.sweep_kept()

@@ -5,6 +5,7 @@ Method: real processes; signals under load, while calls are under way, and befor
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import signal
@@ -12,10 +13,12 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.integration.server.conftest import Starter
@@ -27,7 +30,10 @@ from tests.support.servers import start_server
 import eventfold
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import event_store_pb2_grpc
+from eventfold_server.domain import kept
 from eventfold_server.embedded import leftovers
+from eventfold_server.storage.database import Database
+from eventfold_server.storage.folds import FoldStorage
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -163,6 +169,53 @@ def test_calls_that_do_not_end_are_cut_off(start: Starter, database_url: str) ->
     error = result.get(timeout=30)
     assert isinstance(error, eventfold.OutcomeUnknown | eventfold.ConnectionFailed), error
     assert "Traceback" not in server.log_tail(), server.log_tail()
+
+
+def test_a_kept_state_that_cannot_be_written_holds_up_nothing(
+    start: Starter, database_url: str
+) -> None:
+    server = start()
+    schema = server.options["schema"]
+    fold = {"fold": "count", "initial": {"n": 0}, "handlers": {"T": {"n": "state.n + 1"}}}
+    with eventfold.Client(server.address) as store:
+        for _ in range(2):
+            store.append(
+                "a-1",
+                [eventfold.Event("T", {}) for _ in range(1000)],
+                expected_version=eventfold.ANY,
+            )
+        store.put_fold(fold)
+        with psycopg.connect(database_url) as postgres:
+            # Reads go on, writes wait.
+            postgres.execute(f"LOCK TABLE {schema}.kept_states IN EXCLUSIVE MODE")
+            assert store.hydrate("a", "1", fold="count").state == {"n": 2000}
+            wait_for(lambda: appends_waiting(database_url) == 1, "a kept state is written")
+            began = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(timeout=30) == 0
+            assert time.monotonic() - began < 15
+    assert "Traceback" not in server.log_tail()
+
+
+async def test_sweeping_ends_with_the_server(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the middle of a sweep, whose statement is carried through."""
+    monkeypatch.setattr(kept, "KEPT_SWEEP_PAUSE_S", 0.01)
+    schema = f"test_{uuid.uuid4().hex}"
+    database = Database(database_url, schema)
+    await database.open()
+    states = kept.KeptStates(FoldStorage(database))
+    async with await psycopg.AsyncConnection.connect(database_url) as postgres:
+        await postgres.execute(f"LOCK TABLE {schema}.kept_states IN EXCLUSIVE MODE")
+        states.start()
+        await asyncio.sleep(0.3)
+        assert await asyncio.to_thread(appends_waiting, database_url) == 1
+        async with asyncio.timeout(1):
+            await states.stop()
+    await database.close()
+    assert states._sweeper is not None
+    assert states._sweeper.done()
 
 
 def test_it_runs_without_uvloop(database_url: str, tmp_path: Path) -> None:
