@@ -279,9 +279,11 @@ async def _carry_through(
         nonlocal unreplicated
         unreplicated |= faults.is_unreplicated_commit(message)
 
-    connection.add_log_listener(listen)
     guard = asyncio.get_running_loop().call_later(DEAD_AFTER_S, connection.terminate)
     try:
+        with faults.reading():
+            # Fails if the connection broke since it was acquired: nothing was sent yet.
+            connection.add_log_listener(listen)
         with faults.writing(stream):
             row = await connection.fetchrow(sql, *arguments)
         if unreplicated:
