@@ -173,4 +173,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        # The server has the signal too; it was waited for on the way here.
+        sys.exit(130)

@@ -22,6 +22,8 @@ class ServerConfig:
     reflection: bool | None = None
     # Accept a PostgreSQL that may lose acknowledged appends.
     unsafe_durability: bool = False
+    # Seconds to wait for a PostgreSQL of `database_url` that cannot be reached yet.
+    database_wait_s: float = 30.0
     # Seconds that calls under way get to end when the server stops.
     grace_s: float = 10.0
 

@@ -34,6 +34,8 @@ LIST_PAGE_SIZE_MAX = 1_000
 FOLD_NAME_BYTES_MAX = 128
 # Compiled folds kept by a server process.
 FOLD_CACHE_ENTRIES_MAX = 256
+# Folds that run at once in a server process; they do not hold Python's lock.
+FOLD_THREADS = 8
 
 # Of the core: goes up when the same fold and events would give another state than before.
 FOLD_SEMANTICS = _core.FOLD_SEMANTICS
@@ -57,4 +59,7 @@ WRITER_BYTES_MAX = 64
 TRACE_CONTEXT_BYTES_MAX = 55
 
 CONCURRENT_CALLS_MAX = 1_000
+# Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
+# first, and health still answers.
+CONCURRENT_RPCS_MAX = 2 * CONCURRENT_CALLS_MAX
 CONCURRENT_STREAMS_PER_CONNECTION_MAX = 200

@@ -27,27 +27,68 @@ async def serve(config: ServerConfig, on_ready: Callable[[str], None]) -> None:
     """
     check_config(config)
     stopping = asyncio.Event()
+    reload = _Reload()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
+    # From the start: unhandled it would end the process.
+    loop.add_signal_handler(signal.SIGHUP, reload)
     async with contextlib.AsyncExitStack() as stack:
-        dsn = config.database_url
-        if config.data_dir is not None:
-            postgres = await stack.enter_async_context(EmbeddedPostgres(config.data_dir))
-            dsn = postgres.dsn
-            watch = asyncio.create_task(_keep_alive(postgres))
-            stack.push_async_callback(_cancel, watch)
-        assert dsn is not None
-        database = Database(dsn, config.schema, unsafe_durability=config.unsafe_durability)
-        stack.push_async_callback(database.close)
-        await database.open()
-        server = Server(config, database)
-        loop.add_signal_handler(signal.SIGHUP, server.reload)
-        address = await server.start()
-        stack.push_async_callback(server.stop)
-        on_ready(address)
+        starting = asyncio.create_task(_start(config, stack, reload))
+        if not await _unless(stopping, starting):
+            log.info("stopped before it had started")
+            return
+        on_ready(starting.result())
         await stopping.wait()
         log.info("stopping")
+
+
+class _Reload:
+    """What SIGHUP does: nothing until there is a server."""
+
+    server: Server | None = None
+
+    def __call__(self) -> None:
+        if self.server is not None:
+            self.server.reload()
+
+
+async def _start(config: ServerConfig, stack: contextlib.AsyncExitStack, reload: _Reload) -> str:
+    """Starts the database and the server; the stack stops what was started."""
+    dsn = config.database_url
+    if config.data_dir is not None:
+        postgres = await stack.enter_async_context(EmbeddedPostgres(config.data_dir))
+        dsn = postgres.dsn
+        watch = asyncio.create_task(_keep_alive(postgres))
+        stack.push_async_callback(_cancel, watch)
+    assert dsn is not None
+    database = Database(
+        dsn,
+        config.schema,
+        unsafe_durability=config.unsafe_durability,
+        wait_s=config.database_wait_s,
+    )
+    stack.push_async_callback(database.close)
+    await database.open()
+    reload.server = server = Server(config, database)
+    stack.push_async_callback(server.stop)
+    return await server.start()
+
+
+async def _unless(stopping: asyncio.Event, task: asyncio.Task[str]) -> bool:
+    """Waits for the task, and raises what it raised; False if it is to stop before its end."""
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({stop, task}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            return False
+        task.result()
+        return True
+    finally:
+        stop.cancel()
 
 
 async def _keep_alive(postgres: EmbeddedPostgres) -> None:
@@ -62,7 +103,7 @@ async def _keep_alive(postgres: EmbeddedPostgres) -> None:
         await asyncio.sleep(RESTART_PAUSE_S)
         try:
             await postgres.restart()
-        except EmbeddedPostgresError as error:
+        except (EmbeddedPostgresError, OSError) as error:
             log.error("PostgreSQL did not start again: %s", error)
 
 

@@ -1,8 +1,11 @@
 """Assembles the gRPC server: services, what stands around them, health and reflection."""
 
+import asyncio
 import inspect
 import ipaddress
 import logging
+import re
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -49,6 +52,10 @@ _OPTIONS: list[tuple[str, Any]] = [
 ]
 
 
+# A host, an IPv4 address, or an IPv6 one in brackets; then a port.
+_LISTEN = re.compile(r"([^\[\]:/\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+
+
 def _snake_case(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
@@ -60,7 +67,8 @@ def methods_of(service: Any) -> list[str]:
 
 def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpcHandler:
     """Handlers of every method of the service; each must be implemented under its name in
-    snake case. Streams of answers come as bytes that are serialised already.
+    snake case. Requests are decoded by the guard, once the caller is known. Streams of answers
+    come as bytes that are serialised already.
     """
     handlers: dict[str, Any] = {}
     for method in descriptor.methods:
@@ -79,6 +87,32 @@ def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpc
             response_serializer=method.output_type._concrete_class.SerializeToString,
         )
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+
+
+class _Health(health.aio.HealthServicer):
+    """Health whose watchers do not hold up the end of the server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watches: set[asyncio.Task[None]] = set()
+
+    # The name is gRPC's.
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
+        """Tells each new status, and ends after the last."""
+        watch = asyncio.ensure_future(super().Watch(request, context))
+        self._watches.add(watch)
+        try:
+            await asyncio.wait({watch})
+        finally:
+            self._watches.discard(watch)
+            watch.cancel()
+
+    async def end_watches(self) -> None:
+        """Ends the calls of watchers; they have been told the last status."""
+        # The statuses were handed to the watches; one turn of the loop lets them send.
+        await asyncio.sleep(0)
+        for watch in self._watches:
+            watch.cancel()
 
 
 class _GuardedReflection(reflection.aio.ReflectionServicer):
@@ -118,15 +152,35 @@ def check_config(config: ServerConfig) -> None:
         raise ConfigError("--tls-cert and --tls-key go together")
     if (config.data_dir is None) == (config.database_url is None):
         raise ConfigError("one of --data-dir and --database-url is needed, not both")
-    host, _, port = config.listen.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"--listen takes HOST:PORT, not {config.listen!r}")
+    if not _LISTEN.fullmatch(config.listen) or int(config.listen.rpartition(":")[2]) > 65535:
+        raise ConfigError(f"--listen takes HOST:PORT (IPv6 as [HOST]:PORT), not {config.listen!r}")
     protected = config.tls_cert is not None and config.token_file is not None
     if not protected and not config.insecure and not is_loopback(config.listen):
         raise ConfigError(
             f"{config.listen} is not a loopback address: it needs --tls-cert, --tls-key and "
             "--token-file, or --insecure"
         )
+    # Before a database is started, which takes its time.
+    Identities(config.token_file)
+    _credentials(config)
+
+
+def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
+    """What TLS needs; None: plaintext."""
+    if config.tls_cert is None or config.tls_key is None:
+        return None
+    try:
+        # gRPC would take any bytes, and fail with each connection.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            config.tls_cert, config.tls_key, password=""
+        )
+        pair = (config.tls_key.read_bytes(), config.tls_cert.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{config.tls_cert} and {config.tls_key} are no certificate chain and its key, in PEM "
+            f"and without a password: {error}"
+        ) from error
+    return grpc.ssl_server_credentials([pair])
 
 
 class Server:
@@ -138,9 +192,9 @@ class Server:
         self._config = config
         self._identities = Identities(config.token_file)
         self._guard = Guard(self._identities)
-        self._health = health.aio.HealthServicer()
+        self._health = _Health()
         self._server = grpc.aio.server(
-            options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_CALLS_MAX
+            options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX
         )
         log_storage = LogStorage(database)
         fold_storage = FoldStorage(database)
@@ -187,15 +241,17 @@ class Server:
     async def start(self) -> str:
         """Listens; returns `host:port`, with the port that was chosen where 0 was asked for."""
         host = self._config.listen.rpartition(":")[0]
+        credentials = _credentials(self._config)
         try:
-            if self._config.tls_cert and self._config.tls_key:
-                pair = (self._config.tls_key.read_bytes(), self._config.tls_cert.read_bytes())
-                credentials = grpc.ssl_server_credentials([pair])
-                port = self._server.add_secure_port(self._config.listen, credentials)
-            else:
+            if credentials is None:
                 port = self._server.add_insecure_port(self._config.listen)
-        except (OSError, RuntimeError) as error:
-            raise ConfigError(f"cannot listen on {self._config.listen}: {error}") from error
+            else:
+                port = self._server.add_secure_port(self._config.listen, credentials)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"cannot listen on {self._config.listen}: is the port in use, or the address not "
+                "of this machine?"
+            ) from error
         await self._server.start()
         self._kept.start()
         for name in self._names:
@@ -210,5 +266,6 @@ class Server:
         """Refuses new calls, lets those under way end within the grace, then cuts them off."""
         self._guard.shutting_down = True
         await self._health.enter_graceful_shutdown()
+        await self._health.end_watches()
         await self._server.stop(self._config.grace_s)
         await self._kept.stop()

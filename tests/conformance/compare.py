@@ -12,7 +12,7 @@ from .expand import Json, text_of
 
 _SHOWN_CHARS_MAX = 300
 
-_PATTERNS = {
+PATTERNS = {
     "$uuid": re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"),
     "$uuid7": re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
     "$time": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z"),
@@ -34,8 +34,8 @@ def differences(expected: Json, actual: Json, path: str = "") -> Iterator[str]:
             yield _differs(path, "nothing", actual)
     elif expected == "$any":
         return
-    elif expected in _PATTERNS:
-        if not _PATTERNS[str(expected)].fullmatch(text_of(actual)) or actual is None:
+    elif expected in PATTERNS:
+        if not PATTERNS[str(expected)].fullmatch(text_of(actual)) or actual is None:
             yield _differs(path, expected, actual)
     elif isinstance(actual, dict | list):
         yield _differs(path, expected, actual)
@@ -48,7 +48,7 @@ def differences(expected: Json, actual: Json, path: str = "") -> Iterator[str]:
 
 
 def _object(expected: dict[str, Json], actual: Json, path: str) -> Iterator[str]:
-    for operator, function in _OPERATORS.items():
+    for operator, function in OPERATORS.items():
         if operator in expected:
             problem = function(expected[operator], actual)
             if problem:
@@ -83,7 +83,7 @@ def _count(expected: Json, actual: Json) -> str | None:
 
 def _ordered(text: Json) -> float | datetime:
     """A number or a time, for comparisons."""
-    if _PATTERNS["$time"].fullmatch(str(text)):
+    if PATTERNS["$time"].fullmatch(str(text)):
         return datetime.fromisoformat(str(text))
     return int(text)
 
@@ -129,7 +129,7 @@ def _not(expected: Json, actual: Json) -> str | None:
     return f"expected anything but {_shown(expected)}"
 
 
-_OPERATORS: dict[str, Callable[[Json, Json], str | None]] = {
+OPERATORS: dict[str, Callable[[Json, Json], str | None]] = {
     "$count": _count,
     "$at_least": _at_least,
     "$at_most": _at_most,

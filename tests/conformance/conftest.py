@@ -41,6 +41,7 @@ class Servers:
         self._stack = stack
         self._numbers = itertools.count(1)
         self._channels: dict[str, grpc.Channel] = {}
+        self._logs: list[Path] = []
 
     def channel(self, target: str) -> grpc.Channel:
         """The channel to `shared` or `tokens`, or to a `fresh` store that nobody used."""
@@ -50,6 +51,11 @@ class Servers:
             self._channels[target] = self._started(target)
         return self._channels[target]
 
+    def complaints(self) -> list[str]:
+        """What the servers logged as an error: no case may bring about a fault."""
+        lines = [line for log in self._logs for line in log.read_text("utf-8").splitlines()]
+        return [line for line in lines if line.startswith(("ERROR", "CRITICAL", "Traceback"))]
+
     def _started(self, name: str) -> grpc.Channel:
         folder = self._folder / name
         folder.mkdir()
@@ -58,6 +64,7 @@ class Servers:
             options["token_file"] = folder / "tokens"
             (folder / "tokens").write_text(token_lines(), encoding="utf-8")
         server = self._stack.enter_context(start_server(folder, **options))
+        self._logs.append(server.log)
         return self._stack.enter_context(grpc.insecure_channel(server.address))
 
 
@@ -70,4 +77,6 @@ def runner() -> Iterator[Runner]:
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         url = stack.enter_context(start_postgres(folder / "postgres"))
-        yield Runner(Servers(folder, url, stack).channel)
+        servers = Servers(folder, url, stack)
+        yield Runner(servers.channel)
+        assert servers.complaints() == []

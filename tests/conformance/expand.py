@@ -70,7 +70,7 @@ def expand(value: Json, variables: Variables) -> Json:
         return [expand(item, variables) for item in value]
     if not isinstance(value, dict):
         return value
-    for generator, function in _GENERATORS.items():
+    for generator, function in GENERATORS.items():
         if generator in value:
             return function(value, variables)
     expanded: dict[str, Json] = {}
@@ -116,4 +116,4 @@ def _each(value: dict[str, Json], variables: Variables) -> Json:
     return value["join"].join(items) if "join" in value else items
 
 
-_GENERATORS = {"$fill": _fill, "$times": _times, "$concat": _concat, "$each": _each}
+GENERATORS = {"$fill": _fill, "$times": _times, "$concat": _concat, "$each": _each}

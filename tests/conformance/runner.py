@@ -186,11 +186,17 @@ def call(channel: grpc.Channel, name: str, request: bytes, metadata: dict[str, s
     """Makes the call with the bytes of a request, which need not be a message."""
     method = _method(name)
     path = f"/{method.containing_service.full_name}/{method.name}"
-    start = channel.unary_stream if method.server_streaming else channel.unary_unary
-    function = start(path, None, method.output_type._concrete_class.FromString)
+    read = method.output_type._concrete_class.FromString
+    # Without a serializer, which gRPC's types do not know of, the bytes go out as they are.
+    calls: Any = channel
+    options: dict[str, Any] = {
+        "timeout": DEADLINE_SECONDS,
+        "metadata": tuple(metadata.items()),
+    }
     try:
-        answer = function(request, timeout=DEADLINE_SECONDS, metadata=tuple(metadata.items()))
-        return Outcome(_merged(list(answer)) if method.server_streaming else _json(answer))
+        if method.server_streaming:
+            return Outcome(_merged(list(calls.unary_stream(path, None, read)(request, **options))))
+        return Outcome(_json(calls.unary_unary(path, None, read)(request, **options)))
     except grpc.RpcError as error:
         return _failure(error)
 

@@ -5,8 +5,13 @@ Method: one test a case, against real server processes that are started once.
 
 from __future__ import annotations
 
+import json
+import re
+
+import jsonschema
 import pytest
-from tests.conformance.runner import Case, CaseFailed, Runner, load_cases, parse_cases
+import yaml
+from tests.conformance.runner import FOLDER, Case, CaseFailed, Runner, load_cases, parse_cases
 
 # A store of its own takes the start of a server, on top of the steps.
 pytestmark = pytest.mark.timeout(180)
@@ -14,6 +19,16 @@ pytestmark = pytest.mark.timeout(180)
 
 @pytest.mark.parametrize("case", load_cases(), ids=lambda case: case.id)
 def test_case(case: Case, runner: Runner) -> None:
+    runner.run(case)
+
+
+def test_the_example_of_the_documentation(runner: Runner) -> None:
+    text = (FOLDER.parents[1] / "docs/conformance.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(subject:.*?)```", text, re.DOTALL)
+    jsonschema.validate(
+        yaml.safe_load(example), json.loads((FOLDER / "case.schema.json").read_text())
+    )
+    (case,) = parse_cases(example)
     runner.run(case)
 
 

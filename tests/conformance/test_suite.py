@@ -15,8 +15,8 @@ import jsonschema
 import pytest
 import yaml
 from google.rpc import code_pb2
-from tests.conformance.compare import differences
-from tests.conformance.expand import CaseError, Variables, expand
+from tests.conformance.compare import OPERATORS, PATTERNS, differences
+from tests.conformance.expand import GENERATORS, CaseError, Variables, expand
 from tests.conformance.runner import FOLDER, case_files, encoded, load_cases, reasons
 
 from eventfold.v1 import errors_pb2, event_store_pb2, folds_pb2
@@ -79,11 +79,25 @@ def test_every_yaml_library_reads_the_same(name: str) -> None:
     special = yaml.AnchorToken | yaml.AliasToken | yaml.TagToken
     assert not [token for token in yaml.scan(FILES[name]) if isinstance(token, special)]
     assert list(_loose_scalars(yaml.compose(FILES[name]))) == []
+    # Libraries differ on what ends a line and what is no character of a file: escape these.
+    assert re.findall(r"[^\n\x20-\x7e\u00a0-\u2027\u202a-\ufefe\uff00-\ufffd\U00010000-\U0010fffd]",
+                      FILES[name]) == []  # fmt: skip
 
 
 def test_loose_scalars_are_found() -> None:
     loose = "[yes, off, 1.5, 1e3, 0x1F, 010, 2020-01-01, ~, '', 'yes', plain, 12, true, null]"
     assert len(list(_loose_scalars(yaml.compose(loose)))) == 8
+
+
+def test_the_documentation_has_every_word_of_the_format() -> None:
+    text = (FOLDER.parents[1] / "docs/conformance.md").read_text(encoding="utf-8")
+    definitions = SCHEMA["$defs"]
+    keys = [*definitions["step"]["properties"], *definitions["server"]["enum"]]
+    parts = definitions["step"]["properties"]["error"]["properties"]
+    words = [f"`{word}`" for word in (*keys, *PATTERNS)]
+    words += [f"{{{word}: " for word in (*GENERATORS, *OPERATORS)]
+    words += [f"{part}:" for part in parts]
+    assert [word for word in words if word not in text] == []
 
 
 def test_names_of_cases_are_unique() -> None:

@@ -5,7 +5,9 @@ Method: real processes on a data directory of their own.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
+import ipaddress
 import json
 import os
 import signal
@@ -16,6 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 import eventfold
 from eventfold.cli.failures import ExitCode
@@ -52,6 +58,29 @@ def eventfold_command(*arguments: str, **env: str) -> subprocess.CompletedProces
         timeout=START_S,
         check=False,
     )
+
+
+def make_certificate(key_file: Path, certificate_file: Path) -> None:
+    """Makes a key and a certificate for 127.0.0.1 that signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = serialization.PrivateFormat.PKCS8
+    key_file.write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
+    certificate_file.write_bytes(certificate.public_bytes(pem))
 
 
 @pytest.fixture
@@ -120,6 +149,21 @@ def test_tokens_say_who_calls_and_what_is_allowed(data_dir: Path, shared_tmp_pat
         assert "UNAUTHENTICATED" in unknown.stderr
         read = eventfold_command("read", "a-1", "--json", **address, EVENTFOLD_TOKEN="reader")
         assert json.loads(read.stdout)["writer"] == "writer"
+
+
+def test_tls_with_an_authority_of_its_own(data_dir: Path, shared_tmp_path: Path) -> None:
+    key, certificate = shared_tmp_path / "key.pem", shared_tmp_path / "cert.pem"
+    make_certificate(key, certificate)
+    options = ("--tls-cert", str(certificate), "--tls-key", str(key))
+    with serving("--data-dir", str(data_dir), *options, "--json") as (_, first):
+        address = {"EVENTFOLD_SERVER": json.loads(first)["address"]}
+        authority = ("--tls-ca", str(certificate))
+        append = ("append", "a-1", "T", "--expected", "0")
+        assert eventfold_command(*append, *authority, **address).returncode == 0
+        plain = eventfold_command("read", "a-1", "--timeout", "1", **address)
+        unknown = eventfold_command("read", "a-1", "--tls", "--timeout", "1", **address)
+        assert plain.returncode == unknown.returncode == ExitCode.UNAVAILABLE
+        assert eventfold_command("read", "a-1", **address, EVENTFOLD_TLS_CA=authority[1]).stdout
 
 
 def test_a_reader_that_closes_early_is_no_error(data_dir: Path) -> None:

@@ -3,7 +3,8 @@
 A block of code is fenced by three backticks and always tagged. What the tags mean here:
 
 - ```` ```python ```` is executed; all blocks of a page share one namespace and one working
-  directory. A line `print(..)  # text` must be reached, and must print that text.
+  directory. A line `print(..)  # text` must be reached, and must print that text. Functions
+  `test_..(store)` are called at the end.
 - ```` ```python no-run ```` is not executed; an HTML comment before it says why.
 - ```` ```yaml ```` whose first line is `# file: name` is written to the working directory.
 - ```` ```console ```` after the comment `<!-- run -->` has its lines `$ eventfold ..` executed.
@@ -24,6 +25,8 @@ from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import eventfold
 
 ADDRESS = "127.0.0.1:4141"
 COMMAND = "eventfold"
@@ -131,12 +134,20 @@ class Page:
             with chdir(self.folder):
                 for block in blocks:
                     self._run(block, namespace)
+                self._call_tests(namespace)
         finally:
             for value in namespace.values():
                 if type(value).__module__.startswith("eventfold.") and type(value).__name__ == (
                     "Client"
                 ):
                     value.close()
+
+    def _call_tests(self, namespace: dict[str, Any]) -> None:
+        """Calls the tests that the page defines, with the fixture `store` that they ask for."""
+        for name, test in namespace.items():
+            if name.startswith("test_") and callable(test):
+                with eventfold.Client(self.address) as store:
+                    test(store)
 
     def _run(self, block: Block, namespace: dict[str, Any]) -> None:
         if block.file is not None:

@@ -109,6 +109,10 @@ def _report_any(error: Exception) -> ExitCode:
         # Python would complain again when it flushes stdout on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OUTPUT_CLOSED
+    if isinstance(error, UnicodeEncodeError):
+        # Arguments of the process may hold any bytes; texts of the store are UTF-8.
+        report("INVALID_VALUE", f"{error.object!r} is not UTF-8")
+        return ExitCode.INVALID_INPUT
     if isinstance(error, OSError):
         facts = {"file": str(error.filename)} if error.filename else {}
         report("FILE", error.strerror or str(error), facts)

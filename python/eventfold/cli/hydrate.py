@@ -43,7 +43,7 @@ def _print(stream: str, found: Hydrated, as_json: bool) -> None:
             ("events", f"{found.events_read} read, {found.events_folded} folded"),
         ]
     )
-    console().print(pretty_json(found.state_json), soft_wrap=True)
+    console().print(pretty_json(found.state_json))
 
 
 @with_store

@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Annotated, Any
 
 import orjson
 import typer
-from rich import box
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from eventfold.cli.text import printable
@@ -21,15 +21,14 @@ AsJson = Annotated[
 
 # A table needs all of its rows to find the widths; a long list is several tables.
 _ROWS_A_TABLE = 200
-# Wider than any row, for output that no terminal has to wrap.
-_UNBOUNDED_COLUMNS = 1 << 20
+_GAP = "  "
+# Where less is left for the last column, the terminal wraps lines instead.
+_LAST_COLUMNS_MIN = 20
 
 
 def console() -> Console:
-    """The console for results; rows are cut to the width of a terminal, never elsewhere."""
-    if sys.stdout.isatty():
-        return Console(highlight=False, markup=False, emoji=False)
-    return Console(highlight=False, markup=False, emoji=False, width=_UNBOUNDED_COLUMNS)
+    """The console for results, which shows text as it is."""
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -40,38 +39,40 @@ def print_json(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
     """Prints rows as tables, as they come; returns how many there were.
 
-    Numbers stand to the right. The last column takes what is left of the line.
+    Numbers stand to the right. On a terminal the last column is cut to what is left of the line.
     """
     count = 0
-    pending: list[Sequence[object]] = []
-    out = console()
-    for row in rows:
-        pending.append(row)
-        count += 1
-        if len(pending) == _ROWS_A_TABLE:
-            out.print(_table(columns, pending))
-            pending = []
-    if pending:
-        out.print(_table(columns, pending))
+    remaining = iter(rows)
+    while part := list(islice(remaining, _ROWS_A_TABLE)):
+        if count:
+            print()
+        _print_part(columns, part)
+        count += len(part)
     return count
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for index, name in enumerate(columns):
-        is_number = all(isinstance(row[index], int) for row in rows)
-        is_last = index == len(columns) - 1
-        table.add_column(
-            name,
-            justify="right" if is_number else "left",
-            no_wrap=True,
-            overflow="ellipsis" if is_last else "fold",
-            # Only the last column gives way when the line is full.
-            min_width=None if is_last else max(len(printable(str(row[index]))) for row in rows),
-        )
-    for row in rows:
-        table.add_row(*(Text(printable(str(value))) for value in row))
-    return table
+def _print_part(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    out = console()
+    cells = [[printable(str(value)) for value in row] for row in rows]
+    numeric = [all(isinstance(row[i], int) for row in rows) for i in range(len(columns))]
+    widths = [max(cell_len(row[i]) for row in [columns, *cells]) for i in range(len(columns))]
+    used = sum(widths[:-1]) + len(_GAP) * (len(columns) - 1)
+    left = out.width - used if out.is_terminal else 0
+    if _LAST_COLUMNS_MIN <= left < widths[-1]:
+        widths[-1] = left
+
+    def line(row: Sequence[str]) -> str:
+        parts = []
+        for cell, width, is_number in zip(row, widths, numeric, strict=True):
+            padding = " " * (width - cell_len(cell))
+            parts.append(padding + cell if is_number else cell + padding)
+        if cell_len(row[-1]) > widths[-1]:
+            parts[-1] = set_cell_size(row[-1], widths[-1] - 1) + "…"
+        return _GAP.join(parts).rstrip()
+
+    out.print(Text(line(columns), style="bold"))
+    for row in cells:
+        out.print(Text(line(row)))
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:

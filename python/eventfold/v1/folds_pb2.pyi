@@ -127,11 +127,9 @@ class HydrateResponse(_message.Message):
     position: _builtins.int
     """Position of the event at `version`; 0: no event."""
     events_read: _builtins.int
-    """Number of events that were read from the log for this answer, the one at `kept_version`
-    included.
-    """
+    """Number of events that were read for this answer, beyond `kept_version`."""
     events_folded: _builtins.int
-    """Number of those for which the fold has a handler and that were folded for this answer."""
+    """Number of those for which the fold has a handler."""
     fold_digest: _builtins.str
     """Digest of the fold: SHA-256 of its normal form, lower-case hexadecimal."""
     kept_version: _builtins.int

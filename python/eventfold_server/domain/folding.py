@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from eventfold import _core
 from eventfold_server.domain.read import THREAD_BYTES_MIN
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX
+from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_THREADS
 from eventfold_server.storage.folds import FoldRow, FoldStorage
 from eventfold_server.storage.log import Page
 
@@ -22,6 +23,10 @@ class FoldRef:
 
     name: str | None
     source: str | None
+
+
+# Of its own, so that folds that take long never keep reads from being encoded.
+_threads = ThreadPoolExecutor(FOLD_THREADS, thread_name_prefix="fold")
 
 
 class CompiledFolds:
@@ -88,12 +93,13 @@ async def feed(
     run: _core.FoldRun, batch: _core.Batch, size_bytes: int, first: int = 0, last: int | None = None
 ) -> None:
     """Folds rows `first` up to below `last` of a page; many in a thread, so that other calls go
-    on. A caller who gives up stops the folding too."""
+    on. A caller who gives up stops the folding too.
+    """
     if size_bytes < THREAD_BYTES_MIN:
         run.feed(batch, first, last)
         return
     try:
-        await asyncio.get_running_loop().run_in_executor(None, run.feed, batch, first, last)
+        await asyncio.get_running_loop().run_in_executor(_threads, run.feed, batch, first, last)
     except asyncio.CancelledError:
         run.stop()
         raise

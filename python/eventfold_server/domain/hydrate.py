@@ -128,14 +128,14 @@ class Hydrator:
             # The log is shorter than the one that was folded.
             self._kept.drop(stream, head.stream_no, fold.digest, kept)
             kept = None
-        progress = _Progress(self._run(fold, stream, head.root, kept), kept)
+        progress = _Progress(fold, stream, head.root, kept)
         first = kept.version if kept else 1
         while first <= last:
             page = await self._page(head.stream_no, first, last, at)
             if not page.rows:
                 break
             batch = decode(page)
-            if kept is not None and progress.read == 0 and not _is_of(kept, batch):
+            if kept is not None and progress.rows == 0 and not _is_of(kept, batch):
                 self._kept.drop(stream, head.stream_no, fold.digest, kept)
                 return await self._fold(stream, head, fold, None, last, at)
             await progress.feed(batch, page)
@@ -146,15 +146,6 @@ class Hydrator:
         if at.may_go_on and head.fold_digest == fold.digest:
             self._keep(stream, head.stream_no, fold, progress, result)
         return Hydrated(result, fold.digest, kept.version if kept else 0)
-
-    def _run(
-        self, fold: _core.Fold, stream: str, root: str, kept: KeptState | None
-    ) -> _core.FoldRun:
-        if kept is None:
-            return fold.run(stream, root)
-        return fold.run(
-            stream, root, state=kept.state, exists=kept.exists, version=kept.version
-        )
 
     async def _page(self, stream_no: int, first: int, last: int, at: At) -> Page:
         if at.may_go_on:
@@ -188,17 +179,28 @@ class Hydrator:
 class _Progress:
     """A run, and what was fed to it."""
 
-    def __init__(self, run: _core.FoldRun, kept: KeptState | None) -> None:
-        self.run = run
+    def __init__(self, fold: _core.Fold, stream: str, root: str, kept: KeptState | None) -> None:
         self.kept = kept
-        self.read = 0
+        self.rows = 0
         self.last_id: UUID | None = None
+        self._fold, self._stream, self._root = fold, stream, root
+        self.run = fold.run(stream, root)
 
     async def feed(self, batch: _core.Batch, page: Page) -> None:
-        """Feeds a page; the first row after a kept state is the one that it ends with."""
-        skipped = 1 if self.kept is not None and self.read == 0 else 0
+        """Feeds a page; the first row after a kept state is the event that it ends with."""
+        skipped = 0
+        if self.kept is not None and self.rows == 0:
+            skipped = 1
+            self.run = self._fold.run(
+                self._stream,
+                self._root,
+                state=self.kept.state,
+                exists=self.kept.exists,
+                version=self.kept.version,
+                position=batch.first_position,
+            )
         await feed(self.run, batch, page.size_bytes, skipped)
-        self.read += page.rows
+        self.rows += page.rows
         self.last_id = UUID(batch.event_id(page.rows - 1))
 
 

@@ -29,16 +29,8 @@ class Caller:
     trace_context: str | None = None
 
 
-def stream_name(name: str) -> str:
-    """The category of a stream that users may name; INVALID_STREAM_NAME otherwise."""
-    try:
-        return _core.check_stream_name(name)
-    except _core.CoreError as error:
-        raise Refusal.of_core(error) from None
-
-
 def readable_stream_name(name: str) -> None:
-    """Like `stream_name`, but the system's streams (`$...`) may be named too."""
+    """Checks the name of a stream that is read, which may be one of the system's (`$...`)."""
     try:
         _core.check_stream_name(name, system=True)
     except _core.CoreError as error:
@@ -59,9 +51,9 @@ def at_least(field: str, value: int, lower: int) -> int:
 
 
 def text(field: str, value: str) -> str:
-    """The text, if PostgreSQL can compare with it: no text of the store holds a NUL."""
+    """The text, if PostgreSQL can compare others with it: it has no NUL."""
     if "\0" in value:
-        raise invalid(field, "holds a NUL character")
+        raise invalid(field, "must not hold NUL")
     return value
 
 
@@ -69,9 +61,7 @@ def at_most(field: str, values: Sequence[str], upper: int) -> Sequence[str] | No
     """The values of a filter, None for no demand, if there are not too many."""
     if len(values) > upper:
         raise invalid(field, f"at most {upper} values", upper)
-    for value in values:
-        text(field, value)
-    return list(values) or None
+    return [text(field, value) for value in values] or None
 
 
 def page_size(size: int) -> int:

@@ -1,9 +1,11 @@
 """What happens around every call: identity, permission, deadline, and errors as statuses."""
 
 import asyncio
+import contextlib
 import logging
+import traceback
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -13,15 +15,22 @@ from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.identity import Identities
 from eventfold_server.interceptors.permissions import PERMISSIONS
-from eventfold_server.limits import UNARY_DEADLINE_S_DEFAULT, UNARY_DEADLINE_S_MAX
+from eventfold_server.limits import (
+    CONCURRENT_CALLS_MAX,
+    UNARY_DEADLINE_S_DEFAULT,
+    UNARY_DEADLINE_S_MAX,
+)
 from eventfold_server.status import STATUS_TRAILER, code_of, to_status
 
 log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Decode = Callable[[bytes], Any]
 Unary = Callable[[Any, Caller], Awaitable[Any]]
-Parse = Callable[[bytes], Any]
 Streamed = Callable[[Any, Caller], AsyncIterator[Any]]
+
+# Reasons that somebody has to look at.
+_FAULTS = {"BUG", "EVENT_CORRUPT"}
 
 
 class Guard:
@@ -31,6 +40,7 @@ class Guard:
         self._identities = identities
         # Set when the server stops: calls that come then are refused.
         self.shutting_down = False
+        self._calls = 0
 
     def admit(self, method: str, context: Context) -> Caller:
         """The caller, if the call may go on."""
@@ -47,8 +57,25 @@ class Guard:
             raise Refusal("SHUTTING_DOWN", "the server is shutting down; nothing was stored")
         return caller
 
+    @contextlib.contextmanager
+    def _entered(self, method: str, context: Context) -> Iterator[Caller]:
+        """Counts a call that may go on for as long as it lasts."""
+        caller = self.admit(method, context)
+        if self._calls >= CONCURRENT_CALLS_MAX:
+            raise Refusal(
+                "OVERLOADED",
+                f"{CONCURRENT_CALLS_MAX} calls are under way; nothing was stored",
+                resource="concurrent_calls",
+                limit=CONCURRENT_CALLS_MAX,
+            )
+        self._calls += 1
+        try:
+            yield caller
+        finally:
+            self._calls -= 1
+
     def unary(
-        self, method: str, parse: Parse, function: Unary
+        self, method: str, decode: Decode, function: Unary
     ) -> Callable[[bytes, Context], Awaitable[Any]]:
         """The handler of a call with one answer, under a deadline in any case."""
 
@@ -58,9 +85,9 @@ class Guard:
                 remaining = UNARY_DEADLINE_S_DEFAULT
             deadline_s = min(remaining, UNARY_DEADLINE_S_MAX)
             try:
-                caller = self.admit(method, context)
-                async with asyncio.timeout(deadline_s):
-                    return await function(_parsed(parse, request), caller)
+                with self._entered(method, context) as caller:
+                    async with asyncio.timeout(deadline_s):
+                        return await function(_decoded(decode, request), caller)
             except TimeoutError:
                 await abort(context, _too_late(deadline_s))
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
@@ -69,19 +96,32 @@ class Guard:
         return handle
 
     def streamed(
-        self, method: str, parse: Parse, function: Streamed
+        self, method: str, decode: Decode, function: Streamed
     ) -> Callable[[bytes, Context], Any]:
         """The handler of a call with a stream of answers, under the caller's deadline if any."""
 
         async def handle(request: bytes, context: Context) -> AsyncIterator[Any]:
             try:
-                caller = self.admit(method, context)
-                async for message in function(_parsed(parse, request), caller):
-                    yield message
+                with self._entered(method, context) as caller:
+                    async for message in function(_decoded(decode, request), caller):
+                        yield message
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
                 await abort(context, _refusal(method, error))
 
         return handle
+
+
+def _decoded(decode: Decode, request: bytes) -> Any:
+    """The request as a message; only callers who may call get as far as this."""
+    try:
+        return decode(request)
+    except DecodeError:
+        raise Refusal(
+            "INVALID_REQUEST",
+            "the request is not a message of the method, or has a text that is not UTF-8",
+            field="request",
+            problem="malformed",
+        ) from None
 
 
 def _too_late(deadline_s: float) -> Refusal:
@@ -92,26 +132,35 @@ def _too_late(deadline_s: float) -> Refusal:
     )
 
 
-def _parsed(parse: Parse, request: bytes) -> Any:
-    """The request; gRPC itself would answer bytes that are none without a reason."""
-    try:
-        return parse(request)
-    except DecodeError as error:
-        raise Refusal(
-            "INVALID_REQUEST",
-            "the request is no message of this method, or holds a text that is not UTF-8",
-            field="request",
-            problem="malformed",
-        ) from error
-
-
 def _refusal(method: str, error: Exception) -> Refusal:
-    # The core can find a fault too; its log line is written here like that of any other.
-    if isinstance(error, Refusal) and error.reason != "BUG":
+    if isinstance(error, Refusal) and error.reason not in _FAULTS:
         return error
     request_id = uuid.uuid4().hex
-    log.error("fault in %s, request_id %s", method, request_id, exc_info=error)
+    log.error("fault in %s, request_id %s: %s", method, request_id, describe(error))
+    if isinstance(error, Refusal) and error.reason != "BUG":
+        return error
     return Refusal("BUG", "a fault of the server; its log has more", request_id=request_id)
+
+
+def describe(error: BaseException) -> str:
+    """What happened and where, for the log, with nothing that was stored or sent.
+
+    What PostgreSQL and its driver say can quote rows and arguments, so only the class and the
+    SQLSTATE of their errors are told.
+    """
+    told = []
+    current: BaseException | None = error
+    while current is not None:
+        kind = type(current)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if state := getattr(current, "sqlstate", None):
+            name += f" {state} {getattr(current, 'constraint_name', None) or ''}".rstrip()
+        elif not kind.__module__.startswith("asyncpg"):
+            name += f": {current}"
+        frames = traceback.format_tb(current.__traceback__)
+        told.append("".join([name, "\n", *frames]).rstrip())
+        current = current.__cause__ or current.__context__
+    return "\ncaused by ".join(told)
 
 
 async def abort(context: Context, refusal: Refusal) -> None:

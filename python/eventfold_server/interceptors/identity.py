@@ -18,6 +18,8 @@ _NAME = re.compile(rf"^[A-Za-z0-9._@-]{{1,{WRITER_BYTES_MAX}}}$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 _BEARER = "bearer "
+# What a script writes whose variable is not set.
+_EMPTY_DIGEST = hashlib.sha256(b"").hexdigest()
 
 
 class TokenFileError(Exception):
@@ -44,6 +46,8 @@ def parse_tokens(text: str) -> dict[str, Caller]:
             raise TokenFileError(f"line {number}: a name has 1 to 64 of A-Z a-z 0-9 . _ @ -")
         if not _DIGEST.match(digest):
             raise TokenFileError(f"line {number}: not a SHA-256 in hexadecimal")
+        if digest == _EMPTY_DIGEST:
+            raise TokenFileError(f"line {number}: this is the SHA-256 of an empty token")
         if granted - ALL:
             raise TokenFileError(f"line {number}: permissions are {', '.join(sorted(ALL))}")
         if digest in callers or name in names:
@@ -77,6 +81,11 @@ class Identities:
         authorization = trace = None
         for key, value in metadata:
             if key == "authorization" and isinstance(value, str):
+                if authorization is not None:
+                    # Whatever stands between may look at one, and the server at the other.
+                    raise Refusal(
+                        "UNAUTHENTICATED", "the call has several tokens", problem="several_tokens"
+                    )
                 authorization = value
             elif key == "traceparent" and isinstance(value, str):
                 trace = value
@@ -104,6 +113,7 @@ class Identities:
 
 def _load(path: Path) -> dict[str, Caller]:
     try:
-        return parse_tokens(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        # Some editors put a byte order mark first.
+        return parse_tokens(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, TokenFileError) as error:
         raise TokenFileError(f"{path}: {error}") from error

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -64,12 +65,11 @@ class FoldsService:
 
     def explain(self, request: pb.ExplainRequest, _caller: Caller) -> AsyncIterator[bytes]:
         """`Folds.Explain`; yields serialised messages."""
-        wanted = _range(request.stream, request.from_version, request.to_version)
-        for field in ("recorded_at", "occurred_at"):
-            if request.HasField(field):
-                time = getattr(request, field)
-                us = requests.time_us(time.seconds, time.nanos, field)
-                wanted = replace(wanted, **{field: requests.to_datetime(us)})
+        wanted = replace(
+            _range(request.stream, request.from_version, request.to_version),
+            recorded_at=_time(request, "recorded_at"),
+            occurred_at=_time(request, "occurred_at"),
+        )
         return self._historian.explain(wanted, _ref(request.fold))
 
     async def check_fold(
@@ -77,7 +77,8 @@ class FoldsService:
     ) -> AsyncIterator[bytes]:
         """`Folds.CheckFold`; yields serialised messages."""
         async for report in self._historian.check(
-            requests.text("category", request.category), _ref(request.fold)):
+            requests.text("category", request.category), _ref(request.fold)
+        ):
             yield _report(report).SerializeToString()
 
     async def put_fold(self, request: pb.PutFoldRequest, caller: Caller) -> pb.PutFoldResponse:
@@ -121,14 +122,18 @@ def _at(request: pb.HydrateRequest) -> At:
         case "position":
             return At(position=requests.at_least("position", request.position, 0))
         case "recorded_at":
-            time = request.recorded_at
-            us = requests.time_us(time.seconds, time.nanos, "recorded_at")
-            return At(recorded_at=requests.to_datetime(us))
+            return At(recorded_at=_time(request, "recorded_at"))
         case "occurred_at":
-            time = request.occurred_at
-            us = requests.time_us(time.seconds, time.nanos, "occurred_at")
-            return At(occurred_at=requests.to_datetime(us))
+            return At(occurred_at=_time(request, "occurred_at"))
     return At()
+
+
+def _time(request: pb.HydrateRequest | pb.ExplainRequest, field: str) -> datetime | None:
+    """The time in a field of the request; None if it is not set."""
+    if not request.HasField(field):  # type: ignore[arg-type]
+        return None
+    time = request.recorded_at if field == "recorded_at" else request.occurred_at
+    return requests.to_datetime(requests.time_us(time.seconds, time.nanos, field))
 
 
 def _range(stream: str, from_version: int, to_version: int) -> Range:

@@ -1,8 +1,10 @@
 """Connections to PostgreSQL: what is trusted, how many there are, and the schema in force."""
 
 import asyncio
+import contextlib
 import logging
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from eventfold_server.errors import Refusal
+from eventfold_server.limits import UNARY_DEADLINE_S_MAX
 from eventfold_server.storage import faults
 from eventfold_server.storage.queries import Migration, Queries, migrations
 
@@ -22,26 +25,53 @@ log = logging.getLogger(__name__)
 POSTGRES_VERSION_MIN = 150000
 # The longest name that PostgreSQL keeps whole.
 SCHEMA_NAME_BYTES_MAX = 63
-_SCHEMA_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 APPEND_CONNECTIONS = 4
 READ_CONNECTIONS = 8
 CONNECT_TIMEOUT_S = 10.0
+# A PostgreSQL that is not there yet is asked again after this pause.
+CONNECT_PAUSE_S = 0.25
+# No call waits longer for its answer, and no statement may run for longer. PostgreSQL stops the
+# clock before it commits, so that a commit is never cut off.
+STATEMENT_S_MAX = UNARY_DEADLINE_S_MAX
+# After that much more the connection itself must be dead: its other end went without a word.
+DEAD_AFTER_S = STATEMENT_S_MAX + 10.0
+# What a cancelled statement gets to end before its connection is cut off.
+RELEASE_S_MAX = 5.0
+CLOSE_S_MAX = 5.0
 
+_SETTINGS = {
+    "application_name": "eventfold",
+    "timezone": "UTC",
+    "jit": "off",
+    "statement_timeout": f"{STATEMENT_S_MAX:.0f}s",
+}
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
-_READ_SETTINGS = {"enable_bitmapscan": "off", "jit": "off"}
+_READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
 _APPEND_SETTINGS = {
+    **_SETTINGS,
     # The append function runs with parameters only; planning it anew for each would cost as much
     # as the insert.
     "plan_cache_mode": "force_generic_plan",
-    "jit": "off",
     "default_transaction_isolation": "read committed",
 }
 
 
 class StorageRefused(Exception):
     """The database cannot be trusted or used as it is; the server does not start."""
+
+
+def _tell_in_one_line(record: logging.LogRecord) -> bool:
+    """Lets the pools tell that PostgreSQL is away, without a traceback each time."""
+    if record.exc_info and record.exc_info[1]:
+        record.msg = f"{record.msg}: {type(record.exc_info[1]).__name__}"
+        record.exc_info = None
+    return True
+
+
+logging.getLogger("asyncpg.pool").addFilter(_tell_in_one_line)
 
 
 async def _keep_session(_connection: Any) -> None:
@@ -51,13 +81,16 @@ async def _keep_session(_connection: Any) -> None:
 class Database:
     """Pools of connections to one store (one schema of one PostgreSQL database)."""
 
-    def __init__(self, dsn: str, schema: str, *, unsafe_durability: bool = False) -> None:
+    def __init__(
+        self, dsn: str, schema: str, *, unsafe_durability: bool = False, wait_s: float = 0.0
+    ) -> None:
         """Nothing is opened yet.
 
+        `wait_s` bounds the wait for a PostgreSQL that cannot be reached yet.
         `unsafe_durability` accepts a PostgreSQL that may lose acknowledged appends (fsync,
         full_page_writes or synchronous_commit off): for tests alone.
         """
-        if not _SCHEMA_NAME.match(schema) or len(schema) > SCHEMA_NAME_BYTES_MAX:
+        if not _SCHEMA_NAME.fullmatch(schema) or len(schema) > SCHEMA_NAME_BYTES_MAX:
             raise StorageRefused(
                 "a schema name has 1 to 63 ASCII letters, digits and underscores, "
                 "and does not begin with a digit"
@@ -65,6 +98,7 @@ class Database:
         self.queries = Queries(schema)
         self._dsn = dsn
         self._unsafe_durability = unsafe_durability
+        self._wait_s = wait_s
         self._read: Pool | None = None
         self._append: Pool | None = None
 
@@ -72,17 +106,26 @@ class Database:
         """Checks the database, brings the schema up to date, and opens the pools.
 
         Raises StorageRefused for a database that must not be used, and Refusal
-        (STORAGE_UNAVAILABLE) for one that cannot be reached.
+        (STORAGE_UNAVAILABLE) for one that cannot be reached in time.
         """
-        with faults.reading():
-            connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT_S)
-            try:
-                await self._check_settings(connection)
-                await self._migrate(connection)
-            finally:
-                await connection.close()
-            self._read = await self._pool(READ_CONNECTIONS, _READ_SETTINGS)
-            self._append = await self._pool(APPEND_CONNECTIONS, _APPEND_SETTINGS)
+        try:
+            with faults.reading():
+                connection = await self._connect()
+                try:
+                    await self._check_settings(connection)
+                    await self._migrate(connection)
+                finally:
+                    await connection.close()
+                self._read = await self._pool(
+                    READ_CONNECTIONS, _READ_SETTINGS, command_timeout=DEAD_AFTER_S
+                )
+                # No timeout of the driver: it would cancel a commit that waits for a standby.
+                self._append = await self._pool(APPEND_CONNECTIONS, _APPEND_SETTINGS)
+        except asyncpg.ClientConfigurationError as error:
+            raise StorageRefused("this is no URL of a PostgreSQL") from error
+        except asyncpg.PostgresError as error:
+            # Wrong password, no such database, no permission: nothing that passes by itself.
+            raise StorageRefused(f"PostgreSQL refuses: {error.args[0]}") from error
 
     async def close(self) -> None:
         """Closes the pools; statements under way are finished first, within bounds."""
@@ -90,42 +133,70 @@ class Database:
             if pool is None:
                 continue
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(CLOSE_S_MAX):
                     await pool.close()
-            except TimeoutError:
+            except (TimeoutError, *faults.LOST):
                 pool.terminate()
         self._append = self._read = None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Connection"]:
         """A connection for statements that change nothing; its faults are refusals."""
+        pool = _opened(self._read)
         with faults.reading():
-            async with _opened(self._read).acquire() as connection:
+            connection = await pool.acquire()
+            try:
                 yield connection
+            finally:
+                await _release(pool, connection)
 
-    @asynccontextmanager
-    async def writing(self, stream: str | None = None) -> AsyncIterator["Connection"]:
-        """A connection for one write: before the body nothing can be stored, within it the
-        outcome of a break is unknown.
+    async def write(self, sql: str, *arguments: object, stream: str | None = None) -> Any:
+        """The row that a statement answers which writes, as a transaction of its own.
+
+        Cancelled while it waits for a connection, it has stored nothing. Once the statement is on
+        its way it is carried through whatever happens to the caller, who gets OUTCOME_UNKNOWN.
         """
         pool = _opened(self._append)
         with faults.reading():
             connection = await pool.acquire()
+        statement = asyncio.create_task(_carry_through(pool, connection, sql, arguments, stream))
+        _under_way.add(statement)
+        statement.add_done_callback(_forget)
         try:
-            with faults.writing(stream):
-                yield connection
-        finally:
-            await pool.release(connection)
+            return await asyncio.shield(statement)
+        except asyncio.CancelledError as error:
+            raise faults.outcome_unknown(stream) from error
 
-    async def _pool(self, size: int, settings: dict[str, str]) -> "Pool":
+    async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection to a PostgreSQL that may still be on its way up."""
+        deadline = time.monotonic() + self._wait_s
+        waited = False
+        while True:
+            try:
+                return await asyncpg.connect(
+                    self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"timezone": "UTC"}
+                )
+            except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as e:
+                if time.monotonic() >= deadline:
+                    text = f"PostgreSQL cannot be reached: {str(e) or type(e).__name__}"
+                    raise Refusal("STORAGE_UNAVAILABLE", text) from e
+                if not waited:
+                    log.warning("PostgreSQL is not there yet (%s); waiting for it", e)
+                waited = True
+            await asyncio.sleep(CONNECT_PAUSE_S)
+
+    async def _pool(
+        self, size: int, settings: dict[str, str], command_timeout: float | None = None
+    ) -> "Pool":
         return await asyncpg.create_pool(
             self._dsn,
             min_size=1,
             max_size=size,
             max_inactive_connection_lifetime=300,
             timeout=CONNECT_TIMEOUT_S,
+            command_timeout=command_timeout,
             reset=_keep_session,
-            server_settings={"application_name": "eventfold", "timezone": "UTC", **settings},
+            server_settings=settings,
         )
 
     async def _check_settings(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -159,7 +230,9 @@ class Database:
             exists = await connection.fetchval(
                 self.queries["schema_exists"], f'"{self.queries.schema}"'
             )
-            if not exists:
+            if not exists and not await connection.fetchval(
+                self.queries["namespace_exists"], self.queries.schema
+            ):
                 await connection.execute(self.queries["create_schema"])
             applied = {
                 row["number"]: row
@@ -179,6 +252,58 @@ class Database:
                 log.info("applied migration %s", migration.name)
         if missing:
             await connection.execute(self.queries["analyze"])
+
+
+# Holds the writes that outlive their calls; asyncio itself keeps weak references only.
+_under_way: set[asyncio.Task[Any]] = set()
+
+
+def _forget(statement: asyncio.Task[Any]) -> None:
+    _under_way.discard(statement)
+    if not statement.cancelled():
+        # Nobody may be there to ask; reading it keeps asyncio from complaining.
+        statement.exception()
+
+
+async def _carry_through(
+    pool: "Pool",
+    connection: "Connection",
+    sql: str,
+    arguments: tuple[object, ...],
+    stream: str | None,
+) -> Any:
+    """Runs the statement to its end, and gives the connection back."""
+    unreplicated = False
+
+    def listen(_connection: object, message: object) -> None:
+        nonlocal unreplicated
+        unreplicated |= faults.is_unreplicated_commit(message)
+
+    connection.add_log_listener(listen)
+    guard = asyncio.get_running_loop().call_later(DEAD_AFTER_S, connection.terminate)
+    try:
+        with faults.writing(stream):
+            row = await connection.fetchrow(sql, *arguments)
+        if unreplicated:
+            raise faults.outcome_unknown(stream)
+        return row
+    except Refusal as refusal:
+        if isinstance(refusal.__cause__, asyncpg.ReadOnlySQLTransactionError):
+            # This one is no primary any more; new connections may find the one that is.
+            await pool.expire_connections()
+        raise
+    finally:
+        guard.cancel()
+        # A connection that broke is detached already, and refuses this.
+        with contextlib.suppress(*faults.LOST):
+            connection.remove_log_listener(listen)
+        await _release(pool, connection)
+
+
+async def _release(pool: "Pool", connection: "Connection") -> None:
+    """Gives the connection back; one that broke is replaced when the next call needs it."""
+    with contextlib.suppress(*faults.LOST):
+        await pool.release(connection, timeout=RELEASE_S_MAX)
 
 
 def _missing(applied: dict[int, Any]) -> list[Migration]:

@@ -58,8 +58,7 @@ class FoldStorage:
 
     async def put(self, name: str, digest: str, source: str, by: str) -> tuple[FoldRow, bool]:
         """Registers a fold; True if that made a new revision."""
-        async with self._database.writing() as connection:
-            row = await connection.fetchrow(self._queries["put_fold"], name, digest, source, by)
+        row = await self._database.write(self._queries["put_fold"], name, digest, source, by)
         assert row is not None
         fold = FoldRow(name, row["revision"], digest, row["source"], row["put_at"], row["put_by"])
         return fold, row["created"]
@@ -107,28 +106,25 @@ class FoldStorage:
 
     async def keep(self, stream_no: int, fold_digest: str, kept: KeptState) -> None:
         """Keeps a state, unless a newer one is kept."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                self._queries["keep_state"],
-                stream_no,
-                fold_digest,
-                SEMANTICS,
-                kept.version,
-                kept.event_id,
-                kept.exists,
-                kept.state,
-            )
+        await self._database.write(
+            self._queries["keep_state"],
+            stream_no,
+            fold_digest,
+            SEMANTICS,
+            kept.version,
+            kept.event_id,
+            kept.exists,
+            kept.state,
+        )
 
     async def drop_kept(self, stream_no: int, fold_digest: str, event_id: UUID) -> None:
         """Drops a kept state that is not the log's."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                self._queries["drop_kept_state"], stream_no, fold_digest, SEMANTICS, event_id
-            )
+        await self._database.write(
+            self._queries["drop_kept_state"], stream_no, fold_digest, SEMANTICS, event_id
+        )
 
     async def sweep_kept(self) -> None:
         """Drops kept states that no fold asks for any more."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                self._queries["sweep_kept_states"], SEMANTICS, KEPT_SWEEP_ROWS_MAX
-            )
+        await self._database.write(
+            self._queries["sweep_kept_states"], SEMANTICS, KEPT_SWEEP_ROWS_MAX
+        )

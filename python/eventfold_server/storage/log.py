@@ -1,8 +1,6 @@
 """Statements on streams and events."""
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -123,44 +121,27 @@ class LogStorage:
         trace_context: str | None,
         catalogue_version: int,
     ) -> Decision:
-        """Appends in one transaction. `expected`: 0 or more is exact, -1 exists, -2 any.
-
-        Cancelled while it waits for a connection, it has stored nothing. Once the statement is on
-        its way it is carried through whatever happens to the caller, who gets OUTCOME_UNKNOWN.
-        """
-        async with AsyncExitStack() as held:
-            connection = await held.enter_async_context(self._database.writing(stream))
-            statement = asyncio.ensure_future(
-                connection.fetchrow(
-                    self._queries["append"],
-                    stream,
-                    category,
-                    expected,
-                    events.ids,
-                    events.types,
-                    events.data,
-                    events.metadata,
-                    events.tags,
-                    events.tag_ends,
-                    [_time_text(time) for time in events.occurred_at],
-                    events.flags,
-                    events.sent_digests,
-                    events.stored_digests,
-                    writer,
-                    trace_context,
-                    catalogue_version,
-                )
-            )
-            try:
-                row = await asyncio.shield(statement)
-            except asyncio.CancelledError as error:
-                # The connection goes back to its pool when the statement is through.
-                _release_after(statement, held.pop_all())
-                raise Refusal(
-                    "OUTCOME_UNKNOWN",
-                    "the call ended during the append; repeat it with the same ids",
-                    stream=stream,
-                ) from error
+        """Appends in one transaction. `expected`: 0 or more is exact, -1 exists, -2 any."""
+        row = await self._database.write(
+            self._queries["append"],
+            stream,
+            category,
+            expected,
+            events.ids,
+            events.types,
+            events.data,
+            events.metadata,
+            events.tags,
+            events.tag_ends,
+            [_time_text(time) for time in events.occurred_at],
+            events.flags,
+            events.sent_digests,
+            events.stored_digests,
+            writer,
+            trace_context,
+            catalogue_version,
+            stream=stream,
+        )
         assert row is not None
         positions = row["positions"]
         if row["outcome"] == "append":
@@ -324,22 +305,6 @@ class LogStorage:
 
 def _time_text(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
-
-
-# Holds the tasks that outlive their calls; asyncio itself keeps weak references only.
-_releasing: set[asyncio.Task[None]] = set()
-
-
-def _release_after(statement: asyncio.Future[Any], held: AsyncExitStack) -> None:
-    async def release() -> None:
-        async with held:
-            await asyncio.wait([statement])
-        # Nobody asks for the outcome any more; reading it keeps asyncio from complaining.
-        statement.exception()
-
-    task = asyncio.get_running_loop().create_task(release())
-    _releasing.add(task)
-    task.add_done_callback(_releasing.discard)
 
 
 def _page(row: Any, rows_max: int) -> Page:

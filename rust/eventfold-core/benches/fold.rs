@@ -1,7 +1,8 @@
 //! Nanoseconds an event of the data path, on pages as PostgreSQL sends them.
 //!
-//! `cargo bench --bench fold`. Every figure is the median of five runs (CPU time) over 1,000 events in pages
-//! of 500, many times over; the account fold has five handlers, and its events their wanted fields first or last.
+//! `cargo bench --bench fold`. Every figure is the median of five runs (CPU time), each many
+//! times over 1,000 events in pages of 500. The account fold has five handlers, and its events
+//! have their wanted fields first or last.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

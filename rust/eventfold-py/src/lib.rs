@@ -27,11 +27,13 @@ mod _core {
     #[pymodule_export]
     use super::errors::CoreError;
     #[pymodule_export]
-    use super::fold::{Fold, FoldResult, FoldRun};
+    use super::fold::{Coverage, Fold, FoldResult, FoldRun};
     #[pymodule_export]
     use super::limits::limits;
     #[pymodule_export]
     use super::version;
+    #[pymodule_export]
+    const FOLD_SEMANTICS: u32 = eventfold_core::fold::FOLD_SEMANTICS;
 }
 
 /// The version of the core, which is the version of the distribution.

@@ -104,12 +104,18 @@ def test_wrong_usage_is_one_line(arguments: list[str], problem: str) -> None:
         (["append", "a-1", "T", "[]", "--expected", "0"], "INVALID_VALUE"),
         (["append", "a-1", "T", "--id", "x", "--expected", "0"], "INVALID_VALUE"),
         (["append", "a-1", "--file", "/nowhere", "--expected", "0"], "FILE"),
+        (["append", "a-1", "T", '{"a":"\udcff"}', "--expected", "0"], "INVALID_VALUE"),
+        (["append", "a-1", "T\udcff", "--expected", "0"], "INVALID_VALUE"),
+        (["append", "a-\udcff", "T", "--expected", "0"], "INVALID_VALUE"),
+        (["read", "a-\udcff"], "INVALID_VALUE"),
+        (["streams", "--prefix", "\udcff"], "INVALID_VALUE"),
+        (["fold", "show", "\udcff"], "INVALID_VALUE"),
         (["import", "/nowhere"], "FILE"),
         (["fold", "put", "/nowhere"], "FILE"),
         (["fold", "check", "/nowhere"], "FILE"),
         (["hydrate", "a-1", "--fold", "/nowhere.yaml"], "FILE"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: ascii(value) if isinstance(value, list) else "",
 )
 def test_wrong_input_is_one_line(arguments: list[str], reason: str) -> None:
     result = runner.invoke(app, arguments)
@@ -173,3 +179,19 @@ def test_versions_are_printed() -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith('{"eventfold":"')
     assert runner.invoke(app, ["version"]).stdout.startswith("eventfold ")
+
+
+def test_ctrl_c_ends_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eventfold.cli.version.metadata.version", interrupted)
+    assert runner.invoke(app, ["version"]).exit_code == ExitCode.INTERRUPTED
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("eventfold.cli.version.metadata.version", broken)
+    assert isinstance(runner.invoke(app, ["version"]).exception, ZeroDivisionError)

@@ -22,6 +22,11 @@ SELECT to_regclass($1 || '.migrations') IS NOT NULL;
 -- One server at a time migrates; the lock ends with the transaction.
 SELECT pg_advisory_xact_lock(hashtextextended('eventfold.migrations:' || $1, 0));
 
+-- name: namespace_exists
+-- CREATE SCHEMA IF NOT EXISTS needs its permission even for a schema that exists, which the owner
+-- of a database may have made for a store that may not make its own.
+SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1);
+
 -- name: create_schema
 CREATE SCHEMA IF NOT EXISTS {schema};
 

@@ -12,6 +12,9 @@ use crate::limits::JSON_DEPTH_MAX;
 use crate::number::Decimal;
 use crate::value::{List, Map, Value};
 
+/// Room that is made for the members of an object before they are counted.
+const MEMBERS_GUESS: usize = 4;
+
 /// The value of a whole JSON text.
 pub fn scan_value(text: &[u8]) -> Result<Value, EvalError> {
     let mut scanner = Scanner { text, place: 0 };
@@ -133,11 +136,11 @@ impl<'a> Scanner<'a> {
     fn object(&mut self, depth: usize) -> Result<Value, EvalError> {
         self.deeper(depth)?;
         self.place += 1;
-        let mut map = Map::new();
         self.blanks();
         if self.eat(b'}') {
-            return Ok(Value::map(map));
+            return Ok(Value::map(Map::new()));
         }
+        let mut map = Map::with_capacity(MEMBERS_GUESS);
         loop {
             self.blanks();
             let key = self.string()?;
