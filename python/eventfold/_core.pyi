@@ -1,7 +1,7 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, final
 
 __all__ = [
     "FOLD_SEMANTICS",
@@ -42,6 +42,7 @@ def check_stream_name(name: str, *, system: bool = False) -> str:
         CoreError: INVALID_STREAM_NAME.
     """
 
+@final
 class CheckedAppend:
     """An append that passed every check. The lists have one item for each event."""
 
@@ -101,10 +102,11 @@ def check_append(
             length.
     """
 
+@final
 class Batch:
     """One page of stored events, held as the bytes that PostgreSQL sent; immutable."""
 
-    def __init__(self, columns: Sequence[bytes | None]) -> None:
+    def __new__(cls, columns: Sequence[bytes | None]) -> Batch:
         """Decode the sixteen columns of a page; their order is that of the page queries.
 
         Each column is one `array_send(array_agg(..))`. None stands for an optional column that
@@ -157,10 +159,11 @@ class Batch:
             CoreError: BUG if a row cannot be decoded.
         """
 
+@final
 class Fold:
     """A compiled fold; immutable, and free to be used from many threads."""
 
-    def __init__(self, source: str) -> None:
+    def __new__(cls, source: str) -> Fold:
         """Parse and compile a fold document, YAML 1.2 or JSON.
 
         Raises:
@@ -216,6 +219,7 @@ class Fold:
                 coverage is that of another `Fold`.
         """
 
+@final
 class Coverage:
     """What the runs of one fold have reached so far; free to be used from many threads."""
 
@@ -232,6 +236,7 @@ class Coverage:
         event came are passed over.
         """
 
+@final
 class FoldRun:
     """A fold on its way along one stream. After an error, every call gives that error again."""
 
@@ -325,6 +330,7 @@ class FoldRun:
             CoreError: what made the run fail.
         """
 
+@final
 class FoldResult:
     """What a fold came to."""
 
@@ -347,6 +353,7 @@ class FoldResult:
     def events_folded(self) -> int:
         """Number of events for which the fold has a handler."""
 
+@final
 class CelProgram:
     """A compiled expression; immutable, and free to be used from many threads."""
 

@@ -276,6 +276,8 @@ class _Run:
             recorded_us=_micros(message.recorded_at),
             occurred_us=_micros(message.occurred_at),
             writer=message.writer,
+            copied_from=message.copied_from,
+            deleted=message.deleted,
         )
 
     def _feed_new(self, message: pb.NewEvent) -> None:

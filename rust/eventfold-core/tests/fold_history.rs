@@ -212,7 +212,7 @@ fn messages_end_at_a_mebibyte_or_after_one_state() {
     let sizes: Vec<usize> =
         history(&mut run(), &page(&events), 3).iter().map(|states| states.len()).collect();
     assert_eq!(sizes, [2, 2, 1]);
-    for pages in [vec![0..7], vec![0..1, 1..4, 4..7]] {
+    for pages in [vec![0..7, 7..7], vec![0..1, 1..4, 4..7]] {
         let mut run = run();
         let mut versions = Vec::new();
         for part in pages {

@@ -83,12 +83,6 @@ impl Batch {
 }
 
 impl Batch {
-    /// About how many bytes a number of rows has.
-    pub(super) fn bytes_of(&self, rows: usize) -> usize {
-        let all = self.rows.len().max(1);
-        if rows >= all { self.bytes } else { self.bytes / all * rows }
-    }
-
     fn check(&self, index: usize) -> PyResult<()> {
         if index < self.rows.len() {
             return Ok(());

@@ -67,7 +67,8 @@ impl Fold {
     #[pyo3(signature = (
         stream, root, *, state = None, exists = true, version = 0, position = 0,
         cancelled = vec![], coverage = None
-    ))]
+    ), text_signature = "($self, stream, root, *, state=None, exists=True, version=0, position=0, \
+        cancelled=(), coverage=None)")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn run(
         &self,
@@ -222,8 +223,7 @@ impl FoldRun {
         py: Python<'py>,
         work: impl FnOnce(&mut fold::FoldRun) -> Result<(Vec<u8>, usize), error::CoreError> + Send,
     ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
-        // A small page may still give states of many megabytes.
-        let (bytes, next) = errors::run(py, usize::MAX, || self.with_run(work))?;
+        let (bytes, next) = errors::run(py, errors::ANY_BYTES, || self.with_run(work))?;
         Ok((PyBytes::new(py, &bytes), next))
     }
 
