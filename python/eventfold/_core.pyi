@@ -1,7 +1,7 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, final
+from typing import Any, Final, Literal, Self, final
 
 __all__ = [
     "FOLD_SEMANTICS",
@@ -357,7 +357,7 @@ class FoldResult:
 class CelProgram:
     """A compiled expression; immutable, and free to be used from many threads."""
 
-    def __init__(self, expression: str, variables: Sequence[str] | None = None) -> None:
+    def __new__(cls, expression: str, variables: Sequence[str] | None = None) -> Self:
         """Parse and compile an expression.
 
         Args:
