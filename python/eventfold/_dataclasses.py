@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import enum
 import functools
+import math
 import re
 import types
 import typing
@@ -142,10 +143,10 @@ def _decimal(value: Any, path: str) -> Decimal:
 
 
 def _float(value: Any, path: str) -> float:
-    try:
-        return float(_decimal(value, path))
-    except OverflowError:
-        raise Misfit(path, "the number is too large for a float") from None
+    found = float(_decimal(value, path))
+    if math.isinf(found):
+        raise Misfit(path, "the number is too large for a float")
+    return found
 
 
 def _parsed(parse: Callable[[str], Any], wanted: str) -> Callable[[Any, str], Any]:

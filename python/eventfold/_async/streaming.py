@@ -41,7 +41,7 @@ async def batches(
                     yield items
             if progress.finish():
                 return
-            if not has_progress:
+            if not (has_progress and resumes):
                 raise UnexpectedAnswer("the answer stopped before its end")
             continue
         except grpc.RpcError as error:
