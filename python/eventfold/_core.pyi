@@ -240,7 +240,13 @@ class Coverage:
 class FoldRun:
     """A fold on its way along one stream. After an error, every call gives that error again."""
 
-    def feed(self, batch: Batch, first: int = 0, last: int | None = None) -> None:
+    def feed(
+        self,
+        batch: Batch,
+        first: int = 0,
+        last: int | None = None,
+        steps_max: int | None = None,
+    ) -> int:
         """Fold the rows of a page, in order; the versions must rise.
 
         Args:
@@ -248,6 +254,10 @@ class FoldRun:
             first: Index of the first row to fold, from 0.
             last: One past the index of the last row; None, or beyond the end: to the end; at or
                 below `first`: no row.
+            steps_max: Evaluation steps after which no further event is begun; None: no bound.
+
+        Returns:
+            Index of the first row that was not folded.
 
         Raises:
             CoreError: FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,

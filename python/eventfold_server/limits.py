@@ -34,6 +34,8 @@ LIST_PAGE_SIZE_MAX = 1_000
 FOLD_NAME_BYTES_MAX = 128
 # Compiled folds kept by a server process.
 FOLD_CACHE_ENTRIES_MAX = 256
+# Evaluation steps that a call may take before it goes on in a thread; about a millisecond.
+FOLD_INLINE_STEPS_MAX = 20_000
 # Folds that run at once in a server process; they do not hold Python's lock.
 FOLD_THREADS = 8
 

@@ -218,7 +218,9 @@ class Server:
                     ),
                 ),
                 _handlers(
-                    self._guard, folds, FoldsService(
+                    self._guard,
+                    folds,
+                    FoldsService(
                         Hydrator(log_storage, fold_storage, registry, self._kept),
                         Historian(log_storage, registry),
                         registry,

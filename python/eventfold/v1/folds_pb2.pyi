@@ -416,7 +416,7 @@ class StateChange(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """The path as a fold document writes it, such as `limits['eur']` or `transfers[2].to`; `.` is the
+    """The path as a fold document writes it, such as `transfers[2].to` or `limits['a b']`; `.` is the
     whole state.
     """
     before: _builtins.bytes

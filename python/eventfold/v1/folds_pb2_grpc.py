@@ -146,7 +146,8 @@ class FoldsServicer:
         """Registers a fold document under the name that it carries. The same document again (by digest)
         changes nothing; another one becomes the next revision, and earlier ones are kept.
 
-        Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+        Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
+        OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -77,7 +77,8 @@ class FoldsStub:
     """Registers a fold document under the name that it carries. The same document again (by digest)
     changes nothing; another one becomes the next revision, and earlier ones are kept.
 
-    Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+    Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
+    OUTCOME_UNKNOWN.
     """
     GetFold: _grpc.UnaryUnaryMultiCallable[_folds_pb2.GetFoldRequest, _folds_pb2.GetFoldResponse]
     """Returns a registered fold.
@@ -139,7 +140,8 @@ class FoldsAsyncStub(FoldsStub):
     """Registers a fold document under the name that it carries. The same document again (by digest)
     changes nothing; another one becomes the next revision, and earlier ones are kept.
 
-    Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+    Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
+    OUTCOME_UNKNOWN.
     """
     GetFold: _aio.UnaryUnaryMultiCallable[_folds_pb2.GetFoldRequest, _folds_pb2.GetFoldResponse]  # type: ignore[assignment]
     """Returns a registered fold.
@@ -234,7 +236,8 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
         """Registers a fold document under the name that it carries. The same document again (by digest)
         changes nothing; another one becomes the next revision, and earlier ones are kept.
 
-        Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+        Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
+        OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod

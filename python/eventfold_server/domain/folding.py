@@ -2,16 +2,20 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from eventfold import _core
 from eventfold_server.domain.read import THREAD_BYTES_MIN
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_THREADS
+from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_INLINE_STEPS_MAX, FOLD_THREADS
 from eventfold_server.storage.folds import FoldRow, FoldStorage
 from eventfold_server.storage.log import Page
+
+T = TypeVar("T")
 
 # What the domain knows of a registered fold is its row.
 RegisteredFold = FoldRow
@@ -35,14 +39,15 @@ class CompiledFolds:
     def __init__(self) -> None:
         self._folds: OrderedDict[str, _core.Fold] = OrderedDict()
 
-    def get(self, source: str) -> _core.Fold:
+    async def get(self, source: str) -> _core.Fold:
         """The fold of the document; INVALID_FOLD and its kin if it does not compile."""
         fold = self._folds.get(source)
         if fold is not None:
             self._folds.move_to_end(source)
             return fold
         try:
-            fold = _core.Fold(source)
+            # A large document takes tens of milliseconds.
+            fold = await asyncio.get_running_loop().run_in_executor(_threads, _core.Fold, source)
         except _core.CoreError as error:
             raise Refusal.of_core(error) from None
         self._folds[source] = fold
@@ -61,12 +66,12 @@ class FoldRegistry:
     async def find(self, ref: FoldRef) -> _core.Fold:
         """The fold that a request asks for."""
         if ref.source is not None:
-            return self.compiled.get(ref.source)
-        return self.compiled.get((await self.get(ref.name or "", 0)).source)
+            return await self.compiled.get(ref.source)
+        return await self.compiled.get((await self.get(ref.name or "", 0)).source)
 
     async def put(self, caller: Caller, source: str) -> tuple[RegisteredFold, bool]:
         """Registers the document; True if that made a new revision."""
-        fold = self.compiled.get(source)
+        fold = await self.compiled.get(source)
         return await self._folds.put(fold.name, fold.digest, source, caller.writer)
 
     async def get(self, name: str, revision: int) -> RegisteredFold:
@@ -92,14 +97,22 @@ def decode(page: Page) -> _core.Batch:
 async def feed(
     run: _core.FoldRun, batch: _core.Batch, size_bytes: int, first: int = 0, last: int | None = None
 ) -> None:
-    """Folds rows `first` up to below `last` of a page; many in a thread, so that other calls go
-    on. A caller who gives up stops the folding too.
+    """Folds rows `first` up to below `last` of a page; what takes long in a thread, so that other
+    calls go on. A caller who gives up stops the folding too.
     """
+    end = len(batch) if last is None else last
     if size_bytes < THREAD_BYTES_MIN:
-        run.feed(batch, first, last)
-        return
+        # Size does not tell what an expression costs: few events can take seconds.
+        first = run.feed(batch, first, last, FOLD_INLINE_STEPS_MAX)
+        if first >= end:
+            return
+    await in_thread(run, run.feed, batch, first, last)
+
+
+async def in_thread(run: _core.FoldRun, work: Callable[..., T], *arguments: object) -> T:
+    """Does work of a run in a thread; a caller who gives up stops the run."""
     try:
-        await asyncio.get_running_loop().run_in_executor(_threads, run.feed, batch, first, last)
+        return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
     except asyncio.CancelledError:
         run.stop()
         raise

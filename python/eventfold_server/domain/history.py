@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from eventfold import _core
-from eventfold_server.domain.folding import FoldRef, FoldRegistry, decode, feed
+from eventfold_server.domain.folding import (
+    FoldRef,
+    FoldRegistry,
+    decode,
+    feed,
+    in_thread,
+)
 from eventfold_server.domain.read import LIFECYCLE_DELETED
 from eventfold_server.domain.requests import invalid, readable_stream_name
 from eventfold_server.errors import Refusal
@@ -206,7 +212,7 @@ class Historian:
             index = 0
             try:
                 while index < page.rows:
-                    message, index = encode(batch, index, wanted.from_version)
+                    message, index = await in_thread(run, encode, batch, index, wanted.from_version)
                     if message:
                         yield message
             except _core.CoreError as error:

@@ -65,7 +65,7 @@ class Hydrator:
     async def hydrate(self, stream: str, ref: FoldRef, at: At) -> Hydrated:
         """Folds the stream."""
         readable_stream_name(stream)
-        fold = None if ref.source is None else self._registry.compiled.get(ref.source)
+        fold = None if ref.source is None else await self._registry.compiled.get(ref.source)
         remembered = self._recall(stream, ref, at)
         head = await self._folds.hydrate_head(
             stream,
@@ -76,7 +76,7 @@ class Hydrator:
         if fold is None:
             if head.fold_source is None or head.fold_digest is None:
                 raise fold_not_found(ref.name or "", 0)
-            fold = self._registry.compiled.get(head.fold_source)
+            fold = await self._registry.compiled.get(head.fold_source)
             if self._digests.get(ref.name or "") != head.fold_digest:
                 self._digests[ref.name or ""] = head.fold_digest
                 remembered = None

@@ -1,4 +1,5 @@
-//! Going on from a state's text gives what folding from the first event gives, byte for byte.
+//! Going on from a state's text gives what folding from the first event gives, byte for byte, and
+//! so does a run whose earlier states somebody holds: then nothing can change in place.
 
 mod common;
 
@@ -72,10 +73,24 @@ fn finish(mut run: FoldRun, events: &[Event]) -> Result<FoldResult, String> {
     run.finish().map_err(|error| format!("{error} {:?}", error.facts))
 }
 
+/// The same by way of explanations, which hold the state from before each event.
+fn explained(mut run: FoldRun, events: &[Event]) -> Result<FoldResult, String> {
+    let rows = Rows::decode(columns(events)).unwrap();
+    let mut index = 0;
+    while index < events.len() {
+        match run.explain(&rows, index, 1) {
+            Ok((_, next)) => index = next,
+            Err(_) => break,
+        }
+    }
+    finish(run, &[])
+}
+
 fn check(source: &str, events: &[Event]) {
     let fold = Arc::new(Fold::parse(source).unwrap());
     let begin = || FoldRun::new(Arc::clone(&fold), "a-1", "a-1");
     let whole = finish(begin(), events);
+    assert_eq!(explained(begin(), events), whole, "{source}\n{events:?}");
     for split in 1..events.len() {
         let (before, after) = events.split_at(split);
         let Ok(kept) = finish(begin(), before) else { return };

@@ -114,20 +114,23 @@ pub struct FoldRun {
 
 #[pymethods]
 impl FoldRun {
-    #[pyo3(signature = (batch, first = 0, last = None))]
+    #[pyo3(signature = (batch, first = 0, last = None, steps_max = None))]
     fn feed(
         &self,
         py: Python<'_>,
         batch: &Bound<'_, Batch>,
         first: usize,
         last: Option<isize>,
-    ) -> PyResult<()> {
+        steps_max: Option<u64>,
+    ) -> PyResult<usize> {
         let batch = batch.get();
         // Counted from row numbers, an end may lie before the first row: then there is no row.
         let last = last.map_or(batch.rows.len(), |last| usize::try_from(last).unwrap_or(0));
         // A few events can cost seconds.
         errors::run(py, errors::ANY_BYTES, || {
-            self.with_run(|run| run.feed_part(&batch.rows, first..last))
+            self.with_run(|run| {
+                run.feed_within(&batch.rows, first..last, steps_max.unwrap_or(u64::MAX))
+            })
         })
     }
 

@@ -190,3 +190,25 @@ async def test_a_statement_that_takes_too_long_is_given_up_unstored(
     finally:
         await server.stop()
         await database.close()
+
+
+async def test_more_calls_than_accepted_get_a_reason(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, short: tuple[str, str]
+) -> None:
+    address, schema = short
+    accepted, above = 10, 4
+    monkeypatch.setattr(guard, "CONCURRENT_CALLS_MAX", accepted)
+    monkeypatch.setattr(guard, "UNARY_DEADLINE_S_MAX", 20.0)
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = event_store_pb2_grpc.EventStoreStub(channel)
+        with appends_held(database_url, schema):
+            calls = [
+                asyncio.ensure_future(outcome(stub.Append(request(f"a-{n}"), timeout=20)))
+                for n in range(accepted + above)
+            ]
+            await until(lambda: sum(call.done() for call in calls) == above, "some are refused")
+            # Health is not one of them.
+            check = channel.unary_unary("/grpc.health.v1.Health/Check")
+            await check(b"", timeout=5)
+        outcomes = await asyncio.gather(*calls)
+    assert sorted(outcomes) == ["OK"] * accepted + ["OVERLOADED"] * above

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -255,50 +254,3 @@ def cpu_seconds_in(pid: int, seconds: float) -> float:
     before = used()
     time.sleep(seconds)
     return used() - before
-
-
-def test_more_calls_than_accepted_get_a_reason(
-    server: RunningServer, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import asyncio
-
-    asyncio.run(_overload(database_url, monkeypatch))
-
-
-async def _overload(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-
-    from tests.support.database import appends_held
-
-    from eventfold_server.config import ServerConfig
-    from eventfold_server.interceptors import guard
-    from eventfold_server.server import Server
-    from eventfold_server.storage.database import Database
-
-    monkeypatch.setattr(guard, "CONCURRENT_CALLS_MAX", 10)
-    schema = f"test_{uuid.uuid4().hex}"
-    database = Database(database_url, schema)
-    await database.open()
-    server = Server(ServerConfig(listen="127.0.0.1:0", database_url=database_url), database)
-    address = await server.start()
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub = channel.unary_unary(APPEND)
-        with appends_held(database_url, schema):
-            requests = [append_of(f"a-{n}", 8).SerializeToString() for n in range(14)]
-            calls = [asyncio.ensure_future(_outcome(stub(one, timeout=20))) for one in requests]
-            done, pending = await asyncio.wait(calls, timeout=3)
-            assert sorted(call.result() for call in done) == ["OVERLOADED"] * 4
-            health = channel.unary_unary("/grpc.health.v1.Health/Check")
-            await health(b"", timeout=5)
-        outcomes = await asyncio.gather(*pending)
-        assert outcomes == ["OK"] * 10
-    await server.stop()
-    await database.close()
-
-
-async def _outcome(call: object) -> str:
-    try:
-        await call  # type: ignore[misc]
-    except grpc.aio.AioRpcError as error:
-        return answer_of(error).reason
-    return "OK"

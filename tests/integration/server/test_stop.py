@@ -165,6 +165,27 @@ def test_calls_that_do_not_end_are_cut_off(start: Starter, database_url: str) ->
     assert "Traceback" not in server.log_tail(), server.log_tail()
 
 
+def test_it_runs_without_uvloop(database_url: str, tmp_path: Path) -> None:
+    program = "import sys\nsys.modules['uvloop'] = None\n" + _PROGRAM
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", program, database_url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        with eventfold.Client(process.stdout.readline().strip()) as store:
+            store.append("uvloop-1", [eventfold.Event("T", {})], expected_version=eventfold.ANY)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture
 def starting(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A server that waits for its database, which never comes."""

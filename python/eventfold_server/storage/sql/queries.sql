@@ -140,7 +140,7 @@ SELECT revision, source, put_at, put_by, created FROM {schema}.put_fold_v1($1, $
 -- name: fold
 -- A revision of a fold; revision 0 is the newest.
 SELECT name, revision, digest, source, put_at, put_by FROM {schema}.folds
- WHERE name = $1 AND ($2 = 0 OR revision = $2) ORDER BY revision DESC LIMIT 1;
+ WHERE name = $1 AND ($2::bigint = 0 OR revision = $2) ORDER BY revision DESC LIMIT 1;
 
 -- name: folds_page
 -- Newest revisions of folds whose name is after $1, in byte order.

@@ -67,6 +67,8 @@ pub struct FoldRun {
     position: i64,
     events_read: u64,
     events_folded: u64,
+    /// Evaluation steps of all events so far.
+    steps: u64,
     cancelled_events: HashSet<[u8; 16]>,
     stop: Arc<AtomicBool>,
     failed: Option<CoreError>,
@@ -93,6 +95,7 @@ impl FoldRun {
             position: 0,
             events_read: 0,
             events_folded: 0,
+            steps: 0,
             cancelled_events: HashSet::new(),
             stop: Arc::default(),
             failed: None,
@@ -156,12 +159,27 @@ impl FoldRun {
         rows: &Rows<B>,
         indexes: Range<usize>,
     ) -> Result<(), CoreError> {
+        self.feed_within(rows, indexes, u64::MAX).map(|_| ())
+    }
+
+    /// Folds some rows of a page until they have cost that many evaluation steps, and gives the
+    /// index of the first row that was not folded. The last event may go beyond the steps.
+    pub fn feed_within<B: AsRef<[u8]>>(
+        &mut self,
+        rows: &Rows<B>,
+        indexes: Range<usize>,
+        steps_max: u64,
+    ) -> Result<usize, CoreError> {
         let fold = Arc::clone(&self.fold);
+        let steps_end = self.steps.saturating_add(steps_max);
+        let end = indexes.end.min(rows.len());
         self.guarded(|run| {
-            for index in indexes.start..indexes.end.min(rows.len()) {
-                run.index(&fold, rows, index)?;
+            let mut next = indexes.start;
+            while next < end && run.steps < steps_end {
+                run.index(&fold, rows, next)?;
+                next += 1;
             }
-            Ok(())
+            Ok(next)
         })
     }
 
@@ -193,10 +211,10 @@ impl FoldRun {
     }
 
     /// Runs a step, unless an earlier one failed; remembers its error.
-    pub(super) fn guarded(
+    pub(super) fn guarded<T>(
         &mut self,
-        step: impl FnOnce(&mut Self) -> Result<(), CoreError>,
-    ) -> Result<(), CoreError> {
+        step: impl FnOnce(&mut Self) -> Result<T, CoreError>,
+    ) -> Result<T, CoreError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -274,6 +292,7 @@ impl FoldRun {
         let evaluated =
             case::evaluate(handler, &values, &self.state.value, &mut budget, &mut self.effects);
         self.fields = values.fields;
+        self.steps += EVALUATION_STEPS_MAX - budget.steps_left();
         if let Some(coverage) = &self.coverage {
             // An event that fails has reached the handlers too.
             coverage.note(handler, &self.fields, &self.effects.applied);

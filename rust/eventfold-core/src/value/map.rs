@@ -112,6 +112,22 @@ impl Map {
         }
     }
 
+    /// Replaces the value of a key that is known; gives the value back if it is not. Unlike
+    /// `insert` it takes no count of the key.
+    pub(crate) fn replace(&mut self, key: &Key, value: Value) -> Result<Value, Value> {
+        let (depth, json) = (value.depth(), key.as_str().is_some() && value.is_json());
+        let known = match &mut self.entries {
+            Entries::Small(entries) => {
+                entries.iter_mut().find(|(known, _)| known == key).map(|(_, value)| value)
+            }
+            Entries::Large(entries) => entries.get_mut(key),
+        };
+        let Some(known) = known else { return Err(value) };
+        let old = std::mem::replace(known, value);
+        self.note(depth, json);
+        Ok(old)
+    }
+
     /// Changes the value of a string key in place, or the `null` that is put there first.
     pub fn modify<R>(&mut self, key: &str, change: impl FnOnce(&mut Value) -> R) -> R {
         self.modify_key(Key::from(key), change)
