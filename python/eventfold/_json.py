@@ -178,7 +178,7 @@ def decode(text: bytes, numbers: Numbers = "decimal") -> Any:
     try:
         return _core.decode_json(text, numbers)
     except _core.CoreError as error:
-        raise InvalidValue(f"the JSON cannot be read: {error.message}") from error
+        raise InvalidValue(f"{error.message}") from error
 
 
 def as_uuid_text(value: str | uuid.UUID) -> str:

@@ -74,7 +74,7 @@ pub fn decode_json<'py>(
 }
 
 fn invalid(py: Python<'_>, problem: &str, offset: usize) -> PyErr {
-    let message = format!("the text is not the JSON of a store: {problem} (at byte {offset})");
+    let message = format!("not JSON that a store takes: {problem} (at byte {offset})");
     errors::raise(py, CoreError::new("INVALID_JSON", message).fact("offset", offset))
 }
 
