@@ -29,7 +29,7 @@ def main() -> None:
         if "read" in wanted:
             figures += reads(client, bare)
         if "hydrate" in wanted:
-            figures += hydrations(client, bare)
+            figures += hydrations(client, bare, store.database_url)
     save(options.results, figures)
 
 

@@ -64,4 +64,6 @@ CONCURRENT_CALLS_MAX = 1_000
 # Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
 # first, and health still answers.
 CONCURRENT_RPCS_MAX = 2 * CONCURRENT_CALLS_MAX
-CONCURRENT_STREAMS_PER_CONNECTION_MAX = 200
+# As many as there may be calls: a lower bound makes gRPC refuse calls of a busy client for good,
+# since it counts a call as open for longer than the client does.
+CONCURRENT_STREAMS_PER_CONNECTION_MAX = CONCURRENT_CALLS_MAX

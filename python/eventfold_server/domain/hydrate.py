@@ -84,7 +84,10 @@ class Hydrator:
             raise Refusal("STREAM_DELETED", "the stream was deleted", stream=stream)
         last = await self._last_version(stream, head, at)
         try:
-            return await self._fold(stream, head, fold, head.kept or remembered, last, at)
+            # The digest leaves `keep` out: another fold may have kept a state that this one
+            # must do without.
+            kept = None if fold.keep_every == 0 else head.kept or remembered
+            return await self._fold(stream, head, fold, kept, last, at)
         except _core.CoreError as error:
             raise Refusal.of_core(error) from None
 
