@@ -62,7 +62,7 @@ pub fn decode_json<'py>(
         .map_err(|error| invalid(py, "it is not UTF-8", error.valid_up_to()))?;
     // Held by another thread, or by this one when making an object ran foreign code: then without.
     let mut guard = KNOWN_KEYS.try_lock().ok();
-    let keys = guard.as_mut().map(|keys| &mut **keys);
+    let keys = guard.as_deref_mut();
     let mut decoder = Decoder { py, text, place: 0, exact, keys };
     decoder.blanks();
     let value = decoder.value(0)?;
