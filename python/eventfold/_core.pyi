@@ -1,11 +1,12 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Any, Final, Literal, Self, final
 
 __all__ = [
     "FOLD_SEMANTICS",
     "Batch",
+    "CelProgram",
     "CheckedAppend",
     "CoreError",
     "Coverage",
@@ -14,6 +15,7 @@ __all__ = [
     "FoldRun",
     "check_append",
     "check_stream_name",
+    "decode_json",
     "limits",
     "version",
 ]
@@ -360,6 +362,47 @@ class FoldResult:
     @property
     def events_folded(self) -> int:
         """Number of events for which the fold has a handler."""
+
+@final
+class CelProgram:
+    """A compiled expression; immutable, and free to be used from many threads."""
+
+    def __new__(cls, expression: str, variables: Sequence[str] | None = None) -> Self:
+        """Parse and compile an expression.
+
+        Args:
+            expression: At most 4 KiB.
+            variables: The names that it may use; None: whatever it uses.
+
+        Raises:
+            CoreError: EXPRESSION_INVALID, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, with the facts
+                `line`, `column`, `offset` (in bytes) and `excerpt`.
+        """
+    @property
+    def variables(self) -> list[str]:
+        """The variables that the expression uses, in the order of their declaration."""
+    def evaluate(self, variables: dict[str, Any]) -> Any:
+        """Return the value of the expression; `eventfold.cel` says what stands for what.
+
+        Raises:
+            CoreError: EVALUATION_FAILED, NUMBER_RANGE, EVALUATION_LIMIT, with the fact `offset` (in
+                bytes) where it is known; INVALID_VALUE for what has no form on the other side.
+        """
+
+def decode_json(text: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Any:
+    """Decode a JSON text that the strict check would pass, up to 256 levels deep.
+
+    Args:
+        text: UTF-8.
+        numbers: `decimal`: a number with fraction or exponent, and an integer of more than 4,000
+            digits, becomes a `Decimal` with all of its digits, other integers `int`. `float`:
+            such numbers, and integers beyond 64 bits, become `float`.
+
+    Raises:
+        CoreError: INVALID_JSON with the fact `offset`: no JSON, a key that stands twice, half of a
+            surrogate pair, nested too deep, a number that the class cannot hold. INVALID_REQUEST
+            for other `numbers`.
+    """
 
 def limits() -> dict[str, int]:
     """All limits of the core, by lower-case name with the unit last."""

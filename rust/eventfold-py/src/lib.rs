@@ -4,6 +4,9 @@
 
 mod append;
 mod batch;
+mod cel;
+mod convert;
+mod decode;
 mod errors;
 mod fold;
 mod limits;
@@ -17,6 +20,10 @@ mod _core {
     use super::append::{CheckedAppend, check_append, check_stream_name};
     #[pymodule_export]
     use super::batch::Batch;
+    #[pymodule_export]
+    use super::cel::CelProgram;
+    #[pymodule_export]
+    use super::decode::decode_json;
     #[pymodule_export]
     use super::errors::CoreError;
     #[pymodule_export]
