@@ -173,10 +173,13 @@ impl Editor<'_> {
     /// Sets a key of a map.
     fn set(&mut self, map: &mut Map, key: &Key, value: Value) {
         self.grow(&value);
-        let comma = usize::from(!map.is_empty());
-        match map.insert(key.clone(), value) {
-            Some(old) => self.shrink(&old),
-            None => self.grown += (self.sizer.text(&key.to_text()) + 1 + comma).cast_signed(),
+        match map.replace(key, value) {
+            Ok(old) => self.shrink(&old),
+            Err(value) => {
+                let comma = usize::from(!map.is_empty());
+                self.grown += (self.sizer.text(&key.to_text()) + 1 + comma).cast_signed();
+                map.insert(key.clone(), value);
+            }
         }
     }
 

@@ -112,6 +112,22 @@ impl Map {
         }
     }
 
+    /// Replaces the value of a key that is there, and returns the value before; gives the new
+    /// value back if the key is not there.
+    pub fn replace(&mut self, key: &Key, value: Value) -> Result<Value, Value> {
+        let place = match &mut self.entries {
+            Entries::Small(entries) => {
+                entries.iter_mut().find(|(known, _)| known == key).map(|(_, value)| value)
+            }
+            Entries::Large(entries) => entries.get_mut(key),
+        };
+        let Some(place) = place else { return Err(value) };
+        let (depth, json) = (value.depth(), value.is_json());
+        let old = std::mem::replace(place, value);
+        self.note(depth, json && key.as_str().is_some());
+        Ok(old)
+    }
+
     /// Changes the value of a string key in place, or the `null` that is put there first.
     pub fn modify<R>(&mut self, key: &str, change: impl FnOnce(&mut Value) -> R) -> R {
         self.modify_key(Key::from(key), change)
