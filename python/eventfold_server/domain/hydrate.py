@@ -66,7 +66,8 @@ class Hydrator:
         """Folds the stream."""
         readable_stream_name(stream)
         fold = None if ref.source is None else await self._registry.compiled.get(ref.source)
-        remembered = self._recall(stream, ref, at)
+        expected_digest = self._digests.get(ref.name) if ref.name is not None else None
+        remembered = self._recall(stream, expected_digest, at)
         head = await self._folds.hydrate_head(
             stream,
             ref.name,
@@ -77,9 +78,12 @@ class Hydrator:
             if head.fold_source is None or head.fold_digest is None:
                 raise fold_not_found(ref.name or "", 0)
             fold = await self._registry.compiled.get(head.fold_source)
-            if self._digests.get(ref.name or "") != head.fold_digest:
+            # Compared with what was expected above, not with what another call noted meanwhile.
+            if expected_digest != head.fold_digest:
                 self._digests[ref.name or ""] = head.fold_digest
                 remembered = None
+            if head.kept is not None:
+                self._kept.remember(stream, head.fold_digest, head.kept)
         if head.lifecycle == LIFECYCLE_DELETED:
             raise Refusal("STREAM_DELETED", "the stream was deleted", stream=stream)
         last = await self._last_version(stream, head, at)
@@ -91,9 +95,10 @@ class Hydrator:
         except _core.CoreError as error:
             raise Refusal.of_core(error) from None
 
-    def _recall(self, stream: str, ref: FoldRef, at: At) -> KeptState | None:
-        digest = self._digests.get(ref.name) if ref.name is not None and at.may_go_on else None
-        return None if digest is None else self._kept.recall(stream, digest, at.version)
+    def _recall(self, stream: str, digest: str | None, at: At) -> KeptState | None:
+        if digest is None or not at.may_go_on:
+            return None
+        return self._kept.recall(stream, digest, at.version)
 
     async def _last_version(self, stream: str, head: HydrateHead, at: At) -> int:
         if at.version is not None and at.version > head.version:

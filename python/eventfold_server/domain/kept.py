@@ -51,7 +51,7 @@ class KeptStates:
         """Keeps a state in memory now and in PostgreSQL soon; a large one is left out."""
         if len(kept.state) > KEPT_STATE_BYTES_MAX:
             return
-        self._remember(stream, fold_digest, kept)
+        self.remember(stream, fold_digest, kept)
         if len(self._writes) >= WRITES_MAX:
             return
         self._begin(self._folds.keep(stream_no, fold_digest, kept))
@@ -81,7 +81,8 @@ class KeptStates:
         for task in left:
             task.cancel()
 
-    def _remember(self, stream: str, fold_digest: str, kept: KeptState) -> None:
+    def remember(self, stream: str, fold_digest: str, kept: KeptState) -> None:
+        """Keeps a state in memory, in place of the one there."""
         self._forget(stream, fold_digest)
         self._memory[stream, fold_digest] = kept
         self._memory_bytes += len(kept.state)

@@ -1,8 +1,11 @@
 """Statements on the registry of folds, and the one that begins a hydration."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+import asyncpg
 
 from eventfold_server.limits import FOLD_SEMANTICS as SEMANTICS
 from eventfold_server.limits import KEPT_SWEEP_ROWS_MAX
@@ -79,15 +82,21 @@ class FoldStorage:
         self, stream: str, fold_name: str | None, kept_above: int, kept_up_to: int
     ) -> HydrateHead:
         """The stream, the fold, and a kept state of a version in that range, in one round trip."""
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(
-                self._queries["hydrate_head"],
-                stream,
-                fold_name,
-                SEMANTICS,
-                kept_above,
-                kept_up_to,
-            )
+        try:
+            async with self._database.reading() as connection:
+                row = await connection.fetchrow(
+                    self._queries["hydrate_head"],
+                    stream,
+                    fold_name,
+                    SEMANTICS,
+                    kept_above,
+                    kept_up_to,
+                )
+        except asyncpg.UndefinedTableError:
+            async with self._database.reading() as connection:
+                row = await connection.fetchrow(
+                    self._queries["hydrate_head_without_kept"], stream, fold_name
+                )
         assert row is not None
         kept = None
         if row["kept_version"] is not None:
@@ -106,8 +115,8 @@ class FoldStorage:
 
     async def keep(self, stream_no: int, fold_digest: str, kept: KeptState) -> None:
         """Keeps a state, unless a newer one is kept."""
-        await self._database.write(
-            self._queries["keep_state"],
+        await self._write_kept(
+            "keep_state",
             stream_no,
             fold_digest,
             SEMANTICS,
@@ -119,12 +128,13 @@ class FoldStorage:
 
     async def drop_kept(self, stream_no: int, fold_digest: str, event_id: UUID) -> None:
         """Drops a kept state that is not the log's."""
-        await self._database.write(
-            self._queries["drop_kept_state"], stream_no, fold_digest, SEMANTICS, event_id
-        )
+        await self._write_kept("drop_kept_state", stream_no, fold_digest, SEMANTICS, event_id)
 
     async def sweep_kept(self) -> None:
         """Drops kept states that no fold asks for any more."""
-        await self._database.write(
-            self._queries["sweep_kept_states"], SEMANTICS, KEPT_SWEEP_ROWS_MAX
-        )
+        await self._write_kept("sweep_kept_states", SEMANTICS, KEPT_SWEEP_ROWS_MAX)
+
+    async def _write_kept(self, query: str, *arguments: object) -> None:
+        # The table may be dropped at any moment: then nothing is kept.
+        with contextlib.suppress(asyncpg.UndefinedTableError):
+            await self._database.write(self._queries[query], *arguments)

@@ -1,8 +1,9 @@
 //! Nanoseconds an event of the data path, on pages as PostgreSQL sends them.
 //!
-//! `cargo bench --bench fold`. Every figure is the median of five runs (CPU time), each many
-//! times over 1,000 events in pages of 500. The account fold has five handlers, and its events
-//! have their wanted fields first or last.
+//! `cargo bench --bench fold`, or `cargo bench --bench fold -- PART` for the figures whose name
+//! holds PART. Every figure is the median of five runs (CPU time) over 1,000 events in pages of
+//! 500, many times over; the account fold has five handlers, and its events their wanted fields
+//! first or last.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -22,7 +23,7 @@ const EVENTS: usize = 1_000;
 const PAGE: usize = 500;
 const RUNS: usize = 5;
 /// Passes over the events in a run; the clock of CPU time ticks in milliseconds.
-const ROUNDS: usize = 200;
+const ROUNDS: usize = 1_000;
 
 const ACCOUNT: &str = r#"
 fold: account
@@ -82,7 +83,16 @@ fn cpu_nanos() -> Option<f64> {
     stat.split(' ').next()?.parse().ok()
 }
 
+/// Whether a figure was asked for.
+fn wanted(name: &str) -> bool {
+    let mut parts = std::env::args().skip(1).filter(|part| !part.starts_with('-')).peekable();
+    parts.peek().is_none() || parts.any(|part| name.contains(&part))
+}
+
 fn measure(name: &str, mut work: impl FnMut()) {
+    if !wanted(name) {
+        return;
+    }
     work();
     let mut times: Vec<f64> = (0..RUNS)
         .map(|_| {
@@ -120,6 +130,39 @@ fn fold(name: &str, source: &str, events: &[Event]) {
     });
 }
 
+/// The same work on one thread and then on two at once: wall time, so neighbours do count.
+fn two_threads(name: &str, source: &str, events: &[Event]) {
+    if !wanted(name) {
+        return;
+    }
+    let fold = Arc::new(Fold::parse(source).expect("the fold compiles"));
+    let rows: Vec<_> = pages(events)
+        .into_iter()
+        .map(|page| Rows::decode(page).expect("the page decodes"))
+        .collect();
+    let work = || {
+        for _ in 0..ROUNDS {
+            let mut run = FoldRun::new(Arc::clone(&fold), "account-1", "account-1");
+            rows.iter().for_each(|rows| run.feed(rows).expect("the events fold"));
+            black_box(run.finish().expect("the state is JSON"));
+        }
+    };
+    let timed = |threads: usize| {
+        let start = Instant::now();
+        std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+        start.elapsed().as_secs_f64() / threads as f64
+    };
+    timed(2);
+    let mut ratios: Vec<f64> = (0..RUNS).map(|_| timed(1) / timed(2)).collect();
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "{name:<44} {:>8.2} times one thread ({:.2} to {:.2})",
+        ratios[RUNS / 2],
+        ratios[0],
+        ratios[RUNS - 1]
+    );
+}
+
 fn main() {
     for bytes in [200, 1_000] {
         let first = events(bytes, true, false);
@@ -129,6 +172,7 @@ fn main() {
         fold(&name("fold account, wanted fields last"), ACCOUNT, &last);
         fold(&name("fold account, decimals"), ACCOUNT, &events(bytes, true, true));
         fold(&name("fold a growing list"), TRANSFERS, &first);
+        two_threads(&name("fold account on two threads"), ACCOUNT, &first);
         let mut unknown = last.clone();
         unknown.iter_mut().for_each(|event| event.flags = 0);
         fold(&name("fold account, rows not validated"), ACCOUNT, &unknown);

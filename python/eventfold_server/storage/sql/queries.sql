@@ -91,6 +91,14 @@ SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source,
          ON k.stream_no = s.stream_no AND k.fold_digest = f.digest AND k.mapping_digest = ''
         AND k.semantics = $3 AND k.version > $4 AND k.version <= $5;
 
+-- name: hydrate_head_without_kept
+-- The same where somebody dropped the table of kept states: a cache must not be missed.
+SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source, NULL AS kept_version
+  FROM (SELECT 1) one
+  LEFT JOIN {schema}.streams s ON s.name = $1
+  LEFT JOIN LATERAL (SELECT digest, source FROM {schema}.folds
+                      WHERE name = $2 ORDER BY revision DESC LIMIT 1) f ON true;
+
 -- name: hydrate_heads
 -- The streams named in $1, in no order.
 SELECT stream_no, name, version, lifecycle, root FROM {schema}.streams WHERE name = ANY ($1);

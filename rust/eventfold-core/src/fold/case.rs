@@ -11,7 +11,7 @@ use crate::value::Value;
 
 use super::assign::{Change, State, Step, peek};
 use super::compile::{
-    CompiledAssignment, CompiledCase, CompiledRight, Target, TargetStep, TypeHandler,
+    CompiledAssignment, CompiledCase, CompiledRight, Computed, Target, TargetStep, TypeHandler,
 };
 use super::failure::Failure;
 use super::scope::{EventScope, EventValues, FIRST_LET, Source};
@@ -126,14 +126,28 @@ impl Evaluation<'_, '_> {
         let known = steps.as_deref().unwrap_or(assignment.target.known());
         let change = match &assignment.right {
             CompiledRight::Constant(value) => Change::Set(value.clone()),
-            CompiledRight::Computed(program) => self.change(program, case)?,
-            CompiledRight::Append { whole, items } => match peek(self.state, known) {
-                Some(Value::List(_)) => self.append(whole, items, case)?,
-                _ => self.change(whole, case)?,
+            CompiledRight::Computed(whole) => match self.sum(whole, case) {
+                Some(value) => return Ok((steps, Change::Set(value))),
+                None => self.change(&whole.program, case)?,
+            },
+            CompiledRight::Append { whole, items } => match self.sum(whole, case) {
+                Some(value) => return Ok((steps, Change::Set(value))),
+                None if matches!(peek(self.state, known), Some(Value::List(_))) => {
+                    self.append(&whole.program, items, case)?
+                }
+                None => self.change(&whole.program, case)?,
             },
         };
         check_depth(known, &change)?;
         Ok((steps, change))
+    }
+
+    #[inline]
+    fn sum(&mut self, whole: &Computed, case: &CompiledCase) -> Option<Value> {
+        let sum = whole.sum.as_ref()?;
+        let sources = &case.sources;
+        let lets = &self.effects.lets;
+        sum.add(&EventScope { state: self.state, event: self.event, sources, lets }, self.budget)
     }
 
     fn change(&mut self, program: &Program, case: &CompiledCase) -> Evaluated<Change> {
@@ -194,6 +208,10 @@ impl Target {
 /// Refuses what would make the state nest too deep.
 fn check_depth(steps: &[Step], change: &Change) -> Evaluated<()> {
     let value = match change {
+        // A path may be as long as the state may be deep, so that a scalar always fits.
+        Change::Set(Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_)) => {
+            return Ok(());
+        }
         Change::Set(value) => Cow::Borrowed(value),
         Change::Append(items) => Cow::Owned(Value::List(items.clone())),
         Change::Remove => return Ok(()),

@@ -16,6 +16,7 @@ use super::inputs::Inputs;
 use super::path::{Path, Segment};
 use super::refusal::{Parsed, Refusal, Source as Text};
 use super::scope::{self, FIRST_LET, Source};
+use super::sum::Sum;
 
 /// Everything that one event type does.
 #[derive(Debug)]
@@ -65,14 +66,21 @@ pub(super) struct CompiledAssignment {
 #[derive(Debug)]
 pub(super) enum CompiledRight {
     Constant(Value),
-    Computed(Program),
+    Computed(Computed),
     /// `<the target> + items`, and nothing else of the same event can touch the target: the list
-    /// grows in place by the items. Where there is no list, the whole expression says what is
-    /// wrong.
+    /// grows in place by the items. Where there is no list, the whole expression says what comes
+    /// out.
     Append {
-        whole: Program,
+        whole: Computed,
         items: Program,
     },
+}
+
+/// A whole expression, and the shorter way where it is a sum of two numbers.
+#[derive(Debug)]
+pub(super) struct Computed {
+    pub(super) program: Program,
+    pub(super) sum: Option<Sum>,
 }
 
 #[derive(Debug)]
@@ -114,11 +122,12 @@ impl Handlers {
         self.list.iter()
     }
 
-    /// The handler of an event type.
-    pub(super) fn get(&self, event_type: &str) -> Option<&TypeHandler> {
+    /// The handler of an event type; what is not UTF-8 has none.
+    pub(super) fn get(&self, event_type: &[u8]) -> Option<&TypeHandler> {
         if self.list.len() <= COMPARED_MAX {
-            return self.list.iter().find(|handler| *handler.event_type == *event_type);
+            return self.list.iter().find(|handler| handler.event_type.as_bytes() == event_type);
         }
+        let event_type = std::str::from_utf8(event_type).ok()?;
         self.index.get(event_type).and_then(|place| self.list.get(*place))
     }
 }
@@ -251,7 +260,8 @@ impl Compiler<'_> {
         let right = match &assignment.right {
             Right::Literal(value) => CompiledRight::Constant(value.clone()),
             Right::Expression(expression) => {
-                let whole = self.program(expression, env)?;
+                let program = self.program(expression, env)?;
+                let whole = Computed { program, sum: Sum::of(&expression.ast, env) };
                 let items = appended(&assignment.path, &expression.ast)
                     .filter(|_| !touched_elsewhere(assignment, handler));
                 match items.and_then(|items| cel::compile(&items, env).ok()) {
@@ -370,8 +380,8 @@ impl CompiledCase {
         for assignment in &self.assignments {
             match &assignment.right {
                 CompiledRight::Constant(_) => {}
-                CompiledRight::Computed(program) => programs.push(program),
-                CompiledRight::Append { whole, items } => programs.extend([whole, items]),
+                CompiledRight::Computed(whole) => programs.push(&whole.program),
+                CompiledRight::Append { whole, items } => programs.extend([&whole.program, items]),
             }
             if let Target::Computed(steps) = &assignment.target {
                 programs.extend(steps.iter().filter_map(|step| match step {

@@ -50,7 +50,7 @@ impl FoldRun {
         let mut state = Vec::new();
         self.encode(rows, first, from_version, |run, row, message| {
             let fold = Arc::clone(&run.fold);
-            run.event(&fold, fold.handlers.get(row.event_type), row)?;
+            run.event(&fold, fold.handlers.get(row.event_type.as_bytes()), row)?;
             state.clear();
             run.write_state(&mut state)?;
             write_historic_state(row, run.exists, &state, &mut message.bytes);
@@ -73,7 +73,7 @@ impl FoldRun {
         self.encode(rows, first, from_version, |run, row, message| {
             let before = run.visible_state();
             let fold = Arc::clone(&run.fold);
-            let handler = fold.handlers.get(row.event_type);
+            let handler = fold.handlers.get(row.event_type.as_bytes());
             run.event(&fold, handler, row)?;
             let mut changes = ChangeList::default();
             message.compared += changes_between(&before, &run.visible_state(), &mut changes);

@@ -30,6 +30,7 @@ mod refusal;
 mod run;
 mod scope;
 mod size;
+mod sum;
 mod tree;
 
 use crate::error::CoreError;

@@ -190,23 +190,26 @@ impl FoldRun {
         rows: &Rows<B>,
         index: usize,
     ) -> Result<(), CoreError> {
-        let event_type = rows.event_type(index)?;
-        let handler = fold.handlers.get(event_type);
+        let handler = match rows.event_type_bytes(index) {
+            Some(event_type) => fold.handlers.get(event_type),
+            None => None,
+        };
+        // Rows are large: each is used where it is made, and not moved.
         let brief = match handler {
             Some(handler) if handler.needs_meta => None,
-            _ => rows.brief_row(index, event_type)?,
+            Some(handler) => rows.brief_row(index, &handler.event_type)?,
+            None => rows.brief_row(index, rows.event_type(index)?)?,
         };
-        let row = match brief {
-            Some(row) => row,
-            None => rows.row(index)?,
-        };
-        self.event(fold, handler, &row)
+        match &brief {
+            Some(row) => self.event(fold, handler, row),
+            None => self.event(fold, handler, &rows.row(index)?),
+        }
     }
 
     /// Folds one event.
     pub fn feed_row(&mut self, row: &Row<'_>) -> Result<(), CoreError> {
         let fold = Arc::clone(&self.fold);
-        let handler = fold.handlers.get(row.event_type);
+        let handler = fold.handlers.get(row.event_type.as_bytes());
         self.guarded(|run| run.event(&fold, handler, row))
     }
 
@@ -339,7 +342,7 @@ fn read_event<'a>(
         escaped_keys = found.escaped_keys;
     }
     fields.clear();
-    fields.resize(handler.wanted.len(), None);
+    fields.resize_with(handler.wanted.len(), || None);
     let mut values = EventValues {
         row,
         names,
@@ -359,23 +362,8 @@ fn read_event<'a>(
         }
         values.whole = Some(whole);
     } else if !handler.wanted.is_empty() {
-        with_names(&handler.wanted, |wanted| {
-            scan_fields(row.data, wanted, escaped_keys, &mut values.fields)
-        })
-        .map_err(|_| NOT_JSON)?;
+        scan_fields(row.data, &handler.wanted, escaped_keys, &mut values.fields)
+            .map_err(|_| NOT_JSON)?;
     }
     Ok(values)
-}
-
-/// Borrows names as `&str`s; without an allocation for as many as handlers usually read.
-fn with_names<R>(names: &[String], call: impl FnOnce(&[&str]) -> R) -> R {
-    const USUAL: usize = 8;
-    let mut few = [""; USUAL];
-    match few.get_mut(..names.len()) {
-        Some(few) => {
-            few.iter_mut().zip(names).for_each(|(place, name)| *place = name);
-            call(few)
-        }
-        None => call(&names.iter().map(String::as_str).collect::<Vec<_>>()),
-    }
 }

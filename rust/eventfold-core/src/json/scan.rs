@@ -31,9 +31,9 @@ pub fn scan_value(text: &[u8]) -> Result<Value, EvalError> {
 /// wanted name; an absent member leaves its place alone) and stops when all are found. The
 /// values of other members are skipped, not read. With `escaped_keys`, keys are compared after
 /// their escapes are resolved; without, the bytes of the text are.
-pub fn scan_fields(
+pub fn scan_fields<N: AsRef<str>>(
     object: &[u8],
-    wanted: &[&str],
+    wanted: &[N],
     escaped_keys: bool,
     out: &mut [Option<Value>],
 ) -> Result<(), EvalError> {
@@ -47,12 +47,12 @@ pub fn scan_fields(
     }
     loop {
         scanner.blanks();
-        let key = scanner.raw_string()?;
-        let found = if escaped_keys && key.contains(&b'\\') {
+        let (key, escaped) = scanner.raw_string()?;
+        let found = if escaped_keys && escaped {
             let key = unescape(key)?;
-            wanted.iter().position(|name| **name == *key)
+            wanted.iter().position(|name| name.as_ref() == key)
         } else {
-            wanted.iter().position(|name| name.as_bytes() == key)
+            wanted.iter().position(|name| name.as_ref().as_bytes() == key)
         };
         scanner.blanks();
         scanner.expect(b':')?;
@@ -186,15 +186,44 @@ impl<'a> Scanner<'a> {
             magnitude = magnitude * 10 + u64::from(digit - b'0');
             self.place += 1;
         }
-        let simple = !matches!(self.peek(), Some(b'0'..=b'9' | b'.' | b'e' | b'E'));
-        if simple && self.place > start + usize::from(negative) && !(negative && magnitude == 0) {
-            let value = magnitude.cast_signed();
-            return Ok(Value::Int(if negative { -value } else { value }));
+        if self.place == start + usize::from(negative) {
+            return self.long_number(start);
         }
-        self.long_number(start)
+        match self.peek() {
+            Some(b'.') => self.fraction(start, negative, magnitude),
+            Some(b'0'..=b'9' | b'e' | b'E') => self.long_number(start),
+            _ if negative && magnitude == 0 => self.long_number(start),
+            _ => {
+                let value = magnitude.cast_signed();
+                Ok(Value::Int(if negative { -value } else { value }))
+            }
+        }
+    }
+
+    /// A number of few digits with a point, the usual amount of money, without its text.
+    fn fraction(
+        &mut self,
+        start: usize,
+        negative: bool,
+        mut digits: u64,
+    ) -> Result<Value, EvalError> {
+        let point = self.place;
+        self.place += 1;
+        while let Some(digit @ b'0'..=b'9') = self.peek()
+            && self.place - start < 19
+        {
+            digits = digits * 10 + u64::from(digit - b'0');
+            self.place += 1;
+        }
+        let places = (self.place - point - 1) as u32;
+        if places == 0 || matches!(self.peek(), Some(b'0'..=b'9' | b'e' | b'E')) {
+            return self.long_number(start);
+        }
+        Decimal::from_digits(negative, digits, places).map(Value::Decimal).ok_or_else(invalid)
     }
 
     fn long_number(&mut self, start: usize) -> Result<Value, EvalError> {
+        self.place = start;
         while let Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') = self.peek() {
             self.place += 1;
         }
@@ -202,30 +231,31 @@ impl<'a> Scanner<'a> {
         number_value(text).ok_or_else(invalid)
     }
 
-    /// The bytes between the quotes of a string.
+    /// The bytes between the quotes of a string, and whether an escape is among them.
     #[inline]
-    fn raw_string(&mut self) -> Result<&'a [u8], EvalError> {
+    fn raw_string(&mut self) -> Result<(&'a [u8], bool), EvalError> {
         self.expect(b'"')?;
         let start = self.place;
+        let mut escaped = false;
         loop {
-            let rest = &self.text[self.place..];
-            let length = memchr2(b'"', b'\\', rest).ok_or_else(invalid)?;
+            let rest = self.text.get(self.place..).unwrap_or_default();
+            let length = special(rest).ok_or_else(invalid)?;
             self.place += length;
             if rest[length] == b'"' {
                 let raw = &self.text[start..self.place];
                 self.place += 1;
-                return Ok(raw);
+                return Ok((raw, escaped));
             }
-            self.place = (self.place + 2).min(self.text.len());
+            escaped = true;
+            self.place += 2;
         }
     }
 
     fn string(&mut self) -> Result<Arc<str>, EvalError> {
-        let raw = self.raw_string()?;
-        if memchr::memchr(b'\\', raw).is_some() {
-            return unescape(raw).map(Arc::from);
+        match self.raw_string()? {
+            (raw, true) => unescape(raw).map(Arc::from),
+            (raw, false) => std::str::from_utf8(raw).map(Arc::from).map_err(|_| invalid()),
         }
-        std::str::from_utf8(raw).map(Arc::from).map_err(|_| invalid())
     }
 
     /// Passes over a value.
@@ -263,6 +293,32 @@ impl<'a> Scanner<'a> {
             }
         }
     }
+}
+
+/// Where the first quote or backslash stands. Most strings are short, and for those the call of
+/// a vector search costs more than it saves.
+#[inline]
+fn special(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    const SHORT: usize = 16;
+    let mut length = 0;
+    while length < SHORT
+        && let Some(chunk) = text.get(length..).and_then(<[u8]>::first_chunk::<8>)
+    {
+        // Bit tricks over eight bytes; the lowest marked byte is always a true hit.
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let hits =
+            (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
+        let hits = hits & HIGHS;
+        if hits != 0 {
+            return Some(length + (hits.trailing_zeros() / 8) as usize);
+        }
+        length += 8;
+    }
+    memchr2(b'"', b'\\', &text[length..]).map(|place| length + place)
 }
 
 /// The value of a JSON number: an int if the text is a plain integer that fits 64 bits, else a

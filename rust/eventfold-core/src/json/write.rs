@@ -103,11 +103,20 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 
 /// The same value with JSON types only, as a state holds it. A value that is JSON already is
 /// returned as it is. Deeper than `JSON_DEPTH_MAX` is `EVALUATION_LIMIT`.
+#[inline]
 pub fn to_json_value(value: Value) -> Result<Value, EvalError> {
+    match value {
+        // Most results are of these; they need no look at what they hold.
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_) => Ok(value),
+        value => nested_to_json(value),
+    }
+}
+
+fn nested_to_json(value: Value) -> Result<Value, EvalError> {
     if value.depth() > JSON_DEPTH_MAX && real_depth(&value) > JSON_DEPTH_MAX {
         return Err(too_deep());
     }
-    convert(&value)
+    if value.is_json() { Ok(value) } else { convert(&value) }
 }
 
 fn too_deep() -> EvalError {

@@ -80,20 +80,37 @@ impl Element {
 #[derive(Debug)]
 pub(super) struct Column<B> {
     bytes: B,
+    len: usize,
+    places: Places,
+}
+
+/// Where the elements of a column stand.
+#[derive(Debug)]
+enum Places {
+    /// Bytes from one element to the next: all have one width, and none is NULL.
+    Every(usize),
     /// Where the length of each element stands. `u32` halves the memory of a page's index.
-    starts: Vec<u32>,
+    Starts(Vec<u32>),
 }
 
 impl<B: AsRef<[u8]>> Column<B> {
     /// Checks the structure of an array, and finds its elements.
     pub(super) fn decode(bytes: B, element: Element) -> Result<Self, ArrayError> {
-        let mut starts = Vec::new();
         let text = bytes.as_ref();
         // Beyond this, positions would not fit the index; PostgreSQL ends at 1 GiB.
         u32::try_from(text.len()).map_err(|_| ArrayError::Length)?;
         let mut elements = Elements::begin(text, element)?;
+        let len = elements.left;
+        // NULLs are shorter than elements, so with one of them the bytes would not suffice.
+        let stride = elements.width.map(|width| 4 + width).filter(|stride| {
+            stride.checked_mul(len).is_some_and(|all| elements.at + all == text.len())
+        });
+        if let Some(stride) = stride {
+            while elements.next()?.is_some() {}
+            return Ok(Self { bytes, len, places: Places::Every(stride) });
+        }
         // An element has four bytes at least, so a false count cannot claim much memory.
-        starts.reserve_exact(elements.left.min(text.len() / 4));
+        let mut starts = Vec::with_capacity(len.min(text.len() / 4));
         loop {
             let start = elements.at;
             if elements.next()?.is_none() {
@@ -101,12 +118,12 @@ impl<B: AsRef<[u8]>> Column<B> {
             }
             starts.push(start as u32);
         }
-        Ok(Self { bytes, starts })
+        Ok(Self { bytes, len, places: Places::Starts(starts) })
     }
 
     /// The number of elements.
     pub(super) fn len(&self) -> usize {
-        self.starts.len()
+        self.len
     }
 
     /// Bytes of the whole array.
@@ -115,11 +132,27 @@ impl<B: AsRef<[u8]>> Column<B> {
     }
 
     /// The element at an index; `None` for NULL.
+    #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&[u8]> {
-        let start = *self.starts.get(index)? as usize;
+        let start = match &self.places {
+            Places::Every(stride) => HEADER_BYTES + stride.checked_mul(index)?,
+            Places::Starts(starts) => *starts.get(index)? as usize,
+        };
         let bytes = self.bytes.as_ref();
         let length = usize::try_from(read_i32(bytes, start)?).ok()?;
         bytes.get(start + 4..start + 4 + length)
+    }
+
+    /// The element at an index of a column whose elements have that many bytes.
+    #[inline]
+    pub(super) fn fixed<const N: usize>(&self, index: usize) -> Option<&[u8; N]> {
+        match &self.places {
+            Places::Every(stride) if *stride == 4 + N => {
+                let start = HEADER_BYTES + stride.checked_mul(index)? + 4;
+                self.bytes.as_ref().get(start..)?.first_chunk()
+            }
+            _ => self.get(index)?.try_into().ok(),
+        }
     }
 }
 

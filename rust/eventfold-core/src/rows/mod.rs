@@ -218,6 +218,7 @@ impl<B: AsRef<[u8]>> Rows<B> {
     /// What the row at an index needs to be folded by a handler that reads nothing of its
     /// envelope: id, version, position, type, data and marks. The rest is empty. For a row that
     /// was not validated `None`: its metadata must be checked too.
+    #[inline]
     pub(crate) fn brief_row<'a>(
         &'a self,
         index: usize,
@@ -247,17 +248,30 @@ impl<B: AsRef<[u8]>> Rows<B> {
         }))
     }
 
+    /// The bytes of the type of the row at an index, `None` for NULL; to find its handler
+    /// without a check of what the handler's own type says.
+    #[inline]
+    pub(crate) fn event_type_bytes(&self, index: usize) -> Option<&[u8]> {
+        self.cell(TYPE, index)
+    }
+
     /// The type of the row at an index.
     pub(crate) fn event_type(&self, index: usize) -> Result<&str, CoreError> {
         self.text(TYPE, index)?.ok_or_else(|| null(TYPE))
     }
 
     fn deleted(&self, index: usize) -> bool {
-        self.cell(DELETED, index).is_some_and(|cell| cell != [0])
+        self.fixed(DELETED, index).is_some_and(|cell: &[u8; 1]| *cell != [0])
     }
 
+    #[inline]
     fn cell(&self, column: usize, index: usize) -> Option<&[u8]> {
         self.columns[column].as_ref()?.get(index)
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&self, column: usize, index: usize) -> Option<&[u8; N]> {
+        self.columns[column].as_ref()?.fixed(index)
     }
 
     fn text(&self, column: usize, index: usize) -> Result<Option<&str>, CoreError> {
@@ -268,17 +282,21 @@ impl<B: AsRef<[u8]>> Rows<B> {
     }
 
     fn int8(&self, column: usize, index: usize) -> Result<i64, CoreError> {
-        let cell = self.cell(column, index).and_then(|cell| cell.try_into().ok());
-        cell.map(i64::from_be_bytes).ok_or_else(|| null(column))
+        match self.fixed(column, index) {
+            Some(cell) => Ok(i64::from_be_bytes(*cell)),
+            None => Err(null(column)),
+        }
     }
 
     fn int4(&self, column: usize, index: usize) -> Result<i32, CoreError> {
-        let cell = self.cell(column, index).and_then(|cell| cell.try_into().ok());
-        cell.map(i32::from_be_bytes).ok_or_else(|| null(column))
+        match self.fixed(column, index) {
+            Some(cell) => Ok(i32::from_be_bytes(*cell)),
+            None => Err(null(column)),
+        }
     }
 
     fn uuid(&self, column: usize, index: usize) -> Option<&[u8; 16]> {
-        self.cell(column, index)?.try_into().ok()
+        self.fixed(column, index)
     }
 
     fn time(&self, column: usize, index: usize) -> Result<Option<i64>, CoreError> {
@@ -303,6 +321,7 @@ impl<B: AsRef<[u8]>> Rows<B> {
     }
 }
 
+#[cold]
 fn null(column: usize) -> CoreError {
     bad_page(format!("{} is NULL", SPECS[column].name))
 }

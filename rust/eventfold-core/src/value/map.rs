@@ -112,19 +112,19 @@ impl Map {
         }
     }
 
-    /// Replaces the value of a key that is known; gives the value back if it is not. Unlike
-    /// `insert` it takes no count of the key.
-    pub(crate) fn replace(&mut self, key: &Key, value: Value) -> Result<Value, Value> {
-        let (depth, json) = (value.depth(), key.as_str().is_some() && value.is_json());
-        let known = match &mut self.entries {
+    /// Replaces the value of a key that is there, and returns the value before; gives the new
+    /// value back if the key is not there.
+    pub fn replace(&mut self, key: &Key, value: Value) -> Result<Value, Value> {
+        let place = match &mut self.entries {
             Entries::Small(entries) => {
                 entries.iter_mut().find(|(known, _)| known == key).map(|(_, value)| value)
             }
             Entries::Large(entries) => entries.get_mut(key),
         };
-        let Some(known) = known else { return Err(value) };
-        let old = std::mem::replace(known, value);
-        self.note(depth, json);
+        let Some(place) = place else { return Err(value) };
+        let (depth, json) = (value.depth(), value.is_json());
+        let old = std::mem::replace(place, value);
+        self.note(depth, json && key.as_str().is_some());
         Ok(old)
     }
 
