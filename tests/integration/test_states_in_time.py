@@ -60,14 +60,14 @@ class World:
     start: Callable[[], RunningServer]
     store: Client
 
-    def sql(self, statement: str) -> None:
+    def sql(self, statement: str) -> Any:
+        """Runs a statement about KEPT, the table of kept states."""
+        text: Any = statement.replace("KEPT", f'"{self.schema}".kept_states')
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            connection.execute(statement.replace("KEPT", f'"{self.schema}".kept_states'))  # type: ignore[arg-type]
+            return connection.execute(text)
 
     def kept(self) -> list[tuple[int, str]]:
-        query = f'SELECT version, event_id::text FROM "{self.schema}".kept_states'
-        with psycopg.connect(self.dsn) as connection:
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+        return list(self.sql("SELECT version, event_id::text FROM KEPT"))
 
     def kept_at(self, version: int) -> None:
         """Waits until a state of that version is kept: that happens after the answer."""

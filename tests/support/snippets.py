@@ -195,7 +195,8 @@ def run_python(block: Block, text: str, namespace: dict[str, Any]) -> None:
         builtins.print(*values, sep=sep, **options)
 
     namespace["print"] = noting_print
-    code = compile("\n" * (block.line - 1) + text, block.page, "exec")
+    # Not under the `annotations` of this module, which dataclasses would have to look up.
+    code = compile("\n" * (block.line - 1) + text, block.page, "exec", dont_inherit=True)
     exec(code, namespace)
     for line, wanted in expected.items():
         texts = printed.get(line, [])

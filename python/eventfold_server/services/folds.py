@@ -33,7 +33,8 @@ class FoldsService:
             state=result.state,
             version=result.version,
             position=result.position,
-            events_read=result.events_read,
+            # The run never sees the event at the kept version, which was read to compare its id.
+            events_read=result.events_read + (hydrated.kept_version > 0),
             events_folded=result.events_folded,
             fold_digest=hydrated.fold_digest,
             kept_version=hydrated.kept_version,
