@@ -138,6 +138,26 @@ proptest! {
     }
 
     #[test]
+    fn lengths_are_those_of_the_texts(left in number(), right in number(), digits in 0..40u32) {
+        let (left, right) = (decimal(&left), decimal(&right));
+        let zeros = "0".repeat(digits as usize);
+        let moved = Decimal::from_json(&format!("-0.{zeros}{}0", digits * 7));
+        let results = [
+            left.checked_add(&right).ok(),
+            left.checked_mul(&right).ok(),
+            left.checked_sub(&left).ok(),
+            left.checked_div(&right).ok(),
+            Decimal::from_digits(digits % 2 == 0, u64::from(digits) * 1_000_003, digits % 19),
+            moved,
+            Some(left),
+            Some(right),
+        ];
+        for number in results.into_iter().flatten() {
+            prop_assert_eq!(number.written_bytes(), number.to_string().len(), "{}", number);
+        }
+    }
+
+    #[test]
     fn quotients_have_28_digits_half_even_and_rests_are_exact(
         left in number(),
         right in number(),

@@ -75,7 +75,7 @@ pub(super) enum CompiledRight {
     },
 }
 
-/// A whole expression, and the shorter way where it is a sum of two ints.
+/// A whole expression, and the shorter way where it is a sum of two numbers.
 #[derive(Debug)]
 pub(super) struct Computed {
     pub(super) program: Program,

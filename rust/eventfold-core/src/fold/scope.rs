@@ -183,10 +183,10 @@ pub(super) struct EventScope<'a> {
     pub(super) lets: &'a [Option<Value>],
 }
 
-impl EventScope<'_> {
+impl<'a> EventScope<'a> {
     /// The value of a field of the state or the event, where it stands.
     #[inline]
-    pub(super) fn stored_field(&self, slot: usize) -> Option<&Value> {
+    pub(super) fn stored_field(&self, slot: usize) -> Option<&'a Value> {
         match self.sources.get(slot)? {
             Source::State(name) => self.state.as_map()?.get(name),
             Source::Event(place) => self.event.fields.get(*place)?.as_ref(),

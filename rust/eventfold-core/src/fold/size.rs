@@ -21,6 +21,7 @@ impl Sizer {
                 let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
                 digits + usize::from(*value < 0)
             }
+            Value::Decimal(decimal) => decimal.written_bytes(),
             Value::String(text) => self.text(text),
             Value::List(list) => {
                 let items: usize = list.iter().map(|item| self.value(item)).sum();

@@ -2,6 +2,8 @@
 
 use crate::cel::ast::{Ast, Binary, Expr, Kind, Literal};
 use crate::cel::{Budget, Env};
+use crate::json::write::to_json_value;
+use crate::number::Decimal;
 use crate::value::Value;
 
 use super::scope::EventScope;
@@ -37,19 +39,40 @@ impl Sum {
         Some(Self { subtract, left, right, steps })
     }
 
-    /// The sum of two ints; `None` if it is not so simple. The budget pays as for an evaluation,
-    /// if there is a sum.
+    /// The sum of two ints or decimals as a state holds it; `None` if it is not so simple. The
+    /// budget pays as for an evaluation, if there is a sum.
     #[inline]
     pub(super) fn add(&self, scope: &EventScope<'_>, budget: &mut Budget<'_>) -> Option<Value> {
-        let (left, right) = (self.left.int(scope)?, self.right.int(scope)?);
-        let sum = match self.subtract {
-            false => left.checked_add(right)?,
-            true => left.checked_sub(right)?,
+        let sum = match (self.left.number(scope)?, self.right.number(scope)?) {
+            (Number::Int(left), Number::Int(right)) => Value::Int(match self.subtract {
+                false => left.checked_add(right)?,
+                true => left.checked_sub(right)?,
+            }),
+            (Number::Decimal(left), Number::Decimal(right)) => self.decimals(left, right)?,
+            (Number::Decimal(left), Number::Int(right)) => {
+                self.decimals(left, &Decimal::from_i64(right))?
+            }
+            (Number::Int(left), Number::Decimal(right)) => {
+                self.decimals(&Decimal::from_i64(left), right)?
+            }
         };
         // The evaluation that follows meets the same limit, and has words for it.
         budget.spend(self.steps).ok()?;
-        Some(Value::Int(sum))
+        Some(sum)
     }
+
+    fn decimals(&self, left: &Decimal, right: &Decimal) -> Option<Value> {
+        let sum = match self.subtract {
+            false => left.checked_add(right),
+            true => left.checked_sub(right),
+        };
+        to_json_value(Value::Decimal(sum.ok()?)).ok()
+    }
+}
+
+enum Number<'a> {
+    Int(i64),
+    Decimal(&'a Decimal),
 }
 
 impl Operand {
@@ -74,11 +97,12 @@ impl Operand {
     }
 
     #[inline]
-    fn int(&self, scope: &EventScope<'_>) -> Option<i64> {
+    fn number<'a>(&self, scope: &EventScope<'a>) -> Option<Number<'a>> {
         match self {
-            Self::Int(value) => Some(*value),
+            Self::Int(value) => Some(Number::Int(*value)),
             Self::Slot(slot) => match scope.stored_field(*slot)? {
-                Value::Int(value) => Some(*value),
+                Value::Int(value) => Some(Number::Int(*value)),
+                Value::Decimal(value) => Some(Number::Decimal(value)),
                 _ => None,
             },
         }

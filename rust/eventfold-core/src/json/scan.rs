@@ -186,15 +186,44 @@ impl<'a> Scanner<'a> {
             magnitude = magnitude * 10 + u64::from(digit - b'0');
             self.place += 1;
         }
-        let simple = !matches!(self.peek(), Some(b'0'..=b'9' | b'.' | b'e' | b'E'));
-        if simple && self.place > start + usize::from(negative) && !(negative && magnitude == 0) {
-            let value = magnitude.cast_signed();
-            return Ok(Value::Int(if negative { -value } else { value }));
+        if self.place == start + usize::from(negative) {
+            return self.long_number(start);
         }
-        self.long_number(start)
+        match self.peek() {
+            Some(b'.') => self.fraction(start, negative, magnitude),
+            Some(b'0'..=b'9' | b'e' | b'E') => self.long_number(start),
+            _ if negative && magnitude == 0 => self.long_number(start),
+            _ => {
+                let value = magnitude.cast_signed();
+                Ok(Value::Int(if negative { -value } else { value }))
+            }
+        }
+    }
+
+    /// A number of few digits with a point, the usual amount of money, without its text.
+    fn fraction(
+        &mut self,
+        start: usize,
+        negative: bool,
+        mut digits: u64,
+    ) -> Result<Value, EvalError> {
+        let point = self.place;
+        self.place += 1;
+        while let Some(digit @ b'0'..=b'9') = self.peek()
+            && self.place - start < 19
+        {
+            digits = digits * 10 + u64::from(digit - b'0');
+            self.place += 1;
+        }
+        let places = (self.place - point - 1) as u32;
+        if places == 0 || matches!(self.peek(), Some(b'0'..=b'9' | b'e' | b'E')) {
+            return self.long_number(start);
+        }
+        Decimal::from_digits(negative, digits, places).map(Value::Decimal).ok_or_else(invalid)
     }
 
     fn long_number(&mut self, start: usize) -> Result<Value, EvalError> {
+        self.place = start;
         while let Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') = self.peek() {
             self.place += 1;
         }

@@ -42,6 +42,13 @@ impl Decimal {
         }))
     }
 
+    /// The number whose JSON text is `whole.fraction` without an exponent, from all its digits,
+    /// which it keeps: 110 with two places is 1.10.
+    pub fn from_digits(negative: bool, digits: u64, places: u32) -> Option<Self> {
+        let small = Small::checked(negative, u128::from(digits), -i64::from(places))?;
+        Some(Self(Repr::Small(small.as_moved())))
+    }
+
     /// The number of a text as the function `decimal` takes it: JSON's grammar, and a `+` or
     /// zeros in front. The text is not kept. `None` if it is not a number.
     pub fn parse(text: &str) -> Option<Result<Self, NumberError>> {
@@ -133,7 +140,7 @@ impl Decimal {
 
     /// Whether the number has no fraction.
     pub fn is_whole(&self) -> bool {
-        self.small().is_some_and(|small| small.stripped().exponent() >= 0)
+        self.small().is_some_and(Small::is_whole)
     }
 
     /// The int that the JSON text of a computed decimal is read as; `None` if it is read as a
@@ -162,6 +169,14 @@ impl Decimal {
     /// The nearest double.
     pub fn to_f64(&self) -> f64 {
         self.to_string().parse().unwrap_or(f64::NAN)
+    }
+
+    /// Bytes of the text that `Display` writes.
+    pub fn written_bytes(&self) -> usize {
+        match &self.0 {
+            Repr::Small(small) => small.written_bytes(),
+            Repr::Text(text) => text.text.len(),
+        }
     }
 
     /// Bytes of the text that are kept beside the value, for accounting.

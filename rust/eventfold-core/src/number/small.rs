@@ -138,10 +138,20 @@ impl Small {
         Self::checked(self.negative, magnitude, i64::from(exponent)).unwrap_or(self)
     }
 
+    /// Whether the number has no fraction.
+    pub(super) fn is_whole(self) -> bool {
+        // Most numbers end on a digit that decides.
+        let small = self.high == 0 && self.exponent < 0 && !self.low.is_multiple_of(10);
+        self.exponent >= 0 || !small && self.stripped_parts().1 >= 0
+    }
+
     fn stripped_parts(self) -> (u128, i32) {
         let (mut magnitude, mut exponent) = (self.magnitude(), self.exponent());
         if magnitude == 0 {
             return (0, 0);
+        }
+        if self.high == 0 && !self.low.is_multiple_of(10) {
+            return (magnitude, exponent);
         }
         for step in [16, 8, 4, 2, 1] {
             let power = POWERS[step as usize];
@@ -183,6 +193,24 @@ impl Small {
         })
     }
 
+    /// Bytes of the text that `write` makes.
+    pub(super) fn written_bytes(self) -> usize {
+        if self.moved {
+            let count = digits(self.magnitude()) as i32;
+            return (plain_length(count, self.exponent()) + i32::from(self.negative)) as usize;
+        }
+        let (magnitude, exponent) = self.stripped_parts();
+        let count = digits(magnitude) as i32;
+        let sign = i32::from(self.is_negative());
+        let plain = (plain_length(count, exponent) + sign) as usize;
+        if plain <= PLAIN_CHARS_MAX {
+            return plain;
+        }
+        let point = usize::from(count > 1);
+        let first = (exponent + count - 1).unsigned_abs();
+        sign as usize + count as usize + point + 2 + digits(u128::from(first)) as usize
+    }
+
     /// The text as JSON: as read if moved, else in the form of results.
     pub(super) fn write(self, out: &mut String) {
         if self.moved {
@@ -192,18 +220,23 @@ impl Small {
         let digits = magnitude.to_string();
         let negative = self.is_negative();
         let count = digits.len() as i32;
-        let length = if exponent >= 0 {
-            count + exponent
-        } else if -exponent < count {
-            count + 1
-        } else {
-            2 - exponent
-        };
-        if (length + i32::from(negative)) as usize <= PLAIN_CHARS_MAX {
+        let length = plain_length(count, exponent) + i32::from(negative);
+        if length as usize <= PLAIN_CHARS_MAX {
             plain(negative, &digits, exponent, out);
         } else {
             scientific(negative, &digits, exponent + count - 1, out);
         }
+    }
+}
+
+/// Characters of the plain form of that many digits, without a sign.
+fn plain_length(count: i32, exponent: i32) -> i32 {
+    if exponent >= 0 {
+        count + exponent
+    } else if -exponent < count {
+        count + 1
+    } else {
+        2 - exponent
     }
 }
 
