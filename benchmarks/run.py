@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from core import core
 from harness import Figure, save
 from scenarios import Bare, appends, hydrations, reads
 from store import running
@@ -14,13 +15,10 @@ import eventfold
 RESULTS = Path(__file__).with_name("results") / "store.jsonl"
 
 
-def main() -> None:
-    """Measures what was asked for, and writes the figures down."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["append", "read", "hydrate", []])
-    parser.add_argument("--results", type=Path, default=RESULTS, help="file of JSON lines")
-    options = parser.parse_args()
-    wanted = options.what or ["append", "read", "hydrate"]
+PARTS = ["core", "append", "read", "hydrate"]
+
+
+def _of_the_store(wanted: list[str]) -> list[Figure]:
     figures: list[Figure] = []
     with running() as store, eventfold.Client(store.address, timeout=60) as client:
         bare = Bare(store.database_url)
@@ -29,7 +27,24 @@ def main() -> None:
         if "read" in wanted:
             figures += reads(client, bare)
         if "hydrate" in wanted:
-            figures += hydrations(client, bare)
+            figures += hydrations(client, bare, store.database_url)
+    return figures
+
+
+def main() -> None:
+    """Measures what was asked for, and writes the figures down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", help=" ".join(PARTS))
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file of JSON lines")
+    options = parser.parse_args()
+    wanted = options.what or PARTS
+    if unknown := set(wanted) - set(PARTS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    figures: list[Figure] = []
+    if "core" in wanted:
+        figures += core()
+    if set(wanted) - {"core"}:
+        figures += _of_the_store(wanted)
     save(options.results, figures)
 
 

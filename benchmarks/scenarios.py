@@ -11,8 +11,10 @@ from typing import Any
 
 import asyncpg
 import orjson
+import psycopg
 import uvloop
 from harness import Figure, compare
+from psycopg.rows import dict_row
 from store import LENGTHS, Store, event
 
 import eventfold
@@ -31,14 +33,17 @@ SELECT e.event_id, e.type, e.version, e.position, e.recorded_at, e.data
 """
 
 
+_PSYCOPG_ROWS = _ROWS.replace("$1", "%s")
+
+
 class Bare:
     """asyncpg on the store's own tables and functions, in this process, without a server."""
 
     def __init__(self, database_url: str) -> None:
         self.loop = uvloop.new_event_loop()
-        self.pool: Any = self.loop.run_until_complete(
-            asyncpg.create_pool(database_url, min_size=1, max_size=8, reset=_keep)
-        )
+        # asyncpg asks for the loop of the thread in places.
+        asyncio.set_event_loop(self.loop)
+        self.pool: Any = self.loop.run_until_complete(_pool(database_url))
         self._append = Queries("eventfold")["append"]
 
     async def append(self, stream: str, version: int, count: int = 1) -> None:
@@ -74,6 +79,10 @@ class Bare:
     def run(self, work: Any) -> Any:
         """Runs a coroutine to its end."""
         return self.loop.run_until_complete(work)
+
+
+async def _pool(database_url: str) -> Any:
+    return await asyncpg.create_pool(database_url, min_size=1, max_size=8, reset=_keep)
 
 
 async def _keep(_connection: Any) -> None:
@@ -206,28 +215,46 @@ def _fold_in_python(rows: list[Any]) -> dict[str, Any]:
     return state
 
 
-def hydrations(client: eventfold.Client, bare: Bare) -> list[Figure]:
-    """A state from its stream: on the server, and by fetching all rows and folding in Python."""
+def hydrations(client: eventfold.Client, bare: Bare, database_url: str) -> list[Figure]:
+    """A state from its stream: on the server, from the first event or from a kept state, and by
+    fetching all rows and folding them in Python."""
     figures = []
-    for length in LENGTHS:
-        stream, repeats = f"account-{length}", REPEATS[length]
-        ours_state = client.hydrate("account", str(length), fold="account").state
-        bare_state = _fold_in_python(bare.run(bare.rows(stream)))
-        assert ours_state == bare_state, (ours_state, bare_state)
+    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as psycopg_:
+        for length in LENGTHS:
+            stream, repeats = f"account-{length}", REPEATS[length]
 
-        def bare_hydrate(stream: str = stream, repeats: int = repeats) -> int:
-            for _ in range(repeats):
-                _fold_in_python(bare.run(bare.rows(stream)))
-            return repeats
+            def with_psycopg(stream: str = stream) -> Any:
+                return _fold_in_python(psycopg_.execute(_PSYCOPG_ROWS, [stream]).fetchall())
 
-        def ours(length: int = length, repeats: int = repeats) -> int:
-            for _ in range(repeats):
-                client.hydrate("account", str(length), fold="account")
-            return repeats
+            def with_asyncpg(stream: str = stream) -> Any:
+                return _fold_in_python(bare.run(bare.rows(stream)))
 
-        figures += compare(
-            f"hydrate {length:,} events",
-            {"bare asyncpg + orjson + Python fold": bare_hydrate, "eventfold": ours},
-            units=length,
-        )
+            def cold(length: int = length) -> Any:
+                return client.hydrate("account", str(length), fold="cold").state
+
+            def kept(length: int = length) -> Any:
+                return client.hydrate("account", str(length), fold="account").state
+
+            ways = {
+                "psycopg + orjson + Python fold": with_psycopg,
+                "asyncpg + orjson + Python fold": with_asyncpg,
+                "eventfold, from the first event": cold,
+                "eventfold, kept state": kept,
+            }
+            states = [way() for way in ways.values()]
+            assert all(state == states[0] for state in states), states
+            figures += compare(
+                f"hydrate {length:,} events",
+                {name: _repeated(way, repeats) for name, way in ways.items()},
+                units=length,
+            )
     return figures
+
+
+def _repeated(way: Callable[[], Any], times: int) -> Callable[[], int]:
+    def run() -> int:
+        for _ in range(times):
+            way()
+        return times
+
+    return run

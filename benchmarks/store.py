@@ -34,6 +34,10 @@ ACCOUNT_FOLD = {
 }
 
 
+# The same, of which no state is kept: every hydration reads the stream from its first event.
+COLD_FOLD = {**ACCOUNT_FOLD, "fold": "cold", "keep": "off"}
+
+
 @dataclass(frozen=True)
 class Store:
     """A running server."""
@@ -80,6 +84,7 @@ def event(number: int) -> Event:
 def _load(store: Store) -> None:
     with eventfold.Client(store.address, timeout=60) as client:
         client.put_fold(ACCOUNT_FOLD)
+        client.put_fold(COLD_FOLD)
         # Interleaved, as streams of a living store are.
         written = dict.fromkeys(LENGTHS, 0)
         while any(written[length] < length for length in LENGTHS):

@@ -6,6 +6,7 @@
 All public names stand here; `eventfold.testing` has means for tests, `eventfold.v1` the stubs.
 """
 
+from eventfold import cel
 from eventfold._async.client import AsyncClient
 from eventfold._async.reader import AsyncEventReader
 from eventfold._errors import (
@@ -13,10 +14,12 @@ from eventfold._errors import (
     EventfoldError,
     InsecureConnection,
     InvalidValue,
+    StateMismatch,
     UnexpectedAnswer,
 )
 from eventfold._events import Event, EventFlags, RecordedEvent
 from eventfold._expected import ANY, EXISTS, Expect, ExpectedVersion
+from eventfold._fold import Fold, FoldLike
 from eventfold._generated import errors as _catalogue
 from eventfold._generated.errors import *  # noqa: F403 - one class for each reason
 from eventfold._results import (
@@ -30,7 +33,15 @@ from eventfold._results import (
     ReadEnd,
     StreamInfo,
 )
-from eventfold._streams import FoldLike, stream_name
+from eventfold._sources import Document
+from eventfold._states import (
+    ExplainedEvent,
+    FoldReport,
+    HistoricState,
+    HydratedMany,
+    StateChange,
+)
+from eventfold._streams import stream_name
 from eventfold._sync.client import Client
 from eventfold._sync.reader import EventReader
 
@@ -44,23 +55,32 @@ __all__ = [
     "Client",
     "ConnectionFailed",
     "Direction",
+    "Document",
     "Event",
     "EventFlags",
     "EventReader",
     "EventfoldError",
     "Expect",
     "ExpectedVersion",
+    "ExplainedEvent",
+    "Fold",
     "FoldInfo",
     "FoldLike",
+    "FoldReport",
     "Handlers",
+    "HistoricState",
     "Hydrated",
+    "HydratedMany",
     "InsecureConnection",
     "InvalidValue",
     "Lifecycle",
     "ReadEnd",
     "RecordedEvent",
+    "StateChange",
+    "StateMismatch",
     "StreamInfo",
     "UnexpectedAnswer",
+    "cel",
     "stream_name",
 ]
 __all__ += _catalogue.__all__

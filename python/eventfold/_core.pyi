@@ -1,19 +1,27 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
 from collections.abc import Sequence
+from typing import Any, Final, Literal, Self, final
 
 __all__ = [
+    "FOLD_SEMANTICS",
     "Batch",
+    "CelProgram",
     "CheckedAppend",
     "CoreError",
+    "Coverage",
     "Fold",
     "FoldResult",
     "FoldRun",
     "check_append",
     "check_stream_name",
+    "decode_json",
     "limits",
     "version",
 ]
+
+FOLD_SEMANTICS: Final[int]
+"""Goes up when the same fold and the same events would give another state."""
 
 class CoreError(Exception):
     """A refusal by the core: its reason in the catalogue, a sentence for people, the facts."""
@@ -34,6 +42,7 @@ def check_stream_name(name: str, *, system: bool = False) -> str:
         CoreError: INVALID_STREAM_NAME.
     """
 
+@final
 class CheckedAppend:
     """An append that passed every check. The lists have one item for each event."""
 
@@ -93,10 +102,11 @@ def check_append(
             length.
     """
 
+@final
 class Batch:
     """One page of stored events, held as the bytes that PostgreSQL sent; immutable."""
 
-    def __init__(self, columns: Sequence[bytes | None]) -> None:
+    def __new__(cls, columns: Sequence[bytes | None]) -> Batch:
         """Decode the sixteen columns of a page; their order is that of the page queries.
 
         Each column is one `array_send(array_agg(..))`. None stands for an optional column that
@@ -118,6 +128,24 @@ class Batch:
     @property
     def last_position(self) -> int:
         """Position of the last row; 0 for a page without rows."""
+    def version(self, index: int) -> int:
+        """Return the version of the row at an index from 0.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+    def event_id(self, index: int) -> str:
+        """Return the event id of the row at an index from 0, in lower case.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+    def streams(self) -> list[tuple[str, int, int]]:
+        """List the runs of rows of one stream: its name, the first row, one past the last.
+
+        Raises:
+            CoreError: BUG if the page leaves the names out.
+        """
     def encode(self, stream: str | None = None) -> bytes:
         """Encode the rows as field 1 of a `ReadResponse` or `ReadAllResponse`.
 
@@ -131,10 +159,11 @@ class Batch:
             CoreError: BUG if a row cannot be decoded.
         """
 
+@final
 class Fold:
     """A compiled fold; immutable, and free to be used from many threads."""
 
-    def __init__(self, source: str) -> None:
+    def __new__(cls, source: str) -> Fold:
         """Parse and compile a fold document, YAML 1.2 or JSON.
 
         Raises:
@@ -158,6 +187,8 @@ class Fold:
     @property
     def keep_every(self) -> int | None:
         """Events between kept states; 0: never keep; None: the document does not say."""
+    def coverage(self) -> Coverage:
+        """Begin to gather what runs of this fold reach."""
     def run(
         self,
         stream: str,
@@ -168,6 +199,7 @@ class Fold:
         version: int = 0,
         position: int = 0,
         cancelled: Sequence[str] = (),
+        coverage: Coverage | None = None,
     ) -> FoldRun:
         """Begin to fold one stream.
 
@@ -180,16 +212,52 @@ class Fold:
             position: Position of that event.
             cancelled: Ids of the events that other events of the stream cancel; looked at only if
                 `skip_cancelled`.
+            coverage: Notes what the events reach; of this very fold.
 
         Raises:
-            CoreError: INVALID_REQUEST if the state is not JSON, INVALID_EVENT_ID.
+            CoreError: INVALID_REQUEST if the state is not JSON, INVALID_EVENT_ID; BUG if the
+                coverage is that of another `Fold`.
         """
 
+@final
+class Coverage:
+    """What the runs of one fold have reached so far; free to be used from many threads."""
+
+    def unused_handlers(self) -> list[str]:
+        """Name the handlers that no event reached, in the order of the document.
+
+        Named as in errors: `MoneyDeposited`, or `MoneyDeposited[1]` in a list of handlers. One
+        with a condition is reached when the condition is true.
+        """
+    def unseen_fields(self) -> list[tuple[str, str]]:
+        """List the fields that handlers read and that no event of the type had.
+
+        Each is the event type and the name of a field at the top of the data. Types of which no
+        event came are passed over.
+        """
+
+@final
 class FoldRun:
     """A fold on its way along one stream. After an error, every call gives that error again."""
 
-    def feed(self, batch: Batch) -> None:
+    def feed(
+        self,
+        batch: Batch,
+        first: int = 0,
+        last: int | None = None,
+        steps_max: int | None = None,
+    ) -> int:
         """Fold the rows of a page, in order; the versions must rise.
+
+        Args:
+            batch: The page.
+            first: Index of the first row to fold, from 0.
+            last: One past the index of the last row; None, or beyond the end: to the end; at or
+                below `first`: no row.
+            steps_max: Evaluation steps after which no further event is begun; None: no bound.
+
+        Returns:
+            Index of the first row that was not folded.
 
         Raises:
             CoreError: FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
@@ -207,6 +275,9 @@ class FoldRun:
         recorded_us: int,
         occurred_us: int,
         writer: str,
+        *,
+        copied_from: str = "",
+        deleted: bool = False,
     ) -> None:
         """Fold one event that is not known to be validated: its JSON is checked first.
 
@@ -221,9 +292,44 @@ class FoldRun:
             recorded_us: Microseconds since 1970.
             occurred_us: Microseconds since 1970.
             writer: Who appended it.
+            copied_from: Id of the event that it is a copy of; empty: none.
+            deleted: Whether its payload was deleted; then a handler for it fails.
 
         Raises:
             CoreError: as `feed`, and INVALID_EVENT_ID.
+        """
+    def history(self, batch: Batch, first: int, from_version: int) -> tuple[bytes, int]:
+        """Fold rows of a page, and encode the states after them.
+
+        The bytes are a `HydrateHistoryResponse` of about 1 MiB, or of one state; they are empty if
+        all rows are below `from_version`. The number is the index of the row that the next call
+        begins with, of this or of `explain`, not of another: `len(batch)` when the page is done.
+
+        Args:
+            batch: The page.
+            first: Index of the first row to fold, from 0.
+            from_version: First version whose state is encoded; rows below are folded only.
+
+        Raises:
+            CoreError: as `feed`. Only when there are no states from before the error: else these
+                are returned, and the next call raises.
+        """
+    def explain(self, batch: Batch, first: int, from_version: int) -> tuple[bytes, int]:
+        """Fold rows of a page, and encode what each changed; otherwise as `history`.
+
+        The bytes are an `ExplainResponse`. The changes of an event are the smallest paths that
+        differ, in the order of the new state; what a map lost follows its other changes. Lists
+        are compared index by index; the order of keys alone is no change. Before the first event
+        there is the initial state, after a delete `null`. A change that would take the message to
+        4 MiB is counted in `changes_left_out`.
+
+        Args:
+            batch: The page.
+            first: Index of the first row to fold, from 0.
+            from_version: First version that is explained; rows below are folded only.
+
+        Raises:
+            CoreError: as `history`.
         """
     def stop(self) -> None:
         """End the run from any thread: a `feed` that is under way fails with EVALUATION_LIMIT."""
@@ -234,6 +340,7 @@ class FoldRun:
             CoreError: what made the run fail.
         """
 
+@final
 class FoldResult:
     """What a fold came to."""
 
@@ -255,6 +362,47 @@ class FoldResult:
     @property
     def events_folded(self) -> int:
         """Number of events for which the fold has a handler."""
+
+@final
+class CelProgram:
+    """A compiled expression; immutable, and free to be used from many threads."""
+
+    def __new__(cls, expression: str, variables: Sequence[str] | None = None) -> Self:
+        """Parse and compile an expression.
+
+        Args:
+            expression: At most 4 KiB.
+            variables: The names that it may use; None: whatever it uses.
+
+        Raises:
+            CoreError: EXPRESSION_INVALID, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, with the facts
+                `line`, `column`, `offset` (in bytes) and `excerpt`.
+        """
+    @property
+    def variables(self) -> list[str]:
+        """The variables that the expression uses, in the order of their declaration."""
+    def evaluate(self, variables: dict[str, Any]) -> Any:
+        """Return the value of the expression; `eventfold.cel` says what stands for what.
+
+        Raises:
+            CoreError: EVALUATION_FAILED, NUMBER_RANGE, EVALUATION_LIMIT, with the fact `offset` (in
+                bytes) where it is known; INVALID_VALUE for what has no form on the other side.
+        """
+
+def decode_json(text: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Any:
+    """Decode a JSON text that the strict check would pass, up to 256 levels deep.
+
+    Args:
+        text: UTF-8.
+        numbers: `decimal`: a number with fraction or exponent, and an integer of more than 4,000
+            digits, becomes a `Decimal` with all of its digits, other integers `int`. `float`:
+            such numbers, and integers beyond 64 bits, become `float`.
+
+    Raises:
+        CoreError: INVALID_JSON with the fact `offset`: no JSON, a key that stands twice, half of a
+            surrogate pair, nested too deep, a number that the class cannot hold. INVALID_REQUEST
+            for other `numbers`.
+    """
 
 def limits() -> dict[str, int]:
     """All limits of the core, by lower-case name with the unit last."""

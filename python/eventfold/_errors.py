@@ -155,3 +155,29 @@ class InsecureConnection(EventfoldError, PermissionError):
     def target(self) -> str | None:
         """Address that was to be called."""
         return self._text("target")
+
+
+class StateMismatch(EventfoldError, ValueError):
+    """A state does not fit the class that was named by `into`.
+
+    A field is missing or has another type, or there is no state, because the fold deleted the
+    aggregate: look at `exists` first. The message names types, never values.
+    """
+
+    reason = "STATE_MISMATCH"
+    code = "FAILED_PRECONDITION"
+
+    @property
+    def model(self) -> str | None:
+        """Name of the class."""
+        return self._text("model")
+
+    @property
+    def path(self) -> str | None:
+        """Where in the state the fault is, such as `items[2].price`; empty: the whole state."""
+        return self._text("path")
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong there."""
+        return self._text("problem")

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from eventfold._errors import ConnectionFailed, EventfoldError, UnexpectedAnswer
 from eventfold._generated.errors import (
@@ -38,19 +38,42 @@ _UNSURE_CODES = {
 }
 
 
+def _info_of(status: status_pb2.Status) -> error_details_pb2.ErrorInfo | None:
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == _DOMAIN:
+            return info
+    return None
+
+
 def _error_info(call: Any) -> tuple[status_pb2.Status, error_details_pb2.ErrorInfo] | None:
     for key, value in call.trailing_metadata() or ():
         if key != _DETAILS_KEY:
             continue
         try:
             status = status_pb2.Status.FromString(value)
-            for detail in status.details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info) and info.domain == _DOMAIN:
-                    return status, info
+            info = _info_of(status)
         except Exception:  # noqa: BLE001 - bytes of an unknown server; any fault means "not ours"
             return None
+        if info is not None:
+            return status, info
     return None
+
+
+def _of_catalogue(info: error_details_pb2.ErrorInfo, message: str, code: str) -> EventfoldError:
+    cls = BY_REASON.get(info.reason)
+    if cls is not None:
+        return cls._make(message, dict(info.metadata))
+    return EventfoldError(message, dict(info.metadata), reason=info.reason, code=code)
+
+
+def error_from_status(status: status_pb2.Status) -> EventfoldError:
+    """The error of a part of an answer."""
+    code = code_pb2.Code.Name(status.code)
+    info = _info_of(status)
+    if info is None:
+        return EventfoldError(status.message, code=code)
+    return _of_catalogue(info, status.message, code)
 
 
 def error_from_call(
@@ -63,12 +86,7 @@ def error_from_call(
     found = _error_info(call)
     if found is not None:
         status, info = found
-        cls = BY_REASON.get(info.reason)
-        if cls is not None:
-            return cls._make(status.message or text, dict(info.metadata))
-        return EventfoldError(
-            status.message or text, dict(info.metadata), reason=info.reason, code=code
-        )
+        return _of_catalogue(info, status.message or text, code)
     if code == "DEADLINE_EXCEEDED":
         return _no_answer(timeout, safety)
     facts = {"target": target}

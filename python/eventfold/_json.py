@@ -3,7 +3,6 @@
 import dataclasses
 import datetime as dt
 import decimal
-import json
 import math
 import uuid
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 import orjson
 
+from eventfold import _core
 from eventfold._errors import InvalidValue
 
 Numbers = Literal["decimal", "float"]
@@ -162,10 +162,6 @@ def _located(value: Any, reason: InvalidValue, path: str = "", depth: int = 0) -
     return _at(path, reason.message)
 
 
-def _parse_int(text: str) -> int | decimal.Decimal:
-    return int(text) if len(text) <= _INT_DIGITS_MAX else decimal.Decimal(text)
-
-
 def decode(text: bytes, numbers: Numbers = "decimal") -> Any:
     """Decodes JSON that the server sent; empty bytes count as `{}` (a deleted payload).
 
@@ -174,21 +170,15 @@ def decode(text: bytes, numbers: Numbers = "decimal") -> Any:
     such numbers are floats, and so are ints beyond 64 bits.
 
     Raises:
-        InvalidValue: the text is not JSON, or holds an exponent that `Decimal` cannot hold.
+        InvalidValue: the text is no JSON that the strict check of the server would pass (it may
+            nest 256 levels deep), or holds a number that the class cannot hold.
     """
     if not text:
         return {}
     try:
-        if numbers == "float":
-            return orjson.loads(text)
-        try:
-            return json.loads(text, parse_float=decimal.Decimal)
-        except ValueError:
-            return json.loads(text, parse_float=decimal.Decimal, parse_int=_parse_int)
-    except (ValueError, RecursionError) as error:
-        raise InvalidValue(f"the JSON cannot be read: {error}") from error
-    except decimal.InvalidOperation as error:
-        raise InvalidValue("the JSON holds an exponent beyond that of Decimal") from error
+        return _core.decode_json(text, numbers)
+    except _core.CoreError as error:
+        raise InvalidValue(f"{error.message}") from error
 
 
 def as_uuid_text(value: str | uuid.UUID) -> str:

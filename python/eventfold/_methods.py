@@ -47,6 +47,24 @@ GET_STREAM = Method(_STORE + "GetStream", pb.GetStreamRequest, pb.GetStreamRespo
 LIST_STREAMS = Method(_STORE + "ListStreams", pb.ListStreamsRequest, pb.ListStreamsResponse)
 
 HYDRATE = Method(_FOLDS + "Hydrate", folds_pb2.HydrateRequest, folds_pb2.HydrateResponse)
+HYDRATE_MANY = Method(
+    _FOLDS + "HydrateMany",
+    folds_pb2.HydrateManyRequest,
+    folds_pb2.HydrateManyResponse,
+    streams=True,
+)
+HYDRATE_HISTORY = Method(
+    _FOLDS + "HydrateHistory",
+    folds_pb2.HydrateHistoryRequest,
+    folds_pb2.HydrateHistoryResponse,
+    streams=True,
+)
+EXPLAIN = Method(
+    _FOLDS + "Explain", folds_pb2.ExplainRequest, folds_pb2.ExplainResponse, streams=True
+)
+CHECK_FOLD = Method(
+    _FOLDS + "CheckFold", folds_pb2.CheckFoldRequest, folds_pb2.CheckFoldResponse, streams=True
+)
 PUT_FOLD = Method(
     _FOLDS + "PutFold", folds_pb2.PutFoldRequest, folds_pb2.PutFoldResponse, Safety.WRITE
 )

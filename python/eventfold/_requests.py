@@ -2,18 +2,21 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from google.protobuf import empty_pb2
 
 from eventfold._errors import InvalidValue
 from eventfold._events import Event
 from eventfold._expected import Expect, ExpectedVersion
+from eventfold._fold import FoldLike, fold_ref
 from eventfold._generated.errors import AppendTooLarge
 from eventfold._results import Direction
-from eventfold._streams import FoldLike, fold_ref
 from eventfold._time import to_timestamp
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2
+
+RangeT = TypeVar("RangeT", folds_pb2.HydrateHistoryRequest, folds_pb2.ExplainRequest)
 
 _INT64_MAX = (1 << 63) - 1
 _APPEND_BYTES_MAX = 3 << 20
@@ -157,4 +160,39 @@ def read_all_request(
         request.resume_token = resume_token
     if to_position is not None:
         request.to_position = whole(to_position, "to_position")
+    return request
+
+
+def versions_request(
+    request: RangeT,
+    stream: str,
+    fold: FoldLike,
+    from_version: int | None,
+    to_version: int | None,
+) -> RangeT:
+    """Fills in the range of a history or an explanation."""
+    request.stream = stream
+    request.fold.CopyFrom(fold_ref(fold))
+    if from_version is not None:
+        request.from_version = whole(from_version, "from_version")
+    if to_version is not None:
+        request.to_version = whole(to_version, "to_version")
+    return request
+
+
+def explain_request(
+    stream: str,
+    fold: FoldLike,
+    from_version: int | None,
+    to_version: int | None,
+    recorded_at: dt.datetime | None,
+    occurred_at: dt.datetime | None,
+) -> folds_pb2.ExplainRequest:
+    """An explanation."""
+    empty = folds_pb2.ExplainRequest()
+    request = versions_request(empty, stream, fold, from_version, to_version)
+    if recorded_at is not None:
+        request.recorded_at.CopyFrom(to_timestamp(recorded_at, "recorded_at"))
+    if occurred_at is not None:
+        request.occurred_at.CopyFrom(to_timestamp(occurred_at, "occurred_at"))
     return request

@@ -5,10 +5,11 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from eventfold._events import RecordedEvent
 from eventfold._json import Numbers, decode
+from eventfold._models import Convert, ModelT_co
 from eventfold._time import from_timestamp
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2
@@ -85,8 +86,8 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
-class Hydrated:
-    """A state, folded from the events of one stream.
+class Hydrated(Generic[ModelT_co]):
+    """A state, folded from the events of one stream: by a server, or by `Fold.apply`.
 
     Attributes:
         exists: False if the stream has no event up to that point, or the fold deleted the
@@ -94,10 +95,12 @@ class Hydrated:
         state_json: the state as JSON text, the same byte for byte wherever it is folded.
         version: version of the last event that counted or was looked at: the version to expect
             in an append that is decided on this state. 0: no event.
-        position: position of the event at `version`. 0: no event.
-        events_read: number of events that the server read for it.
-        events_folded: number of events for which the fold has a handler.
+        position: position of the event at `version`. 0: no event, or one that is not stored.
+        events_read: number of events that were read for it.
+        events_folded: number of those that were folded for it: the fold has a handler.
         fold_digest: SHA-256 of the fold's normal form, lower-case hexadecimal.
+        kept_version: version of the kept state that the server went on from. 0: it folded from
+            the first event.
     """
 
     exists: bool
@@ -107,19 +110,32 @@ class Hydrated:
     events_read: int
     events_folded: int
     fold_digest: str
+    kept_version: int = 0
     _numbers: Numbers = field(default="decimal", repr=False, compare=False)
+    _convert: Convert | None = field(default=None, repr=False, compare=False)
 
     @cached_property
-    def state(self) -> Any:
-        """The state, decoded when it is first touched. `None` after a delete; the fold's initial
-        state for a stream without events. Numbers with a fraction are `Decimal` unless the
-        client was made with `numbers="float"`.
+    def state(self) -> ModelT_co:
+        """The state, decoded when it is first touched: an object of the class that was named by
+        `into`, else of JSON's types, with `Decimal` for numbers with a fraction unless the client
+        was made with `numbers="float"`. The fold's initial state for a stream without events,
+        `None` after a delete.
+
+        Raises:
+            StateMismatch: the state is no such object; look at `exists` first.
         """
-        return decode(self.state_json, self._numbers)
+        if self._convert is not None:
+            return cast(ModelT_co, self._convert(self.state_json))
+        return cast(ModelT_co, decode(self.state_json, self._numbers))
 
     @classmethod
-    def _from_wire(cls, answer: folds_pb2.HydrateResponse, numbers: Numbers) -> "Hydrated":
-        return cls(
+    def _from_wire(
+        cls,
+        answer: folds_pb2.HydrateResponse,
+        numbers: Numbers,
+        convert: Convert | None = None,
+    ) -> "Hydrated[Any]":
+        return Hydrated(
             exists=answer.exists,
             state_json=answer.state,
             version=answer.version,
@@ -127,7 +143,9 @@ class Hydrated:
             events_read=answer.events_read,
             events_folded=answer.events_folded,
             fold_digest=answer.fold_digest,
+            kept_version=answer.kept_version,
             _numbers=numbers,
+            _convert=convert,
         )
 
 

@@ -34,8 +34,24 @@ LIST_PAGE_SIZE_MAX = 1_000
 FOLD_NAME_BYTES_MAX = 128
 # Compiled folds kept by a server process.
 FOLD_CACHE_ENTRIES_MAX = 256
+# Evaluation steps that a call may take before it goes on in a thread; about a millisecond.
+FOLD_INLINE_STEPS_MAX = 20_000
 # Folds that run at once in a server process; they do not hold Python's lock.
 FOLD_THREADS = 8
+
+# Of the core: goes up when the same fold and events would give another state than before.
+FOLD_SEMANTICS = _core.FOLD_SEMANTICS
+# States kept in memory by a server process, by the bytes of their JSON text.
+KEPT_MEMORY_BYTES_MAX = 64 * 1024 * 1024
+# A state above this is not kept: reading it would cost as much as many events.
+KEPT_STATE_BYTES_MAX = 1024 * 1024
+# Events between two kept states of a stream, where the fold does not say.
+KEEP_EVERY_DEFAULT = 500
+KEPT_SWEEP_ROWS_MAX = 10_000
+KEPT_SWEEP_PAUSE_S = 600.0
+
+HYDRATE_MANY_STREAMS_MAX = 1_000
+FOLD_FAILURES_REPORTED_MAX = 100
 
 # Earlier positions in a resume token, at doubling distances; 24 bytes each.
 RESUME_TOKEN_PAIRS_MAX = 13
@@ -48,4 +64,6 @@ CONCURRENT_CALLS_MAX = 1_000
 # Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
 # first, and health still answers.
 CONCURRENT_RPCS_MAX = 2 * CONCURRENT_CALLS_MAX
-CONCURRENT_STREAMS_PER_CONNECTION_MAX = 200
+# As many as there may be calls: a lower bound makes gRPC refuse calls of a busy client for good,
+# since it counts a call as open for longer than the client does.
+CONCURRENT_STREAMS_PER_CONNECTION_MAX = CONCURRENT_CALLS_MAX

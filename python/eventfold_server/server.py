@@ -17,7 +17,10 @@ from eventfold.v1 import event_store_pb2, folds_pb2
 from eventfold_server import limits
 from eventfold_server.config import ConfigError, ServerConfig
 from eventfold_server.domain.append import Appender
-from eventfold_server.domain.folding import Folder
+from eventfold_server.domain.folding import FoldRegistry
+from eventfold_server.domain.history import Historian
+from eventfold_server.domain.hydrate import Hydrator
+from eventfold_server.domain.kept import KeptStates
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.streams import Streams
 from eventfold_server.errors import Refusal
@@ -194,6 +197,9 @@ class Server:
             options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX
         )
         log_storage = LogStorage(database)
+        fold_storage = FoldStorage(database)
+        registry = FoldRegistry(fold_storage)
+        self._kept = KeptStates(fold_storage)
         event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
         folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
         check_table(
@@ -212,7 +218,13 @@ class Server:
                     ),
                 ),
                 _handlers(
-                    self._guard, folds, FoldsService(Folder(log_storage, FoldStorage(database)))
+                    self._guard,
+                    folds,
+                    FoldsService(
+                        Hydrator(log_storage, fold_storage, registry, self._kept),
+                        Historian(log_storage, registry),
+                        registry,
+                    ),
                 ),
             )
         )
@@ -243,6 +255,7 @@ class Server:
                 "of this machine?"
             ) from error
         await self._server.start()
+        self._kept.start()
         for name in self._names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return f"{host}:{port}"
@@ -257,3 +270,4 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._health.end_watches()
         await self._server.stop(self._config.grace_s)
+        await self._kept.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import grpc
 import yaml
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from eventfold.v1 import event_store_pb2, folds_pb2
 
@@ -93,7 +93,9 @@ def load_cases() -> list[Case]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call gave: an answer, or the reason and the facts of an error."""
+    """What a call gave: an answer, or the reason and the facts of an error, and of a stream of
+    messages what came before it.
+    """
 
     answer: Json = None
     reason: str = ""
@@ -152,6 +154,7 @@ def _check_error(expected: dict[str, Json], outcome: Outcome) -> None:
         for text in expected.get("hidden", [])
         if any(text in told for told in (outcome.message, *outcome.facts.values()))
     ]
+    problems += differences(expected.get("sent", {}), outcome.answer, "sent")
     if problems:
         told = f"{outcome.reason} {outcome.facts}: {outcome.message}"
         raise CaseFailed("\n  ".join(["the error differs", *problems, f"it was {told}"]))
@@ -193,51 +196,83 @@ def call(channel: grpc.Channel, name: str, request: bytes, metadata: dict[str, s
         "timeout": DEADLINE_SECONDS,
         "metadata": tuple(metadata.items()),
     }
+    parts: list[Json] = []
     try:
-        if method.server_streaming:
-            return Outcome(_merged(list(calls.unary_stream(path, None, read)(request, **options))))
-        return Outcome(_json(calls.unary_unary(path, None, read)(request, **options)))
+        if not method.server_streaming:
+            return Outcome(_json(calls.unary_unary(path, None, read)(request, **options)))
+        for message in calls.unary_stream(path, None, read)(request, **options):
+            parts.append(_json(message))
     except grpc.RpcError as error:
-        return _failure(error)
+        return replace(_failure(error), answer=_merged(method, parts, whole=False))
+    return Outcome(_merged(method, parts, whole=True))
 
 
 def _json(message: Message) -> Json:
-    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return _with_errors(json_format.MessageToDict(message, preserving_proto_field_name=True))
 
 
-def _merged(messages: list[Message]) -> Json:
-    """All messages of a stream as one: their events, the end, and how many they were."""
-    parts = [_json(message) for message in messages]
-    if not parts or any(("end" in part) != (part is parts[-1]) for part in parts):
-        raise CaseFailed("`end` must stand in the last message, and only there")
-    return {
-        "events": [event for part in parts for event in part.get("events", [])],
-        "end": parts[-1]["end"],
-        "messages": len(parts),
-    }
+def _with_errors(value: Json) -> Json:
+    """The value with each `google.rpc.Status` in it checked, and as cases see it."""
+    if isinstance(value, list):
+        return [_with_errors(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if any("@type" in item for item in value.get("details", [])):
+        outcome = _told(json_format.ParseDict(value, status_pb2.Status()))
+        return {"reason": outcome.reason, "facts": outcome.facts, "message": outcome.message}
+    return {key: _with_errors(item) for key, item in value.items()}
+
+
+def _merged(method: Any, parts: list[Json], *, whole: bool) -> Json:
+    """All messages of a stream as one: lists joined, else what the last one says, and how many
+    they were. A stream that broke off is not whole: it has no last message.
+    """
+    fields = method.output_type.fields_by_name
+    for mark in set(fields) & {"end", "done"}:
+        last = parts[-1] if parts and whole else None
+        if (whole and not parts) or any((mark in part) != (part is last) for part in parts):
+            raise CaseFailed(f"`{mark}` must stand in the last message, and only there")
+    merged: dict[str, Json] = {"messages": len(parts)}
+    for name, field in fields.items():
+        if field.is_repeated:
+            merged[name] = [item for part in parts for item in part.get(name, [])]
+        elif parts and name in parts[-1]:
+            merged[name] = parts[-1][name]
+    if method.name == "HydrateMany":
+        # Answers come in no order.
+        merged["streams"].sort(key=lambda one: one["stream"].encode())
+    return merged
 
 
 def _failure(error: Any) -> Outcome:
-    """Reads the status, and checks what is true of every error."""
+    """Reads the status of a call that failed, and checks what is true of every error."""
     details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
     told = f"{error.code().name}: {error.details()}"
     if details is None:
         raise CaseFailed(f"an error without details: {told}")
-    if len(details) > DETAILS_BYTES_MAX:
-        raise CaseFailed(f"details of {len(details)} bytes: {told}")
     status = status_pb2.Status.FromString(details)
+    if status.code != error.code().value[0] or status.message != error.details():
+        raise CaseFailed(f"the status is not that of the call: {told}")
+    return _told(status)
+
+
+def _told(status: status_pb2.Status) -> Outcome:
+    """What a status says; checks what is true of every error, wherever it stands."""
+    told = f"{code_pb2.Code.Name(status.code)}: {status.message}"
+    if status.ByteSize() > DETAILS_BYTES_MAX:
+        raise CaseFailed(f"a status of {status.ByteSize()} bytes: {told}")
     info = error_details_pb2.ErrorInfo()
     if len(status.details) != 1 or not status.details[0].Unpack(info):
         raise CaseFailed(f"details that are not one ErrorInfo: {told}")
     known = reasons().get(info.reason)
     if info.domain != "eventfold" or known is None:
         raise CaseFailed(f"a reason outside the catalogue: {info.domain} {info.reason}")
-    if error.code().name != known["code"] or status.code != error.code().value[0]:
+    if code_pb2.Code.Name(status.code) != known["code"]:
         raise CaseFailed(f"{info.reason} goes with {known['code']}: {told}")
     facts = dict(info.metadata)
     unknown = facts.keys() - set(known.get("facts", []))
     if unknown:
         raise CaseFailed(f"facts of {info.reason} outside the catalogue: {sorted(unknown)}")
-    if not status.message or status.message != error.details():
-        raise CaseFailed(f"the status has no message, or two: {told}")
+    if not status.message:
+        raise CaseFailed(f"the status has no message: {told}")
     return Outcome(reason=info.reason, facts=facts, message=status.message)

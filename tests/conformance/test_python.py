@@ -79,3 +79,44 @@ def test_a_case_that_expects_another_error_fails(wrong: str, said: str, runner: 
     with pytest.raises(CaseFailed) as failure:
         runner.run(case)
     assert said in str(failure.value)
+
+
+HISTORY = """
+      - call: Folds.HydrateHistory
+        request:
+          stream: "wrong-${run}"
+          fold: {source: "fold: f\\nhandlers: {B: {x: event.none}}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("expect: {states: []}", "refused: FOLD_FAILED"),
+        (
+            "error: {reason: FOLD_FAILED, sent: {states: []}}",
+            "sent.states: expected 0 items, got 1",
+        ),
+        ("error: {reason: FOLD_FAILED, sent: {messages: 2}}", "sent.messages: expected 2, got 1"),
+    ],
+)
+def test_a_case_that_expects_other_messages_before_an_error_fails(
+    wrong: str, said: str, runner: Runner
+) -> None:
+    step = STEP.replace("'{}'}", "'{}'}, {type: B, data_text: '{}'}")
+    (case,) = parse_cases(f"{step}{HISTORY}        {wrong}\n")
+    with pytest.raises(CaseFailed) as failure:
+        runner.run(case)
+    assert said in str(failure.value)
+
+
+def test_an_answer_of_many_streams_is_compared_by_name(runner: Runner) -> None:
+    many = """
+      - call: Folds.HydrateMany
+        request: {streams: ["wrong-${run}", "wrong-${run}-z"], fold: {source: "fold: f"}}
+        expect: {streams: [{stream: "wrong-${run}-z"}, $any]}
+"""
+    (case,) = parse_cases(STEP + many)
+    with pytest.raises(CaseFailed) as failure:
+        runner.run(case)
+    assert "streams.0.stream: expected wrong-" in str(failure.value)

@@ -12,10 +12,8 @@ import threading
 import time
 from pathlib import Path
 
-from tests.support.history import History, check, run_threads, write
+from tests.support.history import History, check, repeat_open_appends, run_threads, write
 from tests.support.servers import start_server
-
-import eventfold
 
 ROUNDS = 3
 WRITERS = 4
@@ -35,7 +33,7 @@ def test_every_acknowledged_event_is_there_once(shared_tmp_path: Path) -> None:
     streams = [f"account-{number}" for number in range(5)]
     for round_number in range(ROUNDS):
         with start_server(shared_tmp_path, listen=listen, data_dir=data_dir) as server:
-            _repeat_open_appends(listen, history)
+            repeat_open_appends(listen, history)
             before = len(history.acknowledged)
             stop = threading.Event()
             threads = run_threads(
@@ -54,15 +52,6 @@ def test_every_acknowledged_event_is_there_once(shared_tmp_path: Path) -> None:
                 thread.join(timeout=60)
             assert len(history.acknowledged) > before + 20, "the server was hardly used"
     with start_server(shared_tmp_path, listen=listen, data_dir=data_dir):
-        _repeat_open_appends(listen, history)
+        repeat_open_appends(listen, history)
         log = check(listen, history)
         assert len(log) == sum(len(append.ids) for append in history.acknowledged)
-
-
-def _repeat_open_appends(address: str, history: History) -> None:
-    """Finishes what was left open: each append is stored now, or was stored then."""
-    with eventfold.Client(address) as store:
-        while history.open:
-            stream, events = history.open.pop()
-            result = store.append(stream, events, expected_version=eventfold.ANY)
-            history.note(stream, events, result)

@@ -7,6 +7,7 @@ one server, and on two server processes with one database.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import uuid
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 from tests.support.history import History, check, follow, run_threads, write
 from tests.support.servers import start_postgres, start_server
+
+import eventfold
 
 WRITERS = 8
 APPENDS_EACH = 60
@@ -80,3 +83,24 @@ def test_eight_writers_lose_and_double_nothing(
         assert [len(seen) for seen in history.seen] == [len(log)] * 2
         if stream_count == 1:
             assert history.conflicts > 0, "the writers never met"
+
+
+IN_FLIGHT = 300
+APPENDS_IN_FLIGHT = 8
+
+
+def test_hundreds_of_calls_in_flight_on_one_connection(database_url: str, tmp_path: Path) -> None:
+    async def write_all(address: str) -> None:
+        async with eventfold.AsyncClient(address, timeout=60) as store:
+
+            async def writer(number: int) -> None:
+                for version in range(APPENDS_IN_FLIGHT):
+                    event = eventfold.Event("Counted", {"number": number})
+                    await store.append(f"busy-{number}", [event], expected_version=version)
+
+            await asyncio.gather(*(writer(number) for number in range(IN_FLIGHT)))
+
+    with servers(1, database_url, tmp_path) as (address,):
+        asyncio.run(write_all(address))
+        with eventfold.Client(address) as store:
+            assert sum(1 for _ in store.read_all()) == IN_FLIGHT * APPENDS_IN_FLIGHT

@@ -200,7 +200,11 @@ def test_an_address_that_is_taken_is_refused(data_dir: Path, eventfold_target: s
 @pytest.mark.parametrize(
     ("options", "code", "reason"),
     [
-        (["--database-url", "postgresql://127.0.0.1:1/x"], 5, "STORAGE_UNAVAILABLE"),
+        (
+            ["--database-url", "postgresql://127.0.0.1:1/x", "--database-wait", "0"],
+            5,
+            "STORAGE_UNAVAILABLE",
+        ),
         (["--schema", "no-schema", "--database-url", "postgresql://x"], 8, "STORAGE_REFUSED"),
     ],
     ids=["unreachable", "schema"],
@@ -219,4 +223,4 @@ def test_a_broken_token_file_is_refused(data_dir: Path, shared_tmp_path: Path) -
     refused = eventfold_command("serve", "--listen", "127.0.0.1:0", *options)
     assert refused.returncode == ExitCode.USAGE
     [line] = refused.stderr.splitlines()
-    assert line.startswith("error: INVALID_TOKEN_FILE: line 1: ")
+    assert line.startswith(f"error: INVALID_TOKEN_FILE: {tokens}: line 1: ")

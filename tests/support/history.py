@@ -31,6 +31,8 @@ class History:
     open: list[tuple[str, list[Event]]] = field(default_factory=list)
     # For each reader that followed the log: position and id of each event that it got.
     seen: list[list[tuple[int, str]]] = field(default_factory=list)
+    # What writers and readers got instead of an answer, in runs with faults.
+    errors: list[EventfoldError] = field(default_factory=list)
     conflicts: int = 0
     faults: list[BaseException] = field(default_factory=list)
 
@@ -83,14 +85,23 @@ def write(
             ]
             try:
                 result = _append(store, history, stream, events, choose)
-            except EventfoldError:
+            except EventfoldError as error:
                 if stop is None:
                     raise
+                history.errors.append(error)
                 history.open.append((stream, events))
                 continue
             history.note(stream, events, result)
             if choose.random() < 0.1:
-                again = store.append(stream, events, expected_version=choose.choice((0, 7, 1000)))
+                try:
+                    again = store.append(
+                        stream, events, expected_version=choose.choice((0, 7, 1000))
+                    )
+                except EventfoldError as error:
+                    if stop is None:
+                        raise
+                    history.errors.append(error)
+                    continue
                 assert again.duplicate
                 assert again.positions == result.positions
 
@@ -110,7 +121,9 @@ def _append(
             history.conflicts += 1
 
 
-def follow(address: str, history: History, done: threading.Event) -> None:
+def follow(
+    address: str, history: History, done: threading.Event, *, with_faults: bool = False
+) -> None:
     """Reads the log on from where it ended, again and again, until `done` and one time more."""
     seen: list[tuple[int, str]] = []
     history.seen.append(seen)
@@ -118,11 +131,26 @@ def follow(address: str, history: History, done: threading.Event) -> None:
         last_round = False
         while True:
             start = seen[-1][0] + 1 if seen else 1
-            for event in store.read_all(from_position=start):
-                seen.append((event.position, event.id))
+            try:
+                for event in store.read_all(from_position=start):
+                    seen.append((event.position, event.id))
+            except EventfoldError as error:
+                if not with_faults:
+                    raise
+                history.errors.append(error)
+                continue
             if last_round:
                 return
             last_round = done.is_set()
+
+
+def repeat_open_appends(address: str, history: History) -> None:
+    """Finishes what was left open: each append is stored now, or was stored then."""
+    with Client(address) as store:
+        while history.open:
+            stream, events = history.open.pop()
+            result = store.append(stream, events, expected_version=eventfold.ANY)
+            history.note(stream, events, result)
 
 
 def check(address: str, history: History) -> list[eventfold.RecordedEvent]:

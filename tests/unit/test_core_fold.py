@@ -23,8 +23,8 @@ handlers:
 ID = "01890000-0000-7000-8000-{:012d}"
 
 
-def feed(run: _core.FoldRun, version: int, data: bytes, type: str = "Deposited") -> None:  # noqa: A002
-    run.feed_event(type, data, b"", ["t"], ID.format(version), version, version + 5, 0, 0, "me")
+def feed(run: _core.FoldRun, version: int, data: bytes, name: str = "Deposited") -> None:
+    run.feed_event(name, data, b"", ["t"], ID.format(version), version, version + 5, 0, 0, "me")
 
 
 def test_a_fold_says_what_it_is() -> None:

@@ -260,13 +260,20 @@ ASSIGNMENTS = st.lists(
     max_size=3,
     unique_by=lambda pair: path_text(pair[0]),
 )
+CONDITIONS = st.one_of(
+    st.tuples(st.just("has"), st.sampled_from(FIELDS)),
+    st.tuples(st.sampled_from(["==", "<"]), EXPRESSIONS, EXPRESSIONS),
+    st.tuples(st.just("event"), st.sampled_from(FIELDS)),
+)
 CASES = st.fixed_dictionaries(
     {
-        "when": st.one_of(st.none(), EXPRESSIONS),
+        "when": st.one_of(st.none(), st.none(), CONDITIONS),
         "assign": st.one_of(ASSIGNMENTS, ASSIGNMENTS, ASSIGNMENTS, st.none()),
     }
 )
-HANDLERS = st.dictionaries(st.sampled_from(["A", "B"]), st.lists(CASES, max_size=2))
+HANDLERS = st.fixed_dictionaries(
+    {"A": st.lists(CASES, min_size=1, max_size=2), "B": st.lists(CASES, max_size=2)}
+)
 VALUES = st.recursive(
     st.sampled_from([0, 1, 7, -3, Decimal("0.10"), Decimal("2.5"), "a", "l", "", True, None]),
     lambda inner: st.one_of(
@@ -274,10 +281,12 @@ VALUES = st.recursive(
     ),
     max_leaves=4,
 )
-EVENTS = st.lists(
-    st.tuples(st.sampled_from(["A", "B", "C"]), st.dictionaries(st.sampled_from(FIELDS), VALUES)),
-    max_size=8,
+SMALL = st.sampled_from([0, 1, Decimal("0.10"), 7, -3])
+DATA = st.one_of(
+    st.fixed_dictionaries({"x": SMALL, "y": VALUES, "key": st.sampled_from(["k", "l", 1, "7"])}),
+    st.dictionaries(st.sampled_from(FIELDS), VALUES),
 )
+EVENTS = st.lists(st.tuples(st.sampled_from(["A", "A", "B", "C"]), DATA), min_size=1, max_size=8)
 INITIAL = {"a": 0, "l": [], "m": {"k": [1, {"k": 2}]}}
 
 
@@ -299,7 +308,7 @@ def ordered(value: Any) -> Any:
     return ("number", Decimal(value)) if number(value) else (type(value), value)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(handlers=HANDLERS, events=EVENTS)
 def test_the_core_folds_as_the_model(handlers: dict[str, Any], events: Any) -> None:
     try:

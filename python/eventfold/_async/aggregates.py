@@ -1,92 +1,26 @@
-"""Calls on aggregates: folding their streams, deciding, and the registry of folds."""
+"""Calls on aggregates: folding them here, deciding, and the registry of folds."""
 
 import copy
-import datetime as dt
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from eventfold import _methods as methods
-from eventfold import _requests as requests
 from eventfold._async import _platform
-from eventfold._async.log import AsyncLogCalls
+from eventfold._async.states import AsyncStateCalls
 from eventfold._events import Event
 from eventfold._failures import ATTEMPTS_MAX, conflict_pause_s
+from eventfold._fold import FoldLike, fold_document
 from eventfold._generated.errors import StreamNotFound, VersionConflict
-from eventfold._results import AppendResult, FoldInfo, Handlers, Hydrated, StateT
-from eventfold._streams import FoldLike, fold_document, stream_name
+from eventfold._results import AppendResult, FoldInfo, Handlers, StateT
+from eventfold._streams import stream_name
 from eventfold.v1 import folds_pb2
 
 # More types than a read can filter by: then all events are read.
 _TYPES_MAX = 100
 
 
-class AsyncAggregateCalls(AsyncLogCalls):
-    """The calls of the service `Folds`, and what is built on them."""
-
-    async def hydrate(
-        self,
-        category: str,
-        id: str,
-        *,
-        fold: FoldLike,
-        version: int | None = None,
-        position: int | None = None,
-        recorded_at: dt.datetime | None = None,
-        occurred_at: dt.datetime | None = None,
-        timeout: float | None = None,
-    ) -> Hydrated:
-        """Folds the events of an aggregate into its state, on the server and consistently.
-
-        Without one of `version`, `position`, `recorded_at` and `occurred_at` the state is that at
-        the head of the stream. A stream without events gives the initial state at version 0.
-
-        Args:
-            category: category of the aggregate.
-            id: its id.
-            fold: name of a registered fold; or a document: a path (`Path`, or text that ends in
-                `.yaml`, `.yml`, `.json`), or a mapping.
-            version: events up to this version, inclusive; 0: the initial state.
-            position: events up to this position of the log, inclusive.
-            recorded_at: events recorded at or before this time, which has a time zone.
-            occurred_at: events that occurred at or before this time, which has a time zone.
-            timeout: seconds for the call. Default: that of the client.
-
-        Raises:
-            FoldNotFound: no fold is registered under this name.
-            InvalidFold, FoldTooLarge, ExpressionTooLong, ExpressionTooDeep: the document.
-            VersionAhead, PositionAhead: the point is beyond the head.
-            FoldFailed, NumberRange, StateNotJson, StateTooLarge, EvaluationLimit: an event could
-                not be folded; the facts name fold, handler, path and event.
-            StreamDeleted, EventCorrupt, InvalidStreamName: see there.
-            OSError: the file of the fold cannot be read.
-        """
-        return await self.hydrate_stream(
-            stream_name(category, id),
-            fold=fold,
-            version=version,
-            position=position,
-            recorded_at=recorded_at,
-            occurred_at=occurred_at,
-            timeout=timeout,
-        )
-
-    async def hydrate_stream(
-        self,
-        stream: str,
-        *,
-        fold: FoldLike,
-        version: int | None = None,
-        position: int | None = None,
-        recorded_at: dt.datetime | None = None,
-        occurred_at: dt.datetime | None = None,
-        timeout: float | None = None,
-    ) -> Hydrated:
-        """Folds the events of a stream, named as a whole. All else as in `hydrate`."""
-        request = requests.hydrate_request(
-            stream, fold, version, position, recorded_at, occurred_at
-        )
-        answer = await self._connection.unary(methods.HYDRATE, request, timeout)
-        return Hydrated._from_wire(answer, self._connection.settings.numbers)
+class AsyncAggregateCalls(AsyncStateCalls):
+    """Decisions on aggregates, and the registry of folds."""
 
     async def read_aggregate(
         self,

@@ -16,6 +16,7 @@ from eventfold._failures import (
     is_retryable,
     may_be_done,
 )
+from eventfold._generated.errors import DeadlineExceeded
 from eventfold._methods import AnswerT, Method, RequestT, Safety
 from eventfold._settings import Settings, check_timeout
 
@@ -100,6 +101,19 @@ class AsyncConnection:
                 raise final from failure.__cause__ if final is failure else failure
             was_unsure = was_unsure or may_be_done(failure)
             await _platform.sleep(pause)
+
+    async def pause_or_raise(self, failure: EventfoldError, failures: int) -> None:
+        """Waits before a streamed answer is asked for again, or raises what broke it.
+
+        `failures` counts the calls in a row in which nothing new came, this one included.
+        """
+        # The deadline of a long answer passes again and again; that is no failure as long as
+        # something comes. So no timer is needed, and the server too sees a deadline on every call.
+        if isinstance(failure, DeadlineExceeded) and failures == 0:
+            return
+        if failures >= ATTEMPTS_MAX or not is_retryable(failure, Safety.READ):
+            raise failure
+        await _platform.sleep(backoff_s(max(1, failures)))
 
     async def close(self) -> None:
         """Ends the connection. Calls under way fail; closing twice is allowed."""

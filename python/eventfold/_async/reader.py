@@ -7,10 +7,8 @@ import grpc
 from eventfold._async import _platform
 from eventfold._async.connection import AsyncConnection
 from eventfold._cursor import Cursor
-from eventfold._errors import EventfoldError, UnexpectedAnswer
+from eventfold._errors import UnexpectedAnswer
 from eventfold._events import RecordedEvent
-from eventfold._failures import ATTEMPTS_MAX, backoff_s, is_retryable
-from eventfold._generated.errors import DeadlineExceeded
 from eventfold._methods import Method, Safety
 from eventfold._results import ReadEnd
 
@@ -98,13 +96,4 @@ class AsyncEventReader:
             finally:
                 call.cancel()
             failures = 0 if has_progress else failures + 1
-            await self._pause_or_raise(failure, failures)
-
-    async def _pause_or_raise(self, failure: EventfoldError, failures: int) -> None:
-        # The deadline of a long read passes again and again; that is no failure as long as events
-        # come. So no timer is needed, and the server too sees a deadline on every call.
-        if isinstance(failure, DeadlineExceeded) and failures == 0:
-            return
-        if failures >= ATTEMPTS_MAX or not is_retryable(failure, Safety.READ):
-            raise failure
-        await _platform.sleep(backoff_s(max(1, failures)))
+            await self._connection.pause_or_raise(failure, failures)

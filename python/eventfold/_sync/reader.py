@@ -6,10 +6,8 @@ from typing import Any, Self
 import grpc
 
 from eventfold._cursor import Cursor
-from eventfold._errors import EventfoldError, UnexpectedAnswer
+from eventfold._errors import UnexpectedAnswer
 from eventfold._events import RecordedEvent
-from eventfold._failures import ATTEMPTS_MAX, backoff_s, is_retryable
-from eventfold._generated.errors import DeadlineExceeded
 from eventfold._methods import Method, Safety
 from eventfold._results import ReadEnd
 from eventfold._sync import _platform
@@ -99,13 +97,4 @@ class EventReader:
             finally:
                 call.cancel()
             failures = 0 if has_progress else failures + 1
-            self._pause_or_raise(failure, failures)
-
-    def _pause_or_raise(self, failure: EventfoldError, failures: int) -> None:
-        # The deadline of a long read passes again and again; that is no failure as long as events
-        # come. So no timer is needed, and the server too sees a deadline on every call.
-        if isinstance(failure, DeadlineExceeded) and failures == 0:
-            return
-        if failures >= ATTEMPTS_MAX or not is_retryable(failure, Safety.READ):
-            raise failure
-        _platform.sleep(backoff_s(max(1, failures)))
+            self._connection.pause_or_raise(failure, failures)

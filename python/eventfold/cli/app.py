@@ -4,6 +4,7 @@ import typer
 
 from eventfold.cli import (
     append,
+    cel,
     folds,
     hydrate,
     importing,
@@ -31,6 +32,7 @@ app.command("hydrate")(hydrate.hydrate)
 app.command("streams")(streams.streams)
 app.command("stream")(streams.stream)
 app.add_typer(folds.app, name="fold")
+app.command("cel")(cel.cel)
 app.command("import")(importing.import_file)
 app.command("version")(version.version)
 

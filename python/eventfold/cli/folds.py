@@ -1,4 +1,4 @@
-"""`eventfold fold put, list, show, check`."""
+"""`eventfold fold put, list, show`; `check` and `explain` have files of their own."""
 
 import sys
 from pathlib import Path
@@ -6,24 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from eventfold import Client, FoldInfo, _core
+from eventfold import Client, FoldInfo
+from eventfold.cli import explain, fold_check
 from eventfold.cli.connection import with_store
-from eventfold.cli.failures import ExitCode, Failure
+from eventfold.cli.fold_check import source_of
 from eventfold.cli.output import AsJson, note, print_fields, print_json, print_table
 from eventfold.cli.text import printable, time_text
 
-app = typer.Typer(help="The registry of folds.", no_args_is_help=True)
+app = typer.Typer(help="The registry of folds, and what folds do.", no_args_is_help=True)
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="Document, YAML or JSON.")]
-
-
-def _source(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise Failure(
-            "INVALID_FOLD", f"not UTF-8: {error}", ExitCode.INVALID_INPUT, {"file": file}
-        ) from None
 
 
 def _fields(fold: FoldInfo) -> dict[str, Any]:
@@ -41,7 +33,7 @@ def _fields(fold: FoldInfo) -> dict[str, Any]:
 def put(store: Client, file: _File, as_json: AsJson = False) -> None:
     """Register a fold under the name that its document carries."""
     # As a path: a file may be of any name here, and the SDK knows folds by their suffixes.
-    found = store.put_fold(_document(_source(file)))
+    found = store.put_fold(_document(source_of(file)))
     if as_json:
         print_json({**_fields(found), "created": found.created})
         return
@@ -91,15 +83,5 @@ def show(
         sys.stdout.write("\n")
 
 
-@app.command("check")
-def check(file: _File, as_json: AsJson = False) -> None:
-    """Compile a fold here, without a server, and say where it fails."""
-    try:
-        fold = _core.Fold(_source(file))
-    except _core.CoreError as error:
-        facts = {"file": str(file), **error.facts}
-        raise Failure(error.reason, error.message, ExitCode.INVALID_INPUT, facts) from None
-    if as_json:
-        print_json({"name": fold.name, "digest": fold.digest})
-    else:
-        print_fields([("name", fold.name), ("digest", fold.digest), ("compiles", "yes")])
+app.command("check")(fold_check.check)
+app.command("explain")(explain.explain)

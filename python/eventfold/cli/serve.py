@@ -170,6 +170,10 @@ _UnsafeDurability = Annotated[
         help="Accept a PostgreSQL that may lose acknowledged appends; for tests.",
     ),
 ]
+_DatabaseWait = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds to wait for a PostgreSQL that is not up yet."),
+]
 _Grace = Annotated[
     float,
     typer.Option(min=0, help="Seconds that calls under way get to end when it stops."),
@@ -192,6 +196,7 @@ def serve(
     insecure: _Insecure = False,
     reflection: _Reflection = None,
     unsafe_durability: _UnsafeDurability = False,
+    database_wait: _DatabaseWait = 30.0,
     grace: _Grace = 10.0,
     log_level: _Level = LogLevel.INFO,
     as_json: _AddressAsJson = False,
@@ -214,6 +219,7 @@ def serve(
             insecure=insecure,
             reflection=reflection,
             unsafe_durability=unsafe_durability,
+            database_wait_s=database_wait,
             grace_s=grace,
         ),
         as_json,

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from eventfold._events import Event, RecordedEvent
+from eventfold._fold import FoldLike, local_fold
 from eventfold._json import decode
-from eventfold._local_fold import fold_locally
 from eventfold._results import Handlers
-from eventfold._streams import FoldLike
 from eventfold._time import to_timestamp
 from eventfold.v1 import event_store_pb2 as pb
 
@@ -40,7 +39,7 @@ def given(
     Args:
         events: what happened before, in order. `recorded_at` is a second after the event before,
             from 2000-01-01 on; `occurred_at` is the same if the event names no time.
-        fold: a fold document: a path, or a mapping; or:
+        fold: a `Fold`, or a document: a path, or a mapping; or:
         handlers: Python handlers, as in `Client.read_aggregate`.
         initial: the initial state for `handlers`. Default: `{}`.
         stream: name of the stream.
@@ -61,7 +60,7 @@ def given(
                 state = handler(state, event)
     else:
         assert fold is not None
-        state = fold_locally(fold, stream, recorded).state
+        state = local_fold(fold).apply(None, recorded, stream=stream).state
     return Given(state, len(recorded))
 
 

@@ -437,7 +437,8 @@ class ReadRequest(_message.Message):
     """Default: forwards."""
     from_version: _builtins.int
     """Version to begin with, inclusive, at least 1. Default: 1 forwards, the head backwards. One
-    above the head is an empty answer that has reached the end; beyond that: VERSION_AHEAD.
+    above the head: forwards an empty answer that has reached the end, backwards the same as the
+    head. Beyond that: VERSION_AHEAD.
     """
     to_version: _builtins.int
     """Version to end with, inclusive, at least 1. Default: the head forwards, 1 backwards. Beyond
@@ -560,8 +561,9 @@ class ReadAllRequest(_message.Message):
     direction: Global___Direction.ValueType
     """Default: forwards. With `resume_token` only forwards."""
     from_position: _builtins.int
-    """Position, inclusive, at least 1. Default: 1 forwards, the head backwards. One above the head
-    is an empty answer that has reached the end; beyond that: POSITION_AHEAD.
+    """Position, inclusive, at least 1. Default: 1 forwards, the head backwards. One above the
+    head: forwards an empty answer that has reached the end, backwards the same as the head.
+    Beyond that: POSITION_AHEAD.
     """
     resume_token: _builtins.bytes
     """After the position that the token stands for."""

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65ventfold/v1/folds.proto\x12\x0c\x65ventfold.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n\x07\x46oldRef\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x10\n\x06source\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"\xd8\x01\n\x0eHydrateRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x11\n\x07version\x18\x03 \x01(\x03H\x00\x12\x12\n\x08position\x18\x04 \x01(\x03H\x00\x12\x31\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x31\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x04\n\x02\x61t\"\x94\x01\n\x0fHydrateResponse\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x08\x12\r\n\x05state\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\x03\x12\x13\n\x0b\x65vents_read\x18\x05 \x01(\x03\x12\x15\n\revents_folded\x18\x06 \x01(\x03\x12\x13\n\x0b\x66old_digest\x18\x07 \x01(\t\"\x82\x01\n\x04\x46old\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12*\n\x06put_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06put_by\x18\x06 \x01(\t\" \n\x0ePutFoldRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\"D\n\x0fPutFoldResponse\x12 \n\x04\x66old\x18\x01 \x01(\x0b\x32\x12.eventfold.v1.Fold\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"0\n\x0eGetFoldRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"3\n\x0fGetFoldResponse\x12 \n\x04\x66old\x18\x01 \x01(\x0b\x32\x12.eventfold.v1.Fold\"9\n\x10ListFoldsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x11ListFoldsResponse\x12!\n\x05\x66olds\x18\x01 \x03(\x0b\x32\x12.eventfold.v1.Fold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xad\x02\n\x05\x46olds\x12\x46\n\x07Hydrate\x12\x1c.eventfold.v1.HydrateRequest\x1a\x1d.eventfold.v1.HydrateResponse\x12\x46\n\x07PutFold\x12\x1c.eventfold.v1.PutFoldRequest\x1a\x1d.eventfold.v1.PutFoldResponse\x12\x46\n\x07GetFold\x12\x1c.eventfold.v1.GetFoldRequest\x1a\x1d.eventfold.v1.GetFoldResponse\x12L\n\tListFolds\x12\x1e.eventfold.v1.ListFoldsRequest\x1a\x1f.eventfold.v1.ListFoldsResponseB?\n\x10\x64\x65v.eventfold.v1P\x01Z)eventfold.dev/go/eventfold/v1;eventfoldv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65ventfold/v1/folds.proto\x12\x0c\x65ventfold.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"3\n\x07\x46oldRef\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x10\n\x06source\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"\xd8\x01\n\x0eHydrateRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x11\n\x07version\x18\x03 \x01(\x03H\x00\x12\x12\n\x08position\x18\x04 \x01(\x03H\x00\x12\x31\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x31\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x04\n\x02\x61t\"\xaa\x01\n\x0fHydrateResponse\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x08\x12\r\n\x05state\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\x03\x12\x13\n\x0b\x65vents_read\x18\x05 \x01(\x03\x12\x15\n\revents_folded\x18\x06 \x01(\x03\x12\x13\n\x0b\x66old_digest\x18\x07 \x01(\t\x12\x14\n\x0ckept_version\x18\x08 \x01(\x03\"J\n\x12HydrateManyRequest\x12\x0f\n\x07streams\x18\x01 \x03(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\"\x82\x01\n\x0eHydratedStream\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x31\n\x08hydrated\x18\x02 \x01(\x0b\x32\x1d.eventfold.v1.HydrateResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06\x61nswer\"D\n\x13HydrateManyResponse\x12-\n\x07streams\x18\x01 \x03(\x0b\x32\x1c.eventfold.v1.HydratedStream\"v\n\x15HydrateHistoryRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x03\x12\x12\n\nto_version\x18\x04 \x01(\x03\"\xd3\x01\n\rHistoricState\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12/\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65xists\x18\x07 \x01(\x08\x12\r\n\x05state\x18\x08 \x01(\x0c\"E\n\x16HydrateHistoryResponse\x12+\n\x06states\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.HistoricState\"\xd1\x01\n\x0e\x45xplainRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x03\x12\x12\n\nto_version\x18\x04 \x01(\x03\x12/\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x0bStateChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x0c\"\x9c\x02\n\x0e\x45xplainedEvent\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12/\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07handled\x18\x07 \x01(\x08\x12\x0e\n\x06\x65xists\x18\x08 \x01(\x08\x12*\n\x07\x63hanges\x18\t \x03(\x0b\x32\x19.eventfold.v1.StateChange\x12\x18\n\x10\x63hanges_left_out\x18\n \x01(\x03\"?\n\x0f\x45xplainResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.eventfold.v1.ExplainedEvent\"I\n\x10\x43heckFoldRequest\x12#\n\x04\x66old\x18\x01 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\"@\n\x0b\x46oldFailure\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"*\n\x0bUnseenField\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\"\xeb\x01\n\x11\x43heckFoldResponse\x12\x0f\n\x07streams\x18\x01 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12\x16\n\x0e\x66\x61iled_streams\x18\x04 \x01(\x03\x12+\n\x08\x66\x61ilures\x18\x05 \x03(\x0b\x32\x19.eventfold.v1.FoldFailure\x12\x17\n\x0funused_handlers\x18\x06 \x03(\t\x12\x17\n\x0funhandled_types\x18\x07 \x03(\t\x12\x30\n\runseen_fields\x18\x08 \x03(\x0b\x32\x19.eventfold.v1.UnseenField\"\x82\x01\n\x04\x46old\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12*\n\x06put_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06put_by\x18\x06 \x01(\t\" \n\x0ePutFoldRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\"D\n\x0fPutFoldResponse\x12 \n\x04\x66old\x18\x01 \x01(\x0b\x32\x12.eventfold.v1.Fold\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"0\n\x0eGetFoldRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"3\n\x0fGetFoldResponse\x12 \n\x04\x66old\x18\x01 \x01(\x0b\x32\x12.eventfold.v1.Fold\"9\n\x10ListFoldsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x11ListFoldsResponse\x12!\n\x05\x66olds\x18\x01 \x03(\x0b\x32\x12.eventfold.v1.Fold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xfc\x04\n\x05\x46olds\x12\x46\n\x07Hydrate\x12\x1c.eventfold.v1.HydrateRequest\x1a\x1d.eventfold.v1.HydrateResponse\x12T\n\x0bHydrateMany\x12 .eventfold.v1.HydrateManyRequest\x1a!.eventfold.v1.HydrateManyResponse0\x01\x12]\n\x0eHydrateHistory\x12#.eventfold.v1.HydrateHistoryRequest\x1a$.eventfold.v1.HydrateHistoryResponse0\x01\x12H\n\x07\x45xplain\x12\x1c.eventfold.v1.ExplainRequest\x1a\x1d.eventfold.v1.ExplainResponse0\x01\x12N\n\tCheckFold\x12\x1e.eventfold.v1.CheckFoldRequest\x1a\x1f.eventfold.v1.CheckFoldResponse0\x01\x12\x46\n\x07PutFold\x12\x1c.eventfold.v1.PutFoldRequest\x1a\x1d.eventfold.v1.PutFoldResponse\x12\x46\n\x07GetFold\x12\x1c.eventfold.v1.GetFoldRequest\x1a\x1d.eventfold.v1.GetFoldResponse\x12L\n\tListFolds\x12\x1e.eventfold.v1.ListFoldsRequest\x1a\x1f.eventfold.v1.ListFoldsResponseB?\n\x10\x64\x65v.eventfold.v1P\x01Z)eventfold.dev/go/eventfold/v1;eventfoldv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,26 +34,54 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'eventfold.v1.folds_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.eventfold.v1P\001Z)eventfold.dev/go/eventfold/v1;eventfoldv1'
-  _globals['_FOLDREF']._serialized_start=75
-  _globals['_FOLDREF']._serialized_end=126
-  _globals['_HYDRATEREQUEST']._serialized_start=129
-  _globals['_HYDRATEREQUEST']._serialized_end=345
-  _globals['_HYDRATERESPONSE']._serialized_start=348
-  _globals['_HYDRATERESPONSE']._serialized_end=496
-  _globals['_FOLD']._serialized_start=499
-  _globals['_FOLD']._serialized_end=629
-  _globals['_PUTFOLDREQUEST']._serialized_start=631
-  _globals['_PUTFOLDREQUEST']._serialized_end=663
-  _globals['_PUTFOLDRESPONSE']._serialized_start=665
-  _globals['_PUTFOLDRESPONSE']._serialized_end=733
-  _globals['_GETFOLDREQUEST']._serialized_start=735
-  _globals['_GETFOLDREQUEST']._serialized_end=783
-  _globals['_GETFOLDRESPONSE']._serialized_start=785
-  _globals['_GETFOLDRESPONSE']._serialized_end=836
-  _globals['_LISTFOLDSREQUEST']._serialized_start=838
-  _globals['_LISTFOLDSREQUEST']._serialized_end=895
-  _globals['_LISTFOLDSRESPONSE']._serialized_start=897
-  _globals['_LISTFOLDSRESPONSE']._serialized_end=976
-  _globals['_FOLDS']._serialized_start=979
-  _globals['_FOLDS']._serialized_end=1280
+  _globals['_FOLDREF']._serialized_start=100
+  _globals['_FOLDREF']._serialized_end=151
+  _globals['_HYDRATEREQUEST']._serialized_start=154
+  _globals['_HYDRATEREQUEST']._serialized_end=370
+  _globals['_HYDRATERESPONSE']._serialized_start=373
+  _globals['_HYDRATERESPONSE']._serialized_end=543
+  _globals['_HYDRATEMANYREQUEST']._serialized_start=545
+  _globals['_HYDRATEMANYREQUEST']._serialized_end=619
+  _globals['_HYDRATEDSTREAM']._serialized_start=622
+  _globals['_HYDRATEDSTREAM']._serialized_end=752
+  _globals['_HYDRATEMANYRESPONSE']._serialized_start=754
+  _globals['_HYDRATEMANYRESPONSE']._serialized_end=822
+  _globals['_HYDRATEHISTORYREQUEST']._serialized_start=824
+  _globals['_HYDRATEHISTORYREQUEST']._serialized_end=942
+  _globals['_HISTORICSTATE']._serialized_start=945
+  _globals['_HISTORICSTATE']._serialized_end=1156
+  _globals['_HYDRATEHISTORYRESPONSE']._serialized_start=1158
+  _globals['_HYDRATEHISTORYRESPONSE']._serialized_end=1227
+  _globals['_EXPLAINREQUEST']._serialized_start=1230
+  _globals['_EXPLAINREQUEST']._serialized_end=1439
+  _globals['_STATECHANGE']._serialized_start=1441
+  _globals['_STATECHANGE']._serialized_end=1499
+  _globals['_EXPLAINEDEVENT']._serialized_start=1502
+  _globals['_EXPLAINEDEVENT']._serialized_end=1786
+  _globals['_EXPLAINRESPONSE']._serialized_start=1788
+  _globals['_EXPLAINRESPONSE']._serialized_end=1851
+  _globals['_CHECKFOLDREQUEST']._serialized_start=1853
+  _globals['_CHECKFOLDREQUEST']._serialized_end=1926
+  _globals['_FOLDFAILURE']._serialized_start=1928
+  _globals['_FOLDFAILURE']._serialized_end=1992
+  _globals['_UNSEENFIELD']._serialized_start=1994
+  _globals['_UNSEENFIELD']._serialized_end=2036
+  _globals['_CHECKFOLDRESPONSE']._serialized_start=2039
+  _globals['_CHECKFOLDRESPONSE']._serialized_end=2274
+  _globals['_FOLD']._serialized_start=2277
+  _globals['_FOLD']._serialized_end=2407
+  _globals['_PUTFOLDREQUEST']._serialized_start=2409
+  _globals['_PUTFOLDREQUEST']._serialized_end=2441
+  _globals['_PUTFOLDRESPONSE']._serialized_start=2443
+  _globals['_PUTFOLDRESPONSE']._serialized_end=2511
+  _globals['_GETFOLDREQUEST']._serialized_start=2513
+  _globals['_GETFOLDREQUEST']._serialized_end=2561
+  _globals['_GETFOLDRESPONSE']._serialized_start=2563
+  _globals['_GETFOLDRESPONSE']._serialized_end=2614
+  _globals['_LISTFOLDSREQUEST']._serialized_start=2616
+  _globals['_LISTFOLDSREQUEST']._serialized_end=2673
+  _globals['_LISTFOLDSRESPONSE']._serialized_start=2675
+  _globals['_LISTFOLDSRESPONSE']._serialized_end=2754
+  _globals['_FOLDS']._serialized_start=2757
+  _globals['_FOLDS']._serialized_end=3393
 # @@protoc_insertion_point(module_scope)

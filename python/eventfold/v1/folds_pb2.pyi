@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -112,6 +113,7 @@ class HydrateResponse(_message.Message):
     EVENTS_READ_FIELD_NUMBER: _builtins.int
     EVENTS_FOLDED_FIELD_NUMBER: _builtins.int
     FOLD_DIGEST_FIELD_NUMBER: _builtins.int
+    KEPT_VERSION_FIELD_NUMBER: _builtins.int
     exists: _builtins.bool
     """False: the stream has no event up to that point, or the fold deleted the aggregate."""
     state: _builtins.bytes
@@ -125,11 +127,13 @@ class HydrateResponse(_message.Message):
     position: _builtins.int
     """Position of the event at `version`; 0: no event."""
     events_read: _builtins.int
-    """Number of events that were read."""
+    """Number of events that were read for this answer, beyond `kept_version`."""
     events_folded: _builtins.int
-    """Number of events for which the fold has a handler."""
+    """Number of those for which the fold has a handler."""
     fold_digest: _builtins.str
     """Digest of the fold: SHA-256 of its normal form, lower-case hexadecimal."""
+    kept_version: _builtins.int
+    """Version of the kept state that folding went on from; 0: it began at the first event."""
     def __init__(
         self,
         *,
@@ -140,14 +144,529 @@ class HydrateResponse(_message.Message):
         events_read: _builtins.int = ...,
         events_folded: _builtins.int = ...,
         fold_digest: _builtins.str = ...,
+        kept_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events_folded", b"events_folded", "events_read", b"events_read", "exists", b"exists", "fold_digest", b"fold_digest", "position", b"position", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events_folded", b"events_folded", "events_read", b"events_read", "exists", b"exists", "fold_digest", b"fold_digest", "kept_version", b"kept_version", "position", b"position", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HydrateResponse: _TypeAlias = HydrateResponse  # noqa: Y015
+
+@_typing.final
+class HydrateManyRequest(_message.Message):
+    """Asks for the states of many streams."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAMS_FIELD_NUMBER: _builtins.int
+    FOLD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the streams, 1 to 1,000, each once."""
+
+    @_builtins.property
+    def fold(self) -> Global___FoldRef:
+        """Required."""
+
+    def __init__(
+        self,
+        *,
+        streams: _abc.Iterable[_builtins.str] | None = ...,
+        fold: Global___FoldRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold", "streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HydrateManyRequest: _TypeAlias = HydrateManyRequest  # noqa: Y015
+
+@_typing.final
+class HydratedStream(_message.Message):
+    """The answer for one stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    HYDRATED_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """Name of the stream."""
+    @_builtins.property
+    def hydrated(self) -> Global___HydrateResponse:
+        """Its state."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why it has none."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        hydrated: Global___HydrateResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "error", b"error", "hydrated", b"hydrated"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "error", b"error", "hydrated", b"hydrated", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["hydrated", "error"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
+
+Global___HydratedStream: _TypeAlias = HydratedStream  # noqa: Y015
+
+@_typing.final
+class HydrateManyResponse(_message.Message):
+    """A part of the answer to `HydrateMany`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedCompositeFieldContainer[Global___HydratedStream]:
+        """Next streams; about 1 MiB, or one stream."""
+
+    def __init__(
+        self,
+        *,
+        streams: _abc.Iterable[Global___HydratedStream] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HydrateManyResponse: _TypeAlias = HydrateManyResponse  # noqa: Y015
+
+@_typing.final
+class HydrateHistoryRequest(_message.Message):
+    """Asks for the states after a range of versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    FOLD_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """Name of the stream."""
+    from_version: _builtins.int
+    """First version whose state is sent, inclusive, at least 1. Default: 1. Events before it count."""
+    to_version: _builtins.int
+    """Last version, inclusive, at least 1. Default: the head; above the head it means the head."""
+    @_builtins.property
+    def fold(self) -> Global___FoldRef:
+        """Required."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        fold: Global___FoldRef | None = ...,
+        from_version: _builtins.int = ...,
+        to_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold", "from_version", b"from_version", "stream", b"stream", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HydrateHistoryRequest: _TypeAlias = HydrateHistoryRequest  # noqa: Y015
+
+@_typing.final
+class HistoricState(_message.Message):
+    """The state after one version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    EXISTS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version."""
+    position: _builtins.int
+    """Position of the event at `version`."""
+    event_id: _builtins.str
+    """Id of that event."""
+    type: _builtins.str
+    """Type of that event."""
+    exists: _builtins.bool
+    """As in `HydrateResponse`."""
+    state: _builtins.bytes
+    """As in `HydrateResponse`."""
+    @_builtins.property
+    def recorded_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """When it occurred."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        position: _builtins.int = ...,
+        event_id: _builtins.str = ...,
+        type: _builtins.str = ...,
+        recorded_at: _timestamp_pb2.Timestamp | None = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        exists: _builtins.bool = ...,
+        state: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "exists", b"exists", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "state", b"state", "type", b"type", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoricState: _TypeAlias = HistoricState  # noqa: Y015
+
+@_typing.final
+class HydrateHistoryResponse(_message.Message):
+    """A part of the answer to `HydrateHistory`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoricState]:
+        """Next states in order; about 1 MiB, or one state."""
+
+    def __init__(
+        self,
+        *,
+        states: _abc.Iterable[Global___HistoricState] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HydrateHistoryResponse: _TypeAlias = HydrateHistoryResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    """Asks what each event of a stream did to the state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    FOLD_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """Name of the stream."""
+    from_version: _builtins.int
+    """First version that is explained, inclusive, at least 1. Default: 1. Events before it count."""
+    to_version: _builtins.int
+    """Last version, inclusive, at least 1. Default: the head; above the head it means the head."""
+    @_builtins.property
+    def fold(self) -> Global___FoldRef:
+        """Required."""
+
+    @_builtins.property
+    def recorded_at(self) -> _timestamp_pb2.Timestamp:
+        """Only events recorded at or before this time. Default: all."""
+
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """Only events that occurred at or before this time. Default: all."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        fold: Global___FoldRef | None = ...,
+        from_version: _builtins.int = ...,
+        to_version: _builtins.int = ...,
+        recorded_at: _timestamp_pb2.Timestamp | None = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold", "occurred_at", b"occurred_at", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold", "from_version", b"from_version", "occurred_at", b"occurred_at", "recorded_at", b"recorded_at", "stream", b"stream", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class StateChange(_message.Message):
+    """A change of one path of the state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """The path as a fold document writes it, such as `transfers[2].to` or `limits['a b']`; `.` is the
+    whole state.
+    """
+    before: _builtins.bytes
+    """JSON text before the event; empty: there was nothing."""
+    after: _builtins.bytes
+    """JSON text after the event; empty: there is nothing."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        before: _builtins.bytes = ...,
+        after: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StateChange: _TypeAlias = StateChange  # noqa: Y015
+
+@_typing.final
+class ExplainedEvent(_message.Message):
+    """What one event did to the state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    HANDLED_FIELD_NUMBER: _builtins.int
+    EXISTS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    CHANGES_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Version of the event."""
+    position: _builtins.int
+    """Position of the event."""
+    event_id: _builtins.str
+    """Id of the event."""
+    type: _builtins.str
+    """Type of the event."""
+    handled: _builtins.bool
+    """True: the fold has a handler for the type."""
+    exists: _builtins.bool
+    """Whether the aggregate exists after the event."""
+    changes_left_out: _builtins.int
+    """Number of changes that `changes` has no room for."""
+    @_builtins.property
+    def recorded_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """When it occurred."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateChange]:
+        """The smallest paths that differ, in the order of the state; at most 1,000, the rest is counted
+        in `changes_left_out`.
+        """
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        position: _builtins.int = ...,
+        event_id: _builtins.str = ...,
+        type: _builtins.str = ...,
+        recorded_at: _timestamp_pb2.Timestamp | None = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        handled: _builtins.bool = ...,
+        exists: _builtins.bool = ...,
+        changes: _abc.Iterable[Global___StateChange] | None = ...,
+        changes_left_out: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "changes_left_out", b"changes_left_out", "event_id", b"event_id", "exists", b"exists", "handled", b"handled", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "type", b"type", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedEvent: _TypeAlias = ExplainedEvent  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    """A part of the answer to `Explain`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedEvent]:
+        """Next events in order; about 1 MiB, or one event."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___ExplainedEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class CheckFoldRequest(_message.Message):
+    """Asks how a fold gets on with stored events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLD_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    """Category whose streams are folded. Required."""
+    @_builtins.property
+    def fold(self) -> Global___FoldRef:
+        """Required."""
+
+    def __init__(
+        self,
+        *,
+        fold: Global___FoldRef | None = ...,
+        category: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "fold", b"fold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckFoldRequest: _TypeAlias = CheckFoldRequest  # noqa: Y015
+
+@_typing.final
+class FoldFailure(_message.Message):
+    """A stream that the fold failed on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """Name of the stream."""
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """The refusal, with the facts of FOLD_FAILED."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoldFailure: _TypeAlias = FoldFailure  # noqa: Y015
+
+@_typing.final
+class UnseenField(_message.Message):
+    """A field of event data that a handler reads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """Type of the event."""
+    field: _builtins.str
+    """Name of the field, at the top of the data."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        field: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnseenField: _TypeAlias = UnseenField  # noqa: Y015
+
+@_typing.final
+class CheckFoldResponse(_message.Message):
+    """How far the check has come; the last message has `done` and the whole report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAMS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    FAILED_STREAMS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    UNUSED_HANDLERS_FIELD_NUMBER: _builtins.int
+    UNHANDLED_TYPES_FIELD_NUMBER: _builtins.int
+    UNSEEN_FIELDS_FIELD_NUMBER: _builtins.int
+    streams: _builtins.int
+    """Streams that were folded."""
+    events: _builtins.int
+    """Events that were folded."""
+    done: _builtins.bool
+    """True: this is the last message."""
+    failed_streams: _builtins.int
+    """Number of streams on which the fold failed."""
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoldFailure]:
+        """The first 100 of them. In the last message."""
+
+    @_builtins.property
+    def unused_handlers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Handlers that no event reached. In the last message."""
+
+    @_builtins.property
+    def unhandled_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Types of stored events without a handler. In the last message."""
+
+    @_builtins.property
+    def unseen_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnseenField]:
+        """Fields that handlers read and that no event of the type has. In the last message."""
+
+    def __init__(
+        self,
+        *,
+        streams: _builtins.int = ...,
+        events: _builtins.int = ...,
+        done: _builtins.bool = ...,
+        failed_streams: _builtins.int = ...,
+        failures: _abc.Iterable[Global___FoldFailure] | None = ...,
+        unused_handlers: _abc.Iterable[_builtins.str] | None = ...,
+        unhandled_types: _abc.Iterable[_builtins.str] | None = ...,
+        unseen_fields: _abc.Iterable[Global___UnseenField] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "events", b"events", "failed_streams", b"failed_streams", "failures", b"failures", "streams", b"streams", "unhandled_types", b"unhandled_types", "unseen_fields", b"unseen_fields", "unused_handlers", b"unused_handlers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckFoldResponse: _TypeAlias = CheckFoldResponse  # noqa: Y015
 
 @_typing.final
 class Fold(_message.Message):

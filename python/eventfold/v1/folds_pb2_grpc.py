@@ -42,6 +42,26 @@ class FoldsStub:
                 request_serializer=eventfold_dot_v1_dot_folds__pb2.HydrateRequest.SerializeToString,
                 response_deserializer=eventfold_dot_v1_dot_folds__pb2.HydrateResponse.FromString,
                 _registered_method=True)
+        self.HydrateMany = channel.unary_stream(
+                '/eventfold.v1.Folds/HydrateMany',
+                request_serializer=eventfold_dot_v1_dot_folds__pb2.HydrateManyRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_folds__pb2.HydrateManyResponse.FromString,
+                _registered_method=True)
+        self.HydrateHistory = channel.unary_stream(
+                '/eventfold.v1.Folds/HydrateHistory',
+                request_serializer=eventfold_dot_v1_dot_folds__pb2.HydrateHistoryRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_folds__pb2.HydrateHistoryResponse.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_stream(
+                '/eventfold.v1.Folds/Explain',
+                request_serializer=eventfold_dot_v1_dot_folds__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_folds__pb2.ExplainResponse.FromString,
+                _registered_method=True)
+        self.CheckFold = channel.unary_stream(
+                '/eventfold.v1.Folds/CheckFold',
+                request_serializer=eventfold_dot_v1_dot_folds__pb2.CheckFoldRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_folds__pb2.CheckFoldResponse.FromString,
+                _registered_method=True)
         self.PutFold = channel.unary_unary(
                 '/eventfold.v1.Folds/PutFold',
                 request_serializer=eventfold_dot_v1_dot_folds__pb2.PutFoldRequest.SerializeToString,
@@ -78,11 +98,56 @@ class FoldsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HydrateMany(self, request, context):
+        """Folds many streams with one fold, reading all of them by one query. Answers come in no order,
+        several in a message; a stream that cannot be folded has a status in place of a state,
+        and does not keep the others from theirs.
+
+        Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
+        EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
+        FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HydrateHistory(self, request, context):
+        """Folds one stream and sends the state after each of its versions, in their order.
+
+        Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """Folds one stream and says of each event which paths of the state it changed, from what to what.
+
+        Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands: the last
+        step is the one before the event that fails.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckFold(self, request, context):
+        """Folds the stored events of a category with a fold that need not be registered, and reports how
+        that went: failures, handlers that no event reached, types without a handler, fields that a
+        handler reads and no event has. Nothing is stored.
+
+        Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
+        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PutFold(self, request, context):
         """Registers a fold document under the name that it carries. The same document again (by digest)
         changes nothing; another one becomes the next revision, and earlier ones are kept.
 
-        Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+        Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
+        OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +178,26 @@ def add_FoldsServicer_to_server(servicer, server):
                     servicer.Hydrate,
                     request_deserializer=eventfold_dot_v1_dot_folds__pb2.HydrateRequest.FromString,
                     response_serializer=eventfold_dot_v1_dot_folds__pb2.HydrateResponse.SerializeToString,
+            ),
+            'HydrateMany': grpc.unary_stream_rpc_method_handler(
+                    servicer.HydrateMany,
+                    request_deserializer=eventfold_dot_v1_dot_folds__pb2.HydrateManyRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_folds__pb2.HydrateManyResponse.SerializeToString,
+            ),
+            'HydrateHistory': grpc.unary_stream_rpc_method_handler(
+                    servicer.HydrateHistory,
+                    request_deserializer=eventfold_dot_v1_dot_folds__pb2.HydrateHistoryRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_folds__pb2.HydrateHistoryResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_stream_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=eventfold_dot_v1_dot_folds__pb2.ExplainRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_folds__pb2.ExplainResponse.SerializeToString,
+            ),
+            'CheckFold': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckFold,
+                    request_deserializer=eventfold_dot_v1_dot_folds__pb2.CheckFoldRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_folds__pb2.CheckFoldResponse.SerializeToString,
             ),
             'PutFold': grpc.unary_unary_rpc_method_handler(
                     servicer.PutFold,
@@ -160,6 +245,114 @@ class Folds:
             '/eventfold.v1.Folds/Hydrate',
             eventfold_dot_v1_dot_folds__pb2.HydrateRequest.SerializeToString,
             eventfold_dot_v1_dot_folds__pb2.HydrateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HydrateMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/eventfold.v1.Folds/HydrateMany',
+            eventfold_dot_v1_dot_folds__pb2.HydrateManyRequest.SerializeToString,
+            eventfold_dot_v1_dot_folds__pb2.HydrateManyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HydrateHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/eventfold.v1.Folds/HydrateHistory',
+            eventfold_dot_v1_dot_folds__pb2.HydrateHistoryRequest.SerializeToString,
+            eventfold_dot_v1_dot_folds__pb2.HydrateHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/eventfold.v1.Folds/Explain',
+            eventfold_dot_v1_dot_folds__pb2.ExplainRequest.SerializeToString,
+            eventfold_dot_v1_dot_folds__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckFold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/eventfold.v1.Folds/CheckFold',
+            eventfold_dot_v1_dot_folds__pb2.CheckFoldRequest.SerializeToString,
+            eventfold_dot_v1_dot_folds__pb2.CheckFoldResponse.FromString,
             options,
             channel_credentials,
             insecure,

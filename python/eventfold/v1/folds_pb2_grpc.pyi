@@ -45,11 +45,40 @@ class FoldsStub:
     STREAM_DELETED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT,
     EVENT_CORRUPT.
     """
+    HydrateMany: _grpc.UnaryStreamMultiCallable[_folds_pb2.HydrateManyRequest, _folds_pb2.HydrateManyResponse]
+    """Folds many streams with one fold, reading all of them by one query. Answers come in no order,
+    several in a message; a stream that cannot be folded has a status in place of a state,
+    and does not keep the others from theirs.
+
+    Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
+    EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
+    FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+    """
+    HydrateHistory: _grpc.UnaryStreamMultiCallable[_folds_pb2.HydrateHistoryRequest, _folds_pb2.HydrateHistoryResponse]
+    """Folds one stream and sends the state after each of its versions, in their order.
+
+    Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands.
+    """
+    Explain: _grpc.UnaryStreamMultiCallable[_folds_pb2.ExplainRequest, _folds_pb2.ExplainResponse]
+    """Folds one stream and says of each event which paths of the state it changed, from what to what.
+
+    Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands: the last
+    step is the one before the event that fails.
+    """
+    CheckFold: _grpc.UnaryStreamMultiCallable[_folds_pb2.CheckFoldRequest, _folds_pb2.CheckFoldResponse]
+    """Folds the stored events of a category with a fold that need not be registered, and reports how
+    that went: failures, handlers that no event reached, types without a handler, fields that a
+    handler reads and no event has. Nothing is stored.
+
+    Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
+    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+    """
     PutFold: _grpc.UnaryUnaryMultiCallable[_folds_pb2.PutFoldRequest, _folds_pb2.PutFoldResponse]
     """Registers a fold document under the name that it carries. The same document again (by digest)
     changes nothing; another one becomes the next revision, and earlier ones are kept.
 
-    Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+    Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
+    OUTCOME_UNKNOWN.
     """
     GetFold: _grpc.UnaryUnaryMultiCallable[_folds_pb2.GetFoldRequest, _folds_pb2.GetFoldResponse]
     """Returns a registered fold.
@@ -79,11 +108,40 @@ class FoldsAsyncStub(FoldsStub):
     STREAM_DELETED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT,
     EVENT_CORRUPT.
     """
+    HydrateMany: _aio.UnaryStreamMultiCallable[_folds_pb2.HydrateManyRequest, _folds_pb2.HydrateManyResponse]  # type: ignore[assignment]
+    """Folds many streams with one fold, reading all of them by one query. Answers come in no order,
+    several in a message; a stream that cannot be folded has a status in place of a state,
+    and does not keep the others from theirs.
+
+    Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
+    EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
+    FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+    """
+    HydrateHistory: _aio.UnaryStreamMultiCallable[_folds_pb2.HydrateHistoryRequest, _folds_pb2.HydrateHistoryResponse]  # type: ignore[assignment]
+    """Folds one stream and sends the state after each of its versions, in their order.
+
+    Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands.
+    """
+    Explain: _aio.UnaryStreamMultiCallable[_folds_pb2.ExplainRequest, _folds_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Folds one stream and says of each event which paths of the state it changed, from what to what.
+
+    Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands: the last
+    step is the one before the event that fails.
+    """
+    CheckFold: _aio.UnaryStreamMultiCallable[_folds_pb2.CheckFoldRequest, _folds_pb2.CheckFoldResponse]  # type: ignore[assignment]
+    """Folds the stored events of a category with a fold that need not be registered, and reports how
+    that went: failures, handlers that no event reached, types without a handler, fields that a
+    handler reads and no event has. Nothing is stored.
+
+    Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
+    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+    """
     PutFold: _aio.UnaryUnaryMultiCallable[_folds_pb2.PutFoldRequest, _folds_pb2.PutFoldResponse]  # type: ignore[assignment]
     """Registers a fold document under the name that it carries. The same document again (by digest)
     changes nothing; another one becomes the next revision, and earlier ones are kept.
 
-    Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+    Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
+    OUTCOME_UNKNOWN.
     """
     GetFold: _aio.UnaryUnaryMultiCallable[_folds_pb2.GetFoldRequest, _folds_pb2.GetFoldResponse]  # type: ignore[assignment]
     """Returns a registered fold.
@@ -118,6 +176,58 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def HydrateMany(
+        self,
+        request: _folds_pb2.HydrateManyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_folds_pb2.HydrateManyResponse], _abc.AsyncIterator[_folds_pb2.HydrateManyResponse]]:
+        """Folds many streams with one fold, reading all of them by one query. Answers come in no order,
+        several in a message; a stream that cannot be folded has a status in place of a state,
+        and does not keep the others from theirs.
+
+        Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
+        EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
+        FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+        """
+
+    @_abc_1.abstractmethod
+    def HydrateHistory(
+        self,
+        request: _folds_pb2.HydrateHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_folds_pb2.HydrateHistoryResponse], _abc.AsyncIterator[_folds_pb2.HydrateHistoryResponse]]:
+        """Folds one stream and sends the state after each of its versions, in their order.
+
+        Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands.
+        """
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _folds_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_folds_pb2.ExplainResponse], _abc.AsyncIterator[_folds_pb2.ExplainResponse]]:
+        """Folds one stream and says of each event which paths of the state it changed, from what to what.
+
+        Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands: the last
+        step is the one before the event that fails.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckFold(
+        self,
+        request: _folds_pb2.CheckFoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_folds_pb2.CheckFoldResponse], _abc.AsyncIterator[_folds_pb2.CheckFoldResponse]]:
+        """Folds the stored events of a category with a fold that need not be registered, and reports how
+        that went: failures, handlers that no event reached, types without a handler, fields that a
+        handler reads and no event has. Nothing is stored.
+
+        Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
+        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+        """
+
+    @_abc_1.abstractmethod
     def PutFold(
         self,
         request: _folds_pb2.PutFoldRequest,
@@ -126,7 +236,8 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
         """Registers a fold document under the name that it carries. The same document again (by digest)
         changes nothing; another one becomes the next revision, and earlier ones are kept.
 
-        Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+        Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
+        OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod

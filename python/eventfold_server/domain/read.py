@@ -197,7 +197,9 @@ class Span:
         """What a request asks for of a stream or log with this head."""
         if backwards:
             first = head if first is None else min(first, head)
-            return cls(first, last or 1, -1, min(first + 1, head))
+            # Never below 1, even where there is no event: then nothing is looked at.
+            last = min(last or 1, max(head, 1))
+            return cls(first, last, -1, min(first + 1, head))
         first = first or 1
         return cls(first, head if last is None else min(last, head), 1, min(first - 1, head))
 

@@ -1,30 +1,32 @@
 """The service `eventfold.v1.Folds`."""
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from eventfold.v1 import folds_pb2 as pb
 from eventfold_server.domain import requests
-from eventfold_server.domain.folding import At, Folder, RegisteredFold
+from eventfold_server.domain.folding import FoldRef, FoldRegistry, RegisteredFold
+from eventfold_server.domain.history import FoldReport, Historian, OfStream, Range
+from eventfold_server.domain.hydrate import At, Hydrator
 from eventfold_server.domain.requests import Caller
+from eventfold_server.limits import PAGE_BYTES
+from eventfold_server.status import to_status
 
 
 class FoldsService:
     """Decodes requests, calls the domain, encodes answers. States pass as bytes."""
 
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
+    def __init__(self, hydrator: Hydrator, historian: Historian, registry: FoldRegistry) -> None:
+        self._hydrator = hydrator
+        self._historian = historian
+        self._registry = registry
 
     async def hydrate(self, request: pb.HydrateRequest, _caller: Caller) -> pb.HydrateResponse:
         """`Folds.Hydrate`."""
-        name = source = None
-        match request.fold.WhichOneof("kind"):
-            case "name":
-                name = requests.text("fold.name", request.fold.name)
-            case "source":
-                source = request.fold.source
-            case _:
-                raise requests.invalid("fold", "is required: a name or a source")
-        hydrated = await self._folder.hydrate(request.stream, name, source, _at(request))
+        hydrated = await self._hydrator.hydrate(request.stream, _ref(request.fold), _at(request))
         result = hydrated.result
         return pb.HydrateResponse(
             exists=result.exists,
@@ -34,18 +36,61 @@ class FoldsService:
             events_read=result.events_read,
             events_folded=result.events_folded,
             fold_digest=hydrated.fold_digest,
+            kept_version=hydrated.kept_version,
         )
+
+    async def hydrate_many(
+        self, request: pb.HydrateManyRequest, _caller: Caller
+    ) -> AsyncIterator[bytes]:
+        """`Folds.HydrateMany`; yields serialised messages."""
+        message = pb.HydrateManyResponse()
+        size = 0
+        async for one in self._historian.many(list(request.streams), _ref(request.fold)):
+            encoded = _of_stream(one)
+            if size and size + encoded.ByteSize() > PAGE_BYTES:
+                yield message.SerializeToString()
+                message = pb.HydrateManyResponse()
+                size = 0
+            message.streams.append(encoded)
+            size += encoded.ByteSize()
+        if size:
+            yield message.SerializeToString()
+
+    def hydrate_history(
+        self, request: pb.HydrateHistoryRequest, _caller: Caller
+    ) -> AsyncIterator[bytes]:
+        """`Folds.HydrateHistory`; yields serialised messages."""
+        wanted = _range(request.stream, request.from_version, request.to_version)
+        return self._historian.states(wanted, _ref(request.fold))
+
+    def explain(self, request: pb.ExplainRequest, _caller: Caller) -> AsyncIterator[bytes]:
+        """`Folds.Explain`; yields serialised messages."""
+        wanted = replace(
+            _range(request.stream, request.from_version, request.to_version),
+            recorded_at=_time(request, "recorded_at"),
+            occurred_at=_time(request, "occurred_at"),
+        )
+        return self._historian.explain(wanted, _ref(request.fold))
+
+    async def check_fold(
+        self, request: pb.CheckFoldRequest, _caller: Caller
+    ) -> AsyncIterator[bytes]:
+        """`Folds.CheckFold`; yields serialised messages."""
+        async for report in self._historian.check(
+            requests.text("category", request.category), _ref(request.fold)
+        ):
+            yield _report(report).SerializeToString()
 
     async def put_fold(self, request: pb.PutFoldRequest, caller: Caller) -> pb.PutFoldResponse:
         """`Folds.PutFold`."""
-        row, created = await self._folder.put(caller, request.source)
+        row, created = await self._registry.put(caller, request.source)
         return pb.PutFoldResponse(fold=_fold(row), created=created)
 
     async def get_fold(self, request: pb.GetFoldRequest, _caller: Caller) -> pb.GetFoldResponse:
         """`Folds.GetFold`."""
         revision = requests.at_least("revision", request.revision, 0)
         name = requests.text("name", request.name)
-        return pb.GetFoldResponse(fold=_fold(await self._folder.get(name, revision)))
+        return pb.GetFoldResponse(fold=_fold(await self._registry.get(name, revision)))
 
     async def list_folds(
         self, request: pb.ListFoldsRequest, _caller: Caller
@@ -53,12 +98,21 @@ class FoldsService:
         """`Folds.ListFolds`."""
         size = requests.page_size(request.page_size)
         after = requests.text("page_token", request.page_token)
-        found = await self._folder.list(after, size + 1)
+        found = await self._registry.list(after, size + 1)
         rows, more = requests.page_of(found, size)
         return pb.ListFoldsResponse(
             folds=[_fold(row) for row in rows],
             next_page_token=rows[-1].name if more else "",
         )
+
+
+def _ref(fold: pb.FoldRef) -> FoldRef:
+    match fold.WhichOneof("kind"):
+        case "name":
+            return FoldRef(requests.text("fold.name", fold.name), None)
+        case "source":
+            return FoldRef(None, fold.source)
+    raise requests.invalid("fold", "is required: a name or a source")
 
 
 def _at(request: pb.HydrateRequest) -> At:
@@ -68,14 +122,66 @@ def _at(request: pb.HydrateRequest) -> At:
         case "position":
             return At(position=requests.at_least("position", request.position, 0))
         case "recorded_at":
-            time = request.recorded_at
-            us = requests.time_us(time.seconds, time.nanos, "recorded_at")
-            return At(recorded_at=requests.to_datetime(us))
+            return At(recorded_at=_time(request, "recorded_at"))
         case "occurred_at":
-            time = request.occurred_at
-            us = requests.time_us(time.seconds, time.nanos, "occurred_at")
-            return At(occurred_at=requests.to_datetime(us))
+            return At(occurred_at=_time(request, "occurred_at"))
     return At()
+
+
+def _time(request: pb.HydrateRequest | pb.ExplainRequest, field: str) -> datetime | None:
+    """The time in a field of the request; None if it is not set."""
+    if not request.HasField(field):  # type: ignore[arg-type]
+        return None
+    time = request.recorded_at if field == "recorded_at" else request.occurred_at
+    return requests.to_datetime(requests.time_us(time.seconds, time.nanos, field))
+
+
+def _range(stream: str, from_version: int, to_version: int) -> Range:
+    """The range of a request, in which 0 stands for the default."""
+    return Range(
+        stream=stream,
+        from_version=requests.at_least("from_version", from_version, 0) or 1,
+        to_version=requests.at_least("to_version", to_version, 0) or None,
+    )
+
+
+def _of_stream(one: OfStream) -> pb.HydratedStream:
+    if one.error is not None or one.result is None:
+        assert one.error is not None
+        return pb.HydratedStream(stream=one.stream, error=to_status(one.error))
+    result = one.result
+    return pb.HydratedStream(
+        stream=one.stream,
+        hydrated=pb.HydrateResponse(
+            exists=result.exists,
+            state=result.state,
+            version=result.version,
+            position=result.position,
+            events_read=result.events_read,
+            events_folded=result.events_folded,
+            fold_digest=one.fold_digest,
+        ),
+    )
+
+
+def _report(report: FoldReport) -> pb.CheckFoldResponse:
+    message = pb.CheckFoldResponse(
+        streams=report.streams,
+        events=report.events,
+        done=report.done,
+        failed_streams=report.failed_streams,
+    )
+    if report.done:
+        message.failures.extend(
+            pb.FoldFailure(stream=stream, error=to_status(error))
+            for stream, error in report.failures
+        )
+        message.unused_handlers.extend(report.unused_handlers)
+        message.unhandled_types.extend(report.unhandled_types)
+        message.unseen_fields.extend(
+            pb.UnseenField(type=type_, field=field) for type_, field in report.unseen_fields
+        )
+    return message
 
 
 def _fold(row: RegisteredFold) -> pb.Fold:

@@ -63,6 +63,17 @@ class StorageRefused(Exception):
     """The database cannot be trusted or used as it is; the server does not start."""
 
 
+def _tell_in_one_line(record: logging.LogRecord) -> bool:
+    """Lets the pools tell that PostgreSQL is away, without a traceback each time."""
+    if record.exc_info and record.exc_info[1]:
+        record.msg = f"{record.msg}: {type(record.exc_info[1]).__name__}"
+        record.exc_info = None
+    return True
+
+
+logging.getLogger("asyncpg.pool").addFilter(_tell_in_one_line)
+
+
 async def _keep_session(_connection: Any) -> None:
     """Nothing is reset when a connection goes back: no statement here changes the session."""
 
@@ -268,9 +279,11 @@ async def _carry_through(
         nonlocal unreplicated
         unreplicated |= faults.is_unreplicated_commit(message)
 
-    connection.add_log_listener(listen)
     guard = asyncio.get_running_loop().call_later(DEAD_AFTER_S, connection.terminate)
     try:
+        with faults.reading():
+            # Fails if the connection broke since it was acquired: nothing was sent yet.
+            connection.add_log_listener(listen)
         with faults.writing(stream):
             row = await connection.fetchrow(sql, *arguments)
         if unreplicated:
@@ -283,7 +296,9 @@ async def _carry_through(
         raise
     finally:
         guard.cancel()
-        connection.remove_log_listener(listen)
+        # A connection that broke is detached already, and refuses this.
+        with contextlib.suppress(*faults.LOST):
+            connection.remove_log_listener(listen)
         await _release(pool, connection)
 
 

@@ -1,8 +1,14 @@
 """Statements on the registry of folds, and the one that begins a hydration."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
+import asyncpg
+
+from eventfold_server.limits import FOLD_SEMANTICS as SEMANTICS
+from eventfold_server.limits import KEPT_SWEEP_ROWS_MAX
 from eventfold_server.storage.database import Database
 
 
@@ -19,6 +25,18 @@ class FoldRow:
 
 
 @dataclass(frozen=True)
+class KeptState:
+    """A state that folding can go on from."""
+
+    version: int
+    # Id of the event at `version`: when the log has another one there, the state is not its state.
+    event_id: UUID
+    exists: bool
+    # JSON text.
+    state: bytes
+
+
+@dataclass(frozen=True)
 class HydrateHead:
     """What a hydration knows before it reads events."""
 
@@ -30,6 +48,8 @@ class HydrateHead:
     # Newest revision of the fold that was asked for by name; None: there is none.
     fold_digest: str | None
     fold_source: str | None
+    # State kept for stream and fold, in the range that was asked for.
+    kept: KeptState | None
 
 
 class FoldStorage:
@@ -58,11 +78,31 @@ class FoldStorage:
             rows = await connection.fetch(self._queries["folds_page"], after, limit)
         return [FoldRow(**row) for row in rows]
 
-    async def hydrate_head(self, stream: str, fold_name: str | None) -> HydrateHead:
-        """The stream and the fold, in one round trip."""
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(self._queries["hydrate_head"], stream, fold_name)
+    async def hydrate_head(
+        self, stream: str, fold_name: str | None, kept_above: int, kept_up_to: int
+    ) -> HydrateHead:
+        """The stream, the fold, and a kept state of a version in that range, in one round trip."""
+        try:
+            async with self._database.reading() as connection:
+                row = await connection.fetchrow(
+                    self._queries["hydrate_head"],
+                    stream,
+                    fold_name,
+                    SEMANTICS,
+                    kept_above,
+                    kept_up_to,
+                )
+        except asyncpg.UndefinedTableError:
+            async with self._database.reading() as connection:
+                row = await connection.fetchrow(
+                    self._queries["hydrate_head_without_kept"], stream, fold_name
+                )
         assert row is not None
+        kept = None
+        if row["kept_version"] is not None:
+            kept = KeptState(
+                row["kept_version"], row["kept_event_id"], row["kept_alive"], row["kept_state"]
+            )
         return HydrateHead(
             stream_no=row["stream_no"],
             version=row["version"] or 0,
@@ -70,4 +110,31 @@ class FoldStorage:
             root=row["root"] or stream,
             fold_digest=row["digest"],
             fold_source=row["source"],
+            kept=kept,
         )
+
+    async def keep(self, stream_no: int, fold_digest: str, kept: KeptState) -> None:
+        """Keeps a state, unless a newer one is kept."""
+        await self._write_kept(
+            "keep_state",
+            stream_no,
+            fold_digest,
+            SEMANTICS,
+            kept.version,
+            kept.event_id,
+            kept.exists,
+            kept.state,
+        )
+
+    async def drop_kept(self, stream_no: int, fold_digest: str, event_id: UUID) -> None:
+        """Drops a kept state that is not the log's."""
+        await self._write_kept("drop_kept_state", stream_no, fold_digest, SEMANTICS, event_id)
+
+    async def sweep_kept(self) -> None:
+        """Drops kept states that no fold asks for any more."""
+        await self._write_kept("sweep_kept_states", SEMANTICS, KEPT_SWEEP_ROWS_MAX)
+
+    async def _write_kept(self, query: str, *arguments: object) -> None:
+        # The table may be dropped at any moment: then nothing is kept.
+        with contextlib.suppress(asyncpg.UndefinedTableError):
+            await self._database.write(self._queries[query], *arguments)

@@ -61,6 +61,17 @@ class StreamRow:
 
 
 @dataclass(frozen=True)
+class StreamHead:
+    """What a fold must know of a stream."""
+
+    stream_no: int
+    name: str
+    version: int
+    lifecycle: int
+    root: str
+
+
+@dataclass(frozen=True)
 class AppendColumns:
     """The events of an append, one list a column."""
 
@@ -236,6 +247,31 @@ class LogStorage:
         """Events of positions `lower` to `upper`, both inclusive."""
         name = "log_page_backwards" if backwards else "log_page"
         return await self._page(name, rows, with_system, lower, upper, categories, types, tags)
+
+    async def streams_named(self, names: Sequence[str]) -> list[StreamHead]:
+        """Those of the streams that ever had an event, in no order."""
+        async with self._database.reading() as connection:
+            rows = await connection.fetch(self._queries["hydrate_heads"], names)
+        return [StreamHead(**row) for row in rows]
+
+    async def streams_page(self, streams: Sequence[int], stream_no: int, version: int) -> Page:
+        """Events of the streams in order of their numbers and versions, from this place on."""
+        async with self._database.reading() as connection:
+            row = await connection.fetchrow(
+                self._queries["streams_events_page"],
+                streams,
+                stream_no,
+                version,
+                PAGE_ROWS_MAX,
+                PAGE_BYTES,
+            )
+        return _page(row, PAGE_ROWS_MAX)
+
+    async def types_of(self, category: str) -> list[str]:
+        """Types of the stored events of a category, sorted."""
+        async with self._database.reading() as connection:
+            rows = await connection.fetch(self._queries["types_of_category"], category)
+        return sorted(row["type"] for row in rows)
 
     async def event(self, event_id: UUID) -> Page:
         """The event, as a page of one row or none."""

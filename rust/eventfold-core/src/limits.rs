@@ -38,3 +38,11 @@ pub const EVALUATION_STEPS_MAX: u64 = 1_000_000;
 pub const VALUE_DEPTH_MAX: usize = JSON_DEPTH_MAX + 16;
 /// Longest string or bytes that an expression may build, in bytes: no state could hold more.
 pub const EVALUATION_TEXT_BYTES_MAX: usize = STATE_BYTES_MAX;
+/// A message with several states or explained events ends before the one that would take it
+/// above this, in bytes; one of them alone may be larger.
+pub const STATES_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Most changes that the explanation of one event holds; the others are counted.
+pub const EXPLAINED_CHANGES_MAX: usize = 1_000;
+/// Most bytes of all changes of one explained event, so that it fits a message of gRPC's 4 MiB:
+/// a change without room is counted with those that are left out.
+pub const EXPLAINED_CHANGES_BYTES_MAX: usize = 3 * 1024 * 1024 + 512 * 1024;

@@ -273,7 +273,8 @@ fn cancelled_events_are_skipped_on_demand() {
     let events: Vec<_> = (1..=3).map(|version| Event::new(version, "E", "{}")).collect();
     for (skip, expected) in [(true, r#"{"n":2}"#), (false, r#"{"n":3}"#)] {
         let source = format!(
-            "fold: f\ninitial: {{n: 0}}\nskip_cancelled: {skip}\nhandlers: {{E: {{n: state.n + 1}}}}"
+            "fold: f\ninitial: {{n: 0}}\nskip_cancelled: {skip}\n\
+             handlers: {{E: {{n: state.n + 1}}}}"
         );
         let rows = Rows::decode(columns(&events)).unwrap();
         let run = FoldRun::new(parse(&source), "a-1", "a-1");

@@ -2,7 +2,9 @@
 
 use eventfold_core::error::CoreError;
 use eventfold_core::fold::{Fold, Keep};
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 fn parse(source: &str) -> Fold {
     Fold::parse(source).unwrap_or_else(|error| panic!("{source}\n{error} {:?}", error.facts))
@@ -196,9 +198,32 @@ fn sizes_and_depths_are_limited() {
 }
 
 #[test]
+fn no_document_costs_seconds_or_gigabytes() {
+    let many = |count: usize, part: fn(usize) -> String| -> String {
+        (0..count).map(part).collect::<Vec<_>>().join(", ")
+    };
+    let lets = |count| format!("fold: a\nlet: {{{}}}", many(count, |n| format!("x{n}: '1'")));
+    assert!(Fold::parse(&lets(200)).is_ok());
+    assert_eq!(refuse(&lets(201)).reason, "INVALID_FOLD");
+    let fields = |count: usize| many(count, |n| format!("event.f{n}")).replace(", ", " + ");
+    let sums: Vec<_> = (0..12).map(|n| format!("  y{n}: {}\n", fields(300))).collect();
+    let handlers = many(1_000, |n| format!("h{n}: {{a: y1}}"));
+    let source = format!("fold: a\nlet:\n{}handlers: {{{handlers}}}", sums.concat());
+    assert!(source.len() < 64 * 1024);
+    let started = std::time::Instant::now();
+    let _ = Fold::parse(&source);
+    let assignments = many(5_500, |n| format!("a{n}: 1"));
+    let _ = Fold::parse(&format!("fold: a\nhandlers: {{E: {{{assignments}}}}}"));
+    let growing = many(1_800, |n| format!("a{n}: 'state.a{n} + [1]'"));
+    let _ = Fold::parse(&format!("fold: a\nhandlers: {{E: {{{growing}}}}}"));
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+#[test]
 fn the_digest_is_that_of_the_meaning() {
     let base = parse(
-        "fold: a\ninitial: {x: 1.10, y: 2}\nlet: {d: event.x}\nhandlers:\n  A: {p: d + 1, q: true}\n\
+        "fold: a\ninitial: {x: 1.10, y: 2}\nlet: {d: event.x}\n\
+         handlers:\n  A: {p: d + 1, q: true}\n\
          \x20 B: delete\n",
     );
     let digest = base.digest();
@@ -264,7 +289,7 @@ proptest! {
 
     #[test]
     fn damaged_documents_do_no_worse_than_an_error(
-        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..6),
+        damage in vec((any::<Index>(), any::<u8>(), 0..3), 1..6),
     ) {
         let mut source: Vec<char> = DAMAGED.chars().collect();
         let alphabet: Vec<char> = "{}[]:,-?&*!|>'\"%@`#\n\t .a0é\u{0}\u{85}".chars().collect();

@@ -1,7 +1,9 @@
 //! Pages of rows.
 
+use eventfold_core::envelope::uuid_text;
 use eventfold_core::rows::{Row, Rows};
 use eventfold_core::wire;
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
@@ -53,6 +55,21 @@ impl Batch {
         self.number(py, self.last(), |row| row.position)
     }
 
+    fn version(&self, py: Python<'_>, index: usize) -> PyResult<i64> {
+        self.check(index)?;
+        self.rows.version(index).map_err(|error| errors::raise(py, error))
+    }
+
+    fn event_id(&self, py: Python<'_>, index: usize) -> PyResult<String> {
+        self.check(index)?;
+        self.rows.event_id(index).map(uuid_text).map_err(|error| errors::raise(py, error))
+    }
+
+    fn streams(&self, py: Python<'_>) -> PyResult<Vec<(&str, usize, usize)>> {
+        let runs = errors::run(py, self.bytes, || self.rows.streams())?;
+        Ok(runs.into_iter().map(|(name, rows)| (name, rows.start, rows.end)).collect())
+    }
+
     /// The rows as field 1 of a `ReadResponse` or `ReadAllResponse`.
     #[pyo3(signature = (stream = None))]
     fn encode<'py>(
@@ -66,6 +83,13 @@ impl Batch {
 }
 
 impl Batch {
+    fn check(&self, index: usize) -> PyResult<()> {
+        if index < self.rows.len() {
+            return Ok(());
+        }
+        Err(PyIndexError::new_err(format!("row {index} of {}", self.rows.len())))
+    }
+
     fn last(&self) -> usize {
         self.rows.len().saturating_sub(1)
     }

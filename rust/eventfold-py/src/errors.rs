@@ -30,6 +30,9 @@ pub fn raise(py: Python<'_>, refusal: error::CoreError) -> PyErr {
 /// get it back.
 const RELEASE_BYTES_MIN: usize = 16 * 1024;
 
+/// The size of work whose time no number of bytes tells, such as running expressions.
+pub const ANY_BYTES: usize = usize::MAX;
+
 /// Runs work of the core on about `bytes` bytes, without the GIL if there is much of it.
 ///
 /// A panic becomes a `CoreError` with the reason BUG: `PanicException` is no `Exception`, and

@@ -60,9 +60,15 @@ impl Fold {
         }
     }
 
+    fn coverage(&self) -> Coverage {
+        Coverage(Arc::new(fold::Coverage::new(&self.0)))
+    }
+
     #[pyo3(signature = (
-        stream, root, *, state = None, exists = true, version = 0, position = 0, cancelled = vec![]
-    ))]
+        stream, root, *, state = None, exists = true, version = 0, position = 0,
+        cancelled = vec![], coverage = None
+    ), text_signature = "($self, stream, root, *, state=None, exists=True, version=0, position=0, \
+        cancelled=(), coverage=None)")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn run(
         &self,
@@ -74,12 +80,17 @@ impl Fold {
         version: i64,
         position: i64,
         cancelled: Vec<PyBackedStr>,
+        coverage: Option<&Bound<'_, Coverage>>,
     ) -> PyResult<FoldRun> {
+        let coverage = coverage.map(|coverage| Arc::clone(&coverage.get().0));
         let bytes = state.as_ref().map_or(0, |state| state.len());
         let fold = Arc::clone(&self.0);
         let run = errors::run(py, bytes, move || {
             let ids = cancelled.iter().map(|id| uuid(id)).collect::<Result<Vec<_>, _>>()?;
-            let run = fold::FoldRun::new(fold, stream, root).with_cancelled_events(ids);
+            let mut run = fold::FoldRun::new(fold, stream, root).with_cancelled_events(ids);
+            if let Some(coverage) = coverage {
+                run = run.with_coverage(coverage)?;
+            }
             match state {
                 None if version == 0 => Ok(run),
                 state => {
@@ -103,11 +114,52 @@ pub struct FoldRun {
 
 #[pymethods]
 impl FoldRun {
-    fn feed(&self, py: Python<'_>, batch: &Bound<'_, Batch>) -> PyResult<()> {
+    #[pyo3(signature = (batch, first = 0, last = None, steps_max = None))]
+    fn feed(
+        &self,
+        py: Python<'_>,
+        batch: &Bound<'_, Batch>,
+        first: usize,
+        last: Option<isize>,
+        steps_max: Option<u64>,
+    ) -> PyResult<usize> {
         let batch = batch.get();
-        errors::run(py, batch.bytes, || self.with_run(|run| run.feed(&batch.rows)))
+        // Counted from row numbers, an end may lie before the first row: then there is no row.
+        let last = last.map_or(batch.rows.len(), |last| usize::try_from(last).unwrap_or(0));
+        // A few events can cost seconds.
+        errors::run(py, errors::ANY_BYTES, || {
+            self.with_run(|run| {
+                run.feed_within(&batch.rows, first..last, steps_max.unwrap_or(u64::MAX))
+            })
+        })
     }
 
+    fn history<'py>(
+        &self,
+        py: Python<'py>,
+        batch: &Bound<'_, Batch>,
+        first: usize,
+        from_version: i64,
+    ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
+        let rows = &batch.get().rows;
+        self.encode(py, |run| run.history(rows, first, from_version))
+    }
+
+    fn explain<'py>(
+        &self,
+        py: Python<'py>,
+        batch: &Bound<'_, Batch>,
+        first: usize,
+        from_version: i64,
+    ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
+        let rows = &batch.get().rows;
+        self.encode(py, |run| run.explain(rows, first, from_version))
+    }
+
+    #[pyo3(signature = (
+        r#type, data, metadata, tags, event_id, version, position, recorded_us, occurred_us,
+        writer, *, copied_from = "", deleted = false
+    ))]
     #[expect(clippy::too_many_arguments, reason = "the fields of an event")]
     fn feed_event(
         &self,
@@ -122,8 +174,11 @@ impl FoldRun {
         recorded_us: i64,
         occurred_us: i64,
         writer: &str,
+        copied_from: &str,
+        deleted: bool,
     ) -> PyResult<()> {
         errors::run(py, data.len(), || {
+            let original = (!copied_from.is_empty()).then(|| uuid(copied_from)).transpose()?;
             let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
             let row = Row {
                 stream: None,
@@ -139,10 +194,10 @@ impl FoldRun {
                 writer,
                 // Not validated: the run checks what it needs.
                 flags: 0,
-                copied_from: None,
+                copied_from: original.as_ref(),
                 cancels: None,
                 trace_context: None,
-                deleted: false,
+                deleted,
             };
             self.with_run(|run| run.feed_row(&row))
         })
@@ -166,6 +221,15 @@ impl FoldRun {
 }
 
 impl FoldRun {
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        work: impl FnOnce(&mut fold::FoldRun) -> Result<(Vec<u8>, usize), error::CoreError> + Send,
+    ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
+        let (bytes, next) = errors::run(py, errors::ANY_BYTES, || self.with_run(work))?;
+        Ok((PyBytes::new(py, &bytes), next))
+    }
+
     fn with_run<T>(
         &self,
         work: impl FnOnce(&mut fold::FoldRun) -> Result<T, error::CoreError>,
@@ -173,6 +237,21 @@ impl FoldRun {
         // Poisoned by a panic: the state may be half changed.
         let poisoned = |_| error::CoreError::new("BUG", "an earlier call on this run panicked");
         work(&mut *self.run.lock().map_err(poisoned)?)
+    }
+}
+
+/// What runs of one fold reach.
+#[pyclass(frozen, module = "eventfold._core")]
+pub struct Coverage(Arc<fold::Coverage>);
+
+#[pymethods]
+impl Coverage {
+    fn unused_handlers(&self) -> Vec<String> {
+        self.0.unused_handlers()
+    }
+
+    fn unseen_fields(&self) -> Vec<(String, String)> {
+        self.0.unseen_fields()
     }
 }
 

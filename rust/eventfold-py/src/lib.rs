@@ -4,6 +4,9 @@
 
 mod append;
 mod batch;
+mod cel;
+mod convert;
+mod decode;
 mod errors;
 mod fold;
 mod limits;
@@ -18,13 +21,19 @@ mod _core {
     #[pymodule_export]
     use super::batch::Batch;
     #[pymodule_export]
+    use super::cel::CelProgram;
+    #[pymodule_export]
+    use super::decode::decode_json;
+    #[pymodule_export]
     use super::errors::CoreError;
     #[pymodule_export]
-    use super::fold::{Fold, FoldResult, FoldRun};
+    use super::fold::{Coverage, Fold, FoldResult, FoldRun};
     #[pymodule_export]
     use super::limits::limits;
     #[pymodule_export]
     use super::version;
+    #[pymodule_export]
+    const FOLD_SEMANTICS: u32 = eventfold_core::fold::FOLD_SEMANTICS;
 }
 
 /// The version of the core, which is the version of the distribution.

@@ -36,5 +36,8 @@ pub fn limits(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         EVALUATION_STEPS_MAX,
         VALUE_DEPTH_MAX,
         EVALUATION_TEXT_BYTES_MAX,
+        STATES_MESSAGE_BYTES,
+        EXPLAINED_CHANGES_MAX,
+        EXPLAINED_CHANGES_BYTES_MAX,
     ))
 }

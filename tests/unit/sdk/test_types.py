@@ -52,12 +52,26 @@ def sync(store: eventfold.Client) -> None:
         store.emit_events("a", "1", [Event("A")], version)
     except eventfold.VersionConflict as conflict:
         assert_type(conflict.actual, int)
+    hydrated = store.hydrate("a", "1", fold="a", into=Account)
+    assert_type(hydrated.state, Account)
+    assert_type(store.hydrate("a", "1", fold="a"), eventfold.Hydrated)
+    many = store.hydrate_many(["a-1"], fold="a", into=Account)
+    assert_type(many["a-1"].state.balance, Decimal)
+    for past in store.hydrate_history("a", "1", fold="a", into=Account):
+        assert_type(past.state, Account)
+    for explained in store.explain("a", "1", fold="a"):
+        assert_type(explained.changes, tuple[eventfold.StateChange, ...])
+    fold = eventfold.Fold.load("a.yaml")
+    assert_type(fold.apply(hydrated, [Event("A")], into=Account).state, Account)
+    plain: eventfold.Hydrated = fold.apply(None, store.read("a-1"))
+    store.put_fold(fold)
     given([Event("A")], handlers=handlers).when(decide).then(eventfold.VersionConflict)
 
     store.append("a-1", [Event("A")])  # refused: call-arg
     store.append("a-1", [Event("A")], expected_version="0")  # refused: arg-type
     store.append("a-1", ["A"], expected_version=0)  # refused: list-item
-    store.hydrate("a", "1")  # refused: call-arg
+    store.hydrate("a", "1")  # refused: call-overload
+    store.hydrate("a", "1", fold="a", into=Account())  # refused: call-overload
     store.read("a-1", direction="up")  # refused: arg-type
     store.read_aggregate("a", "1", 7, handlers)  # refused: arg-type
     Event("A", 7)  # refused: arg-type
@@ -73,6 +87,9 @@ async def asynchronous(store: eventfold.AsyncClient) -> None:
         return decide(account)
 
     await store.retry("a", "1", slowly, fold="a")
+    assert_type((await store.hydrate("a", "1", fold="a", into=Account)).state, Account)
+    async for past in store.hydrate_history("a", "1", fold="a", into=Account):
+        assert_type(past.state, Account)
     store.append("a-1", [Event("A")], expected_version=0)  # refused: unused-coroutine
 """
 

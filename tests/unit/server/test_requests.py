@@ -60,7 +60,8 @@ def test_a_span_looks_at_all_once_and_in_order(
         assert span.looked_at == seen[-1]
     assert span.done()
     if backwards:
-        expected = list(range(min(first or head, head), (last or 1) - 1, -1))
+        # An end beyond the head means the head.
+        expected = list(range(min(first or head, head), min(last or 1, max(head, 1)) - 1, -1))
     else:
         expected = list(range(first or 1, min(last or head, head) + 1))
     assert seen == expected
@@ -82,10 +83,10 @@ def test_times_survive_both_ways(time: dt.datetime) -> None:
         (0, 999_999_999, "finer_than_microseconds"),
         (0, -1000, "finer_than_microseconds"),
         (0, 1_000_000_000, "finer_than_microseconds"),
-        (-62_135_596_801, 999_999_000, "out_of_range"),
-        (253_402_300_800, 0, "out_of_range"),
-        ((1 << 63) - 1, 0, "out_of_range"),
-        (-(1 << 63), 0, "out_of_range"),
+        (-62_135_596_801, 999_999_000, "range"),
+        (253_402_300_800, 0, "range"),
+        ((1 << 63) - 1, 0, "range"),
+        (-(1 << 63), 0, "range"),
     ],
 )
 def test_other_times_are_refused(seconds: int, nanos: int, problem: str) -> None:

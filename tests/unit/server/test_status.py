@@ -16,9 +16,9 @@ from eventfold_server.errors import Refusal
 from eventfold_server.status import DETAILS_BYTES_MAX, DOMAIN, code_of, to_status
 
 REASONS = [
-    name.removeprefix("ERROR_REASON_")
-    for name in errors_pb2.ErrorReason
-    if name != "ERROR_REASON_UNSPECIFIED"
+    value.name.removeprefix("ERROR_REASON_")
+    for value in errors_pb2.ErrorReason.DESCRIPTOR.values
+    if value.number
 ]
 # All but lone surrogates, which no protobuf text can hold.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

@@ -77,13 +77,63 @@ SELECT stream_no, name, category, version, lifecycle, root, predecessor, success
  ORDER BY name LIMIT $6;
 
 -- name: hydrate_head
--- All that a hydration must know before it reads events, in one round trip: the stream, and the
--- newest revision of the fold named $2 (NULL: none is asked for).
-SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source
+-- All that a hydration must know before it reads events, in one round trip: the stream $1, the
+-- newest revision of the fold named $2 (NULL: none is asked for), and the state that is kept for
+-- both under the semantics $3, of a version above $4 and at most $5.
+SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source,
+       k.version AS kept_version, k.event_id AS kept_event_id, k.alive AS kept_alive,
+       k.state AS kept_state
+  FROM (SELECT 1) one
+  LEFT JOIN {schema}.streams s ON s.name = $1
+  LEFT JOIN LATERAL (SELECT digest, source FROM {schema}.folds
+                      WHERE name = $2 ORDER BY revision DESC LIMIT 1) f ON true
+  LEFT JOIN {schema}.kept_states k
+         ON k.stream_no = s.stream_no AND k.fold_digest = f.digest AND k.mapping_digest = ''
+        AND k.semantics = $3 AND k.version > $4 AND k.version <= $5;
+
+-- name: hydrate_head_without_kept
+-- The same where somebody dropped the table of kept states: a cache must not be missed.
+SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source, NULL AS kept_version
   FROM (SELECT 1) one
   LEFT JOIN {schema}.streams s ON s.name = $1
   LEFT JOIN LATERAL (SELECT digest, source FROM {schema}.folds
                       WHERE name = $2 ORDER BY revision DESC LIMIT 1) f ON true;
+
+-- name: hydrate_heads
+-- The streams named in $1, in no order.
+SELECT stream_no, name, version, lifecycle, root FROM {schema}.streams WHERE name = ANY ($1);
+
+-- name: keep_state
+-- Keeps a state, unless a newer one is kept already.
+INSERT INTO {schema}.kept_states AS k
+       (stream_no, fold_digest, mapping_digest, semantics, version, event_id, alive, state)
+VALUES ($1, $2, '', $3, $4, $5, $6, $7)
+ON CONFLICT (stream_no, fold_digest, mapping_digest, semantics) DO UPDATE
+   SET version = excluded.version, event_id = excluded.event_id, alive = excluded.alive,
+       state = excluded.state, kept_at = excluded.kept_at
+ WHERE k.version < excluded.version;
+
+-- name: drop_kept_state
+-- Drops a kept state whose event is not the one of the log.
+DELETE FROM {schema}.kept_states
+ WHERE stream_no = $1 AND fold_digest = $2 AND mapping_digest = '' AND semantics = $3
+   AND event_id = $4;
+
+-- name: sweep_kept_states
+-- Drops up to $2 states that no newest revision of a fold asks for, or of other semantics than $1.
+WITH stale AS (
+    SELECT ctid FROM {schema}.kept_states k
+     WHERE semantics <> $1
+        OR NOT EXISTS (SELECT FROM {schema}.folds f
+                        WHERE f.digest = k.fold_digest
+                          AND f.revision = (SELECT max(n.revision) FROM {schema}.folds n
+                                             WHERE n.name = f.name))
+     LIMIT $2)
+DELETE FROM {schema}.kept_states k USING stale WHERE k.ctid = stale.ctid;
+
+-- name: types_of_category
+-- Types of a category's events with their numbers.
+SELECT type, count(*) AS events FROM {schema}.events WHERE category = $1 GROUP BY type;
 
 -- name: position_of_version
 SELECT position FROM {schema}.events WHERE stream_no = $1 AND version = $2;
@@ -98,7 +148,7 @@ SELECT revision, source, put_at, put_by, created FROM {schema}.put_fold_v1($1, $
 -- name: fold
 -- A revision of a fold; revision 0 is the newest.
 SELECT name, revision, digest, source, put_at, put_by FROM {schema}.folds
- WHERE name = $1 AND ($2 = 0 OR revision = $2) ORDER BY revision DESC LIMIT 1;
+ WHERE name = $1 AND ($2::bigint = 0 OR revision = $2) ORDER BY revision DESC LIMIT 1;
 
 -- name: folds_page
 -- Newest revisions of folds whose name is after $1, in byte order.
@@ -222,3 +272,17 @@ SELECT {page}
           FROM {sized}
           JOIN {schema}.streams s ON s.stream_no = e.stream_no
          WHERE e.event_id = $1) e;
+
+-- name: streams_events_page
+-- A page of the events of the streams $1, in order of stream and version, from version $3 of the
+-- stream $2 on.
+SELECT {page}
+  FROM (SELECT s.name AS stream, {event},
+               sum(size.own_bytes) OVER (ORDER BY e.stream_no, e.version ROWS UNBOUNDED PRECEDING)
+                   AS running_bytes
+          FROM {sized}
+          JOIN {schema}.streams s ON s.stream_no = e.stream_no
+         WHERE e.stream_no = ANY ($1) AND (e.stream_no, e.version) >= ($2, $3)
+         ORDER BY e.stream_no, e.version
+         LIMIT $4) e
+ WHERE e.running_bytes - e.own_bytes < $5;

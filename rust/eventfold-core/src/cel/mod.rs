@@ -12,6 +12,7 @@ mod env;
 mod error;
 mod eval;
 mod functions;
+mod idents;
 mod lexer;
 mod literal;
 mod loops;

@@ -19,8 +19,8 @@ use super::scope::{EventScope, EventValues, FIRST_LET, Source};
 /// What an event changes; the memory is used again for the next event.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    /// Whether the condition of any case was true.
-    pub(super) applies: bool,
+    /// The cases whose condition was true.
+    pub(super) applied: Vec<usize>,
     /// Whether one of these cases deletes the aggregate, whatever the others assign.
     pub(super) deletes: bool,
     /// Changes in document order, each with its case and assignment.
@@ -39,7 +39,7 @@ pub(super) fn evaluate(
     budget: &mut Budget<'_>,
     effects: &mut Effects,
 ) -> Evaluated<()> {
-    effects.applies = false;
+    effects.applied.clear();
     effects.deletes = false;
     effects.changes.clear();
     let mut evaluation = Evaluation { state, event, budget, effects };
@@ -102,7 +102,7 @@ impl Evaluation<'_, '_> {
                 }
             }
         }
-        self.effects.applies = true;
+        self.effects.applied.push(index);
         self.effects.deletes |= case.deletes;
         for (number, assignment) in case.assignments.iter().enumerate() {
             let (steps, change) = self

@@ -12,9 +12,10 @@ use super::assign::Step;
 use super::document::{
     Action, Assignment, Case, Document, Expression, Handler, Let, Right, case_name,
 };
+use super::inputs::Inputs;
 use super::path::{Path, Segment};
 use super::refusal::{Parsed, Refusal, Source as Text};
-use super::scope::{self, EVENT, FIRST_LET, META, MetaField, STATE, Source};
+use super::scope::{self, FIRST_LET, Source};
 use super::sum::Sum;
 
 /// Everything that one event type does.
@@ -116,6 +117,11 @@ impl Handlers {
         Self { list, index }
     }
 
+    /// All handlers, in the order of the document.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &TypeHandler> {
+        self.list.iter()
+    }
+
     /// The handler of an event type; what is not UTF-8 has none.
     pub(super) fn get(&self, event_type: &[u8]) -> Option<&TypeHandler> {
         if self.list.len() <= COMPARED_MAX {
@@ -131,9 +137,25 @@ pub(super) fn handlers(document: &Document, text: &Text<'_>) -> Parsed<Handlers>
     let mut env = scope::base_env();
     let compiler = Compiler { text };
     let lets = compiler.lets(&document.lets, &mut env)?;
+    check_work(document, &env)?;
     let compile = |handler| compiler.handler(handler, &env, &lets);
     let list = document.handlers.iter().map(compile).collect::<Parsed<Vec<_>>>()?;
     Ok(Handlers::new(list))
+}
+
+/// Every handler sees the `let`s of the document: refuses a document in which both are so many
+/// that their product would cost seconds or gigabytes.
+fn check_work(document: &Document, env: &Env) -> Parsed<()> {
+    const WORK_MAX: usize = 500_000;
+    let cases: usize = document.handlers.iter().map(|handler| handler.cases.len()).sum();
+    let shared = env.slots().len() + document.lets.len();
+    match document.lets.first() {
+        Some(first) if cases * shared > WORK_MAX => {
+            let problem = "there are too many `let`s for that many handlers";
+            Err(Refusal::new(first.expression.at, problem))
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Compiler<'a> {
@@ -240,10 +262,8 @@ impl Compiler<'_> {
             Right::Expression(expression) => {
                 let program = self.program(expression, env)?;
                 let whole = Computed { program, sum: Sum::of(&expression.ast, env) };
-                let items = match touched_elsewhere(assignment, handler) {
-                    true => None,
-                    false => appended(&assignment.path, &expression.ast),
-                };
+                let items = appended(&assignment.path, &expression.ast)
+                    .filter(|_| !touched_elsewhere(assignment, handler));
                 match items.and_then(|items| cel::compile(&items, env).ok()) {
                     Some(items) => CompiledRight::Append { whole, items },
                     None => CompiledRight::Computed(whole),
@@ -371,56 +391,5 @@ impl CompiledCase {
             }
         }
         programs
-    }
-}
-
-/// What the programs of one event type read.
-#[derive(Debug, Default)]
-struct Inputs {
-    wanted: Vec<String>,
-    needs_event: bool,
-    needs_meta: bool,
-    needs_metadata: bool,
-}
-
-impl Inputs {
-    /// The sources of the slots of an environment, as far as programs read them.
-    fn sources(&mut self, programs: &[&Program], slots: &[(usize, String)]) -> Vec<Source> {
-        let mut sources = vec![Source::Unused; slots.len()];
-        for program in programs {
-            self.needs_event |= program.uses_variable(EVENT);
-            self.needs_meta |= program.uses_variable(META);
-            self.needs_metadata |= program.uses_variable(META);
-            for &slot in program.slots() {
-                if let (Some((variable, name)), Some(source)) =
-                    (slots.get(slot), sources.get_mut(slot))
-                {
-                    *source = self.source(*variable, name);
-                }
-            }
-        }
-        sources
-    }
-
-    fn source(&mut self, variable: usize, name: &str) -> Source {
-        match variable {
-            STATE => Source::State(name.into()),
-            EVENT => {
-                let known = self.wanted.iter().position(|wanted| wanted == name);
-                Source::Event(known.unwrap_or_else(|| {
-                    self.wanted.push(name.to_owned());
-                    self.wanted.len() - 1
-                }))
-            }
-            META => match scope::meta_field(name) {
-                Some(field) => {
-                    self.needs_meta = true;
-                    self.needs_metadata |= field == MetaField::Metadata;
-                    Source::Meta(field)
-                }
-                None => Source::Absent,
-            },
-            _ => Source::Unused,
-        }
     }
 }

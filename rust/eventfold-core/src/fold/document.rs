@@ -11,6 +11,8 @@ use super::tree::{Kind, Node};
 
 /// Longest name of a fold, in bytes.
 const FOLD_NAME_BYTES_MAX: usize = 128;
+/// Most names of one `let`.
+const LETS_MAX: usize = 200;
 
 /// A fold document.
 #[derive(Debug)]
@@ -325,6 +327,10 @@ impl Reader<'_> {
         let Kind::Map(entries) = &node.kind else {
             return Err(Refusal::new(node.at, "`let` maps names to expressions"));
         };
+        if entries.len() > LETS_MAX {
+            let problem = format!("a `let` has at most {LETS_MAX} names");
+            return Err(Refusal::new(node.at, problem));
+        }
         let read = |(key, value): &(Node, Node)| {
             let name = key.text().unwrap_or_default();
             let path = format!("let.{name}");

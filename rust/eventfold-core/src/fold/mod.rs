@@ -17,8 +17,12 @@
 mod assign;
 mod case;
 mod compile;
+mod coverage;
+mod difference;
 mod document;
 mod failure;
+mod history;
+mod inputs;
 mod literal;
 mod normal;
 mod path;
@@ -37,8 +41,15 @@ use crate::value::Value;
 use compile::Handlers;
 use refusal::{Refusal, Source};
 
+pub use coverage::Coverage;
+pub use difference::{Found, differences};
 pub use document::Keep;
 pub use run::{FoldResult, FoldRun, Start};
+
+/// The semantics that states come from: a number that goes up when the same fold and the same
+/// events would give another state, or an error in place of one. States that were kept under
+/// another number are not gone on from.
+pub const FOLD_SEMANTICS: u32 = 1;
 
 /// A compiled fold.
 #[derive(Debug)]

@@ -138,6 +138,36 @@ impl Segment {
     }
 }
 
+/// Adds a key to the text of a path, as a document writes it: as a name where that is possible.
+/// At the start of a path the words of handlers are no names.
+pub(super) fn push_key(key: &str, path: &mut String) {
+    let word = path.is_empty() && matches!(key, "when" | "let" | "delete");
+    if !word && !key.is_empty() && name_length(key) == key.len() {
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(key);
+        return;
+    }
+    path.push_str("['");
+    for character in key.chars() {
+        match character {
+            '\'' | '\\' => path.extend(['\\', character]),
+            '\n' => path.push_str("\\n"),
+            '\r' => path.push_str("\\r"),
+            '\t' => path.push_str("\\t"),
+            '\0'..' ' | '\x7f' => path.push_str(&format!("\\u{:04x}", u32::from(character))),
+            _ => path.push(character),
+        }
+    }
+    path.push_str("']");
+}
+
+/// Adds an index to the text of a path.
+pub(super) fn push_index(index: usize, path: &mut String) {
+    path.push_str(&format!("[{index}]"));
+}
+
 const SYNTAX: &str = "a path is `name`, `['any key']` or `[expression]`, joined by `.`";
 
 /// How many bytes at the start of a text are a name.

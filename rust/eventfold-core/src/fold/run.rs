@@ -1,6 +1,7 @@
 //! Folding: events in, one state out.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +19,9 @@ use super::Fold;
 use super::assign::State;
 use super::case::{self, Effects};
 use super::compile::TypeHandler;
+use super::coverage::Coverage;
 use super::failure::{Failure, Place};
+use super::history::Held;
 use super::scope::{EventValues, Names};
 
 /// Where a run begins.
@@ -54,19 +57,24 @@ pub struct FoldResult {
 /// A fold on its way along one stream.
 #[derive(Debug)]
 pub struct FoldRun {
-    fold: Arc<Fold>,
+    pub(super) fold: Arc<Fold>,
     names: Names,
     /// The state; the initial one while the aggregate does not exist.
-    state: State,
-    exists: bool,
-    deleted: bool,
+    pub(super) state: State,
+    pub(super) exists: bool,
+    pub(super) deleted: bool,
     version: i64,
     position: i64,
     events_read: u64,
     events_folded: u64,
+    /// Evaluation steps of all events so far.
+    steps: u64,
     cancelled_events: HashSet<[u8; 16]>,
     stop: Arc<AtomicBool>,
     failed: Option<CoreError>,
+    coverage: Option<Arc<Coverage>>,
+    /// What a history or explanation still has to give.
+    pub(super) held: Option<Held>,
     checker: Checker,
     effects: Effects,
     /// Memory for the fields of one event.
@@ -87,9 +95,12 @@ impl FoldRun {
             position: 0,
             events_read: 0,
             events_folded: 0,
+            steps: 0,
             cancelled_events: HashSet::new(),
             stop: Arc::default(),
             failed: None,
+            coverage: None,
+            held: None,
             checker: Checker::default(),
             effects: Effects::default(),
             fields: Vec::new(),
@@ -123,6 +134,15 @@ impl FoldRun {
         self
     }
 
+    /// Notes in a coverage of the same fold what events reach.
+    pub fn with_coverage(mut self, coverage: Arc<Coverage>) -> Result<Self, CoreError> {
+        if !coverage.is_of(&self.fold) {
+            return Err(CoreError::new("BUG", "the coverage is that of another fold"));
+        }
+        self.coverage = Some(coverage);
+        Ok(self)
+    }
+
     /// A flag that ends the run with an error when it becomes true, from any thread.
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
@@ -130,26 +150,60 @@ impl FoldRun {
 
     /// Folds a page of rows. After an error the run is over, and gives the same error again.
     pub fn feed<B: AsRef<[u8]>>(&mut self, rows: &Rows<B>) -> Result<(), CoreError> {
+        self.feed_part(rows, 0..rows.len())
+    }
+
+    /// Folds the rows of a page with these indexes; indexes beyond its end count for nothing.
+    pub fn feed_part<B: AsRef<[u8]>>(
+        &mut self,
+        rows: &Rows<B>,
+        indexes: Range<usize>,
+    ) -> Result<(), CoreError> {
+        self.feed_within(rows, indexes, u64::MAX).map(|_| ())
+    }
+
+    /// Folds some rows of a page until they have cost that many evaluation steps, and gives the
+    /// index of the first row that was not folded. The last event may go beyond the steps.
+    pub fn feed_within<B: AsRef<[u8]>>(
+        &mut self,
+        rows: &Rows<B>,
+        indexes: Range<usize>,
+        steps_max: u64,
+    ) -> Result<usize, CoreError> {
         let fold = Arc::clone(&self.fold);
+        let steps_end = self.steps.saturating_add(steps_max);
+        let end = indexes.end.min(rows.len());
         self.guarded(|run| {
-            for index in 0..rows.len() {
-                let handler = match rows.event_type_bytes(index) {
-                    Some(event_type) => fold.handlers.get(event_type),
-                    None => None,
-                };
-                // Rows are large: each is used where it is made, and not moved.
-                let brief = match handler {
-                    Some(handler) if handler.needs_meta => None,
-                    Some(handler) => rows.brief_row(index, &handler.event_type)?,
-                    None => rows.brief_row(index, rows.event_type(index)?)?,
-                };
-                match &brief {
-                    Some(row) => run.event(&fold, handler, row)?,
-                    None => run.event(&fold, handler, &rows.row(index)?)?,
-                }
+            let mut next = indexes.start;
+            while next < end && run.steps < steps_end {
+                run.index(&fold, rows, next)?;
+                next += 1;
             }
-            Ok(())
+            Ok(next)
         })
+    }
+
+    /// Folds the row at an index.
+    pub(super) fn index<B: AsRef<[u8]>>(
+        &mut self,
+        fold: &Fold,
+        rows: &Rows<B>,
+        index: usize,
+    ) -> Result<(), CoreError> {
+        let handler = match rows.event_type_bytes(index) {
+            Some(event_type) => fold.handlers.get(event_type),
+            None => None,
+        };
+        // Rows are large: each is used where it is made, and not moved.
+        let brief = match handler {
+            Some(handler) if handler.needs_meta => None,
+            Some(handler) => rows.brief_row(index, &handler.event_type)?,
+            None => rows.brief_row(index, rows.event_type(index)?)?,
+        };
+        match &brief {
+            Some(row) => self.event(fold, handler, row),
+            None => self.event(fold, handler, &rows.row(index)?),
+        }
     }
 
     /// Folds one event.
@@ -160,10 +214,10 @@ impl FoldRun {
     }
 
     /// Runs a step, unless an earlier one failed; remembers its error.
-    fn guarded(
+    pub(super) fn guarded<T>(
         &mut self,
-        step: impl FnOnce(&mut Self) -> Result<(), CoreError>,
-    ) -> Result<(), CoreError> {
+        step: impl FnOnce(&mut Self) -> Result<T, CoreError>,
+    ) -> Result<T, CoreError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -178,12 +232,7 @@ impl FoldRun {
             return Err(error.clone());
         }
         let mut state = Vec::with_capacity(self.state.bytes + 16);
-        if self.deleted {
-            state.extend_from_slice(b"null");
-        } else {
-            write_value(&self.state.value, &mut state)
-                .map_err(|error| CoreError::new("BUG", error.message))?;
-        }
+        self.write_state(&mut state)?;
         Ok(FoldResult {
             exists: self.exists,
             state,
@@ -194,7 +243,16 @@ impl FoldRun {
         })
     }
 
-    fn event(
+    /// Writes the JSON text of the state, as answers show it.
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) -> Result<(), CoreError> {
+        if self.deleted {
+            out.extend_from_slice(b"null");
+            return Ok(());
+        }
+        write_value(&self.state.value, out).map_err(|error| CoreError::new("BUG", error.message))
+    }
+
+    pub(super) fn event(
         &mut self,
         fold: &Fold,
         handler: Option<&TypeHandler>,
@@ -234,10 +292,16 @@ impl FoldRun {
         let values = read_event(&mut self.checker, &self.names, handler, row, fields)
             .map_err(|problem| place.corrupt(problem))?;
         let mut budget = Budget::new(EVALUATION_STEPS_MAX).with_cancel(&self.stop);
-        case::evaluate(handler, &values, &self.state.value, &mut budget, &mut self.effects)
-            .map_err(|failure| place.error(*failure))?;
+        let evaluated =
+            case::evaluate(handler, &values, &self.state.value, &mut budget, &mut self.effects);
         self.fields = values.fields;
-        if !self.effects.applies {
+        self.steps += EVALUATION_STEPS_MAX - budget.steps_left();
+        if let Some(coverage) = &self.coverage {
+            // An event that fails has reached the handlers too.
+            coverage.note(handler, &self.fields, &self.effects.applied);
+        }
+        evaluated.map_err(|failure| place.error(*failure))?;
+        if self.effects.applied.is_empty() {
             self.exists |= !self.deleted;
             return Ok(());
         }

@@ -6,6 +6,8 @@
 mod column;
 mod tags;
 
+use std::ops::Range;
+
 use crate::envelope::{FLAG_VALIDATED_V1, MICROS_MAX, MICROS_MIN, NO_METADATA};
 use crate::error::CoreError;
 
@@ -188,6 +190,29 @@ impl<B: AsRef<[u8]>> Rows<B> {
             trace_context: self.text(TRACE_CONTEXT, index)?,
             deleted,
         })
+    }
+
+    /// The version of the row at an index.
+    pub fn version(&self, index: usize) -> Result<i64, CoreError> {
+        self.int8(VERSION, index)
+    }
+
+    /// The event id of the row at an index.
+    pub fn event_id(&self, index: usize) -> Result<&[u8; 16], CoreError> {
+        self.uuid(EVENT_ID, index).ok_or_else(|| null(EVENT_ID))
+    }
+
+    /// The runs of rows of one stream, in order: its name, and the indexes of the rows.
+    pub fn streams(&self) -> Result<Vec<(&str, Range<usize>)>, CoreError> {
+        let mut runs: Vec<(&str, Range<usize>)> = Vec::new();
+        for index in 0..self.len {
+            let name = self.text(STREAM, index)?.ok_or_else(|| null(STREAM))?;
+            match runs.last_mut() {
+                Some((known, rows)) if *known == name => rows.end = index + 1,
+                _ => runs.push((name, index..index + 1)),
+            }
+        }
+        Ok(runs)
     }
 
     /// What the row at an index needs to be folded by a handler that reads nothing of its

@@ -132,6 +132,23 @@ impl List {
         self
     }
 
+    /// The indexes of the longer of two lists in order, with what each list has there, save
+    /// those in parts that both lists share.
+    pub fn zip_unshared<'a>(
+        &'a self,
+        other: &'a List,
+    ) -> impl Iterator<Item = (usize, Option<&'a Value>, Option<&'a Value>)> {
+        let longest = if Arc::ptr_eq(&self.0, &other.0) { 0 } else { self.len().max(other.len()) };
+        let shared = |chunk: usize| match (self.0.full.get(chunk), other.0.full.get(chunk)) {
+            (Some(left), Some(right)) => Arc::ptr_eq(&left.items, &right.items),
+            _ => false,
+        };
+        (0..longest.div_ceil(CHUNK_ITEMS))
+            .filter(move |chunk| !shared(*chunk))
+            .flat_map(move |chunk| chunk * CHUNK_ITEMS..((chunk + 1) * CHUNK_ITEMS).min(longest))
+            .map(|index| (index, self.get(index), other.get(index)))
+    }
+
     /// The items in order.
     pub fn iter(&self) -> ListIter<'_> {
         ListIter { list: &self.0, chunk: 0, items: [].iter() }

@@ -2,11 +2,13 @@
 
 mod event;
 mod proto;
+mod state;
 
 use crate::error::CoreError;
 use crate::rows::Rows;
 
 pub use event::{event_size, write_event};
+pub use state::{ChangeList, write_explained_event, write_historic_state};
 
 /// Encodes a page as field 1 (`events`) of a `ReadResponse` or `ReadAllResponse`.
 ///

@@ -1,0 +1,328 @@
+"""Folds in this process, with the same core as the server."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+from eventfold import _core
+from eventfold._errors import EventfoldError, InvalidValue
+from eventfold._events import Event, RecordedEvent
+from eventfold._generated.errors import BY_REASON
+from eventfold._json import Numbers, decode, encode
+from eventfold._models import ModelT, converter
+from eventfold._results import Hydrated
+from eventfold._sources import Document, source_of, source_or_file
+from eventfold._time import to_timestamp
+from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import folds_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+_STREAM = "local-1"
+_WRITER = "anonymous"
+
+
+class Fold:
+    """A compiled fold: for `apply`, and wherever a call takes `fold=`.
+
+        fold = Fold.load("account.fold.yaml")
+        account = fold.apply(None, store.read("account-1"))
+        preview = fold.apply(account, [Event("MoneyDeposited", {"amount": 10})])
+
+    It never changes, and is free to be used from many threads.
+
+    Args:
+        source: text of the document, YAML or JSON; `load` takes more.
+
+    Raises:
+        InvalidFold: it does not compile; the facts have line, column and excerpt.
+        FoldTooLarge, ExpressionTooLong, ExpressionTooDeep: see there.
+    """
+
+    __slots__ = ("_compiled", "source")
+
+    source: str
+    """Text of the document."""
+
+    def __init__(self, source: str) -> None:
+        try:
+            self._compiled = _core.Fold(source)
+        except _core.CoreError as error:
+            raise error_of_core(error) from None
+        self.source = source
+
+    @classmethod
+    def load(cls, document: Document) -> "Fold":
+        """Reads and compiles a document.
+
+        Args:
+            document: a path (a `Path`, or text), a mapping, or text of several lines.
+
+        Raises:
+            InvalidFold, FoldTooLarge, ExpressionTooLong, ExpressionTooDeep: as the class.
+            OSError: the file cannot be read.
+        """
+        return cls(source_or_file(document))
+
+    @property
+    def name(self) -> str:
+        """The name that the document carries."""
+        return self._compiled.name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the normal form, lower-case hexadecimal."""
+        return self._compiled.digest
+
+    @property
+    def event_types(self) -> tuple[str, ...]:
+        """The event types with a handler, in the order of the document."""
+        return tuple(self._compiled.event_types)
+
+    @property
+    def initial(self) -> Any:
+        """The state before the first event; a new object each time."""
+        return decode(self._compiled.initial)
+
+    @overload
+    def apply(
+        self,
+        state: object,
+        events: Iterable[Event | RecordedEvent],
+        *,
+        into: None = None,
+        stream: str | None = None,
+        root: str | None = None,
+        numbers: Numbers = "decimal",
+    ) -> Hydrated: ...
+
+    @overload
+    def apply(
+        self,
+        state: object,
+        events: Iterable[Event | RecordedEvent],
+        *,
+        into: type[ModelT],
+        stream: str | None = None,
+        root: str | None = None,
+        numbers: Numbers = "decimal",
+    ) -> Hydrated[ModelT]: ...
+
+    def apply(
+        self,
+        state: object,
+        events: Iterable[Event | RecordedEvent],
+        *,
+        into: type[Any] | None = None,
+        stream: str | None = None,
+        root: str | None = None,
+        numbers: Numbers = "decimal",
+    ) -> Hydrated[Any]:
+        """Folds events of one stream into a state, as the server does.
+
+        Recorded events give the state, byte for byte, that `hydrate` gives. An `Event` counts as
+        if it were the next one of the stream, recorded now by `anonymous`.
+
+        Args:
+            state: where to go on: a `Hydrated` with its version; a state as `Hydrated.state` has
+                it, at version 0; None: the initial state.
+            events: events in order, stored ones or new ones. An iterator is read as it goes.
+            into: class of the state: a dataclass, a pydantic model, a msgspec Struct.
+            stream: name of the stream. Default: that of the first recorded event.
+            root: name of the first stream of its line of periods. Default: that of the stream.
+            numbers: as for clients; states without `into` are decoded so.
+
+        Returns:
+            The new state; `events_read` and `events_folded` count the events of this call.
+
+        Raises:
+            FoldFailed, NumberRange, StateNotJson, StateTooLarge, EvaluationLimit: an event could
+                not be folded; the facts name handler, path and event.
+            InvalidValue: events of several streams, or not in the order of their versions; or
+                `state` has no JSON form.
+            TypeError: an event is neither an `Event` nor a `RecordedEvent`.
+        """
+        convert = None if into is None else converter(into)
+        if self._compiled.skip_cancelled:
+            events = list(events)
+        try:
+            run = _Run(self._compiled, state, events, stream, root)
+            for event in events:
+                run.feed(event)
+            result = run.finish()
+        except _core.CoreError as error:
+            raise error_of_core(error) from None
+        return Hydrated(
+            exists=result.exists,
+            state_json=result.state,
+            version=result.version,
+            position=result.position,
+            events_read=result.events_read,
+            events_folded=result.events_folded,
+            fold_digest=self._compiled.digest,
+            _numbers=numbers,
+            _convert=convert,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Folds are equal if name and digest are."""
+        if not isinstance(other, Fold):
+            return NotImplemented
+        return (self.name, self.digest) == (other.name, other.digest)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.digest))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.source,)
+
+    def __repr__(self) -> str:
+        return f"<Fold {self.name} {self.digest[:12]}>"
+
+
+FoldLike: TypeAlias = Document | Fold
+"""A fold: a `Fold`, the name of a registered one, a path of a document (a `Path`, or text that ends
+in `.yaml`, `.yml` or `.json`), a document as a mapping, or a document as text of several lines."""
+
+
+def fold_source(fold: FoldLike) -> str | None:
+    """The text of a document; None if `fold` is the name of a registered one."""
+    return fold.source if isinstance(fold, Fold) else source_of(fold)
+
+
+def fold_ref(fold: FoldLike) -> folds_pb2.FoldRef:
+    """The fold of a request."""
+    source = fold_source(fold)
+    if source is None:
+        return folds_pb2.FoldRef(name=str(fold))
+    return folds_pb2.FoldRef(source=source)
+
+
+def fold_document(fold: FoldLike) -> str:
+    """The text of a document; a plain text is taken for a path."""
+    return fold.source if isinstance(fold, Fold) else source_or_file(fold)
+
+
+def local_fold(fold: FoldLike) -> Fold:
+    """The compiled fold.
+
+    Raises:
+        TypeError: `fold` is a name, which only a server can look up.
+    """
+    if isinstance(fold, Fold):
+        return fold
+    source = source_of(fold)
+    if source is None:
+        raise TypeError(f"{fold!r} is the name of a registered fold; give its document here")
+    return Fold(source)
+
+
+class _Run:
+    """A fold on its way along one stream, which the first recorded event may name."""
+
+    def __init__(
+        self,
+        fold: _core.Fold,
+        state: object,
+        events: Iterable[Event | RecordedEvent],
+        stream: str | None,
+        root: str | None,
+    ) -> None:
+        self._fold = fold
+        self._stream = stream
+        self._root = root
+        self._options = _start(state)
+        self._version: int = self._options.get("version", 0)
+        if isinstance(events, list):
+            cancelled = [one.cancels for one in events if isinstance(one, RecordedEvent)]
+            self._options["cancelled"] = [one for one in cancelled if one is not None]
+        self._run: _core.FoldRun | None = None
+
+    def _begun(self, stream: str) -> _core.FoldRun:
+        if self._run is None:
+            self._stream = self._stream or stream
+            root = self._root or self._stream
+            self._run = self._fold.run(self._stream, root, **self._options)
+        return self._run
+
+    def feed(self, event: Event | RecordedEvent) -> None:
+        if isinstance(event, RecordedEvent):
+            self._feed_recorded(event._message)
+        elif isinstance(event, Event):
+            self._feed_new(event._message)
+        else:
+            raise TypeError(
+                f"events must be eventfold.Event or RecordedEvent, not {type(event).__name__}"
+            )
+
+    def _feed_recorded(self, message: pb.RecordedEvent) -> None:
+        run = self._begun(message.stream)
+        if message.stream != self._stream:
+            problem = "the events are of several streams"
+            raise InvalidValue(problem, {"path": "events", "problem": problem})
+        if message.version <= self._version:
+            problem = f"the event of version {message.version} comes after {self._version}"
+            raise InvalidValue(problem, {"path": "events", "problem": problem})
+        self._version = message.version
+        run.feed_event(
+            type=message.type,
+            data=message.data,
+            metadata=message.metadata,
+            tags=list(message.tags),
+            event_id=message.id,
+            version=message.version,
+            position=message.position,
+            recorded_us=_micros(message.recorded_at),
+            occurred_us=_micros(message.occurred_at),
+            writer=message.writer,
+            copied_from=message.copied_from,
+            deleted=message.deleted,
+        )
+
+    def _feed_new(self, message: pb.NewEvent) -> None:
+        now = to_timestamp(dt.datetime.now(dt.UTC), "recorded_at")
+        self._version += 1
+        self._begun(_STREAM).feed_event(
+            type=message.type,
+            data=message.data,
+            metadata=message.metadata,
+            tags=sorted(set(message.tags), key=str.encode),
+            event_id=message.id,
+            version=self._version,
+            position=0,
+            recorded_us=_micros(now),
+            occurred_us=_micros(message.occurred_at if message.HasField("occurred_at") else now),
+            writer=_WRITER,
+        )
+
+    def finish(self) -> _core.FoldResult:
+        return self._begun(_STREAM).finish()
+
+
+def _start(state: object) -> dict[str, Any]:
+    """The options of a run that goes on from a state."""
+    if state is None:
+        return {}
+    if isinstance(state, Hydrated):
+        if state.version == 0:
+            return {}
+        return {
+            "state": state.state_json,
+            "exists": state.exists,
+            "version": state.version,
+            "position": state.position,
+        }
+    return {"state": encode(state)}
+
+
+def _micros(value: "Timestamp") -> int:
+    return value.seconds * 1_000_000 + value.nanos // 1000
+
+
+def error_of_core(error: _core.CoreError) -> EventfoldError:
+    """The error of the catalogue for a refusal by the core."""
+    cls = BY_REASON.get(error.reason)
+    if cls is None:
+        return EventfoldError(error.message, error.facts, reason=error.reason)
+    return cls._make(error.message, error.facts)

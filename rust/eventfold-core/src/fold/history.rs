@@ -1,0 +1,149 @@
+//! States in time: what a stream was after each of its events, and what each event changed.
+//!
+//! Both are answered page by page in messages of bounded size: a call folds rows until its
+//! message is full, and says where the next call goes on.
+
+use std::sync::Arc;
+
+use crate::error::CoreError;
+use crate::json::write::write_value;
+use crate::limits::STATES_MESSAGE_BYTES;
+use crate::rows::{Row, Rows};
+use crate::value::Value;
+use crate::wire::{ChangeList, write_explained_event, write_historic_state};
+
+use super::difference::differences;
+use super::run::FoldRun;
+
+/// A call ends after about this many compared values, so that none takes long when events change
+/// little of large states.
+const COMPARED_VALUES_MAX: usize = 1_000_000;
+
+/// What the last call encoded beyond the end of its message: the event is folded already.
+#[derive(Debug)]
+pub(super) struct Held {
+    version: i64,
+    bytes: Vec<u8>,
+}
+
+/// A part of an answer.
+#[derive(Debug, Default)]
+struct Message {
+    bytes: Vec<u8>,
+    compared: usize,
+}
+
+impl FoldRun {
+    /// Folds the rows of a page from index `first` on, and encodes the states after versions from
+    /// `from_version` on as a `HydrateHistoryResponse` of about 1 MiB, or of one state. Returns
+    /// it with the index of the row that the next call begins with; behind the last row, the
+    /// page is done.
+    ///
+    /// When a row fails, what was encoded before it is returned with the index of that row, and
+    /// the next call gives the error.
+    pub fn history<B: AsRef<[u8]>>(
+        &mut self,
+        rows: &Rows<B>,
+        first: usize,
+        from_version: i64,
+    ) -> Result<(Vec<u8>, usize), CoreError> {
+        let mut state = Vec::new();
+        self.encode(rows, first, from_version, |run, row, message| {
+            let fold = Arc::clone(&run.fold);
+            run.event(&fold, fold.handlers.get(row.event_type.as_bytes()), row)?;
+            state.clear();
+            run.write_state(&mut state)?;
+            write_historic_state(row, run.exists, &state, &mut message.bytes);
+            Ok(())
+        })
+    }
+
+    /// As [`FoldRun::history`], but encodes what each event changed, as an `ExplainResponse`: the
+    /// smallest paths that differ, as [`differences`] finds them. Before the first event there
+    /// is the initial state, after a delete `null`.
+    ///
+    /// Changes beyond 1,000, and those that would take the message of their event to gRPC's
+    /// 4 MiB, are only counted.
+    pub fn explain<B: AsRef<[u8]>>(
+        &mut self,
+        rows: &Rows<B>,
+        first: usize,
+        from_version: i64,
+    ) -> Result<(Vec<u8>, usize), CoreError> {
+        self.encode(rows, first, from_version, |run, row, message| {
+            let before = run.visible_state();
+            let fold = Arc::clone(&run.fold);
+            let handler = fold.handlers.get(row.event_type.as_bytes());
+            run.event(&fold, handler, row)?;
+            let mut changes = ChangeList::default();
+            message.compared += changes_between(&before, &run.visible_state(), &mut changes);
+            let handled = handler.is_some();
+            write_explained_event(row, handled, run.exists, &changes, &mut message.bytes);
+            Ok(())
+        })
+    }
+
+    /// Folds rows; `step` folds those from `from_version` on and adds them to the message.
+    fn encode<B: AsRef<[u8]>>(
+        &mut self,
+        rows: &Rows<B>,
+        first: usize,
+        from_version: i64,
+        mut step: impl FnMut(&mut Self, &Row<'_>, &mut Message) -> Result<(), CoreError>,
+    ) -> Result<(Vec<u8>, usize), CoreError> {
+        let fold = Arc::clone(&self.fold);
+        let mut message = Message::default();
+        let mut index = first;
+        while index < rows.len() && message.compared < COMPARED_VALUES_MAX {
+            let end = message.bytes.len();
+            let done = self.guarded(|run| {
+                let version = rows.version(index)?;
+                if version < from_version {
+                    return run.index(&fold, rows, index);
+                }
+                match run.held.take().filter(|held| held.version == version) {
+                    Some(held) => message.bytes.extend_from_slice(&held.bytes),
+                    None => step(run, &rows.row(index)?, &mut message)?,
+                }
+                if end > 0 && message.bytes.len() > STATES_MESSAGE_BYTES {
+                    run.held = Some(Held { version, bytes: message.bytes.split_off(end) });
+                }
+                Ok(())
+            });
+            match done {
+                Err(error) if end == 0 => return Err(error),
+                Err(_) => {
+                    message.bytes.truncate(end);
+                    break;
+                }
+                Ok(()) if self.held.is_some() => break,
+                Ok(()) => index += 1,
+            }
+        }
+        Ok((message.bytes, index))
+    }
+
+    /// The state as answers show it; shares the parts of the state.
+    fn visible_state(&self) -> Value {
+        if self.deleted { Value::Null } else { self.state.value.clone() }
+    }
+}
+
+/// Lists the changes from one state to another; returns how many values were compared.
+fn changes_between(before: &Value, after: &Value, changes: &mut ChangeList) -> usize {
+    let mut texts = (Vec::new(), Vec::new());
+    let write = |value: Option<&Value>, text: &mut Vec<u8>| {
+        text.clear();
+        // States hold only what can be written.
+        let _ = value.map(|value| write_value(value, text));
+    };
+    differences(before, after, &mut |path, old, new| {
+        if changes.is_full() {
+            changes.leave_out();
+            return;
+        }
+        write(old, &mut texts.0);
+        write(new, &mut texts.1);
+        changes.push(path, &texts.0, &texts.1);
+    })
+}

@@ -1,0 +1,60 @@
+//! What the expressions of one event type read, so that nothing else is decoded.
+
+use crate::cel::Program;
+
+use super::scope::{self, EVENT, META, MetaField, STATE, Source};
+
+/// What the programs of one event type read.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    pub(super) wanted: Vec<String>,
+    pub(super) needs_event: bool,
+    pub(super) needs_meta: bool,
+    pub(super) needs_metadata: bool,
+}
+
+impl Inputs {
+    /// The sources of the slots of an environment, as far as programs read them.
+    pub(super) fn sources(
+        &mut self,
+        programs: &[&Program],
+        slots: &[(usize, String)],
+    ) -> Vec<Source> {
+        let mut sources = vec![Source::Unused; slots.len()];
+        for program in programs {
+            self.needs_event |= program.uses_variable(EVENT);
+            self.needs_meta |= program.uses_variable(META);
+            self.needs_metadata |= program.uses_variable(META);
+            for &slot in program.slots() {
+                if let (Some((variable, name)), Some(source)) =
+                    (slots.get(slot), sources.get_mut(slot))
+                {
+                    *source = self.source(*variable, name);
+                }
+            }
+        }
+        sources
+    }
+
+    fn source(&mut self, variable: usize, name: &str) -> Source {
+        match variable {
+            STATE => Source::State(name.into()),
+            EVENT => {
+                let known = self.wanted.iter().position(|wanted| wanted == name);
+                Source::Event(known.unwrap_or_else(|| {
+                    self.wanted.push(name.to_owned());
+                    self.wanted.len() - 1
+                }))
+            }
+            META => match scope::meta_field(name) {
+                Some(field) => {
+                    self.needs_meta = true;
+                    self.needs_metadata |= field == MetaField::Metadata;
+                    Source::Meta(field)
+                }
+                None => Source::Absent,
+            },
+            _ => Source::Unused,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `HistoricState` and `ExplainedEvent` of `proto/eventfold/v1/folds.proto`.
+
+use super::proto;
+use crate::envelope::uuid_text;
+use crate::limits::{EXPLAINED_CHANGES_BYTES_MAX, EXPLAINED_CHANGES_MAX};
+use crate::rows::Row;
+
+// The same fields in both messages.
+const VERSION: u32 = 1;
+const POSITION: u32 = 2;
+const EVENT_ID: u32 = 3;
+const TYPE: u32 = 4;
+const RECORDED_AT: u32 = 5;
+const OCCURRED_AT: u32 = 6;
+
+const STATE_EXISTS: u32 = 7;
+const STATE_STATE: u32 = 8;
+
+const EXPLAINED_HANDLED: u32 = 7;
+const EXPLAINED_EXISTS: u32 = 8;
+const EXPLAINED_CHANGES: u32 = 9;
+const EXPLAINED_CHANGES_LEFT_OUT: u32 = 10;
+
+const CHANGE_PATH: u32 = 1;
+const CHANGE_BEFORE: u32 = 2;
+const CHANGE_AFTER: u32 = 3;
+
+/// Writes the state after an event as field 1 (`states`) of a `HydrateHistoryResponse`.
+pub fn write_historic_state(row: &Row<'_>, exists: bool, state: &[u8], out: &mut Vec<u8>) {
+    let mut head = head(row);
+    proto::number(STATE_EXISTS, u64::from(exists), &mut head);
+    proto::key(1, proto::LENGTH_DELIMITED, out);
+    proto::varint((head.len() + proto::bytes_size(STATE_STATE, state)) as u64, out);
+    out.extend_from_slice(&head);
+    proto::bytes(STATE_STATE, state, out);
+}
+
+/// Writes what an event did as field 1 (`events`) of an `ExplainResponse`.
+pub fn write_explained_event(
+    row: &Row<'_>,
+    handled: bool,
+    exists: bool,
+    changes: &ChangeList,
+    out: &mut Vec<u8>,
+) {
+    let mut head = head(row);
+    proto::number(EXPLAINED_HANDLED, u64::from(handled), &mut head);
+    proto::number(EXPLAINED_EXISTS, u64::from(exists), &mut head);
+    let left_out = proto::number_size(EXPLAINED_CHANGES_LEFT_OUT, changes.left_out);
+    proto::key(1, proto::LENGTH_DELIMITED, out);
+    proto::varint((head.len() + changes.bytes.len() + left_out) as u64, out);
+    out.extend_from_slice(&head);
+    out.extend_from_slice(&changes.bytes);
+    proto::number(EXPLAINED_CHANGES_LEFT_OUT, changes.left_out, out);
+}
+
+/// What both messages say of the event.
+fn head(row: &Row<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128 + row.event_type.len());
+    proto::number(VERSION, row.version.cast_unsigned(), &mut out);
+    proto::number(POSITION, row.position.cast_unsigned(), &mut out);
+    proto::bytes(EVENT_ID, uuid_text(row.event_id).as_bytes(), &mut out);
+    proto::bytes(TYPE, row.event_type.as_bytes(), &mut out);
+    proto::timestamp(RECORDED_AT, row.recorded_us, &mut out);
+    proto::timestamp(OCCURRED_AT, row.occurred_us, &mut out);
+    out
+}
+
+/// The changes of one event: as many as fit one message, and the number of the others.
+#[derive(Debug, Default)]
+pub struct ChangeList {
+    /// `changes`, one after the other.
+    bytes: Vec<u8>,
+    count: usize,
+    left_out: u64,
+}
+
+impl ChangeList {
+    /// Adds a change, or counts it if there is no room for it. Empty texts stand for nothing.
+    pub fn push(&mut self, path: &str, before: &[u8], after: &[u8]) {
+        let length = proto::bytes_size(CHANGE_PATH, path.as_bytes())
+            + proto::bytes_size(CHANGE_BEFORE, before)
+            + proto::bytes_size(CHANGE_AFTER, after);
+        let size = proto::delimited_size(EXPLAINED_CHANGES, length);
+        if self.is_full() || self.bytes.len() + size > EXPLAINED_CHANGES_BYTES_MAX {
+            self.leave_out();
+            return;
+        }
+        self.count += 1;
+        proto::key(EXPLAINED_CHANGES, proto::LENGTH_DELIMITED, &mut self.bytes);
+        proto::varint(length as u64, &mut self.bytes);
+        proto::bytes(CHANGE_PATH, path.as_bytes(), &mut self.bytes);
+        proto::bytes(CHANGE_BEFORE, before, &mut self.bytes);
+        proto::bytes(CHANGE_AFTER, after, &mut self.bytes);
+    }
+
+    /// Whether there are as many changes as there may be.
+    pub fn is_full(&self) -> bool {
+        self.count >= EXPLAINED_CHANGES_MAX
+    }
+
+    /// Counts a change that is not added.
+    pub fn leave_out(&mut self) {
+        self.left_out += 1;
+    }
+}
