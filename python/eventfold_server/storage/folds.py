@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+import asyncpg
+
+from eventfold_server.errors import Refusal
 from eventfold_server.limits import FOLD_SEMANTICS as SEMANTICS
 from eventfold_server.limits import KEPT_SWEEP_ROWS_MAX
 from eventfold_server.storage.database import Database
@@ -21,7 +25,7 @@ class FoldRow:
     put_by: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeptState:
     """A state that folding can go on from."""
 
@@ -31,6 +35,10 @@ class KeptState:
     exists: bool
     # JSON text.
     state: bytes
+    # When that event was recorded; None: not known. A state in memory outlives a fail-over that
+    # lost events, after which a client may store the same event anew, behind other ones. The table
+    # of kept states does not: it is empty then (UNLOGGED).
+    recorded_us: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,16 +87,13 @@ class FoldStorage:
         self, stream: str, fold_name: str | None, kept_above: int, kept_up_to: int
     ) -> HydrateHead:
         """The stream, the fold, and a kept state of a version in that range, in one round trip."""
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(
-                self._queries["hydrate_head"],
-                stream,
-                fold_name,
-                SEMANTICS,
-                kept_above,
-                kept_up_to,
+        try:
+            row = await self._head(
+                "hydrate_head", stream, fold_name, SEMANTICS, kept_above, kept_up_to
             )
-        assert row is not None
+        except asyncpg.UndefinedTableError:
+            # Somebody dropped the cache. The next server that starts makes it again.
+            row = await self._head("hydrate_head_alone", stream, fold_name)
         kept = None
         if row["kept_version"] is not None:
             kept = KeptState(
@@ -106,8 +111,8 @@ class FoldStorage:
 
     async def keep(self, stream_no: int, fold_digest: str, kept: KeptState) -> None:
         """Keeps a state, unless a newer one is kept."""
-        await self._database.write(
-            self._queries["keep_state"],
+        await self._write_kept(
+            "keep_state",
             stream_no,
             fold_digest,
             SEMANTICS,
@@ -119,12 +124,18 @@ class FoldStorage:
 
     async def drop_kept(self, stream_no: int, fold_digest: str, event_id: UUID) -> None:
         """Drops a kept state that is not the log's."""
-        await self._database.write(
-            self._queries["drop_kept_state"], stream_no, fold_digest, SEMANTICS, event_id
-        )
+        await self._write_kept("drop_kept_state", stream_no, fold_digest, SEMANTICS, event_id)
 
     async def sweep_kept(self) -> None:
         """Drops kept states that no fold asks for any more."""
-        await self._database.write(
-            self._queries["sweep_kept_states"], SEMANTICS, KEPT_SWEEP_ROWS_MAX
-        )
+        await self._write_kept("sweep_kept_states", SEMANTICS, KEPT_SWEEP_ROWS_MAX)
+
+    async def _head(self, query: str, *arguments: object) -> Any:
+        async with self._database.reading() as connection:
+            return await connection.fetchrow(self._queries[query], *arguments)
+
+    async def _write_kept(self, query: str, *arguments: object) -> None:
+        try:
+            await self._database.write(self._queries[query], *arguments)
+        except asyncpg.UndefinedTableError as error:
+            raise Refusal("STORAGE_UNAVAILABLE", "there is no table of kept states") from error
