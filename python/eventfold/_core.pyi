@@ -140,6 +140,12 @@ class Batch:
         Raises:
             IndexError: There is no such row.
         """
+    def recorded_us(self, index: int) -> int:
+        """Return when the row at an index from 0 was recorded, in microseconds since 1970.
+
+        Raises:
+            IndexError: There is no such row.
+        """
     def streams(self) -> list[tuple[str, int, int]]:
         """List the runs of rows of one stream: its name, the first row, one past the last.
 

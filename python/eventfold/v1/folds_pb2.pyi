@@ -127,7 +127,7 @@ class HydrateResponse(_message.Message):
     position: _builtins.int
     """Position of the event at `version`; 0: no event."""
     events_read: _builtins.int
-    """Number of events that were read for this answer, beyond `kept_version`."""
+    """Number of events that were read for this answer, the one at `kept_version` included."""
     events_folded: _builtins.int
     """Number of those for which the fold has a handler."""
     fold_digest: _builtins.str

@@ -196,6 +196,8 @@ class Historian:
         run = fold.run(wanted.stream, row.root)
         encode = how(run)
         last = head if wanted.to_version is None else min(wanted.to_version, head)
+        if wanted.from_version > last:
+            return
         first = 1
         while first <= last:
             page = await self._log.stream_page_until(

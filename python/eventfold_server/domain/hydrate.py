@@ -1,6 +1,6 @@
 """Hydrating one stream: its state at the head, or at a point in the past."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -66,8 +66,7 @@ class Hydrator:
         """Folds the stream."""
         readable_stream_name(stream)
         fold = None if ref.source is None else await self._registry.compiled.get(ref.source)
-        expected_digest = self._digests.get(ref.name) if ref.name is not None else None
-        remembered = self._recall(stream, expected_digest, at)
+        digest, remembered = self._recall(stream, ref, at)
         head = await self._folds.hydrate_head(
             stream,
             ref.name,
@@ -78,12 +77,9 @@ class Hydrator:
             if head.fold_source is None or head.fold_digest is None:
                 raise fold_not_found(ref.name or "", 0)
             fold = await self._registry.compiled.get(head.fold_source)
-            # Compared with what was expected above, not with what another call noted meanwhile.
-            if expected_digest != head.fold_digest:
-                self._digests[ref.name or ""] = head.fold_digest
+            self._digests[ref.name or ""] = head.fold_digest
+            if digest != head.fold_digest:
                 remembered = None
-            if head.kept is not None:
-                self._kept.remember(stream, head.fold_digest, head.kept)
         if head.lifecycle == LIFECYCLE_DELETED:
             raise Refusal("STREAM_DELETED", "the stream was deleted", stream=stream)
         last = await self._last_version(stream, head, at)
@@ -95,10 +91,12 @@ class Hydrator:
         except _core.CoreError as error:
             raise Refusal.of_core(error) from None
 
-    def _recall(self, stream: str, digest: str | None, at: At) -> KeptState | None:
-        if digest is None or not at.may_go_on:
-            return None
-        return self._kept.recall(stream, digest, at.version)
+    def _recall(self, stream: str, ref: FoldRef, at: At) -> tuple[str | None, KeptState | None]:
+        """The state in memory to go on from, and the digest of the fold that it is a state of."""
+        digest = self._digests.get(ref.name) if ref.name is not None and at.may_go_on else None
+        if digest is None:
+            return None, None
+        return digest, self._kept.recall(stream, digest, at.version)
 
     async def _last_version(self, stream: str, head: HydrateHead, at: At) -> int:
         if at.version is not None and at.version > head.version:
@@ -143,7 +141,8 @@ class Hydrator:
             if not page.rows:
                 break
             batch = decode(page)
-            if kept is not None and progress.rows == 0 and not _is_of(kept, batch):
+            if progress.rows == 0 and not progress.begin(batch):
+                assert kept is not None
                 self._kept.drop(stream, head.stream_no, fold.digest, kept)
                 return await self._fold(stream, head, fold, None, last, at)
             await progress.feed(batch, page)
@@ -177,11 +176,20 @@ class Hydrator:
     ) -> None:
         """Keeps the state of a registered fold, if enough events came since the last one."""
         every = KEEP_EVERY_DEFAULT if fold.keep_every is None else fold.keep_every
-        since = result.version - (progress.kept.version if progress.kept else 0)
-        if every == 0 or since < every or progress.last_id is None:
+        if every == 0 or progress.last_id is None:
             return
-        kept = KeptState(result.version, progress.last_id, result.exists, result.state)
-        self._kept.keep(stream, stream_no, fold.digest, kept)
+        if result.version - (progress.kept.version if progress.kept else 0) >= every:
+            kept = KeptState(
+                result.version,
+                progress.last_id,
+                result.exists,
+                result.state,
+                progress.last_recorded_us,
+            )
+            self._kept.keep(stream, stream_no, fold.digest, kept)
+        elif progress.kept is not None:
+            # If it came from PostgreSQL, it need not come from there again.
+            self._kept.remember(stream, fold.digest, progress.kept)
 
 
 class _Progress:
@@ -191,27 +199,45 @@ class _Progress:
         self.kept = kept
         self.rows = 0
         self.last_id: UUID | None = None
+        self.last_recorded_us = 0
         self._fold, self._stream, self._root = fold, stream, root
         self.run = fold.run(stream, root)
 
-    async def feed(self, batch: _core.Batch, page: Page) -> None:
-        """Feeds a page; the first row after a kept state is the event that it ends with."""
-        skipped = 0
-        if self.kept is not None and self.rows == 0:
-            skipped = 1
+    def begin(self, batch: _core.Batch) -> bool:
+        """Goes on from the kept state, whose event is the first row; False if that cannot be."""
+        kept = self.kept
+        if kept is None:
+            return True
+        if not _is_of(kept, batch):
+            return False
+        try:
             self.run = self._fold.run(
                 self._stream,
                 self._root,
-                state=self.kept.state,
-                exists=self.kept.exists,
-                version=self.kept.version,
+                state=kept.state,
+                exists=kept.exists,
+                version=kept.version,
                 position=batch.first_position,
             )
+        except _core.CoreError:
+            # Not a state at all. The first event tells what is true.
+            return False
+        self.kept = replace(kept, recorded_us=batch.recorded_us(0))
+        return True
+
+    async def feed(self, batch: _core.Batch, page: Page) -> None:
+        """Feeds a page; the first row after a kept state is the event that it ends with."""
+        skipped = 1 if self.kept is not None and self.rows == 0 else 0
         await feed(self.run, batch, page.size_bytes, skipped)
         self.rows += page.rows
         self.last_id = UUID(batch.event_id(page.rows - 1))
+        self.last_recorded_us = batch.recorded_us(page.rows - 1)
 
 
 def _is_of(kept: KeptState, batch: _core.Batch) -> bool:
     """Whether the log has the event that the kept state ends with."""
-    return batch.first_version == kept.version and batch.event_id(0) == str(kept.event_id)
+    return (
+        batch.first_version == kept.version
+        and batch.event_id(0) == str(kept.event_id)
+        and kept.recorded_us in (None, batch.recorded_us(0))
+    )

@@ -8,7 +8,7 @@ and if it is another one, the state is dropped and folding starts at the first e
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 WRITES_MAX = 4
 # What they get to end when the server stops.
 STOP_S_MAX = 2.0
+# What a state takes in memory beside its text and the name of its stream, about.
+ENTRY_BYTES = 600
 
 
 class KeptStates:
@@ -48,19 +50,32 @@ class KeptStates:
         return kept
 
     def keep(self, stream: str, stream_no: int, fold_digest: str, kept: KeptState) -> None:
-        """Keeps a state in memory now and in PostgreSQL soon; a large one is left out."""
+        """Keeps a state in memory now and in PostgreSQL soon; a large one is left out, and one
+        that is no newer than the one in memory.
+        """
         if len(kept.state) > KEPT_STATE_BYTES_MAX:
             return
-        self.remember(stream, fold_digest, kept)
-        if len(self._writes) >= WRITES_MAX:
-            return
-        self._begin(self._folds.keep(stream_no, fold_digest, kept))
+        if self.remember(stream, fold_digest, kept):
+            self._begin(lambda: self._folds.keep(stream_no, fold_digest, kept))
+
+    def remember(self, stream: str, fold_digest: str, kept: KeptState) -> bool:
+        """Keeps a state in memory; False if one as new or newer is there already."""
+        known = self._memory.get((stream, fold_digest))
+        if known is not None and known.version >= kept.version:
+            return False
+        self._forget(stream, fold_digest)
+        self._memory[stream, fold_digest] = kept
+        self._memory_bytes += _size(stream, kept)
+        while self._memory_bytes > self._memory_bytes_max:
+            (name, _), oldest = self._memory.popitem(last=False)
+            self._memory_bytes -= _size(name, oldest)
+        return True
 
     def drop(self, stream: str, stream_no: int, fold_digest: str, kept: KeptState) -> None:
         """Drops a state that turned out not to be the log's."""
         log.warning("a kept state of a stream was not the log's; folding from the first event")
         self._forget(stream, fold_digest)
-        self._begin(self._folds.drop_kept(stream_no, fold_digest, kept.event_id))
+        self._begin(lambda: self._folds.drop_kept(stream_no, fold_digest, kept.event_id))
 
     def start(self) -> None:
         """Begins to sweep out what no fold asks for any more, now and then."""
@@ -81,24 +96,19 @@ class KeptStates:
         for task in left:
             task.cancel()
 
-    def remember(self, stream: str, fold_digest: str, kept: KeptState) -> None:
-        """Keeps a state in memory, in place of the one there."""
-        self._forget(stream, fold_digest)
-        self._memory[stream, fold_digest] = kept
-        self._memory_bytes += len(kept.state)
-        while self._memory_bytes > self._memory_bytes_max:
-            _, oldest = self._memory.popitem(last=False)
-            self._memory_bytes -= len(oldest.state)
-
     def _forget(self, stream: str, fold_digest: str) -> None:
         kept = self._memory.pop((stream, fold_digest), None)
         if kept is not None:
-            self._memory_bytes -= len(kept.state)
+            self._memory_bytes -= _size(stream, kept)
 
-    def _begin(self, write: Coroutine[None, None, None]) -> None:
+    def _begin(self, write: Callable[[], Coroutine[None, None, None]]) -> None:
+        # Left out, it is as if it had failed: the next hydration may try again.
+        if len(self._writes) >= WRITES_MAX:
+            return
+
         async def guarded() -> None:
             try:
-                await write
+                await write()
             except Refusal as refusal:
                 # Nothing is lost: the next hydration folds a few more events.
                 log.info("a kept state was not written: %s", refusal.reason)
@@ -115,3 +125,8 @@ class KeptStates:
                 await self._folds.sweep_kept()
             except Refusal as refusal:
                 log.info("kept states were not swept: %s", refusal.reason)
+
+
+def _size(stream: str, kept: KeptState) -> int:
+    """What the state takes in memory, about."""
+    return ENTRY_BYTES + len(stream.encode()) + len(kept.state)

@@ -250,8 +250,18 @@ class Database:
                     migration.digest,
                 )
                 log.info("applied migration %s", migration.name)
+            await self._make_kept_states(connection)
         if missing:
             await connection.execute(self.queries["analyze"])
+
+    async def _make_kept_states(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Makes the cache of states again if somebody dropped it."""
+        if not await connection.fetchval(
+            self.queries["kept_states_exists"], f'"{self.queries.schema}"'
+        ):
+            [migration] = [m for m in migrations() if m.name.endswith("_kept_states.sql")]
+            await connection.execute(migration.sql(self.queries.schema))
+            log.warning("the table of kept states was gone, and is made again")
 
 
 # Holds the writes that outlive their calls; asyncio itself keeps weak references only.

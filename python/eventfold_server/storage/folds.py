@@ -1,12 +1,13 @@
 """Statements on the registry of folds, and the one that begins a hydration."""
 
-import contextlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from eventfold_server.errors import Refusal
 from eventfold_server.limits import FOLD_SEMANTICS as SEMANTICS
 from eventfold_server.limits import KEPT_SWEEP_ROWS_MAX
 from eventfold_server.storage.database import Database
@@ -24,7 +25,7 @@ class FoldRow:
     put_by: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeptState:
     """A state that folding can go on from."""
 
@@ -34,6 +35,10 @@ class KeptState:
     exists: bool
     # JSON text.
     state: bytes
+    # When that event was recorded; None: not known. A state in memory outlives a fail-over that
+    # lost events, after which a client may store the same event anew, behind other ones. The table
+    # of kept states does not: it is empty then (UNLOGGED).
+    recorded_us: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,21 +88,12 @@ class FoldStorage:
     ) -> HydrateHead:
         """The stream, the fold, and a kept state of a version in that range, in one round trip."""
         try:
-            async with self._database.reading() as connection:
-                row = await connection.fetchrow(
-                    self._queries["hydrate_head"],
-                    stream,
-                    fold_name,
-                    SEMANTICS,
-                    kept_above,
-                    kept_up_to,
-                )
+            row = await self._head(
+                "hydrate_head", stream, fold_name, SEMANTICS, kept_above, kept_up_to
+            )
         except asyncpg.UndefinedTableError:
-            async with self._database.reading() as connection:
-                row = await connection.fetchrow(
-                    self._queries["hydrate_head_without_kept"], stream, fold_name
-                )
-        assert row is not None
+            # Somebody dropped the cache. The next server that starts makes it again.
+            row = await self._head("hydrate_head_alone", stream, fold_name)
         kept = None
         if row["kept_version"] is not None:
             kept = KeptState(
@@ -134,7 +130,12 @@ class FoldStorage:
         """Drops kept states that no fold asks for any more."""
         await self._write_kept("sweep_kept_states", SEMANTICS, KEPT_SWEEP_ROWS_MAX)
 
+    async def _head(self, query: str, *arguments: object) -> Any:
+        async with self._database.reading() as connection:
+            return await connection.fetchrow(self._queries[query], *arguments)
+
     async def _write_kept(self, query: str, *arguments: object) -> None:
-        # The table may be dropped at any moment: then nothing is kept.
-        with contextlib.suppress(asyncpg.UndefinedTableError):
+        try:
             await self._database.write(self._queries[query], *arguments)
+        except asyncpg.UndefinedTableError as error:
+            raise Refusal("STORAGE_UNAVAILABLE", "there is no table of kept states") from error

@@ -65,6 +65,11 @@ impl Batch {
         self.rows.event_id(index).map(uuid_text).map_err(|error| errors::raise(py, error))
     }
 
+    fn recorded_us(&self, py: Python<'_>, index: usize) -> PyResult<i64> {
+        self.check(index)?;
+        self.number(py, index, |row| row.recorded_us)
+    }
+
     fn streams(&self, py: Python<'_>) -> PyResult<Vec<(&str, usize, usize)>> {
         let runs = errors::run(py, self.bytes, || self.rows.streams())?;
         Ok(runs.into_iter().map(|(name, rows)| (name, rows.start, rows.end)).collect())

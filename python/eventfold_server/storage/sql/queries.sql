@@ -18,6 +18,10 @@ SELECT current_setting('server_version_num')::integer AS server_version,
 -- Whether the store's schema has its table of migrations.
 SELECT to_regclass($1 || '.migrations') IS NOT NULL;
 
+-- name: kept_states_exists
+-- Whether the cache of states is there, which may be dropped.
+SELECT to_regclass($1 || '.kept_states') IS NOT NULL;
+
 -- name: lock_migrations
 -- One server at a time migrates; the lock ends with the transaction.
 SELECT pg_advisory_xact_lock(hashtextextended('eventfold.migrations:' || $1, 0));
@@ -91,9 +95,10 @@ SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source,
          ON k.stream_no = s.stream_no AND k.fold_digest = f.digest AND k.mapping_digest = ''
         AND k.semantics = $3 AND k.version > $4 AND k.version <= $5;
 
--- name: hydrate_head_without_kept
--- The same where somebody dropped the table of kept states: a cache must not be missed.
-SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source, NULL AS kept_version
+-- name: hydrate_head_alone
+-- The same where there is no table of kept states.
+SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source,
+       NULL::bigint AS kept_version
   FROM (SELECT 1) one
   LEFT JOIN {schema}.streams s ON s.name = $1
   LEFT JOIN LATERAL (SELECT digest, source FROM {schema}.folds
