@@ -85,6 +85,25 @@ lock: $(VENV)/.deps ## resolve requirements.lock again; UPGRADE=1 takes the newe
 bench: build ## run the benchmarks
 	@exec $(BIN)/python benchmarks/run.py $(ARGS)
 
+# The targets of rust/fuzz, each for so many seconds; what breaks one is kept in rust/fuzz/artifacts.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(basename $(sort $(wildcard rust/fuzz/fuzz_targets/*.rs))))
+FUZZ_OPTIONS := -max_len=4096 -timeout=20 -rss_limit_mb=2048
+
+.PHONY: fuzz
+fuzz: ## fuzz each target of the core for FUZZ_SECONDS (60); needs nightly Rust and cargo-fuzz
+	@if ! cargo +nightly --version >/dev/null 2>&1; then \
+	  echo "fuzzing: skipped, there is no nightly Rust (rustup toolchain install nightly)"; exit 0; \
+	fi; \
+	if ! cargo +nightly fuzz --version >/dev/null 2>&1; then \
+	  echo "fuzzing: skipped, there is no cargo-fuzz (cargo install cargo-fuzz --locked)"; exit 0; \
+	fi; \
+	cd rust/fuzz && for target in $(FUZZ_TARGETS); do \
+	  mkdir -p corpus-grown/$$target && \
+	  cargo +nightly fuzz run --fuzz-dir . $$target corpus-grown/$$target corpus/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) $(FUZZ_OPTIONS) || exit 1; \
+	done
+
 .PHONY: clean
 clean: ## remove what was built; never the data of the server
 	rm -rf $(VENV) target tools/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache

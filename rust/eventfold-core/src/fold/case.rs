@@ -132,10 +132,13 @@ impl Evaluation<'_, '_> {
             },
             CompiledRight::Append { whole, items } => match self.sum(whole, case) {
                 Some(value) => return Ok((steps, Change::Set(value))),
-                None if matches!(peek(self.state, known), Some(Value::List(_))) => {
-                    self.append(&whole.program, items, case)?
-                }
-                None => self.change(&whole.program, case)?,
+                None => match peek(self.state, known) {
+                    Some(Value::List(list)) => {
+                        let plain_steps = 1 + known.len() + list.len() / 64;
+                        self.append(&whole.program, items, plain_steps, case)?
+                    }
+                    _ => self.change(&whole.program, case)?,
+                },
             },
         };
         check_depth(known, &change)?;
@@ -163,14 +166,21 @@ impl Evaluation<'_, '_> {
         to_json_value(value).map(Change::Set).map_err(Failure::of_evaluation)
     }
 
+    /// Adds items to a list. The budget pays as for the whole expression, `plain_steps` and one
+    /// for each item, so that the same events fail however a document spells a sum of lists.
     fn append(
         &mut self,
         whole: &Program,
         items: &Program,
+        plain_steps: usize,
         case: &CompiledCase,
     ) -> Evaluated<Change> {
         let items = self.value(items, &case.sources).map_err(Failure::of_evaluation)?;
-        if !matches!(items, Value::List(_)) {
+        let paid = match &items {
+            Value::List(items) => self.budget.spend(plain_steps + items.len()).is_ok(),
+            _ => false,
+        };
+        if !paid {
             return self.change(whole, case);
         }
         match to_json_value(items).map_err(Failure::of_evaluation)? {

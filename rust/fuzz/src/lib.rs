@@ -1,0 +1,29 @@
+//! What the fuzz targets do with their bytes. Each function panics if the core breaks a promise.
+//!
+//! The core's own tests include this file, and run it over the committed corpora on stable.
+
+mod choices;
+mod expressions;
+mod folds;
+mod json;
+mod reference;
+mod rows;
+
+pub use expressions::{expr_eval, expr_parse};
+pub use folds::{fold_document, fold_run};
+pub use json::{event_json, scan_vs_strict};
+pub use rows::rows_decode;
+
+/// What a target does with its bytes.
+pub type Target = fn(&[u8]);
+
+/// All targets by name; the corpus of each stands in a folder of that name.
+pub const TARGETS: [(&str, Target); 7] = [
+    ("expr_parse", expr_parse),
+    ("expr_eval", expr_eval),
+    ("fold_document", fold_document),
+    ("event_json", event_json),
+    ("scan_vs_strict", scan_vs_strict),
+    ("rows_decode", rows_decode),
+    ("fold_run", fold_run),
+];
