@@ -29,6 +29,7 @@ def _print(stream: str, found: Hydrated, as_json: bool) -> None:
                 "position": found.position,
                 "events_read": found.events_read,
                 "events_folded": found.events_folded,
+                "kept_version": found.kept_version,
                 "fold_digest": found.fold_digest,
                 "state": orjson.Fragment(found.state_json),
             }
@@ -41,6 +42,7 @@ def _print(stream: str, found: Hydrated, as_json: bool) -> None:
             ("version", found.version),
             ("position", found.position),
             ("events", f"{found.events_read} read, {found.events_folded} folded"),
+            ("kept", f"from version {found.kept_version} on" if found.kept_version else ""),
         ]
     )
     console().print(pretty_json(found.state_json))
