@@ -151,7 +151,7 @@ class Database:
                 await _release(pool, connection)
 
     async def write(self, sql: str, *arguments: object, stream: str | None = None) -> Any:
-        """The row that a statement answers which writes, as a transaction of its own.
+        """The rows that a statement answers which writes, as a transaction of its own.
 
         Cancelled while it waits for a connection, it has stored nothing. Once the statement is on
         its way it is carried through whatever happens to the caller, who gets OUTCOME_UNKNOWN.
@@ -295,10 +295,10 @@ async def _carry_through(
             # Fails if the connection broke since it was acquired: nothing was sent yet.
             connection.add_log_listener(listen)
         with faults.writing(stream):
-            row = await connection.fetchrow(sql, *arguments)
+            rows = await connection.fetch(sql, *arguments)
         if unreplicated:
             raise faults.outcome_unknown(stream)
-        return row
+        return rows
     except Refusal as refusal:
         if isinstance(refusal.__cause__, asyncpg.ReadOnlySQLTransactionError):
             # This one is no primary any more; new connections may find the one that is.
