@@ -62,6 +62,14 @@ WRITER_BYTES_MAX = 64
 # version-traceid-parentid-flags of W3C trace context.
 TRACE_CONTEXT_BYTES_MAX = 55
 
+# What one transaction of the writer takes; an append that is larger by itself goes alone.
+BATCH_APPENDS_MAX = 256
+BATCH_EVENTS_MAX = 4_000
+BATCH_BYTES_MAX = 8 * 1024 * 1024
+# Appends that wait in a server process, or are under way.
+APPENDS_WAITING_MAX = 8_192
+APPENDS_WAITING_BYTES_MAX = 64 * 1024 * 1024
+
 # Appends of one session under way; the server reads no further until there is room.
 SESSION_APPENDS_MAX = 256
 SESSION_BYTES_MAX = 8 * 1024 * 1024

@@ -33,6 +33,7 @@ from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.log import LogStorage
+from eventfold_server.storage.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +204,8 @@ class Server:
         self._server = grpc.aio.server(
             options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX
         )
+        append_storage = AppendStorage(database)
+        self._writer = Writer(append_storage)
         log_storage = LogStorage(database)
         fold_storage = FoldStorage(database)
         registry = FoldRegistry(fold_storage)
@@ -221,7 +224,9 @@ class Server:
                     self._guard,
                     event_store,
                     EventStoreService(
-                        Appender(AppendStorage(database)), Reader(log_storage), Streams(log_storage)
+                        Appender(append_storage, self._writer),
+                        Reader(log_storage),
+                        Streams(log_storage),
                     ),
                 ),
                 _handlers(
@@ -261,6 +266,7 @@ class Server:
                 f"cannot listen on {self._config.listen}: is the port in use, or the address not "
                 "of this machine?"
             ) from error
+        await self._writer.open()
         await self._server.start()
         self._kept.start()
         for name in self._names:
@@ -277,4 +283,5 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._health.end_watches()
         await self._server.stop(self._config.grace_s)
+        await self._writer.close()
         await self._kept.stop()

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +24,7 @@ from eventfold_server.storage.appends import (
     StreamAppend,
     StreamCheck,
 )
+from eventfold_server.storage.writer import Waiting, Writer
 
 EXISTS = -1
 ANY = -2
@@ -71,25 +72,27 @@ class FailedCheck:
 class Appender:
     """Appends to the streams of one store."""
 
-    def __init__(self, storage: AppendStorage) -> None:
+    def __init__(self, storage: AppendStorage, writer: Writer) -> None:
         self._storage = storage
-        # What appends are checked against; the append function refuses an older one as stale.
-        self._catalogue_version = 0
+        self._writer = writer
 
     async def append(self, caller: Caller, events: NewEvents) -> Appended:
         """Appends all of the events, or none; see the proto for the refusals."""
-        part, _ = _checked(events)
-        [decision] = await self._store(caller, [part], [])
-        if decision.outcome not in ("append", "duplicate"):
-            raise refusal_of(decision, part)
-        return _appended(decision, part, events)
+        part, size = _checked(events)
+        [decision] = await self._writer.store(self._append(caller, [part], []), size)
+        return _outcome(decision, part, events)
+
+    def start(self, caller: Caller, events: NewEvents) -> "Started":
+        """Begins an append and does not wait for it."""
+        part, size = _checked(events)
+        return Started(self._writer.submit(self._append(caller, [part], []), size), part, events)
 
     async def append_many(
         self, caller: Caller, appends: Sequence[NewEvents], checks: Sequence[tuple[str, int | None]]
     ) -> list[Appended] | list[FailedCheck]:
         """Appends to all of the streams if all of the checks hold; else says what failed."""
-        parts, demands = _checked_many(appends, checks)
-        decisions = await self._store(caller, parts, demands)
+        parts, demands, size = _checked_many(appends, checks)
+        decisions = await self._writer.store(self._append(caller, parts, demands), size)
         failed = [
             _failed(decision, parts, demands)
             for decision in decisions
@@ -112,17 +115,36 @@ class Appender:
             raise refusal_of(decision, part)
         return decision
 
-    async def _store(
+    def _append(
         self, caller: Caller, parts: Sequence[StreamAppend], checks: Sequence[StreamCheck]
-    ) -> list[Decision]:
-        append = Append(parts, checks, caller.writer, caller.trace_context, self._catalogue_version)
-        while True:
-            [decisions] = await self._storage.store([append])
-            if decisions[0].outcome != "stale":
-                return decisions
-            # The rules moved: take the newest ones, and check the events again under them.
-            assert decisions[0].catalogue_version is not None
-            append.catalogue_version = self._catalogue_version = decisions[0].catalogue_version
+    ) -> Append:
+        return Append(
+            parts, checks, caller.writer, caller.trace_context, self._writer.catalogue_version
+        )
+
+
+class Started:
+    """An append that goes on by itself."""
+
+    __slots__ = ("_events", "_part", "_waiting")
+
+    def __init__(self, waiting: Waiting, part: StreamAppend, events: NewEvents) -> None:
+        self._waiting = waiting
+        self._part = part
+        self._events = events
+
+    def when_decided(self, then: Callable[[], None]) -> None:
+        """Calls back once `result` has an answer."""
+        self._waiting.answer.add_done_callback(lambda _: then())
+
+    def withdraw(self, refusal: Refusal) -> None:
+        """Ends it with the refusal if it is not under way: it is surely not stored then."""
+        self._waiting.withdraw(refusal)
+
+    def result(self) -> Appended:
+        """Where the events stand; raises the refusal."""
+        [decision] = self._waiting.answer.result()
+        return _outcome(decision, self._part, self._events)
 
 
 def _checked(events: NewEvents) -> tuple[StreamAppend, int]:
@@ -167,8 +189,10 @@ def _checked(events: NewEvents) -> tuple[StreamAppend, int]:
 
 def _checked_many(
     appends: Sequence[NewEvents], checks: Sequence[tuple[str, int | None]]
-) -> tuple[list[StreamAppend], list[StreamCheck]]:
-    """The parts and the checks of an append to several streams, held to one append's limits."""
+) -> tuple[list[StreamAppend], list[StreamCheck], int]:
+    """The parts and the checks of an append to several streams, held to one append's limits, and
+    its size in bytes.
+    """
     if not appends:
         raise Refusal("EMPTY_APPEND", "the append names no stream to append to")
     events = sum(len(part.types) for part in appends)
@@ -205,7 +229,7 @@ def _checked_many(
             limit=APPEND_BYTES_MAX,
             actual=size,
         )
-    return parts, demands
+    return parts, demands, size
 
 
 @contextlib.contextmanager
@@ -252,6 +276,12 @@ def _ids_once(ids: Sequence[str], seen: set[str]) -> None:
                 problem="twice_in_append",
             )
     seen.update(ids)
+
+
+def _outcome(decision: Decision, part: StreamAppend, events: NewEvents) -> Appended:
+    if decision.outcome not in ("append", "duplicate"):
+        raise refusal_of(decision, part)
+    return _appended(decision, part, events)
 
 
 def _appended(decision: Decision, part: StreamAppend, events: NewEvents) -> Appended:

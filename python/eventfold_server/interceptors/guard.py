@@ -98,7 +98,7 @@ class Guard:
                     async with asyncio.timeout(deadline_s):
                         return await function(_decoded(decode, request), caller)
             except TimeoutError:
-                await abort(context, _too_late(deadline_s))
+                await abort(context, too_late(deadline_s))
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
                 await abort(context, refusal_of_fault(method, error))
 
@@ -178,7 +178,8 @@ def _decoded(decode: Decode, request: bytes) -> Any:
         ) from None
 
 
-def _too_late(deadline_s: float) -> Refusal:
+def too_late(deadline_s: float) -> Refusal:
+    """The refusal of what waited for longer than it may."""
     return Refusal(
         "DEADLINE_EXCEEDED",
         "the deadline passed while the call waited; nothing was stored",

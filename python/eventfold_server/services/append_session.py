@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold_server import limits
 from eventfold_server.domain import requests
-from eventfold_server.domain.append import Appender
+from eventfold_server.domain.append import Appender, Started
 from eventfold_server.domain.requests import Caller
-from eventfold_server.interceptors.guard import refusal_of_fault
+from eventfold_server.errors import Refusal
+from eventfold_server.interceptors.guard import refusal_of_fault, too_late
 from eventfold_server.services.appends import append_response, new_events
 from eventfold_server.status import to_status
 
@@ -27,7 +28,7 @@ class AppendSession:
         self._room = asyncio.Event()
         self._ready: list[pb.SessionAnswer] = []
         self._wake = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._started: set[Started] = set()
 
     async def answers(
         self, messages: AsyncIterator[pb.AppendSessionRequest]
@@ -46,8 +47,8 @@ class AppendSession:
                     return
         finally:
             reading.cancel()
-            for task in self._tasks.values():
-                task.cancel()
+            for started in self._started:
+                started.withdraw(_cut())
 
     async def _read(self, messages: AsyncIterator[pb.AppendSessionRequest]) -> None:
         async for message in messages:
@@ -61,22 +62,35 @@ class AppendSession:
                     await self._room.wait()
                 self._appends += 1
                 self._bytes += size
-                stream = append.append.stream
-                task = asyncio.create_task(self._answer(append, size, self._tasks.get(stream)))
-                self._tasks[stream] = task
+                self._start(append, size)
 
-    async def _answer(
-        self, append: pb.SessionAppend, size: int, before: asyncio.Task[None] | None
-    ) -> None:
-        answer = pb.SessionAnswer(number=append.number)
+    def _start(self, append: pb.SessionAppend, size: int) -> None:
+        """Hands the append to the writer; everything that can go wrong is its answer."""
         try:
-            if before is not None:
-                await asyncio.wait({before})
-            async with asyncio.timeout(_timeout_s(append)):
-                done = await self._appender.append(self._caller, new_events(append.append))
-            answer.appended.CopyFrom(append_response(done))
+            timeout_s = _timeout_s(append)
+            started = self._appender.start(self._caller, new_events(append.append))
         except Exception as error:  # noqa: BLE001 - every fault is an answer
-            answer.refused.CopyFrom(to_status(refusal_of_fault(_METHOD, error)))
+            self._answer(_refused(append.number, error), size)
+            return
+        timer = asyncio.get_running_loop().call_later(
+            timeout_s, started.withdraw, too_late(timeout_s)
+        )
+
+        def decided() -> None:
+            timer.cancel()
+            self._started.discard(started)
+            try:
+                answer = pb.SessionAnswer(
+                    number=append.number, appended=append_response(started.result())
+                )
+            except Exception as error:  # noqa: BLE001 - every fault is an answer
+                answer = _refused(append.number, error)
+            self._answer(answer, size)
+
+        self._started.add(started)
+        started.when_decided(decided)
+
+    def _answer(self, answer: pb.SessionAnswer, size: int) -> None:
         self._ready.append(answer)
         self._bytes -= size
         self._wake.set()
@@ -95,6 +109,14 @@ class AppendSession:
         self._appends -= taken
         self._room.set()
         return response.SerializeToString()
+
+
+def _refused(number: int, error: Exception) -> pb.SessionAnswer:
+    return pb.SessionAnswer(number=number, refused=to_status(refusal_of_fault(_METHOD, error)))
+
+
+def _cut() -> Refusal:
+    return Refusal("SHUTTING_DOWN", "the session ended; nothing was stored")
 
 
 def _timeout_s(append: pb.SessionAppend) -> float:

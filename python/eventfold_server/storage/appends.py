@@ -82,6 +82,20 @@ class AppendStorage:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = database.queries
+        self._connection = database.write_connection()
+
+    async def ready(self) -> None:
+        """Makes sure of the connection that appends go through; STORAGE_UNAVAILABLE without."""
+        await self._connection.ready()
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._connection.close()
+
+    async def catalogue_version(self) -> int:
+        """The version of the rules that appends are checked against."""
+        async with self._database.reading() as connection:
+            return int(await connection.fetchval(self._queries["catalogue_version"]))
 
     async def store(self, batch: Sequence[Append]) -> list[list[Decision]]:
         """Decides on each append, in order, in one transaction.
@@ -93,7 +107,7 @@ class AppendStorage:
         if len(batch) == 1 and batch[0].plain:
             return [[await self._store_one(batch[0])]]
         numbered = _Numbered(batch)
-        rows = await self._database.write(
+        rows = await self._connection.write(
             self._queries["append_batch"], *numbered.arguments(), stream=batch[0].parts[0].stream
         )
         return numbered.decisions(rows)
@@ -101,7 +115,7 @@ class AppendStorage:
     async def _store_one(self, append: Append) -> Decision:
         """Less work for PostgreSQL than a batch of one."""
         [part] = append.parts
-        [row] = await self._database.write(
+        [row] = await self._connection.write(
             self._queries["append"],
             part.stream,
             part.category,

@@ -78,10 +78,6 @@ class LogStorage:
         self._database = database
         self._queries = database.queries
 
-    async def catalogue_version(self) -> int:
-        """The version of the rules that appends are checked against."""
-        return int(await self._value("catalogue_version"))
-
     async def head(self) -> int:
         """Position of the newest event; 0: none."""
         return int(await self._value("log_head"))
