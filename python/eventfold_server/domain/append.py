@@ -211,14 +211,14 @@ def _checked_many(
     ids: set[str] = set()
     size = 0
     for index, new in enumerate(appends):
-        with _placed(append_index=index):
+        with placed(append_index=index):
             part, part_bytes = _checked(new)
             size += part_bytes
             _once(new.stream, streams, "appends")
             _ids_once(part.ids, ids)
         parts.append(part)
     for index, (stream, expected) in enumerate(checks):
-        with _placed(check_index=index):
+        with placed(check_index=index):
             demands.append(_checked_check(stream, expected))
             size += len(stream.encode())
             _once(stream, streams, "checks")
@@ -233,7 +233,7 @@ def _checked_many(
 
 
 @contextlib.contextmanager
-def _placed(**place: int) -> Iterator[None]:
+def placed(**place: int) -> Iterator[None]:
     """Says in a refusal which of several appends or checks it concerns."""
     try:
         yield

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold_server import limits
 from eventfold_server.domain import requests
-from eventfold_server.domain.append import Appended, Appender
+from eventfold_server.domain.append import Appended, Appender, NewEvents, placed
 from eventfold_server.domain.read import Frames, LogRead, ReadEnd, Reader, StreamRead
 from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.streams import Stream, StreamFilter, Streams
@@ -36,11 +36,15 @@ class EventStoreService:
         self, request: pb.AppendManyRequest, caller: Caller
     ) -> pb.AppendManyResponse:
         """`EventStore.AppendMany`."""
-        outcome = await self._appender.append_many(
-            caller,
-            [new_events(append) for append in request.appends],
-            [(check.stream, expected_version(check)) for check in request.checks],
-        )
+        appends: list[NewEvents] = []
+        for index, append in enumerate(request.appends):
+            with placed(append_index=index):
+                appends.append(new_events(append))
+        checks: list[tuple[str, int | None]] = []
+        for index, check in enumerate(request.checks):
+            with placed(check_index=index):
+                checks.append((check.stream, expected_version(check)))
+        outcome = await self._appender.append_many(caller, appends, checks)
         response = pb.AppendManyResponse()
         for done in outcome:
             if isinstance(done, Appended):
