@@ -34,7 +34,7 @@ POSTGRES_VERSION_MIN = 150000
 SCHEMA_NAME_BYTES_MAX = 63
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-# Beside the one of the writer: what must not wait behind appends.
+# Beside the one of the writer, so that no append waits: the registry, caches.
 WRITE_CONNECTIONS = 2
 READ_CONNECTIONS = 8
 CONNECT_TIMEOUT_S = 10.0
@@ -152,7 +152,7 @@ class Database:
             finally:
                 await _release(pool, connection)
 
-    async def write(self, sql: str, *arguments: object, stream: str | None = None) -> Any:
+    async def write(self, sql: str, *arguments: object, stream: str | None = None) -> list[Any]:
         """The rows that a statement answers which writes, as a transaction of its own.
 
         Cancelled while it waits for a connection, it has stored nothing. Once the statement is on
@@ -271,8 +271,9 @@ class Database:
         if not await connection.fetchval(
             self.queries["kept_states_exists"], f'"{self.queries.schema}"'
         ):
-            [migration] = [m for m in migrations() if m.name.endswith("_kept_states.sql")]
-            await connection.execute(migration.sql(self.queries.schema))
+            making = [m for m in migrations() if m.name.endswith("_kept_states.sql")]
+            # The last one makes it as it is now.
+            await connection.execute(making[-1].sql(self.queries.schema))
             log.warning("the table of kept states was gone, and is made again")
 
 
@@ -293,7 +294,7 @@ async def _carry_through(
     sql: str,
     arguments: tuple[object, ...],
     stream: str | None,
-) -> Any:
+) -> list[Any]:
     """Runs the statement to its end, and gives the connection back."""
     try:
         return await run_write(connection, sql, arguments, stream)

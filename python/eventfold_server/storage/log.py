@@ -1,6 +1,6 @@
 """Statements on streams and events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -61,14 +61,12 @@ class StreamRow:
 
 
 @dataclass(frozen=True)
-class StreamHead:
-    """What a fold must know of a stream."""
+class Span:
+    """Versions of one stream, both inclusive."""
 
     stream_no: int
-    name: str
-    version: int
-    lifecycle: int
-    root: str
+    lower: int
+    upper: int
 
 
 class LogStorage:
@@ -162,22 +160,25 @@ class LogStorage:
         name = "log_page_backwards" if backwards else "log_page"
         return await self._page(name, rows, with_system, lower, upper, categories, types, tags)
 
-    async def streams_named(self, names: Sequence[str]) -> list[StreamHead]:
-        """Those of the streams that ever had an event, in no order."""
-        async with self._database.reading() as connection:
-            rows = await connection.fetch(self._queries["hydrate_heads"], names)
-        return [StreamHead(**row) for row in rows]
-
-    async def streams_page(self, streams: Sequence[int], stream_no: int, version: int) -> Page:
-        """Events of the streams in order of their numbers and versions, from this place on."""
+    async def streams_page(self, spans: Iterable[Span]) -> Page:
+        """Events of streams in the order of their spans, and of their versions. The page ends with
+        the last span, or before, but holds one event at the least if the spans do.
+        """
+        asked, room = [], PAGE_ROWS_MAX
+        for span in spans:
+            upper = min(span.upper, span.lower + room - 1)
+            asked.append(Span(span.stream_no, span.lower, upper))
+            room -= upper - span.lower + 1
+            if not room:
+                break
         async with self._database.reading() as connection:
             row = await connection.fetchrow(
                 self._queries["streams_events_page"],
-                streams,
-                stream_no,
-                version,
-                PAGE_ROWS_MAX,
+                [span.stream_no for span in asked],
+                [span.lower for span in asked],
+                [span.upper for span in asked],
                 PAGE_BYTES,
+                PAGE_ROWS_MAX,
             )
         return _page(row, PAGE_ROWS_MAX)
 

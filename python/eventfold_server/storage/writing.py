@@ -26,7 +26,7 @@ CLOSE_S_MAX = 5.0
 
 async def run_write(
     connection: "Connection", sql: str, arguments: tuple[object, ...], stream: str | None
-) -> Any:
+) -> list[Any]:
     """The rows that a statement answers which writes, as a transaction of its own.
 
     The task that runs this must not be cancelled: the statement is carried through.
@@ -74,7 +74,7 @@ class WriteConnection:
             with faults.reading():
                 self._connection = await self._connect()
 
-    async def write(self, sql: str, *arguments: object, stream: str | None = None) -> Any:
+    async def write(self, sql: str, *arguments: object, stream: str | None = None) -> list[Any]:
         """The rows that the statement answers; call `ready` before."""
         if self._connection is None or self._connection.is_closed():
             raise faults.unavailable()
