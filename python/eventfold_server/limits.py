@@ -84,6 +84,10 @@ APPENDS_WAITING_BYTES_MAX = 64 * 1024 * 1024
 SESSION_APPENDS_MAX = 256
 SESSION_BYTES_MAX = 8 * 1024 * 1024
 
+# Between two looks at PostgreSQL, and how long it may not answer before health says so.
+HEALTH_PAUSE_S = 0.5
+HEALTH_STORAGE_LOST_S = 3.0
+
 CONCURRENT_CALLS_MAX = 1_000
 # Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
 # first, and health still answers.

@@ -38,6 +38,7 @@ _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 WRITE_CONNECTIONS = 2
 READ_CONNECTIONS = 8
 CONNECT_TIMEOUT_S = 10.0
+PING_TIMEOUT_S = 2.0
 # A PostgreSQL that is not there yet is asked again after this pause.
 CONNECT_PAUSE_S = 0.25
 # What a cancelled statement gets to end before its connection is cut off.
@@ -151,6 +152,11 @@ class Database:
                 yield connection
             finally:
                 await _release(pool, connection)
+
+    async def ping(self) -> None:
+        """Returns when PostgreSQL answers; raises STORAGE_UNAVAILABLE when it does not."""
+        async with self.reading() as connection:
+            await connection.fetchval(self.queries["ping"], timeout=PING_TIMEOUT_S)
 
     async def write(self, sql: str, *arguments: object, stream: str | None = None) -> list[Any]:
         """The rows that a statement answers which writes, as a transaction of its own.
