@@ -30,8 +30,8 @@ from eventfold_server.interceptors.identity import Identities
 from eventfold_server.interceptors.permissions import check_table
 from eventfold_server.services.event_store import EventStoreService
 from eventfold_server.services.folds import FoldsService
-from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.services.health import Health
+from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.kept import KeptStorage
