@@ -26,6 +26,8 @@ class ServerConfig:
     database_wait_s: float = 30.0
     # Seconds that calls under way get to end when the server stops.
     grace_s: float = 10.0
+    # Server processes that share the address; 1: this process serves by itself.
+    workers: int = 1
 
 
 class ConfigError(Exception):

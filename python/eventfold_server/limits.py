@@ -60,6 +60,10 @@ WRITER_BYTES_MAX = 64
 # version-traceid-parentid-flags of W3C trace context.
 TRACE_CONTEXT_BYTES_MAX = 55
 
+WORKERS_MAX = 64
+# Of the embedded PostgreSQL, beyond what the workers open: tools, backups, a second server.
+CONNECTIONS_SPARE = 88
+
 CONCURRENT_CALLS_MAX = 1_000
 # Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
 # first, and health still answers.

@@ -47,8 +47,6 @@ _OPTIONS: list[tuple[str, Any]] = [
     # Clients may ping twice a minute, calls or not; more often is abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # Two servers on one port would share its connections in silence.
-    ("grpc.so_reuseport", 0),
 ]
 
 
@@ -154,6 +152,8 @@ def check_config(config: ServerConfig) -> None:
         raise ConfigError("one of --data-dir and --database-url is needed, not both")
     if not _LISTEN.fullmatch(config.listen) or int(config.listen.rpartition(":")[2]) > 65535:
         raise ConfigError(f"--listen takes HOST:PORT (IPv6 as [HOST]:PORT), not {config.listen!r}")
+    if not 1 <= config.workers <= limits.WORKERS_MAX:
+        raise ConfigError(f"--workers is 1 to {limits.WORKERS_MAX}, not {config.workers}")
     protected = config.tls_cert is not None and config.token_file is not None
     if not protected and not config.insecure and not is_loopback(config.listen):
         raise ConfigError(
@@ -186,15 +186,22 @@ def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
 class Server:
     """One gRPC server on one store."""
 
-    def __init__(self, config: ServerConfig, database: Database) -> None:
-        """Nothing is opened yet; raises ConfigError, TokenFileError, PermissionTableError."""
+    def __init__(
+        self, config: ServerConfig, database: Database, *, share_address: bool = False
+    ) -> None:
+        """Nothing is opened yet; raises ConfigError, TokenFileError, PermissionTableError.
+
+        `share_address`: other workers listen on the address too, and somebody holds it for them.
+        """
         check_config(config)
         self._config = config
         self._identities = Identities(config.token_file)
         self._guard = Guard(self._identities)
         self._health = _Health()
         self._server = grpc.aio.server(
-            options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX
+            # Otherwise two servers on one port would share its connections in silence.
+            options=[*_OPTIONS, ("grpc.so_reuseport", int(share_address))],
+            maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX,
         )
         log_storage = LogStorage(database)
         fold_storage = FoldStorage(database)
@@ -259,6 +266,10 @@ class Server:
         for name in self._names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return f"{host}:{port}"
+
+    async def wait_ended(self) -> None:
+        """Returns never: a single server ends by signals only."""
+        await asyncio.Event().wait()
 
     def reload(self) -> None:
         """Reads the token file again."""

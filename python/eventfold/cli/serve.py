@@ -1,11 +1,9 @@
 """`eventfold serve`: the one command that knows the server."""
 
 import enum
-import logging
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,16 +26,6 @@ class LogLevel(enum.StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-def _log_to_stderr(level: LogLevel) -> None:
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def _program() -> str:
@@ -85,6 +73,7 @@ def _run(config: "ServerConfig", as_json: bool) -> None:
         from eventfold_server.interceptors.permissions import PermissionTableError  # noqa: PLC0415
         from eventfold_server.serve import run  # noqa: PLC0415
         from eventfold_server.storage.database import StorageRefused  # noqa: PLC0415
+        from eventfold_server.workers import WorkerFailed  # noqa: PLC0415
     except ImportError as error:
         raise _not_installed(error) from error
     try:
@@ -95,6 +84,8 @@ def _run(config: "ServerConfig", as_json: bool) -> None:
         raise Failure("INVALID_TOKEN_FILE", str(error), ExitCode.USAGE) from error
     except StorageRefused as error:
         raise Failure("STORAGE_REFUSED", str(error), ExitCode.NOT_STARTED) from error
+    except WorkerFailed as error:
+        raise Failure("WORKER_FAILED", str(error), ExitCode.NOT_STARTED) from error
     except PermissionTableError as error:
         raise Failure("BUG", str(error), ExitCode.NOT_STARTED) from error
     except Refusal as error:
@@ -178,6 +169,14 @@ _Grace = Annotated[
     float,
     typer.Option(min=0, help="Seconds that calls under way get to end when it stops."),
 ]
+_Workers = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        envvar="EVENTFOLD_WORKERS",
+        help="Server processes that share the address, to use several cores.",
+    ),
+]
 _Level = Annotated[LogLevel, typer.Option(help="What to log to stderr.")]
 _AddressAsJson = Annotated[
     bool,
@@ -198,15 +197,17 @@ def serve(
     unsafe_durability: _UnsafeDurability = False,
     database_wait: _DatabaseWait = 30.0,
     grace: _Grace = 10.0,
+    workers: _Workers = 1,
     log_level: _Level = LogLevel.INFO,
     as_json: _AddressAsJson = False,
 ) -> None:
     """Run a server until Ctrl-C or SIGTERM; without options on a PostgreSQL of its own."""
     try:
         from eventfold_server.config import ServerConfig  # noqa: PLC0415 - clients lack the server
+        from eventfold_server.logs import log_to_stderr  # noqa: PLC0415
     except ImportError as error:
         raise _not_installed(error) from error
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level.upper())
     _run(
         ServerConfig(
             listen=listen,
@@ -221,6 +222,7 @@ def serve(
             unsafe_durability=unsafe_durability,
             database_wait_s=database_wait,
             grace_s=grace,
+            workers=workers,
         ),
         as_json,
     )

@@ -12,7 +12,6 @@ from typing import Self
 from eventfold_server.embedded import accounts, binaries, leftovers, logs, sockets
 from eventfold_server.embedded.accounts import Account
 from eventfold_server.embedded.binaries import Binaries
-from eventfold_server.embedded.child import Child, Command
 from eventfold_server.embedded.directory import DataDirectory
 from eventfold_server.embedded.errors import (
     DataDirectoryUnusable,
@@ -25,6 +24,7 @@ from eventfold_server.embedded.errors import (
 from eventfold_server.embedded.initialise import initialise
 from eventfold_server.embedded.reach import postgres_directory
 from eventfold_server.embedded.settings import ServerSettings, command_line
+from eventfold_server.processes import BARE_ENVIRONMENT, Child, Command
 
 # The signal that PostgreSQL gets when this process dies without stopping it: an immediate
 # shutdown. A fast one (SIGINT) would make the next start quicker (0.5 s against 1.5 s after a
@@ -281,6 +281,7 @@ class EmbeddedPostgres:
                 ],
                 directory=cluster,
                 death_signal=DEATH_SIGNAL,
+                environment=BARE_ENVIRONMENT,
                 account=prepared.account.become,
             )
             log_fd = self._directory.open_log(self.log_path)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 APPEND_CONNECTIONS = 4
 READ_CONNECTIONS = 8
+# Most that one server process opens.
+CONNECTIONS = APPEND_CONNECTIONS + READ_CONNECTIONS
 CONNECT_TIMEOUT_S = 10.0
 # A PostgreSQL that is not there yet is asked again after this pause.
 CONNECT_PAUSE_S = 0.25
@@ -74,6 +76,19 @@ def _tell_in_one_line(record: logging.LogRecord) -> bool:
 logging.getLogger("asyncpg.pool").addFilter(_tell_in_one_line)
 
 
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Tells why a server cannot start on a database."""
+    try:
+        with faults.reading():
+            yield
+    except asyncpg.ClientConfigurationError as error:
+        raise StorageRefused("this is no URL of a PostgreSQL") from error
+    except asyncpg.PostgresError as error:
+        # Wrong password, no such database, no permission: nothing that passes by itself.
+        raise StorageRefused(f"PostgreSQL refuses: {error.args[0]}") from error
+
+
 async def _keep_session(_connection: Any) -> None:
     """Nothing is reset when a connection goes back: no statement here changes the session."""
 
@@ -102,30 +117,29 @@ class Database:
         self._read: Pool | None = None
         self._append: Pool | None = None
 
-    async def open(self) -> None:
-        """Checks the database, brings the schema up to date, and opens the pools.
+    async def prepare(self) -> None:
+        """Checks the database, and brings the schema up to date.
 
         Raises StorageRefused for a database that must not be used, and Refusal
         (STORAGE_UNAVAILABLE) for one that cannot be reached in time.
         """
-        try:
-            with faults.reading():
-                connection = await self._connect()
-                try:
-                    await self._check_settings(connection)
-                    await self._migrate(connection)
-                finally:
-                    await connection.close()
-                self._read = await self._pool(
-                    READ_CONNECTIONS, _READ_SETTINGS, command_timeout=DEAD_AFTER_S
-                )
-                # No timeout of the driver: it would cancel a commit that waits for a standby.
-                self._append = await self._pool(APPEND_CONNECTIONS, _APPEND_SETTINGS)
-        except asyncpg.ClientConfigurationError as error:
-            raise StorageRefused("this is no URL of a PostgreSQL") from error
-        except asyncpg.PostgresError as error:
-            # Wrong password, no such database, no permission: nothing that passes by itself.
-            raise StorageRefused(f"PostgreSQL refuses: {error.args[0]}") from error
+        with _refusing():
+            connection = await self._connect()
+            try:
+                await self._check_settings(connection)
+                await self._migrate(connection)
+            finally:
+                await connection.close()
+
+    async def open(self) -> None:
+        """Prepares the database and opens the pools; raises what `prepare` raises."""
+        await self.prepare()
+        with _refusing():
+            self._read = await self._pool(
+                READ_CONNECTIONS, _READ_SETTINGS, command_timeout=DEAD_AFTER_S
+            )
+            # No timeout of the driver: it would cancel a commit that waits for a standby.
+            self._append = await self._pool(APPEND_CONNECTIONS, _APPEND_SETTINGS)
 
     async def close(self) -> None:
         """Closes the pools; statements under way are finished first, within bounds."""
