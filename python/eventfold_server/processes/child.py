@@ -64,9 +64,10 @@ class Child:
     ) -> "Child":
         """Start `command` in a session of its own, writing to `output_fd`.
 
-        Its errors go there too, unless `errors_fd` is another one. The session keeps a terminal's Ctrl-C away from it. Raises OSError when the
-        interpreter that becomes the process cannot be run. `watcher` chooses between the
-        parent-death signal and the pipe; None leaves it to the system.
+        Its errors go there too, unless `errors_fd` is another one. The session keeps a
+        terminal's Ctrl-C away from it. Raises OSError when the interpreter that becomes the
+        process cannot be run. `watcher` chooses between the parent-death signal and the pipe;
+        None leaves it to the system.
         """
         if watcher is None:
             watcher = NEEDS_WATCHER

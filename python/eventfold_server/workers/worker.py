@@ -26,7 +26,8 @@ def main() -> int:
     try:
         run(order.config, lambda _address: _report(Report()), share_address=True)
     except _REFUSALS as error:
-        _report(Report(f"{type(error).__name__}: {error}"))
+        kind = "" if isinstance(error, Refusal) else f"{type(error).__name__}: "
+        _report(Report(f"{kind}{error}"))
         return 1
     return 0
 

@@ -25,7 +25,9 @@ from tests.support.servers import ServerDied
 
 import eventfold
 from eventfold_server.config import ConfigError, ServerConfig
+from eventfold_server.limits import WORKERS_MAX
 from eventfold_server.server import check_config, is_loopback
+from eventfold_server.workers.address import ReservedAddress
 
 LIST_STREAMS = "/eventfold.v1.EventStore/ListStreams"
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -132,15 +134,16 @@ def test_reflection_is_for_loopback_or_on_request(
         assert call(channel, REFLECTION, metadata=bearer("writer")).code == "PERMISSION_DENIED"
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.1.2.3"])
-def test_any_loopback_address_serves(start: Starter, host: str) -> None:
+def test_any_loopback_address_serves(start: Starter, host: str, workers: int) -> None:
     if host == "[::1]":
         try:
             with socket.socket(socket.AF_INET6) as probe:
                 probe.bind(("::1", 0))
         except OSError:
             pytest.skip("this machine has no IPv6")
-    server = start(listen=f"{host}:0")
+    server = start(listen=f"{host}:0", workers=workers)
     assert server.address.rpartition(":")[0] == host
     with eventfold.Client(server.address) as store:
         store.append("account-1", [eventfold.Event("Opened", {})], expected_version=0)
@@ -154,17 +157,52 @@ def refused(start: Starter, **options: object) -> str:
     return str(died.value)
 
 
-def test_two_servers_never_share_a_port(start: Starter) -> None:
-    first = start()
-    said = refused(start, listen=first.address)
-    assert f"cannot listen on {first.address}: is the port in use" in said
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_servers_never_share_a_port(start: Starter, workers: int) -> None:
+    first = start(workers=workers)
+    for others in (1, 2):
+        said = refused(start, listen=first.address, workers=others)
+        assert f"cannot listen on {first.address}: is the port in use" in said
     with eventfold.Client(first.address) as store:
         store.append("account-1", [eventfold.Event("Opened", {})], expected_version=0)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        assert f"cannot listen on {address}" in refused(start, listen=address)
+        assert f"cannot listen on {address}" in refused(start, listen=address, workers=workers)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "[::]"])
+def test_a_reserved_address_is_its_holders_alone(host: str) -> None:
+    """From the first moment on, when no worker listens yet, until it is given back."""
+    with ReservedAddress(f"{host}:0") as reserved:
+        port = int(reserved.listen.rpartition(":")[2])
+        assert reserved.listen == f"{host}:{port}"
+        with pytest.raises(ConfigError, match="is the port in use"):
+            ReservedAddress(reserved.listen)
+        with socket.socket() as stranger:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                stranger.bind(("127.0.0.1", port))
+        for _ in range(2):
+            worker = socket.socket()
+            worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            worker.bind(("127.0.0.1", port))
+            worker.listen()
+            with socket.create_connection(("127.0.0.1", port), timeout=5), worker.accept()[0]:
+                pass
+            worker.close()
+        # Nobody listens now, and connections wait to be forgotten on the server's side.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+    with ReservedAddress(reserved.listen) as again:
+        assert again.listen == reserved.listen
+
+
+def test_an_address_of_another_machine_is_not_reserved() -> None:
+    for host in ("192.0.2.1", "no-such-host.invalid"):
+        with pytest.raises(ConfigError, match=f"cannot listen on {host}:1"):
+            ReservedAddress(f"{host}:1")
 
 
 @pytest.fixture
@@ -194,6 +232,14 @@ def test_another_address_needs_tls_and_tokens(options: dict[str, object]) -> Non
         for half in ({"tls_cert": None, "tls_key": None}, {"token_file": None}):
             with pytest.raises(ConfigError, match="not a loopback address"):
                 check(options, listen=listen, **half)
+
+
+def test_workers_are_bounded(options: dict[str, object]) -> None:
+    for workers in (1, WORKERS_MAX):
+        check(options, workers=workers)
+    for workers in (0, -1, WORKERS_MAX + 1):
+        with pytest.raises(ConfigError, match=f"--workers is 1 to {WORKERS_MAX}, not {workers}"):
+            check(options, workers=workers)
 
 
 def test_half_of_a_pair_is_refused(options: dict[str, object]) -> None:
