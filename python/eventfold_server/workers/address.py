@@ -71,8 +71,6 @@ def _resolved(host: str) -> list[tuple[socket.AddressFamily, str]]:
 def _take(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
     """A socket that holds the address and does not listen."""
     with _socket(family, address) as first:
-        # As servers do: connections of the one before that wait to be forgotten do not count.
-        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         first.bind((address, port))
         # Only now a socket that holds the address without listening is in the way.
         first.listen(1)
@@ -81,6 +79,8 @@ def _take(family: socket.AddressFamily, address: str, port: int) -> socket.socke
         try:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind((address, first.getsockname()[1]))
+            # From here on it is in the way of everybody who does not share.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         except OSError:
             held.close()
             raise
@@ -89,6 +89,8 @@ def _take(family: socket.AddressFamily, address: str, port: int) -> socket.socke
 
 def _socket(family: socket.AddressFamily, address: str) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
+    # As servers do: connections of the one before that wait to be forgotten do not count.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address == "::" else 1)
     return made

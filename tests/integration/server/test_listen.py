@@ -172,6 +172,17 @@ def test_two_servers_never_share_a_port(start: Starter, workers: int) -> None:
         assert f"cannot listen on {address}" in refused(start, listen=address, workers=workers)
 
 
+def serve_one_connection(port: int, *options: int) -> None:
+    """Listens, and is the side that closes first, whose port the connection keeps for a while."""
+    with socket.socket() as server:
+        for option in options:
+            server.setsockopt(socket.SOL_SOCKET, option, 1)
+        server.bind(("127.0.0.1", port))
+        server.listen()
+        with socket.create_connection(("127.0.0.1", port), timeout=5), server.accept()[0]:
+            pass
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "[::]"])
 def test_a_reserved_address_is_its_holders_alone(host: str) -> None:
     """From the first moment on, when no worker listens yet, until it is given back."""
@@ -185,16 +196,12 @@ def test_a_reserved_address_is_its_holders_alone(host: str) -> None:
             with pytest.raises(OSError, match="in use"):
                 stranger.bind(("127.0.0.1", port))
         for _ in range(2):
-            worker = socket.socket()
-            worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            worker.bind(("127.0.0.1", port))
-            worker.listen()
-            with socket.create_connection(("127.0.0.1", port), timeout=5), worker.accept()[0]:
-                pass
-            worker.close()
-        # Nobody listens now, and connections wait to be forgotten on the server's side.
+            serve_one_connection(port, socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+        # Nobody listens now, not even the holder.
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=5)
+    # Connections of servers of both kinds wait to be forgotten.
+    serve_one_connection(port, socket.SO_REUSEADDR)
     with ReservedAddress(reserved.listen) as again:
         assert again.listen == reserved.listen
 
