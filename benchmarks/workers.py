@@ -25,8 +25,8 @@ import eventfold
 WORKERS = (1, 2)
 CLIENTS = 8
 IN_FLIGHT_EACH = 4
-ROUNDS = 2
-ROUND_S = 2.0
+ROUNDS = 5
+ROUND_S = 3.0
 STREAM_EVENTS = 100
 SCENARIOS = ("append 1 event", f"hydrate {STREAM_EVENTS} events")
 
