@@ -72,6 +72,7 @@ async def _start(
         postgres = await stack.enter_async_context(
             EmbeddedPostgres(
                 config.data_dir,
+                settings=config.postgres_settings,
                 max_connections=config.workers * CONNECTIONS + CONNECTIONS_SPARE,
             )
         )

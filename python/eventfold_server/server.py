@@ -23,6 +23,7 @@ from eventfold_server.domain.hydrate import Hydrator
 from eventfold_server.domain.kept import KeptStates
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.streams import Streams
+from eventfold_server.embedded import FIXED_SETTINGS
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.guard import Context, Guard, abort
 from eventfold_server.interceptors.identity import Identities
@@ -150,6 +151,10 @@ def check_config(config: ServerConfig) -> None:
         raise ConfigError("--tls-cert and --tls-key go together")
     if (config.data_dir is None) == (config.database_url is None):
         raise ConfigError("one of --data-dir and --database-url is needed, not both")
+    if config.postgres_settings and config.data_dir is None:
+        raise ConfigError("--postgres-setting is for the embedded PostgreSQL of --data-dir")
+    if fixed := FIXED_SETTINGS & {name.lower() for name in config.postgres_settings}:
+        raise ConfigError(f"--postgres-setting cannot change {', '.join(sorted(fixed))}")
     if not _LISTEN.fullmatch(config.listen) or int(config.listen.rpartition(":")[2]) > 65535:
         raise ConfigError(f"--listen takes HOST:PORT (IPv6 as [HOST]:PORT), not {config.listen!r}")
     if not 1 <= config.workers <= limits.WORKERS_MAX:

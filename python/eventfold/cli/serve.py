@@ -111,6 +111,19 @@ def _not_installed(error: ImportError) -> Failure:
     )
 
 
+def _settings(given: list[str]) -> dict[str, str]:
+    """The settings by name; of two with one name the last."""
+    for one in given:
+        if not one.partition("=")[0].strip() or "=" not in one:
+            raise Failure(
+                "INVALID_OPTIONS",
+                f"--postgres-setting takes NAME=VALUE, not {one!r}",
+                ExitCode.USAGE,
+            )
+    pairs = (one.partition("=") for one in given)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 _Listen = Annotated[
     str, typer.Option(metavar="HOST:PORT", help="Address; port 0 takes a free one.")
 ]
@@ -177,6 +190,14 @@ _Workers = Annotated[
         help="Server processes that share the address, to use several cores.",
     ),
 ]
+_PostgresSetting = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Setting of the embedded PostgreSQL, such as shared_buffers=2GB; may be repeated. "
+        "Those that durability rests on cannot be changed.",
+    ),
+]
 _Level = Annotated[LogLevel, typer.Option(help="What to log to stderr.")]
 _AddressAsJson = Annotated[
     bool,
@@ -198,6 +219,7 @@ def serve(
     database_wait: _DatabaseWait = 30.0,
     grace: _Grace = 10.0,
     workers: _Workers = 1,
+    postgres_setting: _PostgresSetting = None,
     log_level: _Level = LogLevel.INFO,
     as_json: _AddressAsJson = False,
 ) -> None:
@@ -223,6 +245,7 @@ def serve(
             database_wait_s=database_wait,
             grace_s=grace,
             workers=workers,
+            postgres_settings=_settings(postgres_setting or []),
         ),
         as_json,
     )

@@ -51,13 +51,10 @@ _DURABLE = {
 
 def command_line(settings: ServerSettings) -> list[str]:
     """The `-c name=value` arguments for `postgres`."""
-    values = tuned(memory.usable_bytes()) | dict(settings.overrides) | _fixed(settings)
+    # PostgreSQL takes names in any case.
+    overrides = {name.lower(): value for name, value in settings.overrides.items()}
+    values = tuned(memory.usable_bytes()) | overrides | _fixed(settings)
     return [part for name, value in values.items() for part in ("-c", f"{name}={value}")]
-
-
-def fixed_names() -> set[str]:
-    """Settings that cannot be overridden."""
-    return set(_fixed(ServerSettings(Path("/"), "", 0, unsafe_no_fsync_for_tests=False)))
 
 
 def tuned(memory_bytes: int) -> dict[str, str]:
@@ -103,3 +100,9 @@ def shared_buffers_mib(memory_bytes: int) -> int:
     """An eighth of the memory, between the two bounds, in MiB."""
     eighth = memory_bytes // 8 // MIB
     return max(SHARED_BUFFERS_MIB_MIN, min(SHARED_BUFFERS_MIB_MAX, eighth))
+
+
+# What cannot be overridden.
+FIXED_SETTINGS = frozenset(
+    _fixed(ServerSettings(Path("/"), "", 0, unsafe_no_fsync_for_tests=False))
+)

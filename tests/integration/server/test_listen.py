@@ -249,6 +249,15 @@ def test_workers_are_bounded(options: dict[str, object]) -> None:
             check(options, workers=workers)
 
 
+def test_settings_that_durability_rests_on_stay(options: dict[str, object]) -> None:
+    check(options, postgres_settings={"shared_buffers": "1GB"})
+    for name in ("fsync", "Synchronous_Commit", "full_page_writes", "listen_addresses"):
+        with pytest.raises(ConfigError, match=f"cannot change {name.lower()}"):
+            check(options, postgres_settings={name: "off"})
+    with pytest.raises(ConfigError, match="is for the embedded PostgreSQL"):
+        check(options, data_dir=None, database_url="postgresql://x", postgres_settings={"a": "b"})
+
+
 def test_half_of_a_pair_is_refused(options: dict[str, object]) -> None:
     for listen in ("127.0.0.1:0", "0.0.0.0:0"):
         for half in ("tls_cert", "tls_key"):
