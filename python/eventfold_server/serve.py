@@ -26,7 +26,8 @@ async def serve(
 ) -> None:
     """Runs a server until SIGINT or SIGTERM, then stops it and its database cleanly.
 
-    `on_ready` gets `host:port` once calls are answered. SIGHUP reads the token file again.
+    `on_ready` gets `host:port` once calls are answered. SIGHUP reads the token file and the
+    certificate again.
     `share_address`: it is a worker, and others listen on its address too. Raises ConfigError,
     TokenFileError, StorageRefused, EmbeddedPostgresError, WorkerFailed, or Refusal
     (STORAGE_UNAVAILABLE) when it cannot start; WorkerFailed also when no worker can go on.

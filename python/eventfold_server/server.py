@@ -5,7 +5,6 @@ import inspect
 import ipaddress
 import logging
 import re
-import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,6 +24,7 @@ from eventfold_server.domain.read import Reader
 from eventfold_server.domain.streams import Streams
 from eventfold_server.embedded import FIXED_SETTINGS
 from eventfold_server.errors import Refusal
+from eventfold_server.interceptors.certificates import Certificate
 from eventfold_server.interceptors.guard import Context, Guard, abort
 from eventfold_server.interceptors.identity import Identities
 from eventfold_server.interceptors.permissions import check_table
@@ -167,25 +167,14 @@ def check_config(config: ServerConfig) -> None:
         )
     # Before a database is started, which takes its time.
     Identities(config.token_file)
-    _credentials(config)
+    _certificate(config)
 
 
-def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
+def _certificate(config: ServerConfig) -> Certificate | None:
     """What TLS needs; None: plaintext."""
     if config.tls_cert is None or config.tls_key is None:
         return None
-    try:
-        # gRPC would take any bytes, and fail with each connection.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            config.tls_cert, config.tls_key, password=""
-        )
-        pair = (config.tls_key.read_bytes(), config.tls_cert.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{config.tls_cert} and {config.tls_key} are no certificate chain and its key, in PEM "
-            f"and without a password: {error}"
-        ) from error
-    return grpc.ssl_server_credentials([pair])
+    return Certificate(config.tls_cert, config.tls_key)
 
 
 class Server:
@@ -201,6 +190,7 @@ class Server:
         check_config(config)
         self._config = config
         self._identities = Identities(config.token_file)
+        self._certificate = _certificate(config)
         self._guard = Guard(self._identities)
         self._health = _Health()
         self._server = grpc.aio.server(
@@ -255,12 +245,13 @@ class Server:
     async def start(self) -> str:
         """Listens; returns `host:port`, with the port that was chosen where 0 was asked for."""
         host = self._config.listen.rpartition(":")[0]
-        credentials = _credentials(self._config)
         try:
-            if credentials is None:
+            if self._certificate is None:
                 port = self._server.add_insecure_port(self._config.listen)
             else:
-                port = self._server.add_secure_port(self._config.listen, credentials)
+                port = self._server.add_secure_port(
+                    self._config.listen, self._certificate.credentials()
+                )
         except RuntimeError as error:
             raise ConfigError(
                 f"cannot listen on {self._config.listen}: is the port in use, or the address not "
@@ -277,8 +268,10 @@ class Server:
         await asyncio.Event().wait()
 
     def reload(self) -> None:
-        """Reads the token file again."""
+        """Reads the token file and the certificate again."""
         self._identities.reload()
+        if self._certificate is not None:
+            self._certificate.reload()
 
     async def stop(self) -> None:
         """Refuses new calls, lets those under way end within the grace, then cuts them off."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +99,41 @@ def test_tls_is_verified_and_needs_no_token_of_its_own(start: Starter, pair: Pai
     ):
         store.get_stream("account-1")
     with eventfold.Client(server.address, tls=pair.cert) as store:
+        assert store.get_stream("account-1").version == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_new_certificate_is_read_on_request(start: Starter, pair: Pair, workers: int) -> None:
+    """Connections that are open go on; a pair that does not fit changes nothing."""
+    server = start(tls_cert=pair.cert, tls_key=pair.key, workers=workers)
+    first = pair.cert.read_bytes()
+    second = make_pair(pair.cert.parent / "second", "127.0.0.1")
+
+    def is_trusted(authority: bytes) -> bool:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        credentials = grpc.ssl_channel_credentials(authority)
+        with grpc.secure_channel(server.address, credentials, options=options) as channel:
+            return call(channel, LIST_STREAMS, timeout=5).code == "OK"
+
+    def reload(said: str) -> None:
+        before = server.log_tail().count(said)
+        server.reload()
+        deadline = time.monotonic() + 10
+        while server.log_tail().count(said) < before + workers:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    with eventfold.Client(server.address, tls=pair.cert) as store:
+        store.append("account-1", [eventfold.Event("Opened", {})], expected_version=0)
+        pair.cert.write_bytes(second.cert.read_bytes())
+        reload("the certificate was not read again")
+        assert is_trusted(first)
+        pair.key.write_bytes(second.key.read_bytes())
+        reload("read the certificate")
+        # Every worker gets some of these connections.
+        for _ in range(8):
+            assert is_trusted(second.cert.read_bytes())
+            assert not is_trusted(first)
         assert store.get_stream("account-1").version == 1
 
 
