@@ -26,6 +26,8 @@ POSTGRES_VERSION_MIN = 150000
 # The longest name that PostgreSQL keeps whole.
 SCHEMA_NAME_BYTES_MAX = 63
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Migrations that servers of the version before can go on with, by the rule of their names.
+_PRE = re.compile(r"[0-9]+_pre_")
 
 APPEND_CONNECTIONS = 4
 READ_CONNECTIONS = 8
@@ -264,7 +266,10 @@ class Database:
                     migration.digest,
                 )
                 log.info("applied migration %s", migration.name)
-            await self._make_kept_states(connection)
+            if newer := _newer(applied):
+                log.warning("a newer server has applied %s; going on with it", ", ".join(newer))
+            else:
+                await self._make_kept_states(connection)
         if missing:
             await connection.execute(self.queries["analyze"])
 
@@ -335,10 +340,12 @@ async def _release(pool: "Pool", connection: "Connection") -> None:
 def _missing(applied: dict[int, Any]) -> list[Migration]:
     """Migrations still to be applied; refuses a schema that these migrations did not make."""
     known = migrations()
-    if applied and max(applied) > len(known):
+    missing = [migration for migration in known if migration.number not in applied]
+    newer = _newer(applied)
+    if newer and (missing or not all(_PRE.match(name) for name in newer)):
         raise StorageRefused(
-            f"the schema has migration {max(applied)}, this server knows {len(known)}: "
-            "a newer server made it"
+            f"the schema has migration {newer[-1]}, this server knows {len(known)}: a newer "
+            "server made it, which this one cannot share it with"
         )
     for migration in known:
         row = applied.get(migration.number)
@@ -346,7 +353,12 @@ def _missing(applied: dict[int, Any]) -> list[Migration]:
             raise StorageRefused(
                 f"migration {row['name']} was applied with other contents than {migration.name} has"
             )
-    return [migration for migration in known if migration.number not in applied]
+    return missing
+
+
+def _newer(applied: dict[int, Any]) -> list[str]:
+    """Names of migrations that only a newer server knows, in order."""
+    return [applied[number]["name"] for number in sorted(applied) if number > len(migrations())]
 
 
 def _opened(pool: "Pool | None") -> "Pool":
