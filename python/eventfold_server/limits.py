@@ -65,6 +65,8 @@ WORKERS_MAX = 64
 CONNECTIONS_SPARE = 88
 
 CONCURRENT_CALLS_MAX = 1_000
+# Of one token, so that one caller leaves room for the others.
+CALLER_CALLS_MAX = 500
 # Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
 # first, and health still answers.
 CONCURRENT_RPCS_MAX = 2 * CONCURRENT_CALLS_MAX

@@ -3,6 +3,7 @@
 import logging
 import ssl
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -28,7 +29,8 @@ class Certificate:
         For one address: a new one is given out once.
         """
         # The stubs leave out that there may be no new one.
-        return grpc.dynamic_ssl_server_credentials(self._first, self._fetch)  # type: ignore[arg-type]
+        fetch: Any = self._fetch
+        return grpc.dynamic_ssl_server_credentials(self._first, fetch)
 
     def reload(self) -> None:
         """Reads the files again; what is broken leaves the certificate as it is."""

@@ -13,7 +13,7 @@ import asyncpg
 
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import UNARY_DEADLINE_S_MAX
-from eventfold_server.storage import faults
+from eventfold_server.storage import faults, liveness
 from eventfold_server.storage.queries import Migration, Queries, migrations
 
 if TYPE_CHECKING:
@@ -211,6 +211,7 @@ class Database:
             max_inactive_connection_lifetime=300,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=command_timeout,
+            init=liveness.watch,
             reset=_keep_session,
             server_settings=settings,
         )
