@@ -13,10 +13,14 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 ROUNDS = 5
 
@@ -112,7 +116,7 @@ def machine() -> dict[str, object]:
     }
 
 
-def save(path: Path, figures: list[Figure]) -> None:
+def save(path: Path, figures: Sequence[DataclassInstance]) -> None:
     """Writes one JSON line for the machine and one for each figure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"machine": machine(), "command": " ".join(sys.argv[1:])})]

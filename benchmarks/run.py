@@ -9,13 +9,14 @@ from core import core
 from harness import Figure, save
 from scenarios import Bare, appends, hydrations, reads
 from store import running
+from workers import WorkersFigure, workers
 
 import eventfold
 
 RESULTS = Path(__file__).with_name("results") / "store.jsonl"
 
 
-PARTS = ["core", "append", "read", "hydrate"]
+PARTS = ["core", "append", "read", "hydrate", "workers"]
 
 
 def _of_the_store(wanted: list[str]) -> list[Figure]:
@@ -40,11 +41,13 @@ def main() -> None:
     wanted = options.what or PARTS
     if unknown := set(wanted) - set(PARTS):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
-    figures: list[Figure] = []
+    figures: list[Figure | WorkersFigure] = []
     if "core" in wanted:
         figures += core()
-    if set(wanted) - {"core"}:
+    if set(wanted) - {"core", "workers"}:
         figures += _of_the_store(wanted)
+    if "workers" in wanted:
+        figures += workers()
     save(options.results, figures)
 
 

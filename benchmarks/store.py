@@ -45,24 +45,32 @@ class Store:
     address: str
     # URL of its PostgreSQL, for baselines that go without a server.
     database_url: str
+    # Process that was started; its children are PostgreSQL and the workers, if there are several.
+    pid: int
 
 
 @contextlib.contextmanager
 def running() -> Iterator[Store]:
     """Yields a server with the streams of LENGTHS in it, `account-<length>`."""
+    with serving() as store:
+        _load(store)
+        yield store
+
+
+@contextlib.contextmanager
+def serving(*options: str) -> Iterator[Store]:
+    """Yields a server with an empty store; the options are those of `eventfold serve`."""
     with tempfile.TemporaryDirectory(prefix="eventfold-bench-") as folder:
         Path(folder).chmod(0o711)
         data = Path(folder) / "data"
         command = [sys.executable, "-m", "eventfold", "serve", "--json", "--log-level", "warning"]
-        command += ["--listen", "127.0.0.1:0", "--data-dir", str(data)]
+        command += ["--listen", "127.0.0.1:0", "--data-dir", str(data), *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         try:
             address = json.loads(process.stdout.readline())["address"]
             url = (data / "postgres.url").read_text().strip()
-            store = Store(address, url)
-            _load(store)
-            yield store
+            yield Store(address, url, process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)

@@ -1,6 +1,7 @@
 """What a server is told at its start."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -26,6 +27,10 @@ class ServerConfig:
     database_wait_s: float = 30.0
     # Seconds that calls under way get to end when the server stops.
     grace_s: float = 10.0
+    # Settings of the embedded PostgreSQL, in place of those that it is tuned with.
+    postgres_settings: Mapping[str, str] = field(default_factory=dict)
+    # Server processes that share the address; 1: this process serves by itself.
+    workers: int = 1
 
 
 class ConfigError(Exception):

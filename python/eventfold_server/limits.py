@@ -88,7 +88,13 @@ SESSION_BYTES_MAX = 8 * 1024 * 1024
 HEALTH_PAUSE_S = 0.5
 HEALTH_STORAGE_LOST_S = 3.0
 
+WORKERS_MAX = 64
+# Of the embedded PostgreSQL, beyond what the workers open: tools, backups, a second server.
+CONNECTIONS_SPARE = 88
+
 CONCURRENT_CALLS_MAX = 1_000
+# Of one token, so that one caller leaves room for the others.
+CALLER_CALLS_MAX = 500
 # Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
 # first, and health still answers.
 CONCURRENT_RPCS_MAX = 2 * CONCURRENT_CALLS_MAX

@@ -5,11 +5,14 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable
+from typing import Any
 
 from eventfold_server.config import ServerConfig
 from eventfold_server.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from eventfold_server.limits import CONNECTIONS_SPARE
 from eventfold_server.server import Server, check_config
-from eventfold_server.storage.database import Database
+from eventfold_server.storage.database import CONNECTIONS, Database
+from eventfold_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +21,16 @@ log = logging.getLogger(__name__)
 RESTART_PAUSE_S = 1.0
 
 
-async def serve(config: ServerConfig, on_ready: Callable[[str], None]) -> None:
+async def serve(
+    config: ServerConfig, on_ready: Callable[[str], None], *, share_address: bool = False
+) -> None:
     """Runs a server until SIGINT or SIGTERM, then stops it and its database cleanly.
 
-    `on_ready` gets `host:port` once calls are answered. SIGHUP reads the token file again.
-    Raises ConfigError, TokenFileError, StorageRefused, EmbeddedPostgresError, or Refusal
-    (STORAGE_UNAVAILABLE) when it cannot start.
+    `on_ready` gets `host:port` once calls are answered. SIGHUP reads the token file and the
+    certificate again.
+    `share_address`: it is a worker, and others listen on its address too. Raises ConfigError,
+    TokenFileError, StorageRefused, EmbeddedPostgresError, WorkerFailed, or Refusal
+    (STORAGE_UNAVAILABLE) when it cannot start; WorkerFailed also when no worker can go on.
     """
     check_config(config)
     stopping = asyncio.Event()
@@ -34,30 +41,42 @@ async def serve(config: ServerConfig, on_ready: Callable[[str], None]) -> None:
     # From the start: unhandled it would end the process.
     loop.add_signal_handler(signal.SIGHUP, reload)
     async with contextlib.AsyncExitStack() as stack:
-        starting = asyncio.create_task(_start(config, stack, reload))
+        starting = asyncio.create_task(_start(config, stack, reload, share_address))
         if not await _unless(stopping, starting):
             log.info("stopped before it had started")
             return
-        on_ready(starting.result())
-        await stopping.wait()
+        address, server = starting.result()
+        on_ready(address)
+        await _unless(stopping, asyncio.create_task(server.wait_ended()))
         log.info("stopping")
 
 
 class _Reload:
     """What SIGHUP does: nothing until there is a server."""
 
-    server: Server | None = None
+    server: Server | Workers | None = None
 
     def __call__(self) -> None:
         if self.server is not None:
             self.server.reload()
 
 
-async def _start(config: ServerConfig, stack: contextlib.AsyncExitStack, reload: _Reload) -> str:
+async def _start(
+    config: ServerConfig,
+    stack: contextlib.AsyncExitStack,
+    reload: _Reload,
+    share_address: bool,
+) -> tuple[str, Server | Workers]:
     """Starts the database and the server; the stack stops what was started."""
     dsn = config.database_url
     if config.data_dir is not None:
-        postgres = await stack.enter_async_context(EmbeddedPostgres(config.data_dir))
+        postgres = await stack.enter_async_context(
+            EmbeddedPostgres(
+                config.data_dir,
+                settings=config.postgres_settings,
+                max_connections=config.workers * CONNECTIONS + CONNECTIONS_SPARE,
+            )
+        )
         dsn = postgres.dsn
         watch = asyncio.create_task(_keep_alive(postgres))
         stack.push_async_callback(_cancel, watch)
@@ -69,13 +88,20 @@ async def _start(config: ServerConfig, stack: contextlib.AsyncExitStack, reload:
         wait_s=config.database_wait_s,
     )
     stack.push_async_callback(database.close)
-    await database.open()
-    reload.server = server = Server(config, database)
+    server: Server | Workers
+    if config.workers > 1:
+        # Once for all of them, and with the refusals told by this process.
+        await database.prepare()
+        server = Workers(config, dsn)
+    else:
+        await database.open()
+        server = Server(config, database, share_address=share_address)
+    reload.server = server
     stack.push_async_callback(server.stop)
-    return await server.start()
+    return await server.start(), server
 
 
-async def _unless(stopping: asyncio.Event, task: asyncio.Task[str]) -> bool:
+async def _unless(stopping: asyncio.Event, task: asyncio.Task[Any]) -> bool:
     """Waits for the task, and raises what it raised; False if it is to stop before its end."""
     stop = asyncio.create_task(stopping.wait())
     try:
@@ -113,11 +139,14 @@ async def _cancel(task: asyncio.Task[None]) -> None:
         await task
 
 
-def run(config: ServerConfig, on_ready: Callable[[str], None]) -> None:
+def run(
+    config: ServerConfig, on_ready: Callable[[str], None], *, share_address: bool = False
+) -> None:
     """`serve` on an event loop of its own: uvloop's where it exists."""
+    serving = serve(config, on_ready, share_address=share_address)
     try:
         import uvloop  # noqa: PLC0415 - not to be had on every platform
     except ImportError:
-        asyncio.run(serve(config, on_ready))
+        asyncio.run(serving)
     else:
-        uvloop.run(serve(config, on_ready))
+        uvloop.run(serving)

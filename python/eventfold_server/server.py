@@ -1,10 +1,10 @@
 """Assembles the gRPC server: services, what stands around them, health and reflection."""
 
+import asyncio
 import inspect
 import ipaddress
 import logging
 import re
-import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,7 +24,9 @@ from eventfold_server.domain.many import Many
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.streams import Streams
+from eventfold_server.embedded import FIXED_SETTINGS
 from eventfold_server.errors import Refusal
+from eventfold_server.interceptors.certificates import Certificate
 from eventfold_server.interceptors.guard import Context, Guard, abort
 from eventfold_server.interceptors.identity import Identities
 from eventfold_server.interceptors.permissions import check_table
@@ -52,8 +54,6 @@ _OPTIONS: list[tuple[str, Any]] = [
     # Clients may ping twice a minute, calls or not; more often is abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # Two servers on one port would share its connections in silence.
-    ("grpc.so_reuseport", 0),
 ]
 
 
@@ -137,8 +137,14 @@ def check_config(config: ServerConfig) -> None:
         raise ConfigError("--tls-cert and --tls-key go together")
     if (config.data_dir is None) == (config.database_url is None):
         raise ConfigError("one of --data-dir and --database-url is needed, not both")
+    if config.postgres_settings and config.data_dir is None:
+        raise ConfigError("--postgres-setting is for the embedded PostgreSQL of --data-dir")
+    if fixed := FIXED_SETTINGS & {name.lower() for name in config.postgres_settings}:
+        raise ConfigError(f"--postgres-setting cannot change {', '.join(sorted(fixed))}")
     if not _LISTEN.fullmatch(config.listen) or int(config.listen.rpartition(":")[2]) > 65535:
         raise ConfigError(f"--listen takes HOST:PORT (IPv6 as [HOST]:PORT), not {config.listen!r}")
+    if not 1 <= config.workers <= limits.WORKERS_MAX:
+        raise ConfigError(f"--workers is 1 to {limits.WORKERS_MAX}, not {config.workers}")
     protected = config.tls_cert is not None and config.token_file is not None
     if not protected and not config.insecure and not is_loopback(config.listen):
         raise ConfigError(
@@ -147,38 +153,35 @@ def check_config(config: ServerConfig) -> None:
         )
     # Before a database is started, which takes its time.
     Identities(config.token_file)
-    _credentials(config)
+    _certificate(config)
 
 
-def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
+def _certificate(config: ServerConfig) -> Certificate | None:
     """What TLS needs; None: plaintext."""
     if config.tls_cert is None or config.tls_key is None:
         return None
-    try:
-        # gRPC would take any bytes, and fail with each connection.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            config.tls_cert, config.tls_key, password=""
-        )
-        pair = (config.tls_key.read_bytes(), config.tls_cert.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{config.tls_cert} and {config.tls_key} are no certificate chain and its key, in PEM "
-            f"and without a password: {error}"
-        ) from error
-    return grpc.ssl_server_credentials([pair])
+    return Certificate(config.tls_cert, config.tls_key)
 
 
 class Server:
     """One gRPC server on one store."""
 
-    def __init__(self, config: ServerConfig, database: Database) -> None:
-        """Nothing is opened yet; raises ConfigError, TokenFileError, PermissionTableError."""
+    def __init__(
+        self, config: ServerConfig, database: Database, *, share_address: bool = False
+    ) -> None:
+        """Nothing is opened yet; raises ConfigError, TokenFileError, PermissionTableError.
+
+        `share_address`: other workers listen on the address too, and somebody holds it for them.
+        """
         check_config(config)
         self._config = config
         self._identities = Identities(config.token_file)
+        self._certificate = _certificate(config)
         self._guard = Guard(self._identities)
         self._server = grpc.aio.server(
-            options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX
+            # Otherwise two servers on one port would share its connections in silence.
+            options=[*_OPTIONS, ("grpc.so_reuseport", int(share_address))],
+            maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX,
         )
         append_storage = AppendStorage(database)
         self._writer = Writer(append_storage)
@@ -234,12 +237,13 @@ class Server:
     async def start(self) -> str:
         """Listens; returns `host:port`, with the port that was chosen where 0 was asked for."""
         host = self._config.listen.rpartition(":")[0]
-        credentials = _credentials(self._config)
         try:
-            if credentials is None:
+            if self._certificate is None:
                 port = self._server.add_insecure_port(self._config.listen)
             else:
-                port = self._server.add_secure_port(self._config.listen, credentials)
+                port = self._server.add_secure_port(
+                    self._config.listen, self._certificate.credentials()
+                )
         except RuntimeError as error:
             raise ConfigError(
                 f"cannot listen on {self._config.listen}: is the port in use, or the address not "
@@ -251,9 +255,15 @@ class Server:
         await self._health.start()
         return f"{host}:{port}"
 
+    async def wait_ended(self) -> None:
+        """Returns never: a single server ends by signals only."""
+        await asyncio.Event().wait()
+
     def reload(self) -> None:
-        """Reads the token file again."""
+        """Reads the token file and the certificate again."""
         self._identities.reload()
+        if self._certificate is not None:
+            self._certificate.reload()
 
     async def stop(self) -> None:
         """Refuses new calls, lets those under way end within the grace, then cuts them off."""

@@ -2,7 +2,7 @@
 
 Method: eight writers with random streams, expectations, conflicts and repetitions; two readers who
 follow the log meanwhile; then every answer and everything seen is held against the final log. On
-one server, and on two server processes with one database.
+one server, on one with two workers, and on two servers with one database.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def servers(count: int, database_url: str, folder: Path) -> Iterator[list[str]]:
+def servers(count: int, database_url: str, folder: Path, workers: int = 1) -> Iterator[list[str]]:
     """Addresses of servers on one fresh store."""
     schema = f"test_{uuid.uuid4().hex}"
     with contextlib.ExitStack() as stack:
@@ -43,18 +43,22 @@ def servers(count: int, database_url: str, folder: Path) -> Iterator[list[str]]:
             own = folder / str(number)
             own.mkdir()
             server = stack.enter_context(
-                start_server(own, database_url=database_url, schema=schema)
+                start_server(own, database_url=database_url, schema=schema, workers=workers)
             )
             addresses.append(server.address)
         yield addresses
 
 
-@pytest.mark.parametrize("server_count", [1, 2])
+@pytest.mark.parametrize(
+    ("server_count", "workers"),
+    [(1, 1), (2, 1), (1, 2)],
+    ids=["one server", "two servers", "two workers"],
+)
 @pytest.mark.parametrize("stream_count", [1, 40])
 def test_eight_writers_lose_and_double_nothing(
-    database_url: str, tmp_path: Path, server_count: int, stream_count: int
+    database_url: str, tmp_path: Path, server_count: int, workers: int, stream_count: int
 ) -> None:
-    with servers(server_count, database_url, tmp_path) as addresses:
+    with servers(server_count, database_url, tmp_path, workers) as addresses:
         history = History()
         streams = [f"counter-{number}" for number in range(stream_count)]
         done = threading.Event()

@@ -110,7 +110,13 @@ async def test_several_servers_may_start_at_once(database_url: str) -> None:
     ("change", "told"),
     [
         ("UPDATE {}.migrations SET digest = 'other'", "other contents"),
-        ("INSERT INTO {}.migrations VALUES (999, '999_pre_x.sql', 'x')", "a newer server"),
+        ("INSERT INTO {}.migrations VALUES (999, '999_post_x.sql', 'x')", "a newer server"),
+        (
+            "INSERT INTO {}.migrations VALUES (998, '998_post_x.sql', ''), (999, '999_pre_x', '')",
+            "a newer server",
+        ),
+        # Not of the line of this server: one that it knows is not there.
+        ("UPDATE {}.migrations SET number = 999 WHERE number = 1", "a newer server"),
     ],
 )
 async def test_a_schema_of_other_migrations_is_refused(
@@ -121,6 +127,29 @@ async def test_a_schema_of_other_migrations_is_refused(
         await connection.execute(change.format(schema))
     with pytest.raises(StorageRefused, match=told):
         await Database(database_url, schema).open()
+
+
+async def test_an_older_server_goes_on_with_what_is_made_for_that(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Migrations called `pre` leave the servers of the version before as they are, so that these
+    can be started again in the middle of an upgrade, or after it was taken back.
+    """
+    schema = await make_store(database_url)
+    async with connected(database_url) as connection:
+        await connection.execute(
+            f"ALTER TABLE {schema}.streams ADD COLUMN later text;"
+            f"INSERT INTO {schema}.migrations VALUES (998, '998_pre_x.sql', 'x'),"
+            f" (999, '999_pre_y.sql', 'x')"
+        )
+    database = Database(database_url, schema)
+    await database.open()
+    try:
+        assert "998_pre_x.sql, 999_pre_y.sql; going on with it" in caplog.text
+        async with database.reading() as reading:
+            assert await reading.fetchval(database.queries["log_head"]) == 0
+    finally:
+        await database.close()
 
 
 async def test_a_database_that_may_lose_appends_is_refused(database_url: str) -> None:

@@ -1,11 +1,9 @@
 """`eventfold serve`: the one command that knows the server."""
 
 import enum
-import logging
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,16 +26,6 @@ class LogLevel(enum.StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-def _log_to_stderr(level: LogLevel) -> None:
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def _program() -> str:
@@ -85,6 +73,7 @@ def _run(config: "ServerConfig", as_json: bool) -> None:
         from eventfold_server.interceptors.permissions import PermissionTableError  # noqa: PLC0415
         from eventfold_server.serve import run  # noqa: PLC0415
         from eventfold_server.storage.database import StorageRefused  # noqa: PLC0415
+        from eventfold_server.workers import WorkerFailed  # noqa: PLC0415
     except ImportError as error:
         raise _not_installed(error) from error
     try:
@@ -95,6 +84,8 @@ def _run(config: "ServerConfig", as_json: bool) -> None:
         raise Failure("INVALID_TOKEN_FILE", str(error), ExitCode.USAGE) from error
     except StorageRefused as error:
         raise Failure("STORAGE_REFUSED", str(error), ExitCode.NOT_STARTED) from error
+    except WorkerFailed as error:
+        raise Failure("WORKER_FAILED", str(error), ExitCode.NOT_STARTED) from error
     except PermissionTableError as error:
         raise Failure("BUG", str(error), ExitCode.NOT_STARTED) from error
     except Refusal as error:
@@ -118,6 +109,19 @@ def _not_installed(error: ImportError) -> Failure:
         ExitCode.NOT_STARTED,
         {"missing": error.name or str(error)},
     )
+
+
+def _settings(given: list[str]) -> dict[str, str]:
+    """The settings by name; of two with one name the last."""
+    for one in given:
+        if not one.partition("=")[0].strip() or "=" not in one:
+            raise Failure(
+                "INVALID_OPTIONS",
+                f"--postgres-setting takes NAME=VALUE, not {one!r}",
+                ExitCode.USAGE,
+            )
+    pairs = (one.partition("=") for one in given)
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 _Listen = Annotated[
@@ -178,6 +182,22 @@ _Grace = Annotated[
     float,
     typer.Option(min=0, help="Seconds that calls under way get to end when it stops."),
 ]
+_Workers = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        envvar="EVENTFOLD_WORKERS",
+        help="Server processes that share the address, to use several cores.",
+    ),
+]
+_PostgresSetting = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Setting of the embedded PostgreSQL, such as shared_buffers=2GB; may be repeated. "
+        "Those that durability rests on cannot be changed.",
+    ),
+]
 _Level = Annotated[LogLevel, typer.Option(help="What to log to stderr.")]
 _AddressAsJson = Annotated[
     bool,
@@ -198,15 +218,18 @@ def serve(
     unsafe_durability: _UnsafeDurability = False,
     database_wait: _DatabaseWait = 30.0,
     grace: _Grace = 10.0,
+    workers: _Workers = 1,
+    postgres_setting: _PostgresSetting = None,
     log_level: _Level = LogLevel.INFO,
     as_json: _AddressAsJson = False,
 ) -> None:
     """Run a server until Ctrl-C or SIGTERM; without options on a PostgreSQL of its own."""
     try:
         from eventfold_server.config import ServerConfig  # noqa: PLC0415 - clients lack the server
+        from eventfold_server.logs import log_to_stderr  # noqa: PLC0415
     except ImportError as error:
         raise _not_installed(error) from error
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level.upper())
     _run(
         ServerConfig(
             listen=listen,
@@ -221,6 +244,8 @@ def serve(
             unsafe_durability=unsafe_durability,
             database_wait_s=database_wait,
             grace_s=grace,
+            workers=workers,
+            postgres_settings=_settings(postgres_setting or []),
         ),
         as_json,
     )

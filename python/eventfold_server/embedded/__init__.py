@@ -16,9 +16,11 @@ from eventfold_server.embedded.errors import (
     StopFailed,
     WrongMajorVersion,
 )
+from eventfold_server.embedded.settings import FIXED_SETTINGS
 from eventfold_server.embedded.supervisor import EmbeddedPostgres, ExitReport
 
 __all__ = [
+    "FIXED_SETTINGS",
     "BinariesNotFound",
     "DataDirectoryInUse",
     "DataDirectoryUnusable",

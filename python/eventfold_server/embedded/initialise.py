@@ -8,10 +8,10 @@ from pathlib import Path
 from eventfold_server.embedded import logs, sockets
 from eventfold_server.embedded.accounts import Account
 from eventfold_server.embedded.binaries import Binaries
-from eventfold_server.embedded.child import Child, Command
 from eventfold_server.embedded.directory import DataDirectory
 from eventfold_server.embedded.errors import InitialisationFailed
 from eventfold_server.embedded.reach import postgres_directory
+from eventfold_server.processes import BARE_ENVIRONMENT, Child, Command
 
 INITDB_TIMEOUT_SECONDS = 180.0
 KILL_TIMEOUT_SECONDS = 5.0
@@ -46,7 +46,9 @@ async def initialise(
         if unsafe_no_fsync_for_tests:
             arguments.append("--no-sync")
         # SIGKILL: a half-made cluster is thrown away, so initdb need not tidy up.
-        command = Command(binaries.initdb, arguments, cluster, signal.SIGKILL, account.become)
+        command = Command(
+            binaries.initdb, arguments, cluster, signal.SIGKILL, BARE_ENVIRONMENT, account.become
+        )
         await _run(command, directory)
         if not (cluster / "PG_VERSION").is_file():
             raise InitialisationFailed(

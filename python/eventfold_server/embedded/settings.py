@@ -1,15 +1,18 @@
 """The settings that the embedded PostgreSQL runs with, and why.
 
-They travel on the command line: there they win over postgresql.conf and ALTER SYSTEM, so
-nobody turns off by accident what the promises rest on; everything else stays editable.
+They travel on the command line, where they win over postgresql.conf and ALTER SYSTEM. What the
+promises rest on cannot be changed by anybody; what only makes it fast can, by `overrides`. All
+other settings stay PostgreSQL's own, and editable.
 """
 
-import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from eventfold_server.embedded import memory
+
 MIB = 1024 * 1024
-SHARED_BUFFERS_MIB_MIN = 128
+SHARED_BUFFERS_MIB_MIN = 32
 SHARED_BUFFERS_MIB_MAX = 512
 PORT = 5432
 
@@ -22,10 +25,57 @@ class ServerSettings:
     cluster_name: str
     max_connections: int
     unsafe_no_fsync_for_tests: bool
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+# What the promises of the server rest on; nobody turns it off by accident.
+_DURABLE = {
+    # An acknowledged append is on disk: all three are needed for that.
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    # Times, messages and their parsing must not depend on the machine's settings.
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    # To standard error, which the server bounds in size; the collector cannot do that.
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "log_line_prefix": "%m [%p] ",
+    # Personal data must not reach the log: neither statements with their literals, nor the
+    # DETAIL lines that quote rows and keys.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}
 
 
 def command_line(settings: ServerSettings) -> list[str]:
     """The `-c name=value` arguments for `postgres`."""
+    # PostgreSQL takes names in any case.
+    overrides = {name.lower(): value for name, value in settings.overrides.items()}
+    values = tuned(memory.usable_bytes()) | overrides | _fixed(settings)
+    return [part for name, value in values.items() for part in ("-c", f"{name}={value}")]
+
+
+def tuned(memory_bytes: int) -> dict[str, str]:
+    """What suits an event store on a machine with so much memory; may be overridden.
+
+    docs/tuning.md has the same for other PostgreSQLs, and what was measured.
+    """
+    return {
+        # The operating system caches too, and the server beside it needs memory as well: more
+        # than an eighth would only take it from them.
+        "shared_buffers": f"{shared_buffers_mib(memory_bytes)}MB",
+        # After each checkpoint whole pages go to the log; compressed they are a third.
+        "wal_compression": "on",
+        # Bounds what is replayed after a crash: 3 s for 550 MB of log were measured on two
+        # cores, so that the default, 1 GB, would not keep a recovery under 5 s.
+        "max_wal_size": "512MB",
+    }
+
+
+def _fixed(settings: ServerSettings) -> dict[str, str]:
+    """What belongs to this cluster, and what the promises rest on."""
     values = {
         # Reachable through the socket only: no port to collide on, nothing on any network.
         "listen_addresses": "",
@@ -37,48 +87,22 @@ def command_line(settings: ServerSettings) -> list[str]:
         # Marks every process of this cluster in its title, for telling leftovers of ours from
         # other people's PostgreSQL.
         "cluster_name": settings.cluster_name,
-        # Server's pool, listeners, tools and a second server; each idle one costs about 2 MB.
+        # Pools of all workers, tools and a second server; each idle one costs about 2 MB.
         "max_connections": str(settings.max_connections),
-        # The operating system caches too: a quarter of memory would only take it from others.
-        "shared_buffers": f"{shared_buffers_mib()}MB",
-        # An acknowledged append is on disk: all three are needed for that.
-        "fsync": "on",
-        "synchronous_commit": "on",
-        "full_page_writes": "on",
-        # After each checkpoint whole pages go to the log; compressed they are a third.
-        "wal_compression": "on",
-        # Bounds what is replayed after a crash: 3 s for 550 MB of log were measured on two
-        # cores, so that the default, 1 GB, would not keep a recovery under 5 s.
-        "max_wal_size": "512MB",
-        # Times, messages and their parsing must not depend on the machine's settings.
-        "timezone": "UTC",
-        "log_timezone": "UTC",
-        "lc_messages": "C",
-        # To standard error, which the server bounds in size; the collector cannot do that.
-        "logging_collector": "off",
-        "log_destination": "stderr",
-        "log_line_prefix": "%m [%p] ",
-        # Personal data must not reach the log: neither statements with their literals, nor
-        # the DETAIL lines that quote rows and keys.
-        "log_min_error_statement": "panic",
-        "log_error_verbosity": "terse",
+        **_DURABLE,
     }
     if settings.unsafe_no_fsync_for_tests:
         values |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    return [part for name, value in values.items() for part in ("-c", f"{name}={value}")]
+    return values
 
 
-def shared_buffers_mib() -> int:
-    """An eighth of the memory this process may use, between the two bounds, in MiB."""
-    eighth = _memory_bytes() // 8 // MIB
+def shared_buffers_mib(memory_bytes: int) -> int:
+    """An eighth of the memory, between the two bounds, in MiB."""
+    eighth = memory_bytes // 8 // MIB
     return max(SHARED_BUFFERS_MIB_MIN, min(SHARED_BUFFERS_MIB_MAX, eighth))
 
 
-def _memory_bytes() -> int:
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        # A container's limit, when there is one ("max" stands for none).
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        return min(machine, int(limit))
-    except (OSError, ValueError):
-        return machine
+# What cannot be overridden.
+FIXED_SETTINGS = frozenset(
+    _fixed(ServerSettings(Path("/"), "", 0, unsafe_no_fsync_for_tests=False))
+)

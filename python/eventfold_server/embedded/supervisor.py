@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,6 @@ from typing import Self
 from eventfold_server.embedded import accounts, binaries, leftovers, logs, sockets
 from eventfold_server.embedded.accounts import Account
 from eventfold_server.embedded.binaries import Binaries
-from eventfold_server.embedded.child import Child, Command
 from eventfold_server.embedded.directory import DataDirectory
 from eventfold_server.embedded.errors import (
     DataDirectoryUnusable,
@@ -25,6 +25,7 @@ from eventfold_server.embedded.errors import (
 from eventfold_server.embedded.initialise import initialise
 from eventfold_server.embedded.reach import postgres_directory
 from eventfold_server.embedded.settings import ServerSettings, command_line
+from eventfold_server.processes import BARE_ENVIRONMENT, Child, Command
 
 # The signal that PostgreSQL gets when this process dies without stopping it: an immediate
 # shutdown. A fast one (SIGINT) would make the next start quicker (0.5 s against 1.5 s after a
@@ -85,6 +86,7 @@ class EmbeddedPostgres:
     with it, whatever the reason, and the next start recovers.
 
     `data_dir` is made if missing. `max_connections` bounds the connections to PostgreSQL.
+    `settings` win over the ones that it is tuned with, but not over those that it rests on.
     `start_timeout_seconds` bounds a start, recovery after a crash included, but not the first
     initdb (180 s); `stop_timeout_seconds` bounds a clean stop, after which at most 12 s of
     less clean ones follow. `unsafe_no_fsync_for_tests` trades the data for speed: a crash of
@@ -96,12 +98,14 @@ class EmbeddedPostgres:
         data_dir: Path | str,
         *,
         max_connections: int = 100,
+        settings: Mapping[str, str] | None = None,
         start_timeout_seconds: float = 60.0,
         stop_timeout_seconds: float = 10.0,
         unsafe_no_fsync_for_tests: bool = False,
     ) -> None:
         self._directory = DataDirectory(Path(data_dir))
         self._max_connections = max_connections
+        self._overrides = dict(settings or {})
         self._start_timeout_seconds = start_timeout_seconds
         self._stop_timeout_seconds = stop_timeout_seconds
         self._unsafe_no_fsync_for_tests = unsafe_no_fsync_for_tests
@@ -271,6 +275,7 @@ class EmbeddedPostgres:
                 cluster_name=leftovers.cluster_name(cluster),
                 max_connections=self._max_connections,
                 unsafe_no_fsync_for_tests=self._unsafe_no_fsync_for_tests,
+                overrides=self._overrides,
             )
             command = Command(
                 program=prepared.binaries.postgres,
@@ -281,6 +286,7 @@ class EmbeddedPostgres:
                 ],
                 directory=cluster,
                 death_signal=DEATH_SIGNAL,
+                environment=BARE_ENVIRONMENT,
                 account=prepared.account.become,
             )
             log_fd = self._directory.open_log(self.log_path)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import traceback
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -13,9 +14,10 @@ from google.protobuf.message import DecodeError
 
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
-from eventfold_server.interceptors.identity import Identities
+from eventfold_server.interceptors.identity import ANONYMOUS, Identities
 from eventfold_server.interceptors.permissions import PERMISSIONS
 from eventfold_server.limits import (
+    CALLER_CALLS_MAX,
     CONCURRENT_CALLS_MAX,
     UNARY_DEADLINE_S_DEFAULT,
     UNARY_DEADLINE_S_MAX,
@@ -44,6 +46,8 @@ class Guard:
         # Tasks that wait for the next message of a client.
         self._listening: set[asyncio.Task[Any]] = set()
         self._calls = 0
+        # By the names of callers, of which the token file bounds the number.
+        self._calls_of: Counter[str] = Counter()
 
     def shut_down(self) -> None:
         """Refuses new calls, and reads no more from streams of requests."""
@@ -71,17 +75,18 @@ class Guard:
         """Counts a call that may go on for as long as it lasts."""
         caller = self.admit(method, context)
         if self._calls >= CONCURRENT_CALLS_MAX:
-            raise Refusal(
-                "OVERLOADED",
-                f"{CONCURRENT_CALLS_MAX} calls are under way; nothing was stored",
-                resource="concurrent_calls",
-                limit=CONCURRENT_CALLS_MAX,
-            )
+            raise _overloaded("calls", "concurrent_calls", CONCURRENT_CALLS_MAX)
+        # Without tokens everybody is one and the same.
+        named = caller.writer != ANONYMOUS
+        if named and self._calls_of[caller.writer] >= CALLER_CALLS_MAX:
+            raise _overloaded("calls of this caller", "caller_calls", CALLER_CALLS_MAX)
         self._calls += 1
+        self._calls_of[caller.writer] += 1
         try:
             yield caller
         finally:
             self._calls -= 1
+            self._calls_of[caller.writer] -= 1
 
     def unary(
         self, method: str, decode: Decode, function: Unary
@@ -176,6 +181,11 @@ def _decoded(decode: Decode, request: bytes) -> Any:
             field="request",
             problem="malformed",
         ) from None
+
+
+def _overloaded(what: str, resource: str, limit: int) -> Refusal:
+    message = f"{limit} {what} are under way; nothing was stored"
+    return Refusal("OVERLOADED", message, resource=resource, limit=limit)
 
 
 def too_late(deadline_s: float) -> Refusal:

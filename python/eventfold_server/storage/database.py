@@ -5,14 +5,14 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from eventfold_server.errors import Refusal
-from eventfold_server.storage import faults
+from eventfold_server.storage import faults, liveness
 from eventfold_server.storage.queries import Migration, Queries, migrations
 from eventfold_server.storage.writing import (
     CLOSE_S_MAX,
@@ -33,10 +33,14 @@ POSTGRES_VERSION_MIN = 150000
 # The longest name that PostgreSQL keeps whole.
 SCHEMA_NAME_BYTES_MAX = 63
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Migrations that servers of the version before can go on with, by the rule of their names.
+_PRE = re.compile(r"[0-9]+_pre_")
 
 # Beside the one of the writer, so that no append waits: the registry, caches.
 WRITE_CONNECTIONS = 2
 READ_CONNECTIONS = 8
+# Most that one server process opens.
+CONNECTIONS = 1 + WRITE_CONNECTIONS + READ_CONNECTIONS
 CONNECT_TIMEOUT_S = 10.0
 PING_TIMEOUT_S = 2.0
 # A PostgreSQL that is not there yet is asked again after this pause.
@@ -77,6 +81,19 @@ def _tell_in_one_line(record: logging.LogRecord) -> bool:
 logging.getLogger("asyncpg.pool").addFilter(_tell_in_one_line)
 
 
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Tells why a server cannot start on a database."""
+    try:
+        with faults.reading():
+            yield
+    except asyncpg.ClientConfigurationError as error:
+        raise StorageRefused("this is no URL of a PostgreSQL") from error
+    except asyncpg.PostgresError as error:
+        # Wrong password, no such database, no permission: nothing that passes by itself.
+        raise StorageRefused(f"PostgreSQL refuses: {error.args[0]}") from error
+
+
 async def _keep_session(_connection: Any) -> None:
     """Nothing is reset when a connection goes back: no statement here changes the session."""
 
@@ -105,30 +122,29 @@ class Database:
         self._read: Pool | None = None
         self._write: Pool | None = None
 
-    async def open(self) -> None:
-        """Checks the database, brings the schema up to date, and opens the pools.
+    async def prepare(self) -> None:
+        """Checks the database, and brings the schema up to date.
 
         Raises StorageRefused for a database that must not be used, and Refusal
         (STORAGE_UNAVAILABLE) for one that cannot be reached in time.
         """
-        try:
-            with faults.reading():
-                connection = await self._connect()
-                try:
-                    await self._check_settings(connection)
-                    await self._migrate(connection)
-                finally:
-                    await connection.close()
-                self._read = await self._pool(
-                    READ_CONNECTIONS, _READ_SETTINGS, command_timeout=DEAD_AFTER_S
-                )
-                # No timeout of the driver: it would cancel a commit that waits for a standby.
-                self._write = await self._pool(WRITE_CONNECTIONS, _WRITE_SETTINGS)
-        except asyncpg.ClientConfigurationError as error:
-            raise StorageRefused("this is no URL of a PostgreSQL") from error
-        except asyncpg.PostgresError as error:
-            # Wrong password, no such database, no permission: nothing that passes by itself.
-            raise StorageRefused(f"PostgreSQL refuses: {error.args[0]}") from error
+        with _refusing():
+            connection = await self._connect()
+            try:
+                await self._check_settings(connection)
+                await self._migrate(connection)
+            finally:
+                await connection.close()
+
+    async def open(self) -> None:
+        """Prepares the database and opens the pools; raises what `prepare` raises."""
+        await self.prepare()
+        with _refusing():
+            self._read = await self._pool(
+                READ_CONNECTIONS, _READ_SETTINGS, command_timeout=DEAD_AFTER_S
+            )
+            # No timeout of the driver: it would cancel a commit that waits for a standby.
+            self._write = await self._pool(WRITE_CONNECTIONS, _WRITE_SETTINGS)
 
     async def close(self) -> None:
         """Closes the pools; statements under way are finished first, within bounds."""
@@ -179,9 +195,11 @@ class Database:
         """A connection of its own for a writer, which closes it; it is made at the first use."""
 
         async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-            return await asyncpg.connect(
+            connection = await asyncpg.connect(
                 self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_WRITE_SETTINGS
             )
+            await liveness.watch(connection)
+            return connection
 
         return WriteConnection(connect)
 
@@ -213,6 +231,7 @@ class Database:
             max_inactive_connection_lifetime=300,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=command_timeout,
+            init=liveness.watch,
             reset=_keep_session,
             server_settings=settings,
         )
@@ -268,7 +287,10 @@ class Database:
                     migration.digest,
                 )
                 log.info("applied migration %s", migration.name)
-            await self._make_kept_states(connection)
+            if newer := _newer(applied):
+                log.warning("a newer server has applied %s; going on with it", ", ".join(newer))
+            else:
+                await self._make_kept_states(connection)
         if missing:
             await connection.execute(self.queries["analyze"])
 
@@ -321,10 +343,12 @@ async def _release(pool: "Pool", connection: "Connection") -> None:
 def _missing(applied: dict[int, Any]) -> list[Migration]:
     """Migrations still to be applied; refuses a schema that these migrations did not make."""
     known = migrations()
-    if applied and max(applied) > len(known):
+    missing = [migration for migration in known if migration.number not in applied]
+    newer = _newer(applied)
+    if newer and (missing or not all(_PRE.match(name) for name in newer)):
         raise StorageRefused(
-            f"the schema has migration {max(applied)}, this server knows {len(known)}: "
-            "a newer server made it"
+            f"the schema has migration {newer[-1]}, this server knows {len(known)}: a newer "
+            "server made it, which this one cannot share it with"
         )
     for migration in known:
         row = applied.get(migration.number)
@@ -332,7 +356,12 @@ def _missing(applied: dict[int, Any]) -> list[Migration]:
             raise StorageRefused(
                 f"migration {row['name']} was applied with other contents than {migration.name} has"
             )
-    return [migration for migration in known if migration.number not in applied]
+    return missing
+
+
+def _newer(applied: dict[int, Any]) -> list[str]:
+    """Names of migrations that only a newer server knows, in order."""
+    return [applied[number]["name"] for number in sorted(applied) if number > len(migrations())]
 
 
 def _opened(pool: "Pool | None") -> "Pool":

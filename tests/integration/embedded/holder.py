@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 
-from eventfold_server.embedded import EmbeddedPostgres, EmbeddedPostgresError, child
+from eventfold_server.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from eventfold_server.processes import child
 
 
 async def hold(postgres: EmbeddedPostgres) -> None:

@@ -267,7 +267,11 @@ async def test_every_local_user_needs_the_password(cluster):
 @pytest.mark.parametrize("unsafe", [False, True])
 async def test_settings(cluster, unsafe):
     async with EmbeddedPostgres(
-        cluster.data_dir, max_connections=37, unsafe_no_fsync_for_tests=unsafe
+        cluster.data_dir,
+        max_connections=37,
+        # What the promises rest on wins over what is asked for, in any spelling.
+        settings={"max_wal_size": "1GB", "WORK_MEM": "8MB", "fsync": "off", "FSYNC": "off"},
+        unsafe_no_fsync_for_tests=unsafe,
     ) as postgres:
         connection = await asyncpg.connect(postgres.dsn)
         shown = {
@@ -287,6 +291,13 @@ async def test_settings(cluster, unsafe):
     }
     assert shown["listen_addresses"] == ""
     assert shown["max_connections"] == "37"
+    assert (shown["max_wal_size"], shown["work_mem"]) == ("1024", "8192")
     assert shown["TimeZone"] == "UTC"
     assert shown["data_checksums"] == "on"
     assert encoding == "UTF8 C"
+
+
+async def test_a_setting_that_postgres_refuses_is_told(cluster):
+    postgres = EmbeddedPostgres(cluster.data_dir, settings={"shared_buffers": "much"})
+    with pytest.raises(StartFailed, match='invalid value for parameter "shared_buffers"'):
+        await postgres.start()

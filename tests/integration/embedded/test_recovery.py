@@ -27,12 +27,12 @@ from eventfold_server.embedded import (
     WrongMajorVersion,
     accounts,
     binaries,
-    child,
     directory,
     leftovers,
     logs,
     sockets,
 )
+from eventfold_server.processes import child
 
 RECOVERY_SECONDS_MAX = 5.0
 
@@ -247,7 +247,7 @@ async def test_launcher_refuses_a_foreign_parent(tmp_path, monkeypatch):
     monkeypatch.setattr(child.os, "getpid", lambda: 1)
     with (tmp_path / "log").open("wb") as log:
         launched = child.Child.launch(
-            child.Command(Path("/bin/sleep"), ["60"], tmp_path, signal.SIGQUIT),
+            child.Command(Path("/bin/sleep"), ["60"], tmp_path, signal.SIGQUIT, {}),
             log.fileno(),
         )
         assert await launched.wait(10) == 125
@@ -258,7 +258,7 @@ async def test_launcher_refuses_a_foreign_parent(tmp_path, monkeypatch):
 async def test_waiting_gives_up_and_can_be_repeated(tmp_path):
     with Path(os.devnull).open("wb") as log:
         launched = child.Child.launch(
-            child.Command(Path("/bin/sleep"), ["60"], tmp_path, signal.SIGKILL),
+            child.Command(Path("/bin/sleep"), ["60"], tmp_path, signal.SIGKILL, {}),
             log.fileno(),
         )
     assert await launched.wait(0.05) is None

@@ -11,12 +11,14 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from tests.integration.server.test_identity import line
 from tests.support.database import appends_held, appends_waiting
-from tests.support.raw import answer_of
+from tests.support.raw import answer_of, bearer
 from tests.support.servers import RunningServer
 
 import eventfold
@@ -209,3 +211,42 @@ async def test_more_calls_than_accepted_get_a_reason(
             await check(b"", timeout=5)
         outcomes = await asyncio.gather(*calls)
     assert sorted(outcomes) == ["OK"] * accepted + ["OVERLOADED"] * above
+
+
+async def test_one_caller_leaves_room_for_the_others(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, short: tuple[str, str], tmp_path: Path
+) -> None:
+    _, schema = short
+    accepted, above = 10, 4
+    monkeypatch.setattr(guard, "CALLER_CALLS_MAX", accepted)
+    tokens = tmp_path / "tokens"
+    tokens.write_text(line("greedy", "read,write") + line("modest", "read,write"))
+    database = Database(database_url, schema)
+    await database.open()
+    config = ServerConfig(listen="127.0.0.1:0", database_url=database_url, token_file=tokens)
+    server = Server(config, database)
+    try:
+        async with grpc.aio.insecure_channel(await server.start()) as channel:
+            stub = event_store_pb2_grpc.EventStoreStub(channel)
+
+            def append(name: str, stream: str) -> asyncio.Future[str]:
+                call = stub.Append(request(stream), timeout=20, metadata=bearer(name))
+                return asyncio.ensure_future(outcome(call))
+
+            with appends_held(database_url, schema):
+                calls = [append("greedy", f"a-{n}") for n in range(accepted + above)]
+                await until(lambda: sum(one.done() for one in calls) == above, "some are refused")
+                others = [append("modest", f"b-{n}") for n in range(above)]
+                # The refusals are there at once; these wait like those that were accepted.
+                await asyncio.sleep(0.3)
+                assert not any(one.done() for one in others)
+            assert (
+                sorted(await asyncio.gather(*calls)) == ["OK"] * accepted + ["OVERLOADED"] * above
+            )
+            assert await asyncio.gather(*others) == ["OK"] * above
+            # What has ended does not count.
+            again = [append("greedy", f"c-{n}") for n in range(accepted)]
+            assert await asyncio.gather(*again) == ["OK"] * accepted
+    finally:
+        await server.stop()
+        await database.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,9 @@ from tests.support.servers import ServerDied
 
 import eventfold
 from eventfold_server.config import ConfigError, ServerConfig
+from eventfold_server.limits import WORKERS_MAX
 from eventfold_server.server import check_config, is_loopback
+from eventfold_server.workers.address import ReservedAddress
 
 LIST_STREAMS = "/eventfold.v1.EventStore/ListStreams"
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -99,6 +102,41 @@ def test_tls_is_verified_and_needs_no_token_of_its_own(start: Starter, pair: Pai
         assert store.get_stream("account-1").version == 1
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_new_certificate_is_read_on_request(start: Starter, pair: Pair, workers: int) -> None:
+    """Connections that are open go on; a pair that does not fit changes nothing."""
+    server = start(tls_cert=pair.cert, tls_key=pair.key, workers=workers)
+    first = pair.cert.read_bytes()
+    second = make_pair(pair.cert.parent / "second", "127.0.0.1")
+
+    def is_trusted(authority: bytes) -> bool:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        credentials = grpc.ssl_channel_credentials(authority)
+        with grpc.secure_channel(server.address, credentials, options=options) as channel:
+            return call(channel, LIST_STREAMS, timeout=5).code == "OK"
+
+    def reload(said: str) -> None:
+        before = server.log_tail().count(said)
+        server.reload()
+        deadline = time.monotonic() + 10
+        while server.log_tail().count(said) < before + workers:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    with eventfold.Client(server.address, tls=pair.cert) as store:
+        store.append("account-1", [eventfold.Event("Opened", {})], expected_version=0)
+        pair.cert.write_bytes(second.cert.read_bytes())
+        reload("the certificate was not read again")
+        assert is_trusted(first)
+        pair.key.write_bytes(second.key.read_bytes())
+        reload("read the certificate")
+        # Every worker gets some of these connections.
+        for _ in range(8):
+            assert is_trusted(second.cert.read_bytes())
+            assert not is_trusted(first)
+        assert store.get_stream("account-1").version == 1
+
+
 def test_tls_with_tokens_opens_any_address(start: Starter, pair: Pair, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text(line("all", "read,write,admin,personal"))
@@ -132,15 +170,16 @@ def test_reflection_is_for_loopback_or_on_request(
         assert call(channel, REFLECTION, metadata=bearer("writer")).code == "PERMISSION_DENIED"
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.1.2.3"])
-def test_any_loopback_address_serves(start: Starter, host: str) -> None:
+def test_any_loopback_address_serves(start: Starter, host: str, workers: int) -> None:
     if host == "[::1]":
         try:
             with socket.socket(socket.AF_INET6) as probe:
                 probe.bind(("::1", 0))
         except OSError:
             pytest.skip("this machine has no IPv6")
-    server = start(listen=f"{host}:0")
+    server = start(listen=f"{host}:0", workers=workers)
     assert server.address.rpartition(":")[0] == host
     with eventfold.Client(server.address) as store:
         store.append("account-1", [eventfold.Event("Opened", {})], expected_version=0)
@@ -154,17 +193,59 @@ def refused(start: Starter, **options: object) -> str:
     return str(died.value)
 
 
-def test_two_servers_never_share_a_port(start: Starter) -> None:
-    first = start()
-    said = refused(start, listen=first.address)
-    assert f"cannot listen on {first.address}: is the port in use" in said
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_servers_never_share_a_port(start: Starter, workers: int) -> None:
+    first = start(workers=workers)
+    for others in (1, 2):
+        said = refused(start, listen=first.address, workers=others)
+        assert f"cannot listen on {first.address}: is the port in use" in said
     with eventfold.Client(first.address) as store:
         store.append("account-1", [eventfold.Event("Opened", {})], expected_version=0)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        assert f"cannot listen on {address}" in refused(start, listen=address)
+        assert f"cannot listen on {address}" in refused(start, listen=address, workers=workers)
+
+
+def serve_one_connection(port: int, *options: int) -> None:
+    """Listens, and is the side that closes first, whose port the connection keeps for a while."""
+    with socket.socket() as server:
+        for option in options:
+            server.setsockopt(socket.SOL_SOCKET, option, 1)
+        server.bind(("127.0.0.1", port))
+        server.listen()
+        with socket.create_connection(("127.0.0.1", port), timeout=5), server.accept()[0]:
+            pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "[::]"])
+def test_a_reserved_address_is_its_holders_alone(host: str) -> None:
+    """From the first moment on, when no worker listens yet, until it is given back."""
+    with ReservedAddress(f"{host}:0") as reserved:
+        port = int(reserved.listen.rpartition(":")[2])
+        assert reserved.listen == f"{host}:{port}"
+        with pytest.raises(ConfigError, match="is the port in use"):
+            ReservedAddress(reserved.listen)
+        with socket.socket() as stranger:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                stranger.bind(("127.0.0.1", port))
+        for _ in range(2):
+            serve_one_connection(port, socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+        # Nobody listens now, not even the holder.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+    # Connections of servers of both kinds wait to be forgotten.
+    serve_one_connection(port, socket.SO_REUSEADDR)
+    with ReservedAddress(reserved.listen) as again:
+        assert again.listen == reserved.listen
+
+
+def test_an_address_of_another_machine_is_not_reserved() -> None:
+    for host in ("192.0.2.1", "no-such-host.invalid"):
+        with pytest.raises(ConfigError, match=f"cannot listen on {host}:1"):
+            ReservedAddress(f"{host}:1")
 
 
 @pytest.fixture
@@ -194,6 +275,23 @@ def test_another_address_needs_tls_and_tokens(options: dict[str, object]) -> Non
         for half in ({"tls_cert": None, "tls_key": None}, {"token_file": None}):
             with pytest.raises(ConfigError, match="not a loopback address"):
                 check(options, listen=listen, **half)
+
+
+def test_workers_are_bounded(options: dict[str, object]) -> None:
+    for workers in (1, WORKERS_MAX):
+        check(options, workers=workers)
+    for workers in (0, -1, WORKERS_MAX + 1):
+        with pytest.raises(ConfigError, match=f"--workers is 1 to {WORKERS_MAX}, not {workers}"):
+            check(options, workers=workers)
+
+
+def test_settings_that_durability_rests_on_stay(options: dict[str, object]) -> None:
+    check(options, postgres_settings={"shared_buffers": "1GB"})
+    for name in ("fsync", "Synchronous_Commit", "full_page_writes", "listen_addresses"):
+        with pytest.raises(ConfigError, match=f"cannot change {name.lower()}"):
+            check(options, postgres_settings={name: "off"})
+    with pytest.raises(ConfigError, match="is for the embedded PostgreSQL"):
+        check(options, data_dir=None, database_url="postgresql://x", postgres_settings={"a": "b"})
 
 
 def test_half_of_a_pair_is_refused(options: dict[str, object]) -> None:

@@ -61,12 +61,13 @@ def wait_for(condition: object, what: str) -> None:
         time.sleep(0.02)
 
 
-def test_under_load_what_is_acknowledged_is_stored(shared_tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_under_load_what_is_acknowledged_is_stored(shared_tmp_path: Path, workers: int) -> None:
     history = History()
     data_dir = shared_tmp_path / "data"
     for number in (signal.SIGTERM, signal.SIGINT):
         began = time.monotonic()
-        with start_server(shared_tmp_path, data_dir=data_dir) as server:
+        with start_server(shared_tmp_path, data_dir=data_dir, workers=workers) as server:
             if number is signal.SIGINT:
                 assert time.monotonic() - began < SOON_S, "a second start takes seconds"
             stop = threading.Event()
@@ -138,8 +139,9 @@ def append_in_a_thread(address: str, stream: str) -> queue.Queue[object]:
     return result
 
 
-def test_calls_under_way_get_to_their_end(start: Starter, database_url: str) -> None:
-    server = start()
+@pytest.mark.parametrize("workers", [1, 2])
+def test_calls_under_way_get_to_their_end(start: Starter, database_url: str, workers: int) -> None:
+    server = start(workers=workers)
     with grpc.insecure_channel(server.address) as channel:
         stub = event_store_pb2_grpc.EventStoreStub(channel)
         with appends_held(database_url, server.options["schema"]):
@@ -160,8 +162,9 @@ def test_calls_under_way_get_to_their_end(start: Starter, database_url: str) -> 
         assert store.get_stream("a-1").version == 1
 
 
-def test_calls_that_do_not_end_are_cut_off(start: Starter, database_url: str) -> None:
-    server = start(grace_s=0.3)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_calls_that_do_not_end_are_cut_off(start: Starter, database_url: str, workers: int) -> None:
+    server = start(grace_s=0.3, workers=workers)
     with appends_held(database_url, server.options["schema"]):
         result = append_in_a_thread(server.address, "a-1")
         wait_for(lambda: appends_waiting(database_url) == 1, "an append waits")

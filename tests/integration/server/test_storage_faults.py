@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import grpc
 import pytest
@@ -24,6 +27,7 @@ import eventfold
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold_server.embedded import EmbeddedPostgres
 from eventfold_server.errors import Refusal
+from eventfold_server.storage import liveness
 from eventfold_server.storage.database import Database, StorageRefused
 
 APPEND = "/eventfold.v1.EventStore/Append"
@@ -276,3 +280,40 @@ def replaced(dsn: str, after: str, before: str, text: str) -> str:
     head, _, rest = dsn.partition("//")
     user, _, tail = rest.partition(after)
     return f"{head}//{user}{after}{text}{before}{tail.partition(before)[2]}"
+
+
+async def test_the_system_watches_connections_to_another_machine(database_url: str) -> None:
+    """Through a relay on TCP, since the PostgreSQL of the tests has a socket of this machine."""
+    where = parse_qs(urlsplit(database_url).query)
+    path = f"{where['host'][0]}/.s.PGSQL.{where['port'][0]}"
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_postgres, to_postgres = await asyncio.open_unix_connection(path)
+
+        async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                target.write(data)
+            target.close()
+
+        await asyncio.gather(pass_on(reader, to_postgres), pass_on(from_postgres, writer))
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        login = urlsplit(database_url).netloc
+        remote = f"postgresql://{login.rpartition('@')[0]}@127.0.0.1:{port}/postgres"
+        database = Database(remote, f"test_{uuid.uuid4().hex}")
+        await database.open()
+        try:
+            async with database.reading() as connection:
+                assert await connection.fetchval("SELECT 1") == 1
+                socket_ = connection._transport.get_extra_info("socket")
+                options = {
+                    name: socket_.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+                    for name in liveness._OPTIONS
+                    if hasattr(socket, name)
+                }
+                assert socket_.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert options
+                assert options == {name: liveness._OPTIONS[name] for name in options}
+        finally:
+            await database.close()

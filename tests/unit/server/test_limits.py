@@ -89,7 +89,7 @@ def test_a_promised_limit_is_the_one_in_force(file: str, words: str, limit: floa
 def test_limits_fit_each_other() -> None:
     # The typed reason comes before gRPC's own error.
     assert limits.APPEND_BYTES_MAX + MIB < limits.MESSAGE_RECEIVE_BYTES_MAX
-    assert limits.CONCURRENT_CALLS_MAX < limits.CONCURRENT_RPCS_MAX
+    assert limits.CALLER_CALLS_MAX < limits.CONCURRENT_CALLS_MAX < limits.CONCURRENT_RPCS_MAX
     # A page and the largest event that ends it stay below gRPC's default of 4 MiB, though pages
     # count 300 bytes for what an event has besides data, metadata and tags: names of stream, type
     # and writer, three ids, the trace, and numbers, times and keys.

@@ -39,7 +39,7 @@ def main(spec: dict[str, Any]) -> NoReturn:
         _watch(spec["watch_fd"], spec["death_signal"])
     # After that, because a parent that died before it would never be noticed.
     if os.getppid() != spec["parent"]:
-        _refuse("the server ended while its PostgreSQL was being launched")
+        _refuse("the server ended while this process was being launched")
     _reset_signals()
     os.execv(spec["program"], [spec["program"], *spec["arguments"]])
 
@@ -63,7 +63,7 @@ def _watch(read_fd: int, death_signal: int) -> None:
 
     For systems without PR_SET_PDEATHSIG. A byte on the pipe means that the server saw the
     program end, so that a pid used again by somebody else is never signalled. The watcher is
-    a grandchild, so PostgreSQL does not meet a child that it does not know.
+    a grandchild, so the program does not meet a child that it does not know.
     """
     target = os.getpid()
     middle = os.fork()

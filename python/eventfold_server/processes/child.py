@@ -13,15 +13,15 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 
-# Only what the programs need: PGDATA, PGPORT, LC_* and the like from the server's environment
-# would change what they do.
-ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+# Only what programs need that are not ours: PGDATA, PGPORT, LC_* and the like from the server's
+# environment would change what they do.
+BARE_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 # Linux has PR_SET_PDEATHSIG; elsewhere a pipe and a watcher process take its place.
 NEEDS_WATCHER = sys.platform != "linux"
@@ -29,12 +29,13 @@ NEEDS_WATCHER = sys.platform != "linux"
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, where, as whom, and the signal it gets when this process ends."""
+    """What to run, where, with what, as whom, and its signal when this process ends."""
 
     program: Path
     arguments: Sequence[str]
     directory: Path
     death_signal: int
+    environment: Mapping[str, str]
     account: tuple[int, int] | None = None
     """uid and gid to become; None stays the caller's."""
 
@@ -52,12 +53,21 @@ class Child:
         threading.Thread(target=self._reap, name=f"reap-{popen.pid}", daemon=True).start()
 
     @classmethod
-    def launch(cls, command: Command, log_fd: int, watcher: bool | None = None) -> "Child":
-        """Start `command` in a session of its own, writing to `log_fd`.
+    def launch(
+        cls,
+        command: Command,
+        output_fd: int,
+        *,
+        input_fd: int = subprocess.DEVNULL,
+        errors_fd: int | None = None,
+        watcher: bool | None = None,
+    ) -> "Child":
+        """Start `command` in a session of its own, writing to `output_fd`.
 
-        The session keeps a terminal's Ctrl-C away from it. Raises OSError when the
-        interpreter that becomes the process cannot be run. `watcher` chooses between the
-        parent-death signal and the pipe; None leaves it to the system.
+        Its errors go there too, unless `errors_fd` is another one. The session keeps a
+        terminal's Ctrl-C away from it. Raises OSError when the interpreter that becomes the
+        process cannot be run. `watcher` chooses between the parent-death signal and the pipe;
+        None leaves it to the system.
         """
         if watcher is None:
             watcher = NEEDS_WATCHER
@@ -79,10 +89,10 @@ class Child:
             return subprocess.Popen(
                 # Isolated and without site: nothing of the user's environment runs as root.
                 [sys.executable, "-I", "-S", str(LAUNCHER), specification],
-                stdin=subprocess.DEVNULL,
-                stdout=log_fd,
-                stderr=log_fd,
-                env=ENVIRONMENT,
+                stdin=input_fd,
+                stdout=output_fd,
+                stderr=output_fd if errors_fd is None else errors_fd,
+                env=command.environment,
                 pass_fds=() if read_fd is None else (read_fd,),
                 start_new_session=True,
             )
@@ -100,7 +110,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id; PostgreSQL's own, since the launcher execs it."""
+        """Its process id; the program's own, since the launcher execs it."""
         return self._popen.pid
 
     @property
@@ -152,7 +162,7 @@ class _Keeper:
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        threading.Thread(target=self._loop, name="embedded-postgres", daemon=True).start()
+        threading.Thread(target=self._loop, name="keep-children", daemon=True).start()
 
     def run(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
         """Call `start` in the thread and return its result or raise its error."""
