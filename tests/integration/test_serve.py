@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,6 +26,8 @@ from cryptography.x509.oid import NameOID
 
 import eventfold
 from eventfold.cli.failures import ExitCode
+from eventfold_server.limits import CONNECTIONS_SPARE
+from eventfold_server.storage.database import CONNECTIONS
 
 EVENTFOLD = [sys.executable, "-m", "eventfold"]
 START_S = 60
@@ -110,9 +113,13 @@ def test_the_lines_to_try_next_work_and_the_data_survive(data_dir: Path) -> None
             assert store.get_stream("account-1").version == 1
 
 
-def test_ctrl_c_stops_it_too_and_its_folder_is_data(shared_tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_stops_it_too_and_its_folder_is_data(shared_tmp_path: Path, workers: str) -> None:
+    """The terminal signals every process in the foreground."""
     process = subprocess.Popen(
         [*EVENTFOLD, "serve", "--listen", "127.0.0.1:0", "--json"],
+        env={**os.environ, "EVENTFOLD_WORKERS": workers},
+        start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -122,12 +129,31 @@ def test_ctrl_c_stops_it_too_and_its_folder_is_data(shared_tmp_path: Path) -> No
         assert process.stdout is not None
         assert process.stdout.readline()
         assert (shared_tmp_path / "data").is_dir()
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=STOP_S)
         assert process.returncode == 0, errors
+        assert "Traceback" not in errors
+        serves = [line for line in errors.splitlines() if "worker" in line and " serves" in line]
+        assert len(serves) == (0 if workers == "1" else 2)
     finally:
         process.kill()
         process.communicate()
+
+
+def test_settings_reach_its_postgres(data_dir: Path) -> None:
+    settings = ("--postgres-setting", "work_mem=9MB", "--postgres-setting", "max_wal_size=1GB")
+    with serving("--data-dir", str(data_dir), "--workers", "2", "--json", *settings):
+        url = (data_dir / "postgres.url").read_text().strip()
+        with psycopg.connect(url) as postgres:
+
+            def shown(name: str) -> str:
+                row = postgres.execute("SELECT current_setting(%s)", [name]).fetchone()
+                assert row is not None
+                return str(row[0])
+
+            assert (shown("work_mem"), shown("max_wal_size")) == ("9MB", "1GB")
+            # Enough for all that the workers may open, and for tools.
+            assert int(shown("max_connections")) == 2 * CONNECTIONS + CONNECTIONS_SPARE
 
 
 def test_tokens_say_who_calls_and_what_is_allowed(data_dir: Path, shared_tmp_path: Path) -> None:
@@ -205,9 +231,12 @@ def test_an_address_that_is_taken_is_refused(data_dir: Path, eventfold_target: s
             5,
             "STORAGE_UNAVAILABLE",
         ),
+        (["--database-url", "postgresql://x", "--workers", "65"], 2, "INVALID_OPTIONS"),
+        (["--postgres-setting", "work_mem"], 2, "INVALID_OPTIONS"),
+        (["--postgres-setting", "fsync=off"], 2, "INVALID_OPTIONS"),
         (["--schema", "no-schema", "--database-url", "postgresql://x"], 8, "STORAGE_REFUSED"),
     ],
-    ids=["unreachable", "schema"],
+    ids=["unreachable", "workers", "no setting", "fixed setting", "schema"],
 )
 def test_a_start_that_cannot_be_is_one_line(options: list[str], code: int, reason: str) -> None:
     refused = eventfold_command("serve", "--listen", "127.0.0.1:0", *options)

@@ -75,6 +75,7 @@ class Workers:
             self._config,
             listen=self._reserved.listen,
             data_dir=None,
+            postgres_settings={},
             database_url=self._database_url,
             workers=1,
         )

@@ -65,7 +65,7 @@ def test_the_lowest_limit_counts(tmp_path: Path, files: dict[str, str], found: i
 
 
 @pytest.mark.parametrize(
-    ("memory_mib", "buffers_mib"), [(128, 32), (256, 32), (512, 64), (4096, 512), (65536, 512)]
+    ("memory_mib", "buffers_mib"), [(128, 32), (256, 32), (512, 64), (4096, 512), (65536, 2048)]
 )
 def test_shared_buffers_follow_memory(memory_mib: int, buffers_mib: int) -> None:
     assert shared_buffers_mib(memory_mib * MIB) == buffers_mib
