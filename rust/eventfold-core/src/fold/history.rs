@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::CoreError;
 use crate::json::write::write_value;
 use crate::limits::STATES_MESSAGE_BYTES;
-use crate::rows::{Row, Rows};
+use crate::rows::{Page, Row};
 use crate::value::Value;
 use crate::wire::{ChangeList, write_explained_event, write_historic_state};
 
@@ -41,9 +41,9 @@ impl FoldRun {
     ///
     /// When a row fails, what was encoded before it is returned with the index of that row, and
     /// the next call gives the error.
-    pub fn history<B: AsRef<[u8]>>(
+    pub fn history(
         &mut self,
-        rows: &Rows<B>,
+        rows: &impl Page,
         first: usize,
         from_version: i64,
     ) -> Result<(Vec<u8>, usize), CoreError> {
@@ -64,9 +64,9 @@ impl FoldRun {
     ///
     /// Changes beyond 1,000, and those that would take the message of their event to gRPC's
     /// 4 MiB, are only counted.
-    pub fn explain<B: AsRef<[u8]>>(
+    pub fn explain(
         &mut self,
-        rows: &Rows<B>,
+        rows: &impl Page,
         first: usize,
         from_version: i64,
     ) -> Result<(Vec<u8>, usize), CoreError> {
@@ -84,9 +84,9 @@ impl FoldRun {
     }
 
     /// Folds rows; `step` folds those from `from_version` on and adds them to the message.
-    fn encode<B: AsRef<[u8]>>(
+    fn encode(
         &mut self,
-        rows: &Rows<B>,
+        rows: &impl Page,
         first: usize,
         from_version: i64,
         mut step: impl FnMut(&mut Self, &Row<'_>, &mut Message) -> Result<(), CoreError>,

@@ -12,7 +12,7 @@ use crate::json::check::Checker;
 use crate::json::scan::{scan_fields, scan_value};
 use crate::json::write::write_value;
 use crate::limits::{EVALUATION_STEPS_MAX, STATE_BYTES_MAX};
-use crate::rows::{Row, Rows};
+use crate::rows::{self, Page, Row};
 use crate::value::Value;
 
 use super::Fold;
@@ -149,24 +149,20 @@ impl FoldRun {
     }
 
     /// Folds a page of rows. After an error the run is over, and gives the same error again.
-    pub fn feed<B: AsRef<[u8]>>(&mut self, rows: &Rows<B>) -> Result<(), CoreError> {
+    pub fn feed(&mut self, rows: &impl Page) -> Result<(), CoreError> {
         self.feed_part(rows, 0..rows.len())
     }
 
     /// Folds the rows of a page with these indexes; indexes beyond its end count for nothing.
-    pub fn feed_part<B: AsRef<[u8]>>(
-        &mut self,
-        rows: &Rows<B>,
-        indexes: Range<usize>,
-    ) -> Result<(), CoreError> {
+    pub fn feed_part(&mut self, rows: &impl Page, indexes: Range<usize>) -> Result<(), CoreError> {
         self.feed_within(rows, indexes, u64::MAX).map(|_| ())
     }
 
     /// Folds some rows of a page until they have cost that many evaluation steps, and gives the
     /// index of the first row that was not folded. The last event may go beyond the steps.
-    pub fn feed_within<B: AsRef<[u8]>>(
+    pub fn feed_within(
         &mut self,
-        rows: &Rows<B>,
+        rows: &impl Page,
         indexes: Range<usize>,
         steps_max: u64,
     ) -> Result<usize, CoreError> {
@@ -184,21 +180,21 @@ impl FoldRun {
     }
 
     /// Folds the row at an index.
-    pub(super) fn index<B: AsRef<[u8]>>(
+    pub(super) fn index(
         &mut self,
         fold: &Fold,
-        rows: &Rows<B>,
+        rows: &impl Page,
         index: usize,
     ) -> Result<(), CoreError> {
-        let handler = match rows.event_type_bytes(index) {
+        let handler = match rows::event_type_bytes(rows, index) {
             Some(event_type) => fold.handlers.get(event_type),
             None => None,
         };
         // Rows are large: each is used where it is made, and not moved.
         let brief = match handler {
             Some(handler) if handler.needs_meta => None,
-            Some(handler) => rows.brief_row(index, &handler.event_type)?,
-            None => rows.brief_row(index, rows.event_type(index)?)?,
+            Some(handler) => rows::brief_row(rows, index, &handler.event_type)?,
+            None => rows::brief_row(rows, index, rows.event_type(index)?)?,
         };
         match &brief {
             Some(row) => self.event(fold, handler, row),
