@@ -94,12 +94,13 @@ impl FoldRun {
         let fold = Arc::clone(&self.fold);
         let mut message = Message::default();
         let mut index = first;
+        let mut brief = Row::blank();
         while index < rows.len() && message.compared < COMPARED_VALUES_MAX {
             let end = message.bytes.len();
             let done = self.guarded(|run| {
                 let version = rows.version(index)?;
                 if version < from_version {
-                    return run.index(&fold, rows, index);
+                    return run.index(&fold, rows, index, &mut brief);
                 }
                 match run.held.take().filter(|held| held.version == version) {
                     Some(held) => message.bytes.extend_from_slice(&held.bytes),

@@ -212,37 +212,51 @@ pub(crate) fn event_type_bytes(page: &(impl Page + ?Sized), index: usize) -> Opt
     page.cell(TYPE, index)
 }
 
-/// What the row at an index needs to be folded by a handler of `event_type` that reads nothing
-/// of its envelope: id, version, position, type, data and marks. The rest is empty. For a row
-/// that was not validated `None`: its metadata must be checked too.
+/// Reads what the row at an index needs to be folded by a handler of `event_type` that reads
+/// nothing of its envelope: id, version, position, type, data and marks. The rest of `row` stays.
+/// For a row that was not validated `false`: its metadata must be checked too.
 #[inline]
-pub(crate) fn brief_row<'a>(
+pub(crate) fn read_brief<'a>(
     page: &'a (impl Page + ?Sized),
     index: usize,
     event_type: &'a str,
-) -> Result<Option<Row<'a>>, CoreError> {
-    let flags = int4(page, FLAGS, index)?;
-    if flags & FLAG_VALIDATED_V1 == 0 {
-        return Ok(None);
+    row: &mut Row<'a>,
+) -> Result<bool, CoreError> {
+    row.flags = int4(page, FLAGS, index)?;
+    if row.flags & FLAG_VALIDATED_V1 == 0 {
+        return Ok(false);
     }
-    Ok(Some(Row {
-        stream: None,
-        version: page.version(index)?,
-        position: int8(page, POSITION, index)?,
-        event_id: page.event_id(index)?,
-        event_type,
-        data: page.cell(DATA, index).unwrap_or_default(),
-        metadata: NO_METADATA,
-        tags: Tags::none(),
-        recorded_us: 0,
-        occurred_us: 0,
-        writer: "",
-        flags,
-        copied_from: None,
-        cancels: None,
-        trace_context: None,
-        deleted: deleted(page, index)?,
-    }))
+    row.version = page.version(index)?;
+    row.position = int8(page, POSITION, index)?;
+    row.event_id = page.event_id(index)?;
+    row.event_type = event_type;
+    row.data = page.cell(DATA, index).unwrap_or_default();
+    row.deleted = deleted(page, index)?;
+    Ok(true)
+}
+
+impl Row<'_> {
+    /// A row of nothing, to be read into.
+    pub(crate) fn blank() -> Self {
+        Self {
+            stream: None,
+            version: 0,
+            position: 0,
+            event_id: &[0; 16],
+            event_type: "",
+            data: b"",
+            metadata: NO_METADATA,
+            tags: Tags::none(),
+            recorded_us: 0,
+            occurred_us: 0,
+            writer: "",
+            flags: 0,
+            copied_from: None,
+            cancels: None,
+            trace_context: None,
+            deleted: false,
+        }
+    }
 }
 
 fn text(
