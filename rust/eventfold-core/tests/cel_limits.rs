@@ -99,7 +99,6 @@ fn nesting_is_refused_beyond_the_limit_and_safe_below_it() {
 #[test]
 fn chains_are_safe() {
     for (first, link) in [
-        ("1", "+1"),
         ("a", ".a"),
         ("a", "[0]"),
         ("a", ".a()"),
@@ -107,17 +106,31 @@ fn chains_are_safe() {
         ("a", ".or(a)"),
         ("1", "==1"),
         ("1", "?1:1"),
-        ("1", "*-1"),
     ] {
         let count = (EXPRESSION_BYTES_MAX - first.len()) / link.len();
         let error = everything(&format!("{first}{}", link.repeat(count))).expect_err(link);
         assert_eq!(error.reason, EXPRESSION_TOO_DEEP, "{link}");
         assert_eq!(everything(&format!("{first}{}", link.repeat(60))), Ok(()), "{link}");
     }
-    // Chains of `&&` and `||` are flat, so that long lists of conditions are possible.
-    for link in ["&&true", "||false"] {
-        let count = (EXPRESSION_BYTES_MAX - 5) / link.len();
-        assert_eq!(everything(&format!("true{}", link.repeat(count))), Ok(()));
+    // Chains of operators that are joined from the left are flat: as long as the source may be.
+    for (first, link) in [
+        ("true", "&&true"),
+        ("true", "||false"),
+        ("1", "+1"),
+        ("1", "-1"),
+        ("1", "*-1"),
+        ("9", "/1"),
+        ("1", "+1*2"),
+        ("a", "+a"),
+        ("''", "+'a'"),
+        ("[]", "+[1]"),
+        ("b''", "+b'a'"),
+        ("(1", "+1)+(1"),
+    ] {
+        let count = (EXPRESSION_BYTES_MAX - first.len() - 1) / link.len();
+        let end = if first.starts_with('(') { ")" } else { "" };
+        let source = format!("{first}{}{end}", link.repeat(count));
+        assert_eq!(everything(&source), Ok(()), "{link}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::{Event, columns};
 use eventfold_core::fold::{Coverage, Fold, FoldRun};
-use eventfold_core::rows::Rows;
+use eventfold_core::rows::{Page, Rows};
 
 const SOURCE: &str = "
 fold: f

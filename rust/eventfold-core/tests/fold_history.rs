@@ -8,7 +8,7 @@ use common::{Event, columns};
 use eventfold_core::envelope::uuid_text;
 use eventfold_core::error::CoreError;
 use eventfold_core::fold::{Fold, FoldRun};
-use eventfold_core::rows::Rows;
+use eventfold_core::rows::{Page, Rows};
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]

@@ -170,3 +170,20 @@ fn folds_need_little_stack() {
     let thread = std::thread::Builder::new().stack_size(512 * 1024).spawn(work);
     thread.unwrap().join().unwrap();
 }
+
+#[test]
+fn a_list_that_doubles_pays_for_its_growth_however_it_is_spelled() {
+    // Short items reach the limit of steps first, long ones that of the state.
+    for (items, reason) in [("[0]", "EVALUATION_LIMIT"), ("['a long text']", "STATE_TOO_LARGE")] {
+        let histories = ["state.l", "state['l']"].map(|place| {
+            let source = format!(
+                "fold: f\ninitial: {{l: {items}}}\nhandlers:\n  E: {{l: \"{place} + {place}\"}}\n"
+            );
+            let events: Vec<Event> = (1..24).map(|at| Event::new(at, "E", "{}")).collect();
+            history(&source, &events)
+        });
+        assert!(histories[0] == histories[1], "{items}");
+        let failed = histories[0].iter().find_map(|state| state.as_ref().err());
+        assert_eq!(failed.map(|(reason, _)| *reason), Some(reason));
+    }
+}

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Event, columns};
 use eventfold_core::envelope::uuid_text;
-use eventfold_core::rows::Rows;
+use eventfold_core::rows::{Page, Rows};
 use eventfold_core::wire::encode_page;
 use proptest::prelude::*;
 use prost::Message;

@@ -1,7 +1,7 @@
 //! Pages of rows.
 
 use eventfold_core::envelope::uuid_text;
-use eventfold_core::rows::{Row, Rows};
+use eventfold_core::rows::{Page, Row, Rows};
 use eventfold_core::wire;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;

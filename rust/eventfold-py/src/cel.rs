@@ -154,11 +154,15 @@ fn refusal(source: &str, error: &CelError) -> CoreError {
     let line = before.rsplit('\n').next().unwrap_or_default();
     let shown = error.show(source);
     let excerpt = shown.split_once('\n').map_or("", |(_, excerpt)| excerpt);
-    CoreError::new(error.reason, error.message.clone())
+    let refusal = CoreError::new(error.reason, error.message.clone())
         .fact("line", before.matches('\n').count() + 1)
         .fact("column", line.chars().count() + 1)
         .fact("offset", error.offset)
-        .fact("excerpt", excerpt)
+        .fact("excerpt", excerpt);
+    match error.hint {
+        Some(hint) => refusal.fact("hint", hint),
+        None => refusal,
+    }
 }
 
 fn failure(error: EvalError) -> CoreError {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use eventfold_core::envelope::{parse_uuid, stored_metadata};
 use eventfold_core::error;
 use eventfold_core::fold::{self, Keep, Start};
-use eventfold_core::rows::{Row, Tags};
+use eventfold_core::rows::{Page, Row, Tags};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;

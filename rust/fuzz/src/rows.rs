@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use eventfold_core::fold::{Fold, FoldRun};
-use eventfold_core::rows::{COLUMNS, Rows};
+use eventfold_core::rows::{COLUMNS, Page, Rows};
 use eventfold_core::wire::{encode_page, event_size};
 
 use super::choices::Choices;

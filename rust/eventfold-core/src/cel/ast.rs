@@ -61,8 +61,11 @@ pub(crate) enum Kind {
     List(Vec<Element>),
     Map(Vec<(Element, Expr)>),
     Unary(Unary, Box<Expr>),
+    /// A relation of two operands.
     Binary(Binary, Box<Expr>, Box<Expr>),
-    /// `a && b && c`: chains are one node, so that long ones are not deep.
+    /// `a + b - c` or `a * b / c`, from left to right: operators that bind equally.
+    Arithmetic(Box<Expr>, Vec<(Binary, Expr)>),
+    /// `a && b && c`: chains, as those of arithmetic, are one node, so that long ones are not deep.
     And(Vec<Expr>),
     /// `a || b || c`.
     Or(Vec<Expr>),
@@ -129,6 +132,11 @@ impl Binary {
         }
     }
 
+    /// Whether it computes a value of its operands; the others are relations.
+    pub(crate) fn is_arithmetic(self) -> bool {
+        self.precedence() > 3
+    }
+
     /// How tightly the operator binds: relations 3, sums 4, products 5.
     pub(crate) fn precedence(self) -> u8 {
         match self {
@@ -156,6 +164,7 @@ pub(crate) fn too_deep(offset: usize) -> Box<CelError> {
         end: offset + 1,
         message: format!("the expression nests deeper than {EXPRESSION_DEPTH_MAX} levels"),
         reason: EXPRESSION_TOO_DEEP,
+        hint: None,
     })
 }
 
@@ -171,6 +180,9 @@ impl Kind {
             Self::List(items) => deepest(items.iter().map(|item| &item.expr)),
             Self::Map(entries) => {
                 deepest(entries.iter().flat_map(|(key, value)| [&key.expr, value]))
+            }
+            Self::Arithmetic(first, rest) => {
+                deepest(rest.iter().map(|(_, operand)| operand).chain([&**first]))
             }
             Self::And(operands) | Self::Or(operands) => deepest(operands.iter()),
             Self::Conditional(parts) => deepest(parts.iter().map(|part| &**part)),

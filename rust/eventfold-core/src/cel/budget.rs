@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::limits::EVALUATION_STEPS_MAX;
 
-use super::error::{EVALUATION_LIMIT, Eval, EvalError};
+use super::error::{Eval, EvalError};
 
 /// The cancellation flag is read once in so many steps.
 const CANCEL_CHECK_STEPS: u64 = 1_024;
@@ -95,5 +95,5 @@ impl<'a> Budget<'a> {
 }
 
 fn limit(message: &str) -> Box<EvalError> {
-    Box::new(EvalError::new(EVALUATION_LIMIT, message))
+    Box::new(EvalError::limit(message, EVALUATION_STEPS_MAX))
 }

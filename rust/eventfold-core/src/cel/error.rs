@@ -30,12 +30,15 @@ pub struct CelError {
     pub message: String,
     /// `EXPRESSION_INVALID`, `EXPRESSION_TOO_LONG` or `EXPRESSION_TOO_DEEP`.
     pub reason: &'static str,
+    /// What to write instead, where that is known.
+    pub hint: Option<&'static str>,
 }
 
 impl CelError {
     pub(crate) fn invalid(offset: usize, message: impl Into<String>) -> Box<Self> {
         let message = message.into();
-        Box::new(Self { offset, end: offset + 1, message, reason: EXPRESSION_INVALID })
+        let reason = EXPRESSION_INVALID;
+        Box::new(Self { offset, end: offset + 1, message, reason, hint: None })
     }
 
     /// An error about a part of the source.
@@ -43,6 +46,18 @@ impl CelError {
         let mut error = Self::invalid(span.start as usize, message);
         error.end = span.end as usize;
         error
+    }
+
+    /// The same error with what to write instead.
+    pub(crate) fn hint(mut self: Box<Self>, hint: &'static str) -> Box<Self> {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// The message, and the hint behind it.
+    fn advice(&self) -> String {
+        let hint = self.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}{hint}", self.message)
     }
 
     /// The message with line, column (in characters, both from 1) and the source line with
@@ -59,7 +74,7 @@ impl CelError {
         let marked = source.get(offset..self.end.min(end)).map_or(1, |part| part.chars().count());
         format!(
             "{} at line {line}, column {}\n{}\n{}{}",
-            self.message,
+            self.advice(),
             column + 1,
             source[start..end].trim_end_matches('\r'),
             " ".repeat(column),
@@ -70,7 +85,7 @@ impl CelError {
 
 impl fmt::Display for CelError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {} (at byte {})", self.reason, self.message, self.offset)
+        write!(formatter, "{}: {} (at byte {})", self.reason, self.advice(), self.offset)
     }
 }
 
@@ -86,12 +101,19 @@ pub struct EvalError {
     pub message: String,
     /// Byte offset in the source of the part that failed, where known.
     pub offset: Option<usize>,
+    /// The limit that was met, with `EVALUATION_LIMIT`: of steps, levels or bytes.
+    pub limit: Option<u64>,
 }
 
 impl EvalError {
     /// An error without an offset.
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), offset: None }
+        Self { reason, message: message.into(), offset: None, limit: None }
+    }
+
+    /// An `EVALUATION_LIMIT` without an offset.
+    pub fn limit(message: impl Into<String>, limit: u64) -> Self {
+        Self { limit: Some(limit), ..Self::new(EVALUATION_LIMIT, message) }
     }
 
     /// An `EVALUATION_FAILED` without an offset.

@@ -3,18 +3,18 @@
 //! Every kind of node has a function of its own, so that the frame of `node` stays small: it is
 //! on the stack once for each level of the expression.
 
-use std::sync::Arc;
-
 use crate::limits::VALUE_DEPTH_MAX;
-use crate::value::{Key, List, Map, Value};
+use crate::value::Value;
 
 use super::access;
 use super::budget::Budget;
+use super::containers::{self, shallow, too_deep};
 use super::error::{EVALUATION_LIMIT, Eval, EvalError};
 use super::functions;
 use super::loops;
-use super::node::{Arithmetic, Bind, Comparison, Entry, Field, Item, Matches, Node, Op};
+use super::node::{Arithmetic, Bind, Comparison, Field, Matches, Node, Op};
 use super::operators::{self, failed, no_overload};
+use super::optionals;
 use super::scope::Scope;
 
 /// What an evaluation works with.
@@ -97,17 +97,17 @@ fn dispatch(node: &Node, context: &mut Context<'_, '_>) -> Eval<Value> {
         Op::And(operands) => logic(operands, false, context),
         Op::Or(operands) => logic(operands, true, context),
         Op::Conditional(parts) => conditional(parts, context),
-        Op::Arithmetic(op, parts) => arithmetic(*op, parts, context),
+        Op::Arithmetic(first, rest) => arithmetic(first, rest, context),
         Op::Compare(op, parts) => compare(*op, parts, context),
         Op::Equal(wanted, parts) => equal(*wanted, parts, context),
         Op::In(parts) => is_in(parts, context),
-        Op::List(items) => list(items, context),
-        Op::Map(entries) => map(entries, context),
+        Op::List(items) => containers::list(items, context),
+        Op::Map(entries) => containers::map(entries, context),
         Op::Call(function, args) => call(*function, args, context),
         Op::Matches(matches) => matches_constant(matches, context),
-        Op::OptionalOr { value, operands } => optional_or(*value, operands, context),
+        Op::OptionalOr { value, operands } => optionals::or(*value, operands, context),
         Op::Bind(bind) => bound(bind, context),
-        Op::OptionalMap { flat, bind } => optional_map(*flat, bind, context),
+        Op::OptionalMap { flat, bind } => optionals::map(*flat, bind, context),
         Op::Loop(each) => loops::run(each, context),
         Op::SortBy(bind) => loops::sort_by(bind, context),
         Op::Unknown(message) => unknown(message),
@@ -233,13 +233,26 @@ fn conditional(parts: &[Node; 3], context: &mut Context<'_, '_>) -> Eval<Value> 
 }
 
 #[inline(never)]
-fn arithmetic(op: Arithmetic, parts: &[Node; 2], context: &mut Context<'_, '_>) -> Eval<Value> {
-    let left = operand(&parts[0], context)?;
-    let right = operand(&parts[1], context)?;
-    let value = operators::arithmetic(op, &left, &right, context.budget)?;
-    match &value {
-        Value::List(list) if list.depth() > VALUE_DEPTH_MAX => too_deep(),
-        _ => Ok(value),
+fn arithmetic(
+    first: &Node,
+    rest: &[(Arithmetic, Node)],
+    context: &mut Context<'_, '_>,
+) -> Eval<Value> {
+    // The node has paid for the first operator.
+    context.budget.spend(rest.len().saturating_sub(1))?;
+    let mut left = operand(first, context)?;
+    for (op, node) in rest {
+        let right = operand(node, context)?;
+        left = Operand::Owned(operators::arithmetic(*op, &left, &right, context.budget)?);
+        if let Value::List(list) = &*left
+            && list.depth() > VALUE_DEPTH_MAX
+        {
+            return too_deep();
+        }
+    }
+    match left {
+        Operand::Owned(value) => Ok(value),
+        Operand::Constant(value) => Ok(value.clone()),
     }
 }
 
@@ -263,64 +276,6 @@ fn is_in(parts: &[Node; 2], context: &mut Context<'_, '_>) -> Eval<Value> {
     let item = operand(&parts[0], context)?;
     let container = operand(&parts[1], context)?;
     operators::contains(&item, &container, context.budget).map(Value::Bool)
-}
-
-/// The value of an optional item or entry: `None` to leave it out.
-fn spread(optional: bool, value: Value) -> Eval<Option<Value>> {
-    match (optional, value) {
-        (false, value) => Ok(Some(value)),
-        (true, Value::Optional(inner)) => Ok(inner.map(Arc::unwrap_or_clone)),
-        (true, other) => failed(format!("`?` takes an optional, not {}", other.type_name())),
-    }
-}
-
-#[inline(never)]
-fn list(items: &[Item], context: &mut Context<'_, '_>) -> Eval<Value> {
-    let mut values = Vec::with_capacity(items.len());
-    for item in items {
-        let value = eval(&item.node, context)?;
-        values.extend(spread(item.optional, value)?);
-    }
-    shallow(Value::List(List::from(values)))
-}
-
-#[inline(never)]
-fn map(entries: &[Entry], context: &mut Context<'_, '_>) -> Eval<Value> {
-    let mut map = Map::with_capacity(entries.len());
-    for entry in entries {
-        let key = eval(&entry.key, context)?;
-        let value = eval(&entry.value, context)?;
-        if let Some(value) = spread(entry.optional, value)? {
-            insert_new(&mut map, &key, value)?;
-        }
-    }
-    shallow(Value::map(map))
-}
-
-/// Adds an entry to a map that must not have the key yet.
-pub(crate) fn insert_new(map: &mut Map, key: &Value, value: Value) -> Eval<()> {
-    let key = match key {
-        Value::Double(..) | Value::Decimal(_) => None,
-        key => Key::from_value(key),
-    };
-    let Some(key) = key else {
-        return failed("keys of maps are bools, ints, uints and strings");
-    };
-    match map.insert(key, value) {
-        None => Ok(()),
-        Some(_) => failed("the map has a key twice"),
-    }
-}
-
-/// The value, unless it nests too deep.
-pub(crate) fn shallow(value: Value) -> Eval<Value> {
-    if value.depth() > VALUE_DEPTH_MAX { too_deep() } else { Ok(value) }
-}
-
-#[cold]
-fn too_deep() -> Eval<Value> {
-    let message = format!("the value nests deeper than {VALUE_DEPTH_MAX} levels");
-    Err(Box::new(EvalError::new(EVALUATION_LIMIT, message)))
 }
 
 #[inline(never)]
@@ -360,23 +315,6 @@ fn matches_constant(matches: &Matches, context: &mut Context<'_, '_>) -> Eval<Va
     }
 }
 
-#[inline(never)]
-fn optional_or(value: bool, operands: &[Node; 2], context: &mut Context<'_, '_>) -> Eval<Value> {
-    match eval(&operands[0], context)? {
-        Value::Optional(Some(inner)) if value => Ok(Arc::unwrap_or_clone(inner)),
-        present @ Value::Optional(Some(_)) => Ok(present),
-        Value::Optional(None) => {
-            let other = eval(&operands[1], context)?;
-            match other {
-                Value::Optional(_) => Ok(other),
-                _ if value => Ok(other),
-                other => no_overload("or", &[&other]),
-            }
-        }
-        other => no_overload(if value { "orValue" } else { "or" }, &[&other]),
-    }
-}
-
 /// Sets the variable of a macro.
 pub(crate) fn set_local(index: usize, value: Value, context: &mut Context<'_, '_>) {
     if context.locals.len() <= index {
@@ -390,21 +328,4 @@ fn bound(bind: &Bind, context: &mut Context<'_, '_>) -> Eval<Value> {
     let value = eval(&bind.value, context)?;
     set_local(bind.local, value, context);
     eval(&bind.body, context)
-}
-
-#[inline(never)]
-fn optional_map(flat: bool, bind: &Bind, context: &mut Context<'_, '_>) -> Eval<Value> {
-    match eval(&bind.value, context)? {
-        Value::Optional(None) => Ok(Value::Optional(None)),
-        Value::Optional(Some(inner)) => {
-            set_local(bind.local, Arc::unwrap_or_clone(inner), context);
-            let result = eval(&bind.body, context)?;
-            match result {
-                Value::Optional(_) if flat => Ok(result),
-                other if flat => no_overload("optFlatMap", &[&other]),
-                other => shallow(Value::Optional(Some(Arc::new(other)))),
-            }
-        }
-        other => no_overload(if flat { "optFlatMap" } else { "optMap" }, &[&other]),
-    }
 }

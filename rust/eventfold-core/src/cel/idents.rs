@@ -47,6 +47,10 @@ fn collect<'a>(expr: &'a Expr, names: &mut BTreeSet<&'a str>) {
                 collect(value, names);
             }
         }
+        Kind::Arithmetic(first, rest) => {
+            collect(first, names);
+            rest.iter().for_each(|(_, operand)| collect(operand, names));
+        }
         Kind::And(operands) | Kind::Or(operands) => {
             operands.iter().for_each(|operand| collect(operand, names));
         }

@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 use crate::value::{List, Map, Value};
 
 use super::budget::Budget;
+use super::containers::{insert_new, shallow};
 use super::error::{EVALUATION_LIMIT, Eval, EvalError};
-use super::eval::{Context, eval, insert_new, set_local, shallow};
+use super::eval::{Context, eval, set_local};
 use super::node::{Bind, Loop, LoopKind, Node};
 use super::operators::{failed, no_overload, order};
 

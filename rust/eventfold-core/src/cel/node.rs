@@ -36,7 +36,8 @@ pub(crate) enum Op {
     And(Box<[Node]>),
     Or(Box<[Node]>),
     Conditional(Box<[Node; 3]>),
-    Arithmetic(Arithmetic, Box<[Node; 2]>),
+    /// Operators of arithmetic from left to right.
+    Arithmetic(Box<Node>, Box<[(Arithmetic, Node)]>),
     Compare(Comparison, Box<[Node; 2]>),
     /// `==`, or `!=` if the flag is false.
     Equal(bool, Box<[Node; 2]>),

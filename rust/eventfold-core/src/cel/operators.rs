@@ -27,10 +27,8 @@ pub(crate) fn no_overload<T>(function: &str, values: &[&Value]) -> Eval<T> {
 /// Checks the size of a text before it is built, and takes its steps.
 pub(crate) fn check_text(bytes: usize, budget: &mut Budget<'_>) -> Eval<()> {
     if bytes > EVALUATION_TEXT_BYTES_MAX {
-        return Err(Box::new(EvalError::new(
-            EVALUATION_LIMIT,
-            format!("a text would be longer than {EVALUATION_TEXT_BYTES_MAX} bytes"),
-        )));
+        let message = format!("a text would be longer than {EVALUATION_TEXT_BYTES_MAX} bytes");
+        return Err(Box::new(EvalError::limit(message, EVALUATION_TEXT_BYTES_MAX as u64)));
     }
     budget.spend_bytes(bytes)
 }

@@ -24,6 +24,7 @@ fn precedence(kind: &Kind) -> u8 {
         Kind::Or(_) => 1,
         Kind::And(_) => 2,
         Kind::Binary(operator, ..) => operator.precedence(),
+        Kind::Arithmetic(_, rest) => rest.first().map_or(8, |(operator, _)| operator.precedence()),
         Kind::Unary(..) => 6,
         Kind::Select { .. } | Kind::Index { .. } | Kind::Call { .. } => 7,
         Kind::Literal(_) | Kind::Ident { .. } | Kind::List(_) | Kind::Map(_) => 8,
@@ -61,6 +62,14 @@ fn expr(node: &Expr, needed: u8, out: &mut String) {
             expr(left, operator.precedence(), out);
             let _ = write!(out, " {} ", operator.symbol());
             expr(right, operator.precedence() + 1, out);
+        }
+        Kind::Arithmetic(first, rest) => {
+            let precedence = precedence(&node.kind);
+            expr(first, precedence, out);
+            for (operator, operand) in rest {
+                let _ = write!(out, " {} ", operator.symbol());
+                expr(operand, precedence + 1, out);
+            }
         }
         Kind::And(operands) => {
             separated(operands.iter(), " && ", out, |operand, out| expr(operand, 3, out));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::value::{Key, List, Map, Value};
 
-use super::size::Sizer;
+use super::size::{Sizer, int_bytes};
 
 /// One step of a path whose expressions are evaluated.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ impl Step {
 #[derive(Debug)]
 pub(super) enum Change {
     Set(Value),
+    /// As to set it; where an int stands, this costs less.
+    SetInt(i64),
     /// Remove the key or item, if it is there.
     Remove,
     /// Add the items to the list that is there.
@@ -70,8 +72,22 @@ impl State {
         Self { value, bytes, sizer }
     }
 
+    /// Replaces the int that stands at a key of the root by another; false if none stands there.
+    #[inline]
+    pub(super) fn replace_int(&mut self, steps: &[Step], int: i64) -> bool {
+        let ([step], Value::Map(map)) = (steps, &mut self.value) else { return false };
+        let Some(known) = Arc::make_mut(map).int_mut(step.map_key()) else { return false };
+        self.bytes = self.bytes + int_bytes(int) - int_bytes(*known);
+        *known = int;
+        true
+    }
+
     /// Makes a change; an error leaves the state half changed. Errors name no values.
     pub(super) fn change(&mut self, steps: &[Step], change: Change) -> Result<(), String> {
+        let change = match change {
+            Change::SetInt(int) => Change::Set(Value::Int(int)),
+            change => change,
+        };
         let mut editor = Editor { sizer: &mut self.sizer, grown: 0 };
         editor.change(&mut self.value, steps, change)?;
         self.bytes = self.bytes.saturating_add_signed(editor.grown);
@@ -118,6 +134,7 @@ impl Editor<'_> {
                 }
                 Ok(())
             }
+            (Change::SetInt(int), target) => self.change_here(target, Change::Set(Value::Int(int))),
             (Change::Append(_), other) => {
                 Err(format!("items cannot be added to a {}", other.type_name()))
             }

@@ -11,7 +11,7 @@ use crate::value::Value;
 
 use super::assign::{Change, State, Step, peek};
 use super::compile::{
-    CompiledAssignment, CompiledCase, CompiledRight, Computed, Target, TargetStep, TypeHandler,
+    CompiledAssignment, CompiledCase, CompiledRight, Target, TargetStep, TypeHandler,
 };
 use super::failure::Failure;
 use super::scope::{EventScope, EventValues, FIRST_LET, Source};
@@ -23,8 +23,10 @@ pub(super) struct Effects {
     pub(super) applied: Vec<usize>,
     /// Whether one of these cases deletes the aggregate, whatever the others assign.
     pub(super) deletes: bool,
-    /// Changes in document order, each with its case and assignment.
-    changes: Vec<(usize, usize, Option<Vec<Step>>, Change)>,
+    /// One change for each assignment of these cases, in document order.
+    changes: Vec<Change>,
+    /// The paths of those whose path is computed, in the same order.
+    paths: Vec<Vec<Step>>,
     /// Values of `let` names.
     lets: Vec<Option<Value>>,
 }
@@ -42,6 +44,7 @@ pub(super) fn evaluate(
     effects.applied.clear();
     effects.deletes = false;
     effects.changes.clear();
+    effects.paths.clear();
     let mut evaluation = Evaluation { state, event, budget, effects };
     let named = |failure: Box<Failure>| failure.handler(&handler.event_type);
     let lets = evaluation.document_lets(handler).map_err(named)?;
@@ -104,50 +107,67 @@ impl Evaluation<'_, '_> {
         }
         self.effects.applied.push(index);
         self.effects.deletes |= case.deletes;
-        for (number, assignment) in case.assignments.iter().enumerate() {
-            let (steps, change) = self
+        for assignment in &case.assignments {
+            if let Some(change) = self.sum(assignment, case) {
+                // A path may be as long as the state may be deep, so that a number always fits.
+                self.effects.changes.push(change);
+                continue;
+            }
+            let change = self
                 .assignment(assignment, case)
                 .map_err(|failure| failure.path(&assignment.path))?;
-            self.effects.changes.push((index, number, steps, change));
+            self.effects.changes.push(change);
         }
         Ok(())
     }
 
-    /// The steps of a computed path, and the change.
+    /// Evaluates the path, if it is computed, and the change.
     fn assignment(
         &mut self,
         assignment: &CompiledAssignment,
         case: &CompiledCase,
-    ) -> Evaluated<(Option<Vec<Step>>, Change)> {
-        let steps = match &assignment.target {
-            Target::Static(_) => None,
-            Target::Computed(steps) => Some(self.steps(steps, case)?),
-        };
-        let known = steps.as_deref().unwrap_or(assignment.target.known());
-        let change = match &assignment.right {
-            CompiledRight::Constant(value) => Change::Set(value.clone()),
-            CompiledRight::Computed(whole) => match self.sum(whole, case) {
-                Some(value) => return Ok((steps, Change::Set(value))),
-                None => self.change(&whole.program, case)?,
-            },
-            CompiledRight::Append { whole, items } => match self.sum(whole, case) {
-                Some(value) => return Ok((steps, Change::Set(value))),
-                None => match peek(self.state, known) {
-                    Some(Value::List(list)) => {
-                        let plain_steps = 1 + known.len() + list.len() / 64;
-                        self.append(&whole.program, items, plain_steps, case)?
-                    }
-                    _ => self.change(&whole.program, case)?,
-                },
-            },
-        };
-        check_depth(known, &change)?;
-        Ok((steps, change))
+    ) -> Evaluated<Change> {
+        match &assignment.target {
+            Target::Static(steps) => self.right(&assignment.right, steps, case),
+            Target::Computed(steps) => {
+                let steps = self.steps(steps, case)?;
+                let change = self.right(&assignment.right, &steps, case)?;
+                self.effects.paths.push(steps);
+                Ok(change)
+            }
+        }
     }
 
+    fn right(
+        &mut self,
+        right: &CompiledRight,
+        steps: &[Step],
+        case: &CompiledCase,
+    ) -> Evaluated<Change> {
+        let change = match right {
+            CompiledRight::Constant(value) => Change::Set(value.clone()),
+            CompiledRight::Computed(whole) => self.change(&whole.program, case)?,
+            CompiledRight::Append { whole, items } => match peek(self.state, steps) {
+                Some(Value::List(list)) => {
+                    let plain_steps = 1 + steps.len() + list.len() / 64;
+                    self.append(&whole.program, items, plain_steps, case)?
+                }
+                _ => self.change(&whole.program, case)?,
+            },
+        };
+        check_depth(steps, &change)?;
+        Ok(change)
+    }
+
+    /// The change to a place that is known, if it is a sum of two numbers.
     #[inline]
-    fn sum(&mut self, whole: &Computed, case: &CompiledCase) -> Option<Value> {
-        let sum = whole.sum.as_ref()?;
+    fn sum(&mut self, assignment: &CompiledAssignment, case: &CompiledCase) -> Option<Change> {
+        let (CompiledRight::Computed(whole) | CompiledRight::Append { whole, .. }) =
+            &assignment.right
+        else {
+            return None;
+        };
+        let sum = whole.sum.as_ref().filter(|_| assignment.target.is_static())?;
         let sources = &case.sources;
         let lets = &self.effects.lets;
         sum.add(&EventScope { state: self.state, event: self.event, sources, lets }, self.budget)
@@ -206,12 +226,9 @@ impl Evaluation<'_, '_> {
 }
 
 impl Target {
-    /// The steps of a static path.
-    fn known(&self) -> &[Step] {
-        match self {
-            Self::Static(steps) => steps,
-            Self::Computed(_) => &[],
-        }
+    #[inline]
+    fn is_static(&self) -> bool {
+        matches!(self, Self::Static(_))
     }
 }
 
@@ -224,7 +241,7 @@ fn check_depth(steps: &[Step], change: &Change) -> Evaluated<()> {
         }
         Change::Set(value) => Cow::Borrowed(value),
         Change::Append(items) => Cow::Owned(Value::List(items.clone())),
-        Change::Remove => return Ok(()),
+        Change::SetInt(_) | Change::Remove => return Ok(()),
     };
     let room = JSON_DEPTH_MAX.saturating_sub(steps.len());
     // The stored depth is an upper bound; the walk is for the rare case that it misses.
@@ -249,13 +266,30 @@ pub(super) fn apply(
     state: &mut State,
     effects: &mut Effects,
 ) -> Evaluated<()> {
-    for (case, number, steps, change) in effects.changes.drain(..) {
-        let case = &handler.cases[case];
-        let assignment = &case.assignments[number];
-        let steps = steps.as_deref().unwrap_or(assignment.target.known());
-        state.change(steps, change).map_err(|problem| {
-            Failure::failed(problem).handler(&case.name).path(&assignment.path)
-        })?;
+    let mut changes = effects.changes.iter_mut();
+    let mut paths = effects.paths.drain(..);
+    for &index in &effects.applied {
+        let case = &handler.cases[index];
+        for (assignment, change) in case.assignments.iter().zip(&mut changes) {
+            let computed;
+            let steps = match &assignment.target {
+                Target::Static(steps) => steps,
+                Target::Computed(_) => {
+                    computed = paths.next().unwrap_or_default();
+                    &computed
+                }
+            };
+            if let Change::SetInt(int) = change
+                && state.replace_int(steps, *int)
+            {
+                continue;
+            }
+            // What is left behind is not made.
+            let change = std::mem::replace(change, Change::Remove);
+            state.change(steps, change).map_err(|problem| {
+                Failure::failed(problem).handler(&case.name).path(&assignment.path)
+            })?;
+        }
     }
     Ok(())
 }

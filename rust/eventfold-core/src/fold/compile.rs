@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::bytes::same;
 use crate::cel::ast::{Ast, Binary, Expr, Kind};
 use crate::cel::{self, CelError, Env, Program};
 use crate::limits::JSON_DEPTH_MAX;
@@ -125,7 +126,8 @@ impl Handlers {
     /// The handler of an event type; what is not UTF-8 has none.
     pub(super) fn get(&self, event_type: &[u8]) -> Option<&TypeHandler> {
         if self.list.len() <= COMPARED_MAX {
-            return self.list.iter().find(|handler| handler.event_type.as_bytes() == event_type);
+            let known = |handler: &&TypeHandler| same(handler.event_type.as_bytes(), event_type);
+            return self.list.iter().find(known);
         }
         let event_type = std::str::from_utf8(event_type).ok()?;
         self.index.get(event_type).and_then(|place| self.list.get(*place))
@@ -349,11 +351,12 @@ fn touched_elsewhere(assignment: &Assignment, handler: &Handler) -> bool {
 
 /// The items, if an expression is `state.<path> + items`.
 fn appended(path: &Path, ast: &Ast) -> Option<Ast> {
-    let Kind::Binary(Binary::Add, left, right) = &ast.root.kind else { return None };
-    if path.segments.is_empty() || !is_place(left, &path.segments) {
+    let Kind::Arithmetic(first, rest) = &ast.root.kind else { return None };
+    let [(Binary::Add, items)] = rest.as_slice() else { return None };
+    if path.segments.is_empty() || !is_place(first, &path.segments) {
         return None;
     }
-    Some(Ast { root: right.clone() })
+    Some(Ast { root: Box::new(items.clone()) })
 }
 
 /// Whether an expression is `state` followed by the fields of a path.

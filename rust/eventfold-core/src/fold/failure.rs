@@ -53,7 +53,9 @@ impl Failure {
         if let Some(offset) = error.offset {
             problem.push_str(&format!(" (at byte {offset} of the expression)"));
         }
-        Self::new(reason, problem)
+        let mut failure = Self::new(reason, problem);
+        failure.limit = error.limit.unwrap_or(failure.limit);
+        failure
     }
 
     pub(super) fn handler(mut self: Box<Self>, handler: &str) -> Box<Self> {

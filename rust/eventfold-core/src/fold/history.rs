@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::CoreError;
 use crate::json::write::write_value;
 use crate::limits::STATES_MESSAGE_BYTES;
-use crate::rows::{Row, Rows};
+use crate::rows::{Page, Row};
 use crate::value::Value;
 use crate::wire::{ChangeList, write_explained_event, write_historic_state};
 
@@ -43,9 +43,9 @@ impl FoldRun {
     ///
     /// When a row fails, what was encoded before it is returned with the index of that row, and
     /// the next call gives the error.
-    pub fn history<B: AsRef<[u8]>>(
+    pub fn history(
         &mut self,
-        rows: &Rows<B>,
+        rows: &impl Page,
         first: usize,
         from_version: i64,
     ) -> Result<(Vec<u8>, usize), CoreError> {
@@ -66,9 +66,9 @@ impl FoldRun {
     ///
     /// Changes beyond 1,000, and those that would take the message of their event to gRPC's
     /// 4 MiB, are only counted.
-    pub fn explain<B: AsRef<[u8]>>(
+    pub fn explain(
         &mut self,
-        rows: &Rows<B>,
+        rows: &impl Page,
         first: usize,
         from_version: i64,
     ) -> Result<(Vec<u8>, usize), CoreError> {
@@ -86,9 +86,9 @@ impl FoldRun {
     }
 
     /// Folds rows; `step` folds those from `from_version` on and adds them to the message.
-    fn encode<B: AsRef<[u8]>>(
+    fn encode(
         &mut self,
-        rows: &Rows<B>,
+        rows: &impl Page,
         first: usize,
         from_version: i64,
         mut step: impl FnMut(&mut Self, &Row<'_>, &mut Message) -> Result<(), CoreError>,
@@ -96,6 +96,7 @@ impl FoldRun {
         let fold = Arc::clone(&self.fold);
         let mut message = Message::default();
         let mut index = first;
+        let mut brief = Row::blank();
         let steps_end = self.steps.saturating_add(CALL_STEPS_MAX);
         while index < rows.len() && message.compared < COMPARED_VALUES_MAX && self.steps < steps_end
         {
@@ -103,7 +104,7 @@ impl FoldRun {
             let done = self.guarded(|run| {
                 let version = rows.version(index)?;
                 if version < from_version {
-                    return run.index(&fold, rows, index);
+                    return run.index(&fold, rows, index, &mut brief);
                 }
                 match run.held.take().filter(|held| held.version == version) {
                     Some(held) => message.bytes.extend_from_slice(&held.bytes),

@@ -46,6 +46,7 @@ impl Refusal {
     /// The refusal of an expression, at its place in the document.
     pub(super) fn of_expression(at: Position, error: CelError) -> Box<Self> {
         let mut refusal = Self::new(at, error.message);
+        refusal.hint = error.hint.map(str::to_owned);
         if error.reason != EXPRESSION_INVALID {
             refusal.reason = error.reason;
         }

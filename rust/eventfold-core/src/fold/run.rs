@@ -12,7 +12,7 @@ use crate::json::check::Checker;
 use crate::json::scan::{scan_fields, scan_value};
 use crate::json::write::write_value;
 use crate::limits::{EVALUATION_STEPS_MAX, STATE_BYTES_MAX};
-use crate::rows::{Row, Rows};
+use crate::rows::{self, Page, Row};
 use crate::value::Value;
 
 use super::Fold;
@@ -149,24 +149,20 @@ impl FoldRun {
     }
 
     /// Folds a page of rows. After an error the run is over, and gives the same error again.
-    pub fn feed<B: AsRef<[u8]>>(&mut self, rows: &Rows<B>) -> Result<(), CoreError> {
+    pub fn feed(&mut self, rows: &impl Page) -> Result<(), CoreError> {
         self.feed_part(rows, 0..rows.len())
     }
 
     /// Folds the rows of a page with these indexes; indexes beyond its end count for nothing.
-    pub fn feed_part<B: AsRef<[u8]>>(
-        &mut self,
-        rows: &Rows<B>,
-        indexes: Range<usize>,
-    ) -> Result<(), CoreError> {
+    pub fn feed_part(&mut self, rows: &impl Page, indexes: Range<usize>) -> Result<(), CoreError> {
         self.feed_within(rows, indexes, u64::MAX).map(|_| ())
     }
 
     /// Folds some rows of a page until they have cost that many evaluation steps, and gives the
     /// index of the first row that was not folded. The last event may go beyond the steps.
-    pub fn feed_within<B: AsRef<[u8]>>(
+    pub fn feed_within(
         &mut self,
-        rows: &Rows<B>,
+        rows: &impl Page,
         indexes: Range<usize>,
         steps_max: u64,
     ) -> Result<usize, CoreError> {
@@ -175,34 +171,36 @@ impl FoldRun {
         let end = indexes.end.min(rows.len());
         self.guarded(|run| {
             let mut next = indexes.start;
+            let mut brief = Row::blank();
             while next < end && run.steps < steps_end {
-                run.index(&fold, rows, next)?;
+                run.index(&fold, rows, next, &mut brief)?;
                 next += 1;
             }
             Ok(next)
         })
     }
 
-    /// Folds the row at an index.
-    pub(super) fn index<B: AsRef<[u8]>>(
+    /// Folds the row at an index. `brief` keeps its memory from row to row.
+    #[inline]
+    pub(super) fn index<'a>(
         &mut self,
-        fold: &Fold,
-        rows: &Rows<B>,
+        fold: &'a Fold,
+        rows: &'a impl Page,
         index: usize,
+        brief: &mut Row<'a>,
     ) -> Result<(), CoreError> {
-        let handler = match rows.event_type_bytes(index) {
+        let handler = match rows::event_type_bytes(rows, index) {
             Some(event_type) => fold.handlers.get(event_type),
             None => None,
         };
-        // Rows are large: each is used where it is made, and not moved.
-        let brief = match handler {
-            Some(handler) if handler.needs_meta => None,
-            Some(handler) => rows.brief_row(index, &handler.event_type)?,
-            None => rows.brief_row(index, rows.event_type(index)?)?,
+        let is_brief = match handler {
+            Some(handler) if handler.needs_meta => false,
+            Some(handler) => rows::read_brief(rows, index, &handler.event_type, brief)?,
+            None => rows::read_brief(rows, index, rows.event_type(index)?, brief)?,
         };
-        match &brief {
-            Some(row) => self.event(fold, handler, row),
-            None => self.event(fold, handler, &rows.row(index)?),
+        match is_brief {
+            true => self.event(fold, handler, brief),
+            false => self.event(fold, handler, &rows.row(index)?),
         }
     }
 
@@ -288,8 +286,15 @@ impl FoldRun {
             let failure = Failure::limit("the fold was stopped").handler(&handler.event_type);
             return Err(place.error(*failure));
         }
-        let fields = std::mem::take(&mut self.fields);
-        let values = read_event(&mut self.checker, &self.names, handler, row, fields)
+        let mut values = EventValues {
+            row,
+            names: &self.names,
+            event_type: &handler.event_type,
+            fields: std::mem::take(&mut self.fields),
+            whole: None,
+            metadata: None,
+        };
+        read_event(&mut self.checker, handler, &mut values)
             .map_err(|problem| place.corrupt(problem))?;
         let mut budget = Budget::new(EVALUATION_STEPS_MAX).with_cancel(&self.stop);
         let evaluated =
@@ -323,14 +328,14 @@ impl FoldRun {
 }
 
 /// Reads what a handler needs of an event; an error says what is wrong with the stored bytes.
-fn read_event<'a>(
+#[inline]
+fn read_event(
     checker: &mut Checker,
-    names: &'a Names,
-    handler: &'a TypeHandler,
-    row: &'a Row<'a>,
-    mut fields: Vec<Option<Value>>,
-) -> Result<EventValues<'a>, &'static str> {
+    handler: &TypeHandler,
+    values: &mut EventValues<'_>,
+) -> Result<(), &'static str> {
     const NOT_JSON: &str = "the stored bytes are not the JSON that was validated";
+    let row = values.row;
     let mut escaped_keys = row.flags & FLAG_ESCAPED_KEYS != 0;
     if row.deleted {
         return Err("the payload of the event was deleted");
@@ -341,16 +346,8 @@ fn read_event<'a>(
         checker.check(row.metadata).map_err(|refusal| refusal.problem.name())?;
         escaped_keys = found.escaped_keys;
     }
-    fields.clear();
-    fields.resize_with(handler.wanted.len(), || None);
-    let mut values = EventValues {
-        row,
-        names,
-        event_type: &handler.event_type,
-        fields,
-        whole: None,
-        metadata: None,
-    };
+    values.fields.clear();
+    values.fields.resize_with(handler.wanted.len(), || None);
     if handler.needs_metadata {
         values.metadata = Some(scan_value(row.metadata).map_err(|_| NOT_JSON)?);
     }
@@ -365,5 +362,5 @@ fn read_event<'a>(
         scan_fields(row.data, &handler.wanted, escaped_keys, &mut values.fields)
             .map_err(|_| NOT_JSON)?;
     }
-    Ok(values)
+    Ok(())
 }

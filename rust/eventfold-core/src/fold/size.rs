@@ -17,10 +17,7 @@ impl Sizer {
         match value {
             Value::Null | Value::Bool(true) => 4,
             Value::Bool(false) => 5,
-            Value::Int(value) => {
-                let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
-                digits + usize::from(*value < 0)
-            }
+            Value::Int(value) => int_bytes(*value),
             Value::Decimal(decimal) => decimal.written_bytes(),
             Value::String(text) => self.text(text),
             Value::List(list) => {
@@ -52,5 +49,47 @@ impl Sizer {
         self.scratch.clear();
         write_string(text, &mut self.scratch);
         self.scratch.len()
+    }
+}
+
+/// Bytes of the JSON text of an int.
+#[inline]
+pub(super) fn int_bytes(value: i64) -> usize {
+    digits(value.unsigned_abs()) + usize::from(value < 0)
+}
+
+/// The number of decimal digits.
+#[inline]
+fn digits(value: u64) -> usize {
+    const POWERS: [u64; 20] = {
+        let mut powers = [1; 20];
+        let mut power = 1;
+        while power < powers.len() {
+            powers[power] = powers[power - 1] * 10;
+            power += 1;
+        }
+        powers
+    };
+    // The bits times the logarithm of two: right, or one too few.
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    let guess = (bits as usize * 1233) >> 12;
+    guess + usize::from((value | 1) >= POWERS[guess])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::digits;
+
+    /// The digits of all numbers next to powers of ten and of two, against their text.
+    #[test]
+    fn digits_are_those_of_the_text() {
+        let tens = (0..20).map(|power| 10_u64.pow(power));
+        let twos = (0..64).map(|power| 1_u64 << power);
+        for near in tens.chain(twos).chain([u64::MAX]) {
+            for value in [near.saturating_sub(1), near, near.saturating_add(1)] {
+                assert_eq!(digits(value), value.to_string().len(), "{value}");
+            }
+        }
+        assert_eq!(digits(0), 1);
     }
 }

@@ -6,6 +6,7 @@ use crate::json::write::to_json_value;
 use crate::number::Decimal;
 use crate::value::Value;
 
+use super::assign::Change;
 use super::scope::EventScope;
 
 /// `a + b` or `a - b` of operands that are fields of variables, or whole numbers as written.
@@ -28,7 +29,8 @@ impl Sum {
     /// The sum that an expression is, if it is one. It was compiled for the environment, which
     /// therefore knows the fields that it names.
     pub(super) fn of(ast: &Ast, env: &Env) -> Option<Self> {
-        let Kind::Binary(operator, left, right) = &ast.root.kind else { return None };
+        let Kind::Arithmetic(left, rest) = &ast.root.kind else { return None };
+        let [(operator, right)] = rest.as_slice() else { return None };
         let subtract = match operator {
             Binary::Add => false,
             Binary::Subtract => true,
@@ -39,12 +41,12 @@ impl Sum {
         Some(Self { subtract, left, right, steps })
     }
 
-    /// The sum of two ints or decimals as a state holds it; `None` if it is not so simple. The
-    /// budget pays as for an evaluation, if there is a sum.
+    /// The change to the sum of two ints or decimals; `None` if it is not so simple. The budget
+    /// pays as for an evaluation, if there is a sum.
     #[inline]
-    pub(super) fn add(&self, scope: &EventScope<'_>, budget: &mut Budget<'_>) -> Option<Value> {
+    pub(super) fn add(&self, scope: &EventScope<'_>, budget: &mut Budget<'_>) -> Option<Change> {
         let sum = match (self.left.number(scope)?, self.right.number(scope)?) {
-            (Number::Int(left), Number::Int(right)) => Value::Int(match self.subtract {
+            (Number::Int(left), Number::Int(right)) => Change::SetInt(match self.subtract {
                 false => left.checked_add(right)?,
                 true => left.checked_sub(right)?,
             }),
@@ -61,12 +63,13 @@ impl Sum {
         Some(sum)
     }
 
-    fn decimals(&self, left: &Decimal, right: &Decimal) -> Option<Value> {
+    #[inline(never)]
+    fn decimals(&self, left: &Decimal, right: &Decimal) -> Option<Change> {
         let sum = match self.subtract {
             false => left.checked_add(right),
             true => left.checked_sub(right),
         };
-        to_json_value(Value::Decimal(sum.ok()?)).ok()
+        to_json_value(Value::Decimal(sum.ok()?)).ok().map(Change::Set)
     }
 }
 

@@ -2,5 +2,7 @@
 
 pub mod check;
 mod cursor;
+mod escapes;
+mod marks;
 pub mod scan;
 pub mod write;

@@ -5,26 +5,22 @@
 
 use std::sync::Arc;
 
-use memchr::memchr2;
-
+use crate::bytes::same;
 use crate::cel::EvalError;
 use crate::limits::JSON_DEPTH_MAX;
 use crate::number::Decimal;
 use crate::value::{List, Map, Value};
+
+use super::escapes::unescape;
+use super::marks::Marks;
 
 /// Room that is made for the members of an object before they are counted.
 const MEMBERS_GUESS: usize = 4;
 
 /// The value of a whole JSON text.
 pub fn scan_value(text: &[u8]) -> Result<Value, EvalError> {
-    let mut scanner = Scanner { text, place: 0 };
-    scanner.blanks();
-    let value = scanner.value(0)?;
-    scanner.blanks();
-    if scanner.place < text.len() {
-        return Err(invalid());
-    }
-    Ok(value)
+    let mut scanner = Scanner::new(text);
+    scanner.whole().ok_or_else(invalid)
 }
 
 /// Reads the wanted top-level members of an object in one pass into `out` (one place for each
@@ -37,43 +33,11 @@ pub fn scan_fields<N: AsRef<str>>(
     escaped_keys: bool,
     out: &mut [Option<Value>],
 ) -> Result<(), EvalError> {
-    let mut scanner = Scanner { text: object, place: 0 };
-    scanner.blanks();
-    scanner.expect(b'{')?;
-    let mut missing = wanted.len().min(out.len());
-    scanner.blanks();
-    if missing == 0 || scanner.eat(b'}') {
-        return Ok(());
-    }
-    loop {
-        scanner.blanks();
-        let (key, escaped) = scanner.raw_string()?;
-        let found = if escaped_keys && escaped {
-            let key = unescape(key)?;
-            wanted.iter().position(|name| name.as_ref() == key)
-        } else {
-            wanted.iter().position(|name| name.as_ref().as_bytes() == key)
-        };
-        scanner.blanks();
-        scanner.expect(b':')?;
-        scanner.blanks();
-        match found.and_then(|index| out.get_mut(index)) {
-            Some(place) => {
-                *place = Some(scanner.value(1)?);
-                missing -= 1;
-                if missing == 0 {
-                    return Ok(());
-                }
-            }
-            None => scanner.skip()?,
-        }
-        scanner.blanks();
-        if !scanner.eat(b',') {
-            return scanner.expect(b'}');
-        }
-    }
+    let mut scanner = Scanner::new(object);
+    scanner.fields(wanted, escaped_keys, out).ok_or_else(invalid)
 }
 
+#[cold]
 fn invalid() -> EvalError {
     EvalError::failed("the text is not the JSON that was checked")
 }
@@ -81,9 +45,67 @@ fn invalid() -> EvalError {
 struct Scanner<'a> {
     text: &'a [u8],
     place: usize,
+    marks: Marks<'a, false>,
 }
 
+/// `None` stands for a text that is not JSON.
 impl<'a> Scanner<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self { text, place: 0, marks: Marks::new(text) }
+    }
+
+    fn whole(&mut self) -> Option<Value> {
+        self.blanks();
+        let value = self.value(0)?;
+        self.blanks();
+        (self.place == self.text.len()).then_some(value)
+    }
+
+    fn fields<N: AsRef<str>>(
+        &mut self,
+        wanted: &[N],
+        escaped_keys: bool,
+        out: &mut [Option<Value>],
+    ) -> Option<()> {
+        self.blanks();
+        self.expect(b'{')?;
+        let mut missing = wanted.len().min(out.len());
+        self.blanks();
+        if missing == 0 || self.eat(b'}') {
+            return Some(());
+        }
+        loop {
+            self.blanks();
+            let (key, escaped) = self.raw_string()?;
+            let found = if escaped_keys && escaped {
+                let key = unescape(key)?;
+                wanted.iter().position(|name| name.as_ref() == key)
+            } else {
+                wanted.iter().position(|name| same(name.as_ref().as_bytes(), key))
+            };
+            self.blanks();
+            self.expect(b':')?;
+            self.blanks();
+            match found.and_then(|index| out.get_mut(index)) {
+                Some(place) => {
+                    *place = match self.small_int() {
+                        Some(int) => Some(Value::Int(int)),
+                        None => Some(self.value(1)?),
+                    };
+                    missing -= 1;
+                    if missing == 0 {
+                        return Some(());
+                    }
+                }
+                None => self.skip()?,
+            }
+            self.blanks();
+            if !self.eat(b',') {
+                return self.expect(b'}');
+            }
+        }
+    }
+
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.get(self.place).copied()
@@ -104,41 +126,41 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn expect(&mut self, byte: u8) -> Result<(), EvalError> {
-        if self.eat(byte) { Ok(()) } else { Err(invalid()) }
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.eat(byte).then_some(())
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, EvalError> {
+    fn value(&mut self, depth: usize) -> Option<Value> {
         match self.peek() {
-            Some(b'"') => Ok(Value::String(self.string()?)),
+            Some(b'"') => self.string().map(Value::String),
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
             Some(b't') => self.word(b"true", Value::Bool(true)),
             Some(b'f') => self.word(b"false", Value::Bool(false)),
             Some(b'n') => self.word(b"null", Value::Null),
             Some(_) => self.number(),
-            None => Err(invalid()),
+            None => None,
         }
     }
 
-    fn word(&mut self, word: &[u8], value: Value) -> Result<Value, EvalError> {
+    fn word(&mut self, word: &[u8], value: Value) -> Option<Value> {
         if !self.text[self.place..].starts_with(word) {
-            return Err(invalid());
+            return None;
         }
         self.place += word.len();
-        Ok(value)
+        Some(value)
     }
 
-    fn deeper(&self, depth: usize) -> Result<(), EvalError> {
-        if depth > JSON_DEPTH_MAX { Err(invalid()) } else { Ok(()) }
+    fn deeper(&self, depth: usize) -> Option<()> {
+        (depth <= JSON_DEPTH_MAX).then_some(())
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value, EvalError> {
+    fn object(&mut self, depth: usize) -> Option<Value> {
         self.deeper(depth)?;
         self.place += 1;
         self.blanks();
         if self.eat(b'}') {
-            return Ok(Value::map(Map::new()));
+            return Some(Value::map(Map::new()));
         }
         let mut map = Map::with_capacity(MEMBERS_GUESS);
         loop {
@@ -151,18 +173,18 @@ impl<'a> Scanner<'a> {
             self.blanks();
             if !self.eat(b',') {
                 self.expect(b'}')?;
-                return Ok(Value::map(map));
+                return Some(Value::map(map));
             }
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value, EvalError> {
+    fn array(&mut self, depth: usize) -> Option<Value> {
         self.deeper(depth)?;
         self.place += 1;
         let mut items = Vec::new();
         self.blanks();
         if self.eat(b']') {
-            return Ok(Value::List(List::default()));
+            return Some(Value::List(List::default()));
         }
         loop {
             self.blanks();
@@ -170,12 +192,37 @@ impl<'a> Scanner<'a> {
             self.blanks();
             if !self.eat(b',') {
                 self.expect(b']')?;
-                return Ok(Value::list(items));
+                return Some(Value::list(items));
             }
         }
     }
 
-    fn number(&mut self) -> Result<Value, EvalError> {
+    /// An int of few digits, the most common number by far. `None`, and nothing is read, if
+    /// something else stands here.
+    #[inline]
+    fn small_int(&mut self) -> Option<i64> {
+        const DIGITS_MAX: usize = 18;
+        let negative = self.peek() == Some(b'-');
+        let first = self.place + usize::from(negative);
+        let mut end = first;
+        let mut magnitude = 0_i64;
+        let next = loop {
+            let digit = self.text.get(end)?.wrapping_sub(b'0');
+            if digit > 9 || end - first == DIGITS_MAX {
+                break digit.wrapping_add(b'0');
+            }
+            magnitude = magnitude * 10 + i64::from(digit);
+            end += 1;
+        };
+        // `-0` is no int.
+        if magnitude == 0 && (negative || end == first) || !matches!(next, b',' | b'}' | b']') {
+            return None;
+        }
+        self.place = end;
+        Some(if negative { -magnitude } else { magnitude })
+    }
+
+    fn number(&mut self) -> Option<Value> {
         let start = self.place;
         let negative = self.eat(b'-');
         let mut magnitude = 0_u64;
@@ -195,18 +242,13 @@ impl<'a> Scanner<'a> {
             _ if negative && magnitude == 0 => self.long_number(start),
             _ => {
                 let value = magnitude.cast_signed();
-                Ok(Value::Int(if negative { -value } else { value }))
+                Some(Value::Int(if negative { -value } else { value }))
             }
         }
     }
 
     /// A number of few digits with a point, the usual amount of money, without its text.
-    fn fraction(
-        &mut self,
-        start: usize,
-        negative: bool,
-        mut digits: u64,
-    ) -> Result<Value, EvalError> {
+    fn fraction(&mut self, start: usize, negative: bool, mut digits: u64) -> Option<Value> {
         let point = self.place;
         self.place += 1;
         while let Some(digit @ b'0'..=b'9') = self.peek()
@@ -219,47 +261,45 @@ impl<'a> Scanner<'a> {
         if places == 0 || matches!(self.peek(), Some(b'0'..=b'9' | b'e' | b'E')) {
             return self.long_number(start);
         }
-        Decimal::from_digits(negative, digits, places).map(Value::Decimal).ok_or_else(invalid)
+        Decimal::from_digits(negative, digits, places).map(Value::Decimal)
     }
 
-    fn long_number(&mut self, start: usize) -> Result<Value, EvalError> {
+    fn long_number(&mut self, start: usize) -> Option<Value> {
         self.place = start;
         while let Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') = self.peek() {
             self.place += 1;
         }
-        let text = std::str::from_utf8(&self.text[start..self.place]).map_err(|_| invalid())?;
-        number_value(text).ok_or_else(invalid)
+        let text = std::str::from_utf8(&self.text[start..self.place]).ok()?;
+        number_value(text)
     }
 
     /// The bytes between the quotes of a string, and whether an escape is among them.
     #[inline]
-    fn raw_string(&mut self) -> Result<(&'a [u8], bool), EvalError> {
+    fn raw_string(&mut self) -> Option<(&'a [u8], bool)> {
         self.expect(b'"')?;
         let start = self.place;
         let mut escaped = false;
         loop {
-            let rest = self.text.get(self.place..).unwrap_or_default();
-            let length = special(rest).ok_or_else(invalid)?;
-            self.place += length;
-            if rest[length] == b'"' {
-                let raw = &self.text[start..self.place];
-                self.place += 1;
-                return Ok((raw, escaped));
+            let end = self.marks.next(self.place)?;
+            if self.text[end] == b'"' {
+                self.place = end + 1;
+                return Some((&self.text[start..end], escaped));
             }
             escaped = true;
-            self.place += 2;
+            self.place = end + 2;
         }
     }
 
-    fn string(&mut self) -> Result<Arc<str>, EvalError> {
+    fn string(&mut self) -> Option<Arc<str>> {
         match self.raw_string()? {
             (raw, true) => unescape(raw).map(Arc::from),
-            (raw, false) => std::str::from_utf8(raw).map(Arc::from).map_err(|_| invalid()),
+            (raw, false) => std::str::from_utf8(raw).map(Arc::from).ok(),
         }
     }
 
     /// Passes over a value.
-    fn skip(&mut self) -> Result<(), EvalError> {
+    #[inline]
+    fn skip(&mut self) -> Option<()> {
         match self.peek() {
             Some(b'"') => self.raw_string().map(|_| ()),
             Some(b'{' | b'[') => self.skip_nested(),
@@ -269,56 +309,30 @@ impl<'a> Scanner<'a> {
                 {
                     self.place += 1;
                 }
-                Ok(())
+                Some(())
             }
         }
     }
 
-    fn skip_nested(&mut self) -> Result<(), EvalError> {
+    fn skip_nested(&mut self) -> Option<()> {
+        let mut marks = Marks::<true>::new(self.text);
         let mut open = 0_usize;
+        let mut in_string = false;
         loop {
-            match self.peek() {
-                Some(b'"') => {
-                    self.raw_string()?;
-                    continue;
-                }
-                Some(b'{' | b'[') => open += 1,
-                Some(b'}' | b']') => open -= 1,
-                Some(_) => {}
-                None => return Err(invalid()),
+            self.place = marks.next(self.place)?;
+            match self.text[self.place] {
+                b'\\' => self.place += 1,
+                b'"' => in_string = !in_string,
+                _ if in_string => {}
+                b'{' | b'[' => open += 1,
+                _ => open -= 1,
             }
             self.place += 1;
             if open == 0 {
-                return Ok(());
+                return Some(());
             }
         }
     }
-}
-
-/// Where the first quote or backslash stands. Most strings are short, and for those the call of
-/// a vector search costs more than it saves.
-#[inline]
-fn special(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    const SHORT: usize = 16;
-    let mut length = 0;
-    while length < SHORT
-        && let Some(chunk) = text.get(length..).and_then(<[u8]>::first_chunk::<8>)
-    {
-        // Bit tricks over eight bytes; the lowest marked byte is always a true hit.
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        let hits =
-            (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
-        let hits = hits & HIGHS;
-        if hits != 0 {
-            return Some(length + (hits.trailing_zeros() / 8) as usize);
-        }
-        length += 8;
-    }
-    memchr2(b'"', b'\\', &text[length..]).map(|place| length + place)
 }
 
 /// The value of a JSON number: an int if the text is a plain integer that fits 64 bits, else a
@@ -332,51 +346,4 @@ pub fn number_value(text: &str) -> Option<Value> {
         return Some(Value::Int(value));
     }
     Decimal::from_json(text).map(Value::Decimal)
-}
-
-/// Resolves the escapes of a string.
-fn unescape(raw: &[u8]) -> Result<String, EvalError> {
-    let raw = std::str::from_utf8(raw).map_err(|_| invalid())?;
-    let mut out = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(place) = memchr::memchr(b'\\', rest.as_bytes()) {
-        out.push_str(&rest[..place]);
-        let (character, length) = escape(&rest.as_bytes()[place..]).ok_or_else(invalid)?;
-        out.push(character);
-        rest = &rest[place + length..];
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
-/// The character of an escape and the length of its spelling.
-fn escape(text: &[u8]) -> Option<(char, usize)> {
-    let character = match text.get(1)? {
-        b'n' => '\n',
-        b't' => '\t',
-        b'r' => '\r',
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'u' => return unicode(text),
-        letter @ (b'"' | b'\\' | b'/') => char::from(*letter),
-        _ => return None,
-    };
-    Some((character, 2))
-}
-
-fn unicode(text: &[u8]) -> Option<(char, usize)> {
-    let high = hex(text.get(2..6)?)?;
-    if !(0xd800..0xdc00).contains(&high) {
-        return Some((char::from_u32(high)?, 6));
-    }
-    let low = match text.get(6..12)? {
-        [b'\\', b'u', digits @ ..] => hex(digits)?,
-        _ => return None,
-    };
-    let point = 0x10000 + ((high - 0xd800) << 10) + low.checked_sub(0xdc00)?;
-    Some((char::from_u32(point)?, 12))
-}
-
-fn hex(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |sum, digit| Some(sum * 16 + char::from(*digit).to_digit(16)?))
 }

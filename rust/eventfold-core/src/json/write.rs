@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::cel::{EVALUATION_LIMIT, EvalError, STATE_NOT_JSON};
+use crate::cel::{EvalError, STATE_NOT_JSON};
 use crate::limits::JSON_DEPTH_MAX;
 use crate::number::Decimal;
 use crate::value::{Key, List, Map, Value};
@@ -120,7 +120,8 @@ fn nested_to_json(value: Value) -> Result<Value, EvalError> {
 }
 
 fn too_deep() -> EvalError {
-    EvalError::new(EVALUATION_LIMIT, format!("the value nests deeper than {JSON_DEPTH_MAX} levels"))
+    let message = format!("the value nests deeper than {JSON_DEPTH_MAX} levels");
+    EvalError::limit(message, JSON_DEPTH_MAX as u64)
 }
 
 /// The depth by a walk: the stored one is an upper bound.

@@ -1,9 +1,11 @@
-//! Pages of stored events, as PostgreSQL sends them: one binary array a column.
+//! Pages of stored events, as PostgreSQL sends them.
 //!
 //! Nothing is copied: a [`Row`] borrows from the buffers of its page. Whatever encodes or folds
-//! takes rows, so pages from another source need only make rows.
+//! takes a [`Page`], which gives the binary value of each cell: [`Rows`] is a page of one array a
+//! column; a page of PostgreSQL's own rows need only find its cells.
 
 mod column;
+mod packed;
 mod tags;
 
 use std::ops::Range;
@@ -11,7 +13,8 @@ use std::ops::Range;
 use crate::envelope::{FLAG_VALIDATED_V1, MICROS_MAX, MICROS_MIN, NO_METADATA};
 use crate::error::CoreError;
 
-use column::{Column, Element};
+use column::Element;
+pub use packed::Rows;
 pub use tags::{Tags, TagsIter};
 
 /// Microseconds from 1970, where our times begin, to 2000, where PostgreSQL's do.
@@ -66,6 +69,9 @@ const CANCELS: usize = 13;
 const TRACE_CONTEXT: usize = 14;
 const DELETED: usize = 15;
 
+/// The columns whose cells have any length.
+const VARIABLE: [usize; 7] = [STREAM, TYPE, DATA, METADATA, TAGS, WRITER, TRACE_CONTEXT];
+
 const fn spec(name: &'static str, element: Element, optional: bool) -> Spec {
     Spec { name, element, optional }
 }
@@ -107,106 +113,89 @@ pub struct Row<'a> {
     pub deleted: bool,
 }
 
-/// A page of rows.
-#[derive(Debug)]
-pub struct Rows<B> {
-    columns: [Option<Column<B>>; COLUMNS],
-    len: usize,
-}
-
-impl<B: AsRef<[u8]>> Rows<B> {
-    /// Decodes the columns of a page, in the order of the query. An absent optional column is
-    /// NULL in every row; if all are absent, the page has no rows.
-    pub fn decode(columns: impl IntoIterator<Item = Option<B>>) -> Result<Self, CoreError> {
-        let mut decoded: [Option<Column<B>>; COLUMNS] = std::array::from_fn(|_| None);
-        let mut len = None;
-        let mut count = 0;
-        for bytes in columns {
-            let Some(spec) = SPECS.get(count) else {
-                return Err(bad_page(format!("it has more than {COLUMNS} columns")));
-            };
-            count += 1;
-            let Some(bytes) = bytes else { continue };
-            let column = Column::decode(bytes, spec.element)
-                .map_err(|error| bad_page(format!("{}: {}", spec.name, error.prose())))?;
-            if *len.get_or_insert(column.len()) != column.len() {
-                return Err(bad_page(format!("{} has another length", spec.name)));
-            }
-            decoded[count - 1] = Some(column);
-        }
-        if count != COLUMNS {
-            return Err(bad_page(format!("it has {count} columns, not {COLUMNS}")));
-        }
-        let len = len.unwrap_or(0);
-        for (spec, column) in SPECS.iter().zip(&decoded) {
-            if len > 0 && column.is_none() && !spec.optional {
-                return Err(bad_page(format!("{} is absent", spec.name)));
-            }
-        }
-        Ok(Self { columns: decoded, len })
-    }
-
+/// Stored events in the order of their versions or positions, as cells in PostgreSQL's binary form.
+///
+/// The columns are, in order: `stream_name`, `version`, `position`, `event_id`, `type`, `data`,
+/// `metadata`, `tags` (the binary array of texts as `bytea`), `recorded_at`, `occurred_at`,
+/// `writer`, `flags`, `copied_from`, `cancels`, `trace_context`, `deleted`. Cells that cannot be
+/// what their column says give an error (`BUG`), never a panic.
+pub trait Page {
     /// The number of rows.
-    pub fn len(&self) -> usize {
-        self.len
-    }
+    fn len(&self) -> usize;
 
-    /// Whether there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+    /// The bytes of a cell; `None` for NULL, and where there is no such cell.
+    fn cell(&self, column: usize, index: usize) -> Option<&[u8]>;
+
+    /// The bytes of a cell that has that many; `None` if it has another number.
+    #[inline]
+    fn fixed<const N: usize>(&self, column: usize, index: usize) -> Option<&[u8; N]> {
+        self.cell(column, index)?.try_into().ok()
     }
 
     /// Bytes of all variable parts of the page, roughly; for reserving memory.
-    pub(crate) fn payload_bytes(&self) -> usize {
-        let columns = [STREAM, TYPE, DATA, METADATA, TAGS, WRITER, TRACE_CONTEXT];
-        columns.iter().filter_map(|&at| self.columns[at].as_ref()).map(Column::byte_len).sum()
+    fn payload_bytes(&self) -> usize {
+        let bytes = |column, index| self.cell(column, index).map_or(0, <[u8]>::len);
+        let row = |index| VARIABLE.iter().map(|column| bytes(*column, index)).sum::<usize>();
+        (0..self.len()).map(row).sum()
+    }
+
+    /// Whether there is no row.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The rows in order.
-    pub fn iter(&self) -> impl Iterator<Item = Result<Row<'_>, CoreError>> {
-        (0..self.len).map(|index| self.row(index))
+    fn iter(&self) -> impl Iterator<Item = Result<Row<'_>, CoreError>> {
+        (0..self.len()).map(|index| self.row(index))
     }
 
     /// The row at an index from 0.
-    pub fn row(&self, index: usize) -> Result<Row<'_>, CoreError> {
-        let deleted = self.deleted(index);
+    fn row(&self, index: usize) -> Result<Row<'_>, CoreError> {
+        let deleted = deleted(self, index)?;
         let no_metadata: &[u8] = if deleted { b"" } else { NO_METADATA };
-        let recorded_us = self.time(RECORDED_AT, index)?.ok_or_else(|| null(RECORDED_AT))?;
+        let recorded_us = time(self, RECORDED_AT, index)?.ok_or_else(|| null(RECORDED_AT))?;
         Ok(Row {
-            stream: self.text(STREAM, index)?,
-            version: self.int8(VERSION, index)?,
-            position: self.int8(POSITION, index)?,
-            event_id: self.uuid(EVENT_ID, index).ok_or_else(|| null(EVENT_ID))?,
+            stream: text(self, STREAM, index)?,
+            version: self.version(index)?,
+            position: int8(self, POSITION, index)?,
+            event_id: self.event_id(index)?,
             event_type: self.event_type(index)?,
             data: self.cell(DATA, index).unwrap_or_default(),
             metadata: self.cell(METADATA, index).unwrap_or(no_metadata),
-            tags: self.tags(index)?,
+            tags: tags(self, index)?,
             recorded_us,
-            occurred_us: self.time(OCCURRED_AT, index)?.unwrap_or(recorded_us),
-            writer: self.text(WRITER, index)?.ok_or_else(|| null(WRITER))?,
-            flags: self.int4(FLAGS, index)?,
-            copied_from: self.uuid(COPIED_FROM, index),
-            cancels: self.uuid(CANCELS, index),
-            trace_context: self.text(TRACE_CONTEXT, index)?,
+            occurred_us: time(self, OCCURRED_AT, index)?.unwrap_or(recorded_us),
+            writer: text(self, WRITER, index)?.ok_or_else(|| null(WRITER))?,
+            flags: int4(self, FLAGS, index)?,
+            copied_from: optional(self, COPIED_FROM, index)?,
+            cancels: optional(self, CANCELS, index)?,
+            trace_context: text(self, TRACE_CONTEXT, index)?,
             deleted,
         })
     }
 
     /// The version of the row at an index.
-    pub fn version(&self, index: usize) -> Result<i64, CoreError> {
-        self.int8(VERSION, index)
+    #[inline]
+    fn version(&self, index: usize) -> Result<i64, CoreError> {
+        int8(self, VERSION, index)
     }
 
     /// The event id of the row at an index.
-    pub fn event_id(&self, index: usize) -> Result<&[u8; 16], CoreError> {
-        self.uuid(EVENT_ID, index).ok_or_else(|| null(EVENT_ID))
+    #[inline]
+    fn event_id(&self, index: usize) -> Result<&[u8; 16], CoreError> {
+        self.fixed(EVENT_ID, index).ok_or_else(|| null(EVENT_ID))
+    }
+
+    /// The type of the row at an index.
+    fn event_type(&self, index: usize) -> Result<&str, CoreError> {
+        text(self, TYPE, index)?.ok_or_else(|| null(TYPE))
     }
 
     /// The runs of rows of one stream, in order: its name, and the indexes of the rows.
-    pub fn streams(&self) -> Result<Vec<(&str, Range<usize>)>, CoreError> {
+    fn streams(&self) -> Result<Vec<(&str, Range<usize>)>, CoreError> {
         let mut runs: Vec<(&str, Range<usize>)> = Vec::new();
-        for index in 0..self.len {
-            let name = self.text(STREAM, index)?.ok_or_else(|| null(STREAM))?;
+        for index in 0..self.len() {
+            let name = text(self, STREAM, index)?.ok_or_else(|| null(STREAM))?;
             match runs.last_mut() {
                 Some((known, rows)) if *known == name => rows.end = index + 1,
                 _ => runs.push((name, index..index + 1)),
@@ -214,116 +203,135 @@ impl<B: AsRef<[u8]>> Rows<B> {
         }
         Ok(runs)
     }
+}
 
-    /// What the row at an index needs to be folded by a handler that reads nothing of its
-    /// envelope: id, version, position, type, data and marks. The rest is empty. For a row that
-    /// was not validated `None`: its metadata must be checked too.
-    #[inline]
-    pub(crate) fn brief_row<'a>(
-        &'a self,
-        index: usize,
-        event_type: &'a str,
-    ) -> Result<Option<Row<'a>>, CoreError> {
-        let flags = self.int4(FLAGS, index)?;
-        if flags & FLAG_VALIDATED_V1 == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Row {
+/// The bytes of the type of the row at an index, `None` for NULL; to find its handler without a
+/// check of what the handler's own type says.
+#[inline]
+pub(crate) fn event_type_bytes(page: &(impl Page + ?Sized), index: usize) -> Option<&[u8]> {
+    page.cell(TYPE, index)
+}
+
+/// Reads what the row at an index needs to be folded by a handler of `event_type` that reads
+/// nothing of its envelope: id, version, position, type, data and marks. The rest of `row` stays.
+/// For a row that was not validated `false`: its metadata must be checked too.
+#[inline]
+pub(crate) fn read_brief<'a>(
+    page: &'a (impl Page + ?Sized),
+    index: usize,
+    event_type: &'a str,
+    row: &mut Row<'a>,
+) -> Result<bool, CoreError> {
+    row.flags = int4(page, FLAGS, index)?;
+    if row.flags & FLAG_VALIDATED_V1 == 0 {
+        return Ok(false);
+    }
+    row.version = page.version(index)?;
+    row.position = int8(page, POSITION, index)?;
+    row.event_id = page.event_id(index)?;
+    row.event_type = event_type;
+    row.data = page.cell(DATA, index).unwrap_or_default();
+    row.deleted = deleted(page, index)?;
+    Ok(true)
+}
+
+impl Row<'_> {
+    /// A row of nothing, to be read into.
+    pub(crate) fn blank() -> Self {
+        Self {
             stream: None,
-            version: self.int8(VERSION, index)?,
-            position: self.int8(POSITION, index)?,
-            event_id: self.uuid(EVENT_ID, index).ok_or_else(|| null(EVENT_ID))?,
-            event_type,
-            data: self.cell(DATA, index).unwrap_or_default(),
+            version: 0,
+            position: 0,
+            event_id: &[0; 16],
+            event_type: "",
+            data: b"",
             metadata: NO_METADATA,
             tags: Tags::none(),
             recorded_us: 0,
             occurred_us: 0,
             writer: "",
-            flags,
+            flags: 0,
             copied_from: None,
             cancels: None,
             trace_context: None,
-            deleted: self.deleted(index),
-        }))
-    }
-
-    /// The bytes of the type of the row at an index, `None` for NULL; to find its handler
-    /// without a check of what the handler's own type says.
-    #[inline]
-    pub(crate) fn event_type_bytes(&self, index: usize) -> Option<&[u8]> {
-        self.cell(TYPE, index)
-    }
-
-    /// The type of the row at an index.
-    pub(crate) fn event_type(&self, index: usize) -> Result<&str, CoreError> {
-        self.text(TYPE, index)?.ok_or_else(|| null(TYPE))
-    }
-
-    fn deleted(&self, index: usize) -> bool {
-        self.fixed(DELETED, index).is_some_and(|cell: &[u8; 1]| *cell != [0])
-    }
-
-    #[inline]
-    fn cell(&self, column: usize, index: usize) -> Option<&[u8]> {
-        self.columns[column].as_ref()?.get(index)
-    }
-
-    #[inline]
-    fn fixed<const N: usize>(&self, column: usize, index: usize) -> Option<&[u8; N]> {
-        self.columns[column].as_ref()?.fixed(index)
-    }
-
-    fn text(&self, column: usize, index: usize) -> Result<Option<&str>, CoreError> {
-        let Some(cell) = self.cell(column, index) else { return Ok(None) };
-        std::str::from_utf8(cell)
-            .map(Some)
-            .map_err(|_| bad_page(format!("{} is not UTF-8", SPECS[column].name)))
-    }
-
-    fn int8(&self, column: usize, index: usize) -> Result<i64, CoreError> {
-        match self.fixed(column, index) {
-            Some(cell) => Ok(i64::from_be_bytes(*cell)),
-            None => Err(null(column)),
+            deleted: false,
         }
     }
+}
 
-    fn int4(&self, column: usize, index: usize) -> Result<i32, CoreError> {
-        match self.fixed(column, index) {
-            Some(cell) => Ok(i32::from_be_bytes(*cell)),
-            None => Err(null(column)),
-        }
+fn text(
+    page: &(impl Page + ?Sized),
+    column: usize,
+    index: usize,
+) -> Result<Option<&str>, CoreError> {
+    let Some(cell) = page.cell(column, index) else { return Ok(None) };
+    std::str::from_utf8(cell)
+        .map(Some)
+        .map_err(|_| bad_page(format!("{} is not UTF-8", SPECS[column].name)))
+}
+
+/// A cell of that many bytes, `None` for NULL.
+#[inline]
+fn optional<const N: usize>(
+    page: &(impl Page + ?Sized),
+    column: usize,
+    index: usize,
+) -> Result<Option<&[u8; N]>, CoreError> {
+    match page.fixed(column, index) {
+        None if page.cell(column, index).is_some() => Err(null(column)),
+        cell => Ok(cell),
     }
+}
 
-    fn uuid(&self, column: usize, index: usize) -> Option<&[u8; 16]> {
-        self.fixed(column, index)
+#[inline]
+fn deleted(page: &(impl Page + ?Sized), index: usize) -> Result<bool, CoreError> {
+    Ok(optional(page, DELETED, index)?.is_some_and(|cell: &[u8; 1]| *cell != [0]))
+}
+
+#[inline]
+fn int8(page: &(impl Page + ?Sized), column: usize, index: usize) -> Result<i64, CoreError> {
+    match page.fixed(column, index) {
+        Some(cell) => Ok(i64::from_be_bytes(*cell)),
+        None => Err(null(column)),
     }
+}
 
-    fn time(&self, column: usize, index: usize) -> Result<Option<i64>, CoreError> {
-        if self.cell(column, index).is_none() {
-            return Ok(None);
-        }
-        // The infinities are the ends of the range, and fall out here too.
-        self.int8(column, index)?
-            .checked_add(EPOCH_MICROS)
-            .filter(|micros| (MICROS_MIN..=MICROS_MAX).contains(micros))
-            .map(Some)
-            .ok_or_else(|| bad_page(format!("{} is out of range", SPECS[column].name)))
+#[inline]
+fn int4(page: &(impl Page + ?Sized), column: usize, index: usize) -> Result<i32, CoreError> {
+    match page.fixed(column, index) {
+        Some(cell) => Ok(i32::from_be_bytes(*cell)),
+        None => Err(null(column)),
     }
+}
 
-    fn tags(&self, index: usize) -> Result<Tags<'_>, CoreError> {
-        match self.cell(TAGS, index) {
-            None => Ok(Tags::none()),
-            Some(cell) => {
-                Tags::decode(cell).ok_or_else(|| bad_page("tags: not an array of texts".to_owned()))
-            }
+fn time(
+    page: &(impl Page + ?Sized),
+    column: usize,
+    index: usize,
+) -> Result<Option<i64>, CoreError> {
+    if page.cell(column, index).is_none() {
+        return Ok(None);
+    }
+    // The infinities are the ends of the range, and fall out here too.
+    int8(page, column, index)?
+        .checked_add(EPOCH_MICROS)
+        .filter(|micros| (MICROS_MIN..=MICROS_MAX).contains(micros))
+        .map(Some)
+        .ok_or_else(|| bad_page(format!("{} is out of range", SPECS[column].name)))
+}
+
+fn tags(page: &(impl Page + ?Sized), index: usize) -> Result<Tags<'_>, CoreError> {
+    match page.cell(TAGS, index) {
+        None => Ok(Tags::none()),
+        Some(cell) => {
+            Tags::decode(cell).ok_or_else(|| bad_page("tags: not an array of texts".to_owned()))
         }
     }
 }
 
 #[cold]
 fn null(column: usize) -> CoreError {
-    bad_page(format!("{} is NULL", SPECS[column].name))
+    bad_page(format!("{} is NULL, or has the wrong length", SPECS[column].name))
 }
 
 /// A page that the server's own query cannot have made.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::Equivalent;
 
 use super::Value;
+use crate::bytes::same;
 
 /// A key of a map. An int and a uint of the same value are the same key.
 #[derive(Debug, Clone)]
@@ -83,7 +84,7 @@ fn whole(double: f64) -> Option<Key> {
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::String(left), Self::String(right)) => left == right,
+            (Self::String(left), Self::String(right)) => same(left.as_bytes(), right.as_bytes()),
             (Self::Int(left), Self::Int(right)) => left == right,
             (Self::Uint(left), Self::Uint(right)) => left == right,
             (Self::Int(int), Self::Uint(uint)) | (Self::Uint(uint), Self::Int(int)) => {

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::key::TextKey;
 use super::{Key, Value};
+use crate::bytes::same;
 
 /// Up to this many entries a map is a plain vector: a scan beats hashing.
 const SMALL_ENTRIES_MAX: usize = 8;
@@ -74,7 +75,7 @@ impl Map {
         match &self.entries {
             Entries::Small(entries) => entries
                 .iter()
-                .find(|(known, _)| matches!(known, Key::String(text) if **text == *key))
+                .find(|(known, _)| matches!(known, Key::String(text) if same(text.as_bytes(), key.as_bytes())))
                 .map(|(_, value)| value),
             Entries::Large(entries) => entries.get(&TextKey(key)),
         }
@@ -128,6 +129,21 @@ impl Map {
         Ok(old)
     }
 
+    /// The int of a key, to be replaced by another; `None` if there is no int.
+    #[inline]
+    pub fn int_mut(&mut self, key: &Key) -> Option<&mut i64> {
+        let value = match &mut self.entries {
+            Entries::Small(entries) => {
+                entries.iter_mut().find(|(known, _)| known == key).map(|(_, value)| value)
+            }
+            Entries::Large(entries) => entries.get_mut(key),
+        };
+        match value {
+            Some(Value::Int(int)) => Some(int),
+            _ => None,
+        }
+    }
+
     /// Changes the value of a string key in place, or the `null` that is put there first.
     pub fn modify<R>(&mut self, key: &str, change: impl FnOnce(&mut Value) -> R) -> R {
         self.modify_key(Key::from(key), change)
@@ -158,7 +174,7 @@ impl Map {
             Entries::Small(entries) => {
                 let place = entries
                     .iter()
-                    .position(|(known, _)| matches!(known, Key::String(text) if **text == *key))?;
+                    .position(|(known, _)| matches!(known, Key::String(text) if same(text.as_bytes(), key.as_bytes())))?;
                 Some(entries.remove(place).1)
             }
             Entries::Large(entries) => entries.shift_remove(&TextKey(key)),

@@ -5,7 +5,7 @@ mod proto;
 mod state;
 
 use crate::error::CoreError;
-use crate::rows::Rows;
+use crate::rows::Page;
 
 pub use event::{event_size, write_event};
 pub use state::{ChangeList, write_explained_event, write_historic_state};
@@ -14,10 +14,7 @@ pub use state::{ChangeList, write_explained_event, write_historic_state};
 ///
 /// The result is a valid serialised message; a serialised `end` may follow. `stream` is the name
 /// for pages that leave it out.
-pub fn encode_page<B: AsRef<[u8]>>(
-    rows: &Rows<B>,
-    stream: Option<&str>,
-) -> Result<Vec<u8>, CoreError> {
+pub fn encode_page(rows: &impl Page, stream: Option<&str>) -> Result<Vec<u8>, CoreError> {
     /// Room for what an event has beside its texts: id, numbers, times, keys and lengths.
     const EVENT_BYTES: usize = 120;
     let stream_bytes = stream.map_or(0, str::len);

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::value::{Key, List, Map, TypeValue, Value};
 
-use super::ast::{Ast, Binary, Element, Expr, Kind, Literal, Unary};
+use super::ast::{Ast, Binary, Element, Expr, Kind, Literal, Span, Unary};
+use super::containers::insert_new;
 use super::env::Env;
 use super::error::{CelError, Parsed};
-use super::eval::insert_new;
 use super::node::{Arithmetic, Comparison, Entry, Field, Item, Node, Op};
 use super::operators;
 use super::program::Program;
@@ -74,7 +74,8 @@ impl Compiler<'_> {
             Kind::List(items) => self.list(expr, items),
             Kind::Map(entries) => self.map(expr, entries),
             Kind::Unary(operator, operand) => self.unary(expr, *operator, operand),
-            Kind::Binary(operator, left, right) => self.binary(expr, *operator, left, right),
+            Kind::Binary(operator, left, right) => self.relation(expr, *operator, left, right),
+            Kind::Arithmetic(first, rest) => self.arithmetic(expr, first, rest),
             Kind::And(operands) => self.chain(expr, operands, Op::And),
             Kind::Or(operands) => self.chain(expr, operands, Op::Or),
             Kind::Conditional(parts) => self.conditional(expr, parts),
@@ -204,47 +205,58 @@ impl Compiler<'_> {
         Ok((node(expr, op), kind))
     }
 
-    fn binary(
+    fn relation(
         &mut self,
         expr: &Expr,
         operator: Binary,
         left: &Expr,
         right: &Expr,
     ) -> Parsed<Typed> {
-        let (left_node, left_type) = self.expr(left)?;
-        let (right_node, right_type) = self.expr(right)?;
-        let parts = Box::new([left_node, right_node]);
-        let arithmetic = match operator {
-            Binary::Less => return Ok(compared(expr, Comparison::Less, parts)),
-            Binary::LessEqual => return Ok(compared(expr, Comparison::LessEqual, parts)),
-            Binary::Greater => return Ok(compared(expr, Comparison::Greater, parts)),
-            Binary::GreaterEqual => return Ok(compared(expr, Comparison::GreaterEqual, parts)),
-            Binary::Equal => return Ok(truth(expr, Op::Equal(true, parts))),
-            Binary::NotEqual => return Ok(truth(expr, Op::Equal(false, parts))),
-            Binary::In => return Ok(truth(expr, Op::In(parts))),
-            Binary::Add => Arithmetic::Add,
-            Binary::Subtract => Arithmetic::Subtract,
-            Binary::Multiply => Arithmetic::Multiply,
-            Binary::Divide => Arithmetic::Divide,
-            Binary::Remainder => Arithmetic::Remainder,
-        };
-        if self.env.strict_numbers
-            && matches!(arithmetic, Arithmetic::Divide | Arithmetic::Remainder)
-        {
-            numbers::check_operand(arithmetic, &left_type, left)?;
-            numbers::check_operand(arithmetic, &right_type, right)?;
+        let parts = Box::new([self.expr(left)?.0, self.expr(right)?.0]);
+        Ok(truth(
+            expr,
+            match operator {
+                Binary::Less => Op::Compare(Comparison::Less, parts),
+                Binary::LessEqual => Op::Compare(Comparison::LessEqual, parts),
+                Binary::Greater => Op::Compare(Comparison::Greater, parts),
+                Binary::GreaterEqual => Op::Compare(Comparison::GreaterEqual, parts),
+                Binary::NotEqual => Op::Equal(false, parts),
+                Binary::In => Op::In(parts),
+                _ => Op::Equal(true, parts),
+            },
+        ))
+    }
+
+    fn arithmetic(&mut self, expr: &Expr, first: &Expr, rest: &[(Binary, Expr)]) -> Parsed<Typed> {
+        let (first_node, mut kind) = self.expr(first)?;
+        // The part of the source that is computed so far.
+        let mut span = first.span;
+        let mut nodes = Vec::with_capacity(rest.len());
+        for (operator, operand) in rest {
+            let (node, operand_kind) = self.expr(operand)?;
+            let operator = match operator {
+                Binary::Subtract => Arithmetic::Subtract,
+                Binary::Multiply => Arithmetic::Multiply,
+                Binary::Divide => Arithmetic::Divide,
+                Binary::Remainder => Arithmetic::Remainder,
+                _ => Arithmetic::Add,
+            };
+            if self.env.strict_numbers
+                && matches!(operator, Arithmetic::Divide | Arithmetic::Remainder)
+            {
+                numbers::check_operand(operator, &kind, span)?;
+                numbers::check_operand(operator, &operand_kind, operand.span)?;
+            }
+            kind = numbers::result_type(operator, kind, operand_kind);
+            span = Span { start: expr.span.start, end: operand.span.end };
+            nodes.push((operator, node));
         }
-        let kind = numbers::result_type(arithmetic, left_type, right_type);
-        Ok((node(expr, Op::Arithmetic(arithmetic, parts)), kind))
+        Ok((node(expr, Op::Arithmetic(Box::new(first_node), nodes.into())), kind))
     }
 }
 
 fn truth(expr: &Expr, op: Op) -> Typed {
     (node(expr, op), known(TypeValue::Bool))
-}
-
-fn compared(expr: &Expr, comparison: Comparison, parts: Box<[Node; 2]>) -> Typed {
-    truth(expr, Op::Compare(comparison, parts))
 }
 
 /// The map of entries that are all constant and have different keys.

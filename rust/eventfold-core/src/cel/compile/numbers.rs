@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::number::Decimal;
 use crate::value::{TypeValue, Value};
 
-use super::super::ast::{Expr, Span};
+use super::super::ast::Span;
 use super::super::error::{CelError, Parsed};
 use super::super::node::Arithmetic;
 use super::super::types::StaticType;
@@ -24,7 +24,8 @@ pub(super) fn int(text: &str, span: Span) -> Parsed<Value> {
         None => text.parse(),
     };
     value.map(Value::Int).map_err(|_| {
-        CelError::within(span, "the int leaves 64 bits; write decimal('...') for a larger one")
+        CelError::within(span, "the int leaves 64 bits")
+            .hint("write decimal('...') for a larger one")
     })
 }
 
@@ -44,10 +45,8 @@ fn hexadecimal(text: &str) -> Option<&str> {
 /// A double literal, with its sign and the decimal that it spells.
 pub(super) fn double(text: &str, strict: bool, span: Span) -> Parsed<Value> {
     if strict && significant_digits(text) > DOUBLE_DIGITS_MAX {
-        return Err(CelError::within(
-            span,
-            format!("a double keeps {DOUBLE_DIGITS_MAX} digits; write decimal('...') for more"),
-        ));
+        return Err(CelError::within(span, format!("a double keeps {DOUBLE_DIGITS_MAX} digits"))
+            .hint("write decimal('...') for more"));
     }
     let value: f64 = text
         .parse()
@@ -77,17 +76,12 @@ fn significant_digits(text: &str) -> usize {
 
 /// Refuses an operand of `/` or `%` whose type is not known before evaluation: whether it is an
 /// int or a decimal would change the result.
-pub(super) fn check_operand(op: Arithmetic, kind: &StaticType, operand: &Expr) -> Parsed<()> {
+pub(super) fn check_operand(op: Arithmetic, kind: &StaticType, operand: Span) -> Parsed<()> {
     if kind.known().is_some() {
         return Ok(());
     }
-    Err(CelError::within(
-        operand.span,
-        format!(
-            "the type of this operand of `{}` is not known: write decimal(..) or int(..) around it",
-            op.symbol()
-        ),
-    ))
+    let problem = format!("the type of this operand of `{}` is not known", op.symbol());
+    Err(CelError::within(operand, problem).hint("write decimal(..) or int(..) around it"))
 }
 
 /// The type of `left op right`.

@@ -1,12 +1,15 @@
-//! Tokens to a syntax tree: precedence climbing with a bound on nesting.
+//! Tokens to a syntax tree, with a bound on nesting.
+
+mod operators;
 
 use std::sync::Arc;
 
 use crate::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
 
-use super::ast::{Ast, Binary, Element, Expr, Kind, Literal, Span, Unary, too_deep};
+use super::ast::{Ast, Element, Expr, Kind, Literal, Span, too_deep};
 use super::error::{CelError, EXPRESSION_TOO_LONG, Parsed};
 use super::lexer::{Lexer, Token};
+use operators::OR;
 
 /// Names that no variable may have.
 pub(super) const RESERVED: [&str; 21] = [
@@ -45,6 +48,7 @@ fn parse_boxed(source: &str) -> Parsed<Ast> {
             end: source.len(),
             message: format!("the expression is longer than {EXPRESSION_BYTES_MAX} bytes"),
             reason: EXPRESSION_TOO_LONG,
+            hint: None,
         }));
     }
     let mut lexer = Lexer::new(source);
@@ -58,24 +62,6 @@ fn parse_boxed(source: &str) -> Parsed<Ast> {
         return Err(parser.unexpected("the expression should end here"));
     }
     Ok(Ast { root })
-}
-
-/// How tightly `||` and `&&` bind; operators of two operands follow.
-const OR: u8 = 1;
-const AND: u8 = 2;
-
-/// Operators whose chains are one node.
-#[derive(Debug, Clone, Copy)]
-enum Chain {
-    And,
-    Or,
-}
-
-fn chain_precedence(chain: Chain) -> u8 {
-    match chain {
-        Chain::And => AND,
-        Chain::Or => OR,
-    }
 }
 
 struct Parser<'a> {
@@ -154,94 +140,6 @@ impl Parser<'_> {
         self.expect(":")?;
         let no = self.expression()?;
         self.node(start, Kind::Conditional([condition, yes, no]))
-    }
-
-    /// Operands joined by operators that bind at least so tightly.
-    fn binary(&mut self, precedence_min: u8) -> Parsed<Box<Expr>> {
-        let start = self.start;
-        let mut left = self.unary()?;
-        while let Some(operator) = self.operator() {
-            let precedence = operator.map_or_else(chain_precedence, Binary::precedence);
-            if precedence < precedence_min {
-                break;
-            }
-            self.advance()?;
-            self.enter()?;
-            let right = self.binary(precedence + 1)?;
-            self.nesting -= 1;
-            left = self.joined(start, operator, left, right)?;
-        }
-        Ok(left)
-    }
-
-    /// The node of two operands; chains of `&&` and of `||` grow in place.
-    fn joined(
-        &self,
-        start: usize,
-        operator: Result<Binary, Chain>,
-        left: Box<Expr>,
-        right: Box<Expr>,
-    ) -> Parsed<Box<Expr>> {
-        let chain = match operator {
-            Ok(operator) => return self.node(start, Kind::Binary(operator, left, right)),
-            Err(chain) => chain,
-        };
-        let mut operands = match (chain, *left) {
-            (Chain::And, Expr { kind: Kind::And(operands), .. })
-            | (Chain::Or, Expr { kind: Kind::Or(operands), .. }) => operands,
-            (_, first) => vec![first],
-        };
-        operands.push(*right);
-        self.node(
-            start,
-            match chain {
-                Chain::And => Kind::And(operands),
-                Chain::Or => Kind::Or(operands),
-            },
-        )
-    }
-
-    fn operator(&self) -> Option<Result<Binary, Chain>> {
-        Some(Ok(match &self.token {
-            Token::Sign("&&") => return Some(Err(Chain::And)),
-            Token::Sign("||") => return Some(Err(Chain::Or)),
-            Token::Ident(name) if **name == *"in" => Binary::In,
-            Token::Sign("<") => Binary::Less,
-            Token::Sign("<=") => Binary::LessEqual,
-            Token::Sign(">") => Binary::Greater,
-            Token::Sign(">=") => Binary::GreaterEqual,
-            Token::Sign("==") => Binary::Equal,
-            Token::Sign("!=") => Binary::NotEqual,
-            Token::Sign("+") => Binary::Add,
-            Token::Sign("-") => Binary::Subtract,
-            Token::Sign("*") => Binary::Multiply,
-            Token::Sign("/") => Binary::Divide,
-            Token::Sign("%") => Binary::Remainder,
-            _ => return None,
-        }))
-    }
-
-    fn unary(&mut self) -> Parsed<Box<Expr>> {
-        let mut signs = Vec::new();
-        loop {
-            let start = self.start;
-            if self.is("!") {
-                signs.push((Unary::Not, start));
-            } else if self.is("-") {
-                if self.lexer.number_follows() {
-                    break;
-                }
-                signs.push((Unary::Negate, start));
-            } else {
-                break;
-            }
-            self.advance()?;
-        }
-        let mut expr = self.member()?;
-        for (sign, start) in signs.into_iter().rev() {
-            expr = self.node(start, Kind::Unary(sign, expr))?;
-        }
-        Ok(expr)
     }
 
     fn member(&mut self) -> Parsed<Box<Expr>> {
