@@ -104,6 +104,14 @@ impl Fold {
     }
 }
 
+impl Fold {
+    /// The fold itself.
+    #[cfg(unix)]
+    pub(super) fn shared(&self) -> Arc<fold::Fold> {
+        Arc::clone(&self.0)
+    }
+}
+
 /// A fold on its way along one stream.
 #[pyclass(frozen, module = "eventfold._core")]
 pub struct FoldRun {
@@ -209,14 +217,7 @@ impl FoldRun {
 
     fn finish(&self, py: Python<'_>) -> PyResult<FoldResult> {
         let result = errors::run(py, 0, || self.with_run(|run| run.finish()))?;
-        Ok(FoldResult {
-            exists: result.exists,
-            state: PyBytes::new(py, &result.state).unbind(),
-            version: result.version,
-            position: result.position,
-            events_read: result.events_read,
-            events_folded: result.events_folded,
-        })
+        Ok(FoldResult::new(py, &result))
     }
 }
 
@@ -264,6 +265,19 @@ pub struct FoldResult {
     position: i64,
     events_read: u64,
     events_folded: u64,
+}
+
+impl FoldResult {
+    pub(super) fn new(py: Python<'_>, result: &fold::FoldResult) -> Self {
+        Self {
+            exists: result.exists,
+            state: PyBytes::new(py, &result.state).unbind(),
+            version: result.version,
+            position: result.position,
+            events_read: result.events_read,
+            events_folded: result.events_folded,
+        }
+    }
 }
 
 fn uuid(text: &str) -> Result<[u8; 16], error::CoreError> {

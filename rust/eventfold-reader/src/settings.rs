@@ -48,8 +48,6 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// A read whose reader does not come back for this long lets its connection go.
     pub grace: Duration,
-    /// Threads that fold at once.
-    pub fold_threads: usize,
 }
 
 /// One way to reach a server.
