@@ -13,8 +13,9 @@ import asyncpg
 
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import UNARY_DEADLINE_S_MAX
-from eventfold_server.storage import faults
+from eventfold_server.storage import address, faults
 from eventfold_server.storage.queries import Migration, Queries, migrations
+from eventfold_server.storage.reader import EventReader
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -28,7 +29,11 @@ SCHEMA_NAME_BYTES_MAX = 63
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 APPEND_CONNECTIONS = 4
+# For single rows.
 READ_CONNECTIONS = 8
+# For pages of events, and for folds.
+EVENT_CONNECTIONS = 8
+IDLE_S_MAX = 300.0
 CONNECT_TIMEOUT_S = 10.0
 # A PostgreSQL that is not there yet is asked again after this pause.
 CONNECT_PAUSE_S = 0.25
@@ -49,7 +54,8 @@ _SETTINGS = {
 }
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
-_READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
+_PLANNER = {"enable_bitmapscan": "off"}
+_READ_SETTINGS = {**_SETTINGS, **_PLANNER}
 _APPEND_SETTINGS = {
     **_SETTINGS,
     # The append function runs with parameters only; planning it anew for each would cost as much
@@ -101,6 +107,7 @@ class Database:
         self._wait_s = wait_s
         self._read: Pool | None = None
         self._append: Pool | None = None
+        self._events: EventReader | None = None
 
     async def open(self) -> None:
         """Checks the database, brings the schema up to date, and opens the pools.
@@ -121,6 +128,7 @@ class Database:
                 )
                 # No timeout of the driver: it would cancel a commit that waits for a standby.
                 self._append = await self._pool(APPEND_CONNECTIONS, _APPEND_SETTINGS)
+                self._events = self._event_reader()
         except asyncpg.ClientConfigurationError as error:
             raise StorageRefused("this is no URL of a PostgreSQL") from error
         except asyncpg.PostgresError as error:
@@ -138,6 +146,15 @@ class Database:
             except (TimeoutError, *faults.LOST):
                 pool.terminate()
         self._append = self._read = None
+        if self._events is not None:
+            await self._events.close()
+
+    @property
+    def events(self) -> EventReader:
+        """The reader of pages of events, and of states."""
+        if self._events is None:
+            raise Refusal("SHUTTING_DOWN", "the server has no connection to PostgreSQL open")
+        return self._events
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Connection"]:
@@ -185,6 +202,23 @@ class Database:
                 waited = True
             await asyncio.sleep(CONNECT_PAUSE_S)
 
+    def _event_reader(self) -> EventReader:
+        try:
+            found = address.resolve(self._dsn)
+            return EventReader(
+                found,
+                settings=_SETTINGS,
+                planner=_PLANNER,
+                pooled=False,
+                connections=EVENT_CONNECTIONS,
+                connect_timeout_s=CONNECT_TIMEOUT_S,
+                answer_timeout_s=DEAD_AFTER_S,
+                drain_timeout_s=RELEASE_S_MAX,
+                idle_timeout_s=IDLE_S_MAX,
+            )
+        except ValueError as error:
+            raise StorageRefused(str(error)) from error
+
     async def _pool(
         self, size: int, settings: dict[str, str], command_timeout: float | None = None
     ) -> "Pool":
@@ -192,7 +226,7 @@ class Database:
             self._dsn,
             min_size=1,
             max_size=size,
-            max_inactive_connection_lifetime=300,
+            max_inactive_connection_lifetime=IDLE_S_MAX,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=command_timeout,
             reset=_keep_session,

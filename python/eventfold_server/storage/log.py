@@ -1,48 +1,19 @@
 """Statements on streams and events."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from eventfold import _core
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import PAGE_BYTES, PAGE_ROWS_MAX
+from eventfold_server.limits import PAGE_BYTES
 from eventfold_server.storage.database import Database
 
-# Columns of a page in the order that `_core.Batch` expects.
-PAGE_COLUMNS = (
-    "stream",
-    "version",
-    "position",
-    "event_id",
-    "type",
-    "data",
-    "metadata",
-    "tags",
-    "recorded_at",
-    "occurred_at",
-    "writer",
-    "flags",
-    "copied_from",
-    "cancels",
-    "trace_context",
-    "deleted",
-)
-
-
-@dataclass(frozen=True)
-class Page:
-    """Events as PostgreSQL packed them: one binary array a column."""
-
-    # Number of events.
-    rows: int
-    # In the order of PAGE_COLUMNS; all None when there are no rows.
-    columns: tuple[bytes | None, ...]
-    # True: a limit ended the page, and there may be more.
-    full: bool
-    # About what the events take on the wire, in bytes.
-    size_bytes: int
+# What a reader of any range may ask for.
+_NO_END = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -104,6 +75,10 @@ class Decision:
     catalogue_version: int | None
 
 
+# Pages of a range of events; the last one is `done`.
+Pages = AsyncGenerator[_core.Page]
+
+
 class LogStorage:
     """Streams and events of one store."""
 
@@ -133,7 +108,7 @@ class LogStorage:
             events.metadata,
             events.tags,
             events.tag_ends,
-            [_time_text(time) for time in events.occurred_at],
+            [time_text(time) for time in events.occurred_at],
             events.flags,
             events.sent_digests,
             events.stored_digests,
@@ -196,43 +171,56 @@ class LogStorage:
             )
         return [StreamRow(**row) for row in rows]
 
-    async def stream_page(
+    def stream_pages(
         self,
         stream_no: int,
         lower: int,
         upper: int,
         *,
-        types: Sequence[str] | None = None,
-        backwards: bool = False,
-        rows: int = PAGE_ROWS_MAX,
-    ) -> Page:
-        """Events of versions `lower` to `upper`, both inclusive."""
-        name = "stream_page_backwards" if backwards else "stream_page"
-        return await self._page(name, rows, stream_no, lower, upper, types)
-
-    async def stream_page_until(
-        self,
-        stream_no: int,
-        lower: int,
-        upper: int,
-        *,
-        position: int | None,
-        recorded_at: datetime | None,
-        occurred_at: datetime | None,
-    ) -> Page:
-        """Events of versions `lower` to `upper` up to a position or a time, inclusive."""
-        return await self._page(
-            "stream_page_until",
-            PAGE_ROWS_MAX,
+        stream: str,
+        types: Sequence[str] | None,
+        backwards: bool,
+        limit: int | None,
+    ) -> Pages:
+        """Events of versions `lower` to `upper`, both inclusive, encoded; at most `limit`."""
+        return self._database.events.pages(
+            self._queries["stream_page_backwards" if backwards else "stream_page"],
             stream_no,
             lower,
             upper,
-            position,
-            _time_text(recorded_at),
-            _time_text(occurred_at),
+            limit or _NO_END,
+            types,
+            order="versions",
+            page_bytes=PAGE_BYTES,
+            backwards=backwards,
+            stream=stream,
         )
 
-    async def log_page(
+    def stream_batches(
+        self,
+        stream_no: int,
+        lower: int,
+        upper: int,
+        *,
+        recorded_at: datetime | None,
+        occurred_at: datetime | None,
+    ) -> Pages:
+        """Events of versions `lower` to `upper` up to a time, inclusive, as batches."""
+        return self._database.events.pages(
+            self._queries["stream_page_until"],
+            stream_no,
+            lower,
+            upper,
+            _NO_END,
+            None,
+            time_text(recorded_at),
+            time_text(occurred_at),
+            order="versions",
+            page_bytes=PAGE_BYTES,
+            encoded=False,
+        )
+
+    def log_pages(
         self,
         lower: int,
         upper: int,
@@ -241,12 +229,27 @@ class LogStorage:
         categories: Sequence[str] | None,
         types: Sequence[str] | None,
         tags: Sequence[str] | None,
-        backwards: bool = False,
-        rows: int = PAGE_ROWS_MAX,
-    ) -> Page:
-        """Events of positions `lower` to `upper`, both inclusive."""
-        name = "log_page_backwards" if backwards else "log_page"
-        return await self._page(name, rows, with_system, lower, upper, categories, types, tags)
+        backwards: bool,
+        limit: int | None,
+        window: int | None,
+    ) -> Pages:
+        """Events of positions `lower` to `upper`, both inclusive, encoded; at most `limit`. One
+        statement looks at `window` positions.
+        """
+        return self._database.events.pages(
+            self._queries["log_page_backwards" if backwards else "log_page"],
+            with_system,
+            lower,
+            upper,
+            limit or _NO_END,
+            categories,
+            types,
+            tags,
+            order="positions",
+            page_bytes=PAGE_BYTES,
+            backwards=backwards,
+            window=window,
+        )
 
     async def streams_named(self, names: Sequence[str]) -> list[StreamHead]:
         """Those of the streams that ever had an event, in no order."""
@@ -254,18 +257,18 @@ class LogStorage:
             rows = await connection.fetch(self._queries["hydrate_heads"], names)
         return [StreamHead(**row) for row in rows]
 
-    async def streams_page(self, streams: Sequence[int], stream_no: int, version: int) -> Page:
-        """Events of the streams in order of their numbers and versions, from this place on."""
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(
-                self._queries["streams_events_page"],
-                streams,
-                stream_no,
-                version,
-                PAGE_ROWS_MAX,
-                PAGE_BYTES,
-            )
-        return _page(row, PAGE_ROWS_MAX)
+    def streams_batches(self, streams: Sequence[int]) -> Pages:
+        """Events of the streams in order of their numbers and versions, as batches."""
+        return self._database.events.pages(
+            self._queries["streams_events"],
+            streams,
+            "",
+            0,
+            _NO_END,
+            order="streams",
+            page_bytes=PAGE_BYTES,
+            encoded=False,
+        )
 
     async def types_of(self, category: str) -> list[str]:
         """Types of the stored events of a category, sorted."""
@@ -273,11 +276,14 @@ class LogStorage:
             rows = await connection.fetch(self._queries["types_of_category"], category)
         return sorted(row["type"] for row in rows)
 
-    async def event(self, event_id: UUID) -> Page:
-        """The event, as a page of one row or none."""
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(self._queries["event"], event_id)
-        return _page(row, 1)
+    async def event(self, event_id: UUID) -> bytes | None:
+        """The event, encoded; None if there is none."""
+        pages = self._database.events.pages(
+            self._queries["event"], event_id, 1, _NO_END, 1, order="versions", page_bytes=PAGE_BYTES
+        )
+        async with aclosing(pages):
+            page = await anext(pages)
+        return page.encoded if page.rows else None
 
     async def position_of(self, stream_no: int, version: int) -> int:
         """Position of an event that exists."""
@@ -293,25 +299,10 @@ class LogStorage:
         async with self._database.reading() as connection:
             return await connection.fetchval(self._queries[query], *arguments)
 
-    async def _page(
-        self, query: str, rows: int, key: object, lower: int, upper: int, *rest: object
-    ) -> Page:
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(
-                self._queries[query], key, lower, upper, rows, PAGE_BYTES, *rest
-            )
-        return _page(row, rows)
 
-
-def _time_text(time: datetime | None) -> str | None:
+def time_text(time: datetime | None) -> str | None:
+    """The time as statements take it."""
     return None if time is None else time.isoformat()
-
-
-def _page(row: Any, rows_max: int) -> Page:
-    count = row["row_count"]
-    size = int(row["page_bytes"] or 0)
-    columns = tuple(row[name] for name in PAGE_COLUMNS)
-    return Page(count, columns, count == rows_max or size >= PAGE_BYTES, size)
 
 
 def _decision(row: Any, positions: Sequence[int] | None, catalogue: int | None) -> Decision:
