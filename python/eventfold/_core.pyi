@@ -134,6 +134,12 @@ class Batch:
         Raises:
             IndexError: There is no such row.
         """
+    def position(self, index: int) -> int:
+        """Return the position of the row at an index from 0.
+
+        Raises:
+            IndexError: There is no such row.
+        """
     def event_id(self, index: int) -> str:
         """Return the event id of the row at an index from 0, in lower case.
 
@@ -181,6 +187,12 @@ class Fold:
     @property
     def digest(self) -> str:
         """SHA-256 of the normal form, lower-case hexadecimal."""
+    @property
+    def kept_digest(self) -> str:
+        """SHA-256 of `digest` and `initial`, lower-case hexadecimal: names kept states.
+
+        Folds of one digest may differ in the order of the keys of `initial`, which states keep.
+        """
     @property
     def initial(self) -> bytes:
         """JSON text of the initial state."""
@@ -307,9 +319,10 @@ class FoldRun:
     def history(self, batch: Batch, first: int, from_version: int) -> tuple[bytes, int]:
         """Fold rows of a page, and encode the states after them.
 
-        The bytes are a `HydrateHistoryResponse` of about 1 MiB, or of one state; they are empty if
-        all rows are below `from_version`. The number is the index of the row that the next call
-        begins with, of this or of `explain`, not of another: `len(batch)` when the page is done.
+        The bytes are a `HydrateHistoryResponse` of about 1 MiB, or of one state, and less after
+        1,000,000 evaluation steps; they are empty if no row of `from_version` or above was folded.
+        The number is the index of the row that the next call begins with, of this or of `explain`,
+        not of another: `len(batch)` when the page is done.
 
         Args:
             batch: The page.

@@ -35,6 +35,12 @@ FOLD_NAME_BYTES_MAX = 128
 FOLD_CACHE_ENTRIES_MAX = 256
 # Evaluation steps that a call may take before it goes on in a thread; about a millisecond.
 FOLD_INLINE_STEPS_MAX = 20_000
+# Evaluation steps after which a fold in a thread lets others have it; about 50 milliseconds.
+FOLD_SLICE_STEPS_MAX = 1_000_000
+# What folding many streams takes before it goes on in a thread, and then before it lets others
+# have that.
+FOLD_MANY_INLINE_S = 0.002
+FOLD_MANY_SLICE_S = 0.05
 # Folds that run at once in a server process; they do not hold Python's lock.
 FOLD_THREADS = 8
 
@@ -46,7 +52,11 @@ KEPT_MEMORY_BYTES_MAX = 64 * 1024 * 1024
 KEPT_STATE_BYTES_MAX = 1024 * 1024
 # Events between two kept states of a stream, where the fold does not say.
 KEEP_EVERY_DEFAULT = 500
-KEPT_SWEEP_ROWS_MAX = 10_000
+# States that wait to be written to PostgreSQL; beyond that they are kept in memory alone.
+KEPT_WAITING_BYTES_MAX = 8 * 1024 * 1024
+# A sweep goes on in chunks until nothing is left.
+KEPT_SWEEP_ROWS_MAX = 1_000
+KEPT_SWEEP_CHUNK_PAUSE_S = 0.05
 KEPT_SWEEP_PAUSE_S = 600.0
 
 HYDRATE_MANY_STREAMS_MAX = 1_000

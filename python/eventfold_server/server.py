@@ -21,7 +21,9 @@ from eventfold_server.domain.folding import FoldRegistry
 from eventfold_server.domain.history import Historian
 from eventfold_server.domain.hydrate import Hydrator
 from eventfold_server.domain.kept import KeptStates
+from eventfold_server.domain.many import Many
 from eventfold_server.domain.read import Reader
+from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.streams import Streams
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.guard import Context, Guard, abort
@@ -31,6 +33,7 @@ from eventfold_server.services.event_store import EventStoreService
 from eventfold_server.services.folds import FoldsService
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
+from eventfold_server.storage.kept import KeptStorage
 from eventfold_server.storage.log import LogStorage
 
 log = logging.getLogger(__name__)
@@ -197,9 +200,10 @@ class Server:
             options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX
         )
         log_storage = LogStorage(database)
-        fold_storage = FoldStorage(database)
-        registry = FoldRegistry(fold_storage)
-        self._kept = KeptStates(fold_storage)
+        kept_storage = KeptStorage(database)
+        self._registry = registry = FoldRegistry(FoldStorage(database))
+        self._kept = KeptStates(kept_storage)
+        starts = Starts(kept_storage, registry, self._kept)
         event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
         folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
         check_table(
@@ -221,8 +225,9 @@ class Server:
                     self._guard,
                     folds,
                     FoldsService(
-                        Hydrator(log_storage, fold_storage, registry, self._kept),
-                        Historian(log_storage, registry),
+                        Hydrator(log_storage, starts),
+                        Historian(log_storage, starts),
+                        Many(log_storage, starts, registry),
                         registry,
                     ),
                 ),
@@ -255,7 +260,7 @@ class Server:
                 "of this machine?"
             ) from error
         await self._server.start()
-        self._kept.start()
+        self._kept.start(self._registry.complete)
         for name in self._names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return f"{host}:{port}"

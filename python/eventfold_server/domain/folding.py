@@ -1,21 +1,29 @@
 """Compiled folds, the registry of folds, and folding pages of events into states."""
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from eventfold import _core
 from eventfold_server.domain.read import THREAD_BYTES_MIN
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_INLINE_STEPS_MAX, FOLD_THREADS
+from eventfold_server.limits import (
+    FOLD_CACHE_ENTRIES_MAX,
+    FOLD_INLINE_STEPS_MAX,
+    FOLD_SLICE_STEPS_MAX,
+    FOLD_THREADS,
+)
 from eventfold_server.storage.folds import FoldRow, FoldStorage
 from eventfold_server.storage.log import Page
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 # What the domain knows of a registered fold is its row.
 RegisteredFold = FoldRow
@@ -72,7 +80,9 @@ class FoldRegistry:
     async def put(self, caller: Caller, source: str) -> tuple[RegisteredFold, bool]:
         """Registers the document; True if that made a new revision."""
         fold = await self.compiled.get(source)
-        return await self._folds.put(fold.name, fold.digest, source, caller.writer)
+        return await self._folds.put(
+            fold.name, fold.digest, fold.kept_digest, fold.keep_every, source, caller.writer
+        )
 
     async def get(self, name: str, revision: int) -> RegisteredFold:
         """A registered fold; revision 0 is the newest."""
@@ -80,6 +90,16 @@ class FoldRegistry:
         if row is None:
             raise fold_not_found(name, revision)
         return row
+
+    async def complete(self) -> None:
+        """Adds the kept digests of folds that were registered by servers that knew none."""
+        for name, revision, source in await self._folds.incomplete():
+            try:
+                fold = await self.compiled.get(source)
+            except Refusal as refusal:
+                log.warning("fold %s, revision %d: %s", name, revision, refusal.reason)
+                continue
+            await self._folds.complete(name, revision, fold.kept_digest, fold.keep_every)
 
     async def list(self, after: str, limit: int) -> list[RegisteredFold]:
         """Newest revisions of the folds named above `after`, in byte order."""
@@ -104,17 +124,24 @@ async def feed(
     if size_bytes < THREAD_BYTES_MIN:
         # Size does not tell what an expression costs: few events can take seconds.
         first = run.feed(batch, first, last, FOLD_INLINE_STEPS_MAX)
-        if first >= end:
-            return
-    await in_thread(run, run.feed, batch, first, last)
+    while first < end:
+        # In slices, so that folds that take long take turns.
+        first = await in_thread(run, run.feed, batch, first, last, FOLD_SLICE_STEPS_MAX)
 
 
-async def in_thread(run: _core.FoldRun, work: Callable[..., T], *arguments: object) -> T:
-    """Does work of a run in a thread; a caller who gives up stops the run."""
+class Stoppable(Protocol):
+    """Work that can be ended from any thread."""
+
+    def stop(self) -> None:
+        """Ends it soon."""
+
+
+async def in_thread(stoppable: Stoppable, work: Callable[..., T], *arguments: object) -> T:
+    """Does work in a thread; a caller who gives up stops it."""
     try:
         return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
     except asyncio.CancelledError:
-        run.stop()
+        stoppable.stop()
         raise
 
 

@@ -9,8 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from eventfold.v1 import folds_pb2 as pb
 from eventfold_server.domain import requests
 from eventfold_server.domain.folding import FoldRef, FoldRegistry, RegisteredFold
-from eventfold_server.domain.history import FoldReport, Historian, OfStream, Range
-from eventfold_server.domain.hydrate import At, Hydrator
+from eventfold_server.domain.history import Historian, Range
+from eventfold_server.domain.hydrate import At, Hydrated, Hydrator
+from eventfold_server.domain.many import FoldReport, Many, OfStream
 from eventfold_server.domain.requests import Caller
 from eventfold_server.limits import PAGE_BYTES
 from eventfold_server.status import to_status
@@ -19,25 +20,18 @@ from eventfold_server.status import to_status
 class FoldsService:
     """Decodes requests, calls the domain, encodes answers. States pass as bytes."""
 
-    def __init__(self, hydrator: Hydrator, historian: Historian, registry: FoldRegistry) -> None:
+    def __init__(
+        self, hydrator: Hydrator, historian: Historian, many: Many, registry: FoldRegistry
+    ) -> None:
         self._hydrator = hydrator
         self._historian = historian
+        self._many = many
         self._registry = registry
 
     async def hydrate(self, request: pb.HydrateRequest, _caller: Caller) -> pb.HydrateResponse:
         """`Folds.Hydrate`."""
-        hydrated = await self._hydrator.hydrate(request.stream, _ref(request.fold), _at(request))
-        result = hydrated.result
-        return pb.HydrateResponse(
-            exists=result.exists,
-            state=result.state,
-            version=result.version,
-            position=result.position,
-            # The run never sees the event at the kept version, which was read to compare its id.
-            events_read=result.events_read + (hydrated.kept_version > 0),
-            events_folded=result.events_folded,
-            fold_digest=hydrated.fold_digest,
-            kept_version=hydrated.kept_version,
+        return _hydrated(
+            await self._hydrator.hydrate(request.stream, _ref(request.fold), _at(request))
         )
 
     async def hydrate_many(
@@ -46,7 +40,7 @@ class FoldsService:
         """`Folds.HydrateMany`; yields serialised messages."""
         message = pb.HydrateManyResponse()
         size = 0
-        async for one in self._historian.many(list(request.streams), _ref(request.fold)):
+        async for one in self._many.states(list(request.streams), _ref(request.fold)):
             encoded = _of_stream(one)
             if size and size + encoded.ByteSize() > PAGE_BYTES:
                 yield message.SerializeToString()
@@ -77,7 +71,7 @@ class FoldsService:
         self, request: pb.CheckFoldRequest, _caller: Caller
     ) -> AsyncIterator[bytes]:
         """`Folds.CheckFold`; yields serialised messages."""
-        async for report in self._historian.check(
+        async for report in self._many.check(
             requests.text("category", request.category), _ref(request.fold)
         ):
             yield _report(report).SerializeToString()
@@ -146,23 +140,25 @@ def _range(stream: str, from_version: int, to_version: int) -> Range:
     )
 
 
-def _of_stream(one: OfStream) -> pb.HydratedStream:
-    if one.error is not None or one.result is None:
-        assert one.error is not None
-        return pb.HydratedStream(stream=one.stream, error=to_status(one.error))
-    result = one.result
-    return pb.HydratedStream(
-        stream=one.stream,
-        hydrated=pb.HydrateResponse(
-            exists=result.exists,
-            state=result.state,
-            version=result.version,
-            position=result.position,
-            events_read=result.events_read,
-            events_folded=result.events_folded,
-            fold_digest=one.fold_digest,
-        ),
+def _hydrated(hydrated: Hydrated) -> pb.HydrateResponse:
+    result = hydrated.result
+    return pb.HydrateResponse(
+        exists=result.exists,
+        state=result.state,
+        version=result.version,
+        position=result.position,
+        events_read=hydrated.events_read,
+        events_folded=result.events_folded,
+        fold_digest=hydrated.fold_digest,
+        kept_version=hydrated.kept_version,
     )
+
+
+def _of_stream(one: OfStream) -> pb.HydratedStream:
+    if one.hydrated is not None:
+        return pb.HydratedStream(stream=one.stream, hydrated=_hydrated(one.hydrated))
+    assert one.error is not None
+    return pb.HydratedStream(stream=one.stream, error=to_status(one.error))
 
 
 def _report(report: FoldReport) -> pb.CheckFoldResponse:

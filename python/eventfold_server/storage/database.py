@@ -34,6 +34,8 @@ READ_CONNECTIONS = 8
 # For pages of events, and for folds.
 EVENT_CONNECTIONS = 8
 IDLE_S_MAX = 300.0
+# For writes beside the log, so that no append waits for them: the registry, caches.
+ASIDE_CONNECTIONS = 2
 CONNECT_TIMEOUT_S = 10.0
 # A PostgreSQL that is not there yet is asked again after this pause.
 CONNECT_PAUSE_S = 0.25
@@ -108,6 +110,7 @@ class Database:
         self._read: Pool | None = None
         self._append: Pool | None = None
         self._events: EventReader | None = None
+        self._aside: Pool | None = None
 
     async def open(self) -> None:
         """Checks the database, brings the schema up to date, and opens the pools.
@@ -129,6 +132,7 @@ class Database:
                 # No timeout of the driver: it would cancel a commit that waits for a standby.
                 self._append = await self._pool(APPEND_CONNECTIONS, _APPEND_SETTINGS)
                 self._events = self._event_reader()
+                self._aside = await self._pool(ASIDE_CONNECTIONS, _SETTINGS)
         except asyncpg.ClientConfigurationError as error:
             raise StorageRefused("this is no URL of a PostgreSQL") from error
         except asyncpg.PostgresError as error:
@@ -137,7 +141,7 @@ class Database:
 
     async def close(self) -> None:
         """Closes the pools; statements under way are finished first, within bounds."""
-        for pool in (self._append, self._read):
+        for pool in (self._append, self._aside, self._read):
             if pool is None:
                 continue
             try:
@@ -145,7 +149,7 @@ class Database:
                     await pool.close()
             except (TimeoutError, *faults.LOST):
                 pool.terminate()
-        self._append = self._read = None
+        self._append = self._aside = self._read = None
         if self._events is not None:
             await self._events.close()
 
@@ -173,7 +177,16 @@ class Database:
         Cancelled while it waits for a connection, it has stored nothing. Once the statement is on
         its way it is carried through whatever happens to the caller, who gets OUTCOME_UNKNOWN.
         """
-        pool = _opened(self._append)
+        rows = await self._write(_opened(self._append), sql, arguments, stream)
+        return rows[0]
+
+    async def write_aside(self, sql: str, *arguments: object) -> list[Any]:
+        """The rows that a statement answers which writes beside the log; otherwise as `write`."""
+        return await self._write(_opened(self._aside), sql, arguments, None)
+
+    async def _write(
+        self, pool: "Pool", sql: str, arguments: tuple[object, ...], stream: str | None
+    ) -> list[Any]:
         with faults.reading():
             connection = await pool.acquire()
         statement = asyncio.create_task(_carry_through(pool, connection, sql, arguments, stream))
@@ -293,8 +306,9 @@ class Database:
         if not await connection.fetchval(
             self.queries["kept_states_exists"], f'"{self.queries.schema}"'
         ):
-            [migration] = [m for m in migrations() if m.name.endswith("_kept_states.sql")]
-            await connection.execute(migration.sql(self.queries.schema))
+            making = [m for m in migrations() if m.name.endswith("_kept_states.sql")]
+            # The last one makes it as it is now.
+            await connection.execute(making[-1].sql(self.queries.schema))
             log.warning("the table of kept states was gone, and is made again")
 
 
@@ -315,7 +329,7 @@ async def _carry_through(
     sql: str,
     arguments: tuple[object, ...],
     stream: str | None,
-) -> Any:
+) -> list[Any]:
     """Runs the statement to its end, and gives the connection back."""
     unreplicated = False
 
@@ -329,10 +343,10 @@ async def _carry_through(
             # Fails if the connection broke since it was acquired: nothing was sent yet.
             connection.add_log_listener(listen)
         with faults.writing(stream):
-            row = await connection.fetchrow(sql, *arguments)
+            rows = await connection.fetch(sql, *arguments)
         if unreplicated:
             raise faults.outcome_unknown(stream)
-        return row
+        return rows
     except Refusal as refusal:
         if isinstance(refusal.__cause__, asyncpg.ReadOnlySQLTransactionError):
             # This one is no primary any more; new connections may find the one that is.

@@ -32,14 +32,12 @@ class StreamRow:
 
 
 @dataclass(frozen=True)
-class StreamHead:
-    """What a fold must know of a stream."""
+class Span:
+    """Versions of one stream, both inclusive."""
 
     stream_no: int
-    name: str
-    version: int
-    lifecycle: int
-    root: str
+    lower: int
+    upper: int
 
 
 @dataclass(frozen=True)
@@ -251,21 +249,17 @@ class LogStorage:
             window=window,
         )
 
-    async def streams_named(self, names: Sequence[str]) -> list[StreamHead]:
-        """Those of the streams that ever had an event, in no order."""
-        async with self._database.reading() as connection:
-            rows = await connection.fetch(self._queries["hydrate_heads"], names)
-        return [StreamHead(**row) for row in rows]
-
-    def streams_batches(self, streams: Sequence[int]) -> Pages:
-        """Events of the streams in order of their numbers and versions, as batches."""
+    def streams_batches(self, spans: Sequence[Span]) -> Pages:
+        """Events of streams in the order of their spans, and of their versions, as batches. Every
+        span holds an event.
+        """
         return self._database.events.pages(
             self._queries["streams_events"],
-            streams,
-            "",
-            0,
+            [span.stream_no for span in spans],
+            [span.lower for span in spans],
+            [span.upper for span in spans],
             _NO_END,
-            order="streams",
+            order="spans",
             page_bytes=PAGE_BYTES,
             encoded=False,
         )

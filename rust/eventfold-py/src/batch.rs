@@ -90,6 +90,11 @@ impl Batch {
         self.rows.version(index).map_err(|error| errors::raise(py, error))
     }
 
+    fn position(&self, py: Python<'_>, index: usize) -> PyResult<i64> {
+        self.check(index)?;
+        self.number(py, index, |row| row.position)
+    }
+
     fn event_id(&self, py: Python<'_>, index: usize) -> PyResult<String> {
         self.check(index)?;
         self.rows.event_id(index).map(uuid_text).map_err(|error| errors::raise(py, error))

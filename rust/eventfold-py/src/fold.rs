@@ -37,6 +37,11 @@ impl Fold {
     }
 
     #[getter]
+    fn kept_digest(&self) -> String {
+        self.0.kept_digest()
+    }
+
+    #[getter]
     fn initial<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.initial())
     }

@@ -7,14 +7,13 @@ take long, while the server's memory and the time of a small call are watched.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
+from tests.support.load import cpu_seconds_in, pings
 from tests.support.raw import answer_of, call
 from tests.support.servers import RunningServer
 
@@ -59,30 +58,6 @@ def memory_mib(pid: int) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     raise AssertionError("no VmRSS")
-
-
-@contextmanager
-def pings(address: str) -> Iterator[list[float]]:
-    """Makes a small call again and again meanwhile; its seconds."""
-    took: list[float] = []
-    done = threading.Event()
-
-    def run() -> None:
-        with eventfold.Client(address, timeout=30) as store:
-            store.append("ping-1", [eventfold.Event("T", {})], expected_version=eventfold.ANY)
-            while not done.is_set():
-                began = time.perf_counter()
-                store.get_stream("ping-1")
-                took.append(time.perf_counter() - began)
-                done.wait(0.01)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield took
-    finally:
-        done.set()
-        thread.join(timeout=30)
 
 
 def test_an_append_at_its_limit_is_stored_and_above_refused(
@@ -242,15 +217,3 @@ def test_a_dear_fold_holds_up_no_other_call_and_ends_with_its_caller(
     deadline = time.monotonic() + 5
     while cpu_seconds_in(server.pid, 0.3) > 0.15:
         assert time.monotonic() < deadline, "folds go on without their callers"
-
-
-def cpu_seconds_in(pid: int, seconds: float) -> float:
-    """CPU time that the process takes in the next seconds."""
-
-    def used() -> float:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / 100
-
-    before = used()
-    time.sleep(seconds)
-    return used() - before

@@ -8,20 +8,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import tracemalloc
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import pytest
 
 from eventfold_server.domain import kept as kept_module
-from eventfold_server.domain.kept import WRITES_MAX, KeptStates
+from eventfold_server.domain.kept import ENTRY_BYTES, KeptStates
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import KEPT_STATE_BYTES_MAX
-from eventfold_server.storage.folds import FoldStorage, KeptState
+from eventfold_server.limits import KEPT_STATE_BYTES_MAX, KEPT_WAITING_BYTES_MAX
+from eventfold_server.storage.kept import KeptState, KeptStorage, StoredState
 
 DIGEST = "d" * 64
 
 
-class Notes(FoldStorage):
+class Notes(KeptStorage):
     """Takes the place of the tables."""
 
     def __init__(self) -> None:
@@ -29,25 +30,25 @@ class Notes(FoldStorage):
         self.open.set()
         self.kept: list[tuple[int, int]] = []
         self.dropped: list[UUID] = []
+        self.statements: list[int] = []
+        # How many each sweep drops; then none.
+        self.stale: list[int] = []
         self.sweeps = 0
-        self.swept = asyncio.Event()
         self.fails: Exception | None = None
 
-    async def keep(self, stream_no: int, fold_digest: str, kept: KeptState) -> None:
-        del fold_digest
+    async def keep(self, states: Sequence[StoredState]) -> None:
         await self._reached()
-        self.kept.append((stream_no, kept.version))
+        self.statements.append(len(states))
+        self.kept += [(state.stream_no, state.kept.version) for state in states]
 
-    async def drop_kept(self, stream_no: int, fold_digest: str, event_id: UUID) -> None:
-        del stream_no, fold_digest
+    async def drop(self, states: Sequence[StoredState]) -> None:
         await self._reached()
-        self.dropped.append(event_id)
+        self.dropped += [state.kept.event_id for state in states]
 
-    async def sweep_kept(self) -> None:
+    async def sweep(self) -> int:
         self.sweeps += 1
-        if self.sweeps == 3:
-            self.swept.set()
         await self._reached()
+        return self.stale.pop() if self.stale else 0
 
     async def _reached(self) -> None:
         await self.open.wait()
@@ -59,6 +60,14 @@ def state(version: int, text: bytes = b"{}") -> KeptState:
     return KeptState(version, UUID(int=version), True, text)
 
 
+def stored(stream_no: int, version: int, text: bytes = b"{}") -> StoredState:
+    return StoredState(stream_no, DIGEST, state(version, text))
+
+
+async def no_work() -> None:
+    return None
+
+
 @pytest.fixture
 def notes() -> Notes:
     return Notes()
@@ -66,7 +75,7 @@ def notes() -> Notes:
 
 async def test_a_state_is_recalled_up_to_a_version(notes: Notes) -> None:
     states = KeptStates(notes)
-    states.keep("a-1", 1, DIGEST, state(5))
+    states.keep("a-1", stored(1, 5))
     assert states.recall("a-1", DIGEST, None) == state(5)
     assert states.recall("a-1", DIGEST, 5) == state(5)
     assert states.recall("a-1", DIGEST, 4) is None
@@ -79,18 +88,18 @@ async def test_a_state_is_recalled_up_to_a_version(notes: Notes) -> None:
 async def test_an_older_state_does_not_take_the_place_of_a_newer_one(notes: Notes) -> None:
     states = KeptStates(notes)
     for version in (5, 9, 5, 9):
-        states.keep("a-1", 1, DIGEST, state(version))
+        states.keep("a-1", stored(1, version))
         states.remember("a-1", DIGEST, state(version - 1))
     assert states.recall("a-1", DIGEST, None) == state(9)
     await states.stop()
-    # What would change nothing is not sent either.
-    assert notes.kept == [(1, 5), (1, 9)]
+    # What a newer one took the place of is not sent.
+    assert notes.kept == [(1, 9)]
 
 
 async def test_a_large_state_is_not_kept(notes: Notes) -> None:
     states = KeptStates(notes)
-    states.keep("a-1", 1, DIGEST, state(1, b"x" * KEPT_STATE_BYTES_MAX))
-    states.keep("a-2", 2, DIGEST, state(1, b"x" * (KEPT_STATE_BYTES_MAX + 1)))
+    states.keep("a-1", stored(1, 1, b"x" * KEPT_STATE_BYTES_MAX))
+    states.keep("a-2", stored(2, 1, b"x" * (KEPT_STATE_BYTES_MAX + 1)))
     await states.stop()
     assert states.recall("a-2", DIGEST, None) is None
     assert notes.kept == [(1, 1)]
@@ -127,26 +136,44 @@ def test_the_bound_is_that_of_the_memory_taken(notes: Notes, size: int) -> None:
     assert bound / 3 < taken < bound * 1.2
 
 
-async def test_writes_at_once_are_bounded(notes: Notes) -> None:
+async def test_many_states_go_in_few_statements(notes: Notes) -> None:
+    states = KeptStates(notes)
+    for number in range(1_000):
+        states.keep(f"a-{number}", stored(number, 1))
+    await states.stop()
+    assert notes.kept == [(number, 1) for number in range(1_000)]
+    assert len(notes.statements) == 1
+    # About 1 MiB in each.
+    for number in range(10):
+        states.keep(f"b-{number}", stored(number, 1, b"x" * 600_000))
+    await states.stop()
+    assert notes.statements[1:] == [2] * 5
+
+
+async def test_what_waits_to_be_written_is_bounded(notes: Notes) -> None:
     notes.open.clear()
     states = KeptStates(notes)
-    for number in range(50):
-        states.keep(f"a-{number}", number, DIGEST, state(1))
-        states.drop(f"b-{number}", number, DIGEST, state(1))
-    await asyncio.sleep(0)
+    size = 100_000
+    fit = KEPT_WAITING_BYTES_MAX // (size + ENTRY_BYTES)
+    for number in range(fit + 20):
+        states.keep(f"a-{number}", stored(number, 1, b"x" * size))
     notes.open.set()
     await states.stop()
-    assert len(notes.kept) + len(notes.dropped) == WRITES_MAX
-    assert states.recall("a-49", DIGEST, None) is not None
+    assert len(notes.kept) == fit
+    assert states.recall(f"a-{fit + 19}", DIGEST, None) is not None
+    # There is room again.
+    states.keep("b-1", stored(1, 2, b"x" * size))
+    await states.stop()
+    assert notes.kept[-1] == (1, 2)
 
 
 async def test_a_dropped_state_is_gone_at_once(notes: Notes) -> None:
     states = KeptStates(notes)
-    states.keep("a-1", 1, DIGEST, state(7))
-    states.drop("a-1", 1, DIGEST, state(7))
+    states.keep("a-1", stored(1, 7))
+    states.drop("a-1", stored(1, 7))
     assert states.recall("a-1", DIGEST, None) is None
     # Now an older one is the newest.
-    states.keep("a-1", 1, DIGEST, state(3))
+    states.keep("a-1", stored(1, 3))
     assert states.recall("a-1", DIGEST, None) == state(3)
     await states.stop()
     assert notes.dropped == [UUID(int=7)]
@@ -155,7 +182,7 @@ async def test_a_dropped_state_is_gone_at_once(notes: Notes) -> None:
 async def test_a_write_that_fails_harms_nobody(notes: Notes) -> None:
     states = KeptStates(notes)
     notes.fails = Refusal("STORAGE_UNAVAILABLE", "PostgreSQL cannot be reached")
-    states.keep("a-1", 1, DIGEST, state(1))
+    states.keep("a-1", stored(1, 1))
     await states.stop()
     assert states.recall("a-1", DIGEST, None) == state(1)
 
@@ -166,10 +193,23 @@ async def test_stopping_does_not_wait_for_a_database_that_hangs(
     monkeypatch.setattr(kept_module, "STOP_S_MAX", 0.05)
     notes.open.clear()
     states = KeptStates(notes)
-    states.keep("a-1", 1, DIGEST, state(1))
+    states.keep("a-1", stored(1, 1))
     async with asyncio.timeout(5):
         await states.stop()
     notes.open.set()
+
+
+async def test_the_sweep_goes_on_until_nothing_is_left(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "KEPT_SWEEP_CHUNK_PAUSE_S", 0.001)
+    notes.stale = [1, 1_000, 1_000]
+    states = KeptStates(notes)
+    states.start(no_work)
+    await until(lambda: notes.sweeps == 4)
+    await asyncio.sleep(0.05)
+    assert notes.sweeps == 4
+    await states.stop()
 
 
 async def test_the_sweep_comes_again_after_a_failure(
@@ -178,7 +218,14 @@ async def test_the_sweep_comes_again_after_a_failure(
     monkeypatch.setattr(kept_module, "KEPT_SWEEP_PAUSE_S", 0.001)
     notes.fails = Refusal("STORAGE_UNAVAILABLE", "PostgreSQL cannot be reached")
     states = KeptStates(notes)
-    states.start()
-    async with asyncio.timeout(5):
-        await notes.swept.wait()
+    states.start(no_work)
+    await until(lambda: notes.sweeps >= 3)
     await states.stop()
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            if reached():
+                return
+            await asyncio.sleep(0.001)

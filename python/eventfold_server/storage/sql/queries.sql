@@ -79,61 +79,136 @@ SELECT stream_no, name, category, version, lifecycle, root, predecessor, success
    AND NOT ($5 AND name >= '$' AND name < '%')
  ORDER BY name LIMIT $6;
 
+-- fragment: newest_fold
+-- The newest revision of the fold named $2 (NULL: none is asked for).
+(SELECT digest, kept_digest, source FROM {schema}.folds
+                      WHERE name = $2 ORDER BY revision DESC LIMIT 1)
+
+-- fragment: head
+-- What a fold must know of a stream.
+s.stream_no, s.version, s.lifecycle, s.root
+
 -- name: hydrate_head
 -- All that a hydration must know before it reads events, in one round trip: the stream $1, the
 -- newest revision of the fold named $2 (NULL: none is asked for), and the state that is kept for
 -- both under the semantics $3, of a version above $4 and at most $5.
-SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source,
+SELECT {head}, f.digest, f.kept_digest, f.source,
        k.version AS kept_version, k.event_id AS kept_event_id, k.alive AS kept_alive,
        k.state AS kept_state
   FROM (SELECT 1) one
   LEFT JOIN {schema}.streams s ON s.name = $1
-  LEFT JOIN LATERAL (SELECT digest, source FROM {schema}.folds
-                      WHERE name = $2 ORDER BY revision DESC LIMIT 1) f ON true
+  LEFT JOIN LATERAL {newest_fold} f ON true
   LEFT JOIN {schema}.kept_states k
-         ON k.stream_no = s.stream_no AND k.fold_digest = f.digest AND k.mapping_digest = ''
-        AND k.semantics = $3 AND k.version > $4 AND k.version <= $5;
+         ON k.stream_no = s.stream_no AND k.fold_digest = f.kept_digest AND k.mapping_digest = ''
+        AND k.semantics = $3::bigint AND k.version > $4 AND k.version <= $5;
 
 -- name: hydrate_head_alone
 -- The same where there is no table of kept states.
-SELECT s.stream_no, s.version, s.lifecycle, s.root, f.digest, f.source,
-       NULL::bigint AS kept_version
+SELECT {head}, f.digest, f.kept_digest, f.source, NULL::bigint AS kept_version,
+       NULL::uuid AS kept_event_id, NULL::boolean AS kept_alive, NULL::bytea AS kept_state
   FROM (SELECT 1) one
   LEFT JOIN {schema}.streams s ON s.name = $1
-  LEFT JOIN LATERAL (SELECT digest, source FROM {schema}.folds
-                      WHERE name = $2 ORDER BY revision DESC LIMIT 1) f ON true;
+  LEFT JOIN LATERAL {newest_fold} f ON true;
 
 -- name: hydrate_heads
--- The streams named in $1, in no order.
-SELECT stream_no, name, version, lifecycle, root FROM {schema}.streams WHERE name = ANY ($1);
+-- The same for many streams: those named in $1, with states of versions above $4, an element each.
+-- The fold stands in the first row only. $5: kept digest of the fold, where it is known already
+-- and not asked for. Ends with the row whose states pass $6 bytes.
+SELECT w.name, w.stream_no, w.version, w.lifecycle, w.root, w.digest, w.fold_kept_digest
+       AS kept_digest, w.source, w.kept_version, w.kept_event_id, w.kept_alive,
+       w.kept_state
+  FROM (SELECT a.n, a.name, {head},
+               CASE WHEN a.n = 1 THEN f.digest END AS digest,
+               CASE WHEN a.n = 1 THEN f.kept_digest END AS fold_kept_digest,
+               CASE WHEN a.n = 1 THEN f.source END AS source,
+               k.version AS kept_version, k.event_id AS kept_event_id, k.alive AS kept_alive,
+               k.state AS kept_state, coalesce(octet_length(k.state), 0) AS own_bytes,
+               sum(octet_length(k.state)) OVER (ORDER BY a.n ROWS UNBOUNDED PRECEDING)
+                   AS running_bytes
+          FROM unnest($1::text[], $4::bigint[]) WITH ORDINALITY AS a (name, kept_above, n)
+          LEFT JOIN LATERAL {newest_fold} f ON true
+          LEFT JOIN {schema}.streams s ON s.name = a.name
+          LEFT JOIN {schema}.kept_states k
+                 ON k.stream_no = s.stream_no AND k.fold_digest = coalesce($5, f.kept_digest)
+                AND k.mapping_digest = '' AND k.semantics = $3 AND k.version > a.kept_above) w
+ WHERE coalesce(w.running_bytes, 0) - w.own_bytes < $6
+ ORDER BY w.n;
 
--- name: keep_state
--- Keeps a state, unless a newer one is kept already.
+-- name: hydrate_heads_alone
+-- The same where there is no table of kept states.
+SELECT a.name, {head},
+       CASE WHEN a.n = 1 THEN f.digest END AS digest,
+       CASE WHEN a.n = 1 THEN f.kept_digest END AS kept_digest,
+       CASE WHEN a.n = 1 THEN f.source END AS source, NULL::bigint AS kept_version
+  FROM unnest($1::text[]) WITH ORDINALITY AS a (name, n)
+  LEFT JOIN LATERAL {newest_fold} f ON true
+  LEFT JOIN {schema}.streams s ON s.name = a.name
+ ORDER BY a.n;
+
+-- name: keep_states
+-- Keeps states, unless newer ones are kept already. In order of their keys, so that servers that
+-- keep the same ones wait for each other in one order.
 INSERT INTO {schema}.kept_states AS k
        (stream_no, fold_digest, mapping_digest, semantics, version, event_id, alive, state)
-VALUES ($1, $2, '', $3, $4, $5, $6, $7)
+SELECT a.stream_no, a.fold_digest, '', $1, a.version, a.event_id, a.alive, a.state
+  FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::uuid[], $6::boolean[], $7::bytea[])
+       AS a (stream_no, fold_digest, version, event_id, alive, state)
+ ORDER BY a.stream_no, a.fold_digest COLLATE "C"
 ON CONFLICT (stream_no, fold_digest, mapping_digest, semantics) DO UPDATE
    SET version = excluded.version, event_id = excluded.event_id, alive = excluded.alive,
        state = excluded.state, kept_at = excluded.kept_at
  WHERE k.version < excluded.version;
 
--- name: drop_kept_state
--- Drops a kept state whose event is not the one of the log.
-DELETE FROM {schema}.kept_states
- WHERE stream_no = $1 AND fold_digest = $2 AND mapping_digest = '' AND semantics = $3
-   AND event_id = $4;
+-- name: drop_kept_states
+-- Drops kept states whose events are not the ones of the log.
+DELETE FROM {schema}.kept_states k
+ USING unnest($2::bigint[], $3::text[], $4::uuid[]) AS a (stream_no, fold_digest, event_id)
+ WHERE k.stream_no = a.stream_no AND k.fold_digest = a.fold_digest AND k.mapping_digest = ''
+   AND k.semantics = $1 AND k.event_id = a.event_id;
 
 -- name: sweep_kept_states
--- Drops up to $2 states that no newest revision of a fold asks for, or of other semantics than $1.
-WITH stale AS (
-    SELECT ctid FROM {schema}.kept_states k
-     WHERE semantics <> $1
-        OR NOT EXISTS (SELECT FROM {schema}.folds f
-                        WHERE f.digest = k.fold_digest
-                          AND f.revision = (SELECT max(n.revision) FROM {schema}.folds n
-                                             WHERE n.name = f.name))
-     LIMIT $2)
-DELETE FROM {schema}.kept_states k USING stale WHERE k.ctid = stale.ctid;
+-- Drops up to $2 states that no newest revision of a fold asks for, or of other semantics than $1;
+-- tells how many. None while another server does. Finds the digests that there are by leaps through
+-- the index, not by looking at every state.
+WITH RECURSIVE lock AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(hashtextextended('eventfold.sweep:' || $3, 0)) AS mine),
+known AS (
+    (SELECT fold_digest, semantics FROM {schema}.kept_states
+      ORDER BY fold_digest, semantics LIMIT 1)
+    UNION ALL
+    SELECT n.fold_digest, n.semantics
+      FROM known k
+      CROSS JOIN LATERAL (SELECT t.fold_digest, t.semantics FROM {schema}.kept_states t
+                           WHERE (t.fold_digest, t.semantics) > (k.fold_digest, k.semantics)
+                           ORDER BY t.fold_digest, t.semantics LIMIT 1) n),
+stale AS (
+    SELECT r.ctid
+      FROM lock
+      CROSS JOIN known k
+      CROSS JOIN LATERAL (SELECT t.ctid FROM {schema}.kept_states t
+                           WHERE t.fold_digest = k.fold_digest AND t.semantics = k.semantics
+                           LIMIT $2) r
+     WHERE lock.mine
+       AND (k.semantics <> $1
+            OR NOT EXISTS (SELECT FROM {schema}.folds f
+                            WHERE f.kept_digest = k.fold_digest
+                              AND f.keep_every IS DISTINCT FROM 0
+                              AND f.revision = (SELECT max(n.revision) FROM {schema}.folds n
+                                                 WHERE n.name = f.name)))
+     LIMIT $2),
+dropped AS (
+    DELETE FROM {schema}.kept_states k USING stale WHERE k.ctid = stale.ctid RETURNING 1)
+SELECT count(*) AS dropped FROM dropped;
+
+-- name: incomplete_folds
+-- Revisions that a server registered which knew no kept digests.
+SELECT name, revision, source FROM {schema}.folds WHERE kept_digest IS NULL
+ ORDER BY name, revision LIMIT $1;
+
+-- name: complete_fold
+-- Adds what such a server left out.
+UPDATE {schema}.folds SET kept_digest = $3, keep_every = $4
+ WHERE name = $1 AND revision = $2 AND kept_digest IS NULL;
 
 -- name: types_of_category
 -- Types of a category's events with their numbers.
@@ -147,7 +222,7 @@ SELECT position FROM {schema}.events WHERE stream_no = $1 AND version = $2;
 SELECT position, event_id FROM {schema}.events WHERE position = ANY ($1) ORDER BY position DESC;
 
 -- name: put_fold
-SELECT revision, source, put_at, put_by, created FROM {schema}.put_fold_v1($1, $2, $3, $4);
+SELECT revision, source, put_at, put_by, created FROM {schema}.put_fold_v2($1, $2, $3, $4, $5, $6);
 
 -- name: fold
 -- A revision of a fold; revision 0 is the newest.
@@ -276,13 +351,13 @@ SELECT s.name AS stream, {event}
  WHERE e.event_id = $1::uuid AND e.version BETWEEN $2::bigint AND $3::bigint LIMIT $4::bigint;
 
 -- name: streams_events
--- Events of the streams $1, in order of stream and version, behind version $3 of the stream named
--- $2.
+-- Events of several streams: of the stream $1 the versions $2 to $3, an element of the arrays each;
+-- streams in the order of the arrays.
 SELECT s.name AS stream, {event}
-  FROM {schema}.events e
-  JOIN {schema}.streams s ON s.stream_no = e.stream_no
- WHERE e.stream_no = ANY ($1::bigint[])
-   AND (e.stream_no, e.version) >
-       (coalesce((SELECT n.stream_no FROM {schema}.streams n WHERE n.name = $2::text), 0),
-        $3::bigint)
- ORDER BY e.stream_no, e.version LIMIT $4::bigint;
+  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY
+       AS a (stream_no, lower, upper, n)
+  JOIN {schema}.streams s ON s.stream_no = a.stream_no
+  CROSS JOIN LATERAL (SELECT * FROM {schema}.events v
+                       WHERE v.stream_no = a.stream_no AND v.version BETWEEN a.lower AND a.upper
+                       ORDER BY v.version LIMIT $4::bigint) e
+ ORDER BY a.n, e.version LIMIT $4::bigint;

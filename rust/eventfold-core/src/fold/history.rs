@@ -18,6 +18,8 @@ use super::run::FoldRun;
 /// A call ends after about this many compared values, so that none takes long when events change
 /// little of large states.
 const COMPARED_VALUES_MAX: usize = 1_000_000;
+/// And after about this many evaluation steps, so that folds that cost much take turns.
+const CALL_STEPS_MAX: u64 = 1_000_000;
 
 /// What the last call encoded beyond the end of its message: the event is folded already.
 #[derive(Debug)]
@@ -94,7 +96,11 @@ impl FoldRun {
         let fold = Arc::clone(&self.fold);
         let mut message = Message::default();
         let mut index = first;
-        while index < rows.len() && message.compared < COMPARED_VALUES_MAX {
+        let steps_end = self.steps.saturating_add(CALL_STEPS_MAX);
+        while index < rows.len()
+            && message.compared < COMPARED_VALUES_MAX
+            && self.steps < steps_end
+        {
             let end = message.bytes.len();
             let done = self.guarded(|run| {
                 let version = rows.version(index)?;

@@ -38,6 +38,8 @@ use crate::json::write::write_value;
 use crate::limits::{FOLD_SOURCE_BYTES_MAX, STATE_BYTES_MAX};
 use crate::value::Value;
 
+use sha2::{Digest, Sha256};
+
 use compile::Handlers;
 use refusal::{Refusal, Source};
 
@@ -101,6 +103,13 @@ impl Fold {
     /// SHA-256 of the normal form, in lower-case hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// What a kept state is a state of: SHA-256 of the digest and the JSON text of the initial
+    /// state, in lower-case hexadecimal. Two folds of one digest may write the keys of `initial` in
+    /// different orders, and so come to different bytes.
+    pub fn kept_digest(&self) -> String {
+        normal::hexadecimal(Sha256::new().chain_update(&self.digest).chain_update(self.initial()))
     }
 
     /// JSON text of the initial state.

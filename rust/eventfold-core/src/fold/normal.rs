@@ -16,7 +16,12 @@ pub(super) fn digest(document: &Document) -> String {
     let mut text = Vec::new();
     // The document holds JSON values only, so writing cannot fail.
     let _ = write_value(&sorted(&normal_form(document)), &mut text);
-    Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(Sha256::new().chain_update(&text))
+}
+
+/// The digest of what was hashed, in lower-case hexadecimal.
+pub(super) fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn normal_form(document: &Document) -> Value {

@@ -68,7 +68,7 @@ pub struct FoldRun {
     events_read: u64,
     events_folded: u64,
     /// Evaluation steps of all events so far.
-    steps: u64,
+    pub(super) steps: u64,
     cancelled_events: HashSet<[u8; 16]>,
     stop: Arc<AtomicBool>,
     failed: Option<CoreError>,

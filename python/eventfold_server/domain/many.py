@@ -1,0 +1,259 @@
+"""Many streams at once: their states, and how a fold gets on with those of a category."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+
+from eventfold import _core
+from eventfold_server.domain.folding import FoldRef, FoldRegistry, decode, in_thread
+from eventfold_server.domain.hydrate import Hydrated
+from eventfold_server.domain.read import LIFECYCLE_DELETED, THREAD_BYTES_MIN
+from eventfold_server.domain.requests import invalid, readable_stream_name
+from eventfold_server.domain.starts import Progress, Start, Starts
+from eventfold_server.errors import Refusal
+from eventfold_server.limits import (
+    FOLD_FAILURES_REPORTED_MAX,
+    FOLD_INLINE_STEPS_MAX,
+    FOLD_MANY_INLINE_S,
+    FOLD_MANY_SLICE_S,
+    HYDRATE_MANY_STREAMS_MAX,
+    LIST_PAGE_SIZE_MAX,
+)
+from eventfold_server.storage.kept import HydrateHead
+from eventfold_server.storage.log import LogStorage, Span
+
+
+@dataclass(frozen=True)
+class OfStream:
+    """The state of one stream, or why it has none."""
+
+    stream: str
+    hydrated: Hydrated | None
+    error: Refusal | None = None
+
+
+@dataclass
+class FoldReport:
+    """How a fold got on with the streams of a category."""
+
+    streams: int
+    events: int
+    done: bool
+    failed_streams: int
+    failures: list[tuple[str, Refusal]]
+    unused_handlers: list[str]
+    unhandled_types: list[str]
+    unseen_fields: list[tuple[str, str]]
+
+
+class Many:
+    """Folds many streams of one store at once."""
+
+    def __init__(self, log: LogStorage, starts: Starts, registry: FoldRegistry) -> None:
+        self._log = log
+        self._starts = starts
+        self._registry = registry
+
+    async def states(self, streams: Sequence[str], ref: FoldRef) -> AsyncIterator[OfStream]:
+        """The states of the streams, as they become known."""
+        if not 1 <= len(streams) <= HYDRATE_MANY_STREAMS_MAX:
+            raise invalid(
+                "streams", f"1 to {HYDRATE_MANY_STREAMS_MAX} names", HYDRATE_MANY_STREAMS_MAX
+            )
+        if len(set(streams)) != len(streams):
+            raise invalid("streams", "a name stands there twice")
+        for stream in streams:
+            readable_stream_name(stream)
+        # The same for all streams without events.
+        empty: Hydrated | None = None
+        async for starts in self._starts.of_many(streams, ref):
+            live = []
+            for start in starts:
+                if start.deleted is not None:
+                    yield OfStream(start.head.name, None, start.deleted)
+                elif start.head.stream_no is None:
+                    if empty is None:
+                        empty = Hydrated(Progress(start).run.finish(), start.fold.digest, 0)
+                    yield OfStream(start.head.name, empty)
+                else:
+                    live.append(start)
+            async for one in self._fold_all(live, None):
+                yield one
+
+    async def check(self, category: str, ref: FoldRef) -> AsyncIterator[FoldReport]:
+        """Folds all streams of a category; reports after each page of streams, and at the end."""
+        if not category:
+            raise invalid("category", "is required")
+        fold = await self._registry.find(ref)
+        coverage = fold.coverage()
+        report = FoldReport(0, 0, False, 0, [], [], [], [])
+        after = ""
+        while True:
+            rows = await self._log.streams(
+                after, f"{category}-", f"{category}.", None, False, LIST_PAGE_SIZE_MAX
+            )
+            starts = [
+                Start(
+                    HydrateHead(
+                        row.name, row.stream_no, row.version, row.lifecycle, row.root, None
+                    ),
+                    fold,
+                    keeps=False,
+                    kept=None,
+                )
+                for row in rows
+                if row.lifecycle != LIFECYCLE_DELETED
+            ]
+            async for one in self._fold_all(starts, coverage):
+                report.streams += 1
+                if one.error is not None:
+                    report.failed_streams += 1
+                    if len(report.failures) < FOLD_FAILURES_REPORTED_MAX:
+                        report.failures.append((one.stream, one.error))
+                elif one.hydrated is not None:
+                    report.events += one.hydrated.events_read
+            if len(rows) < LIST_PAGE_SIZE_MAX:
+                break
+            after = rows[-1].name
+            yield report
+        handled = set(fold.event_types)
+        report.done = True
+        report.unused_handlers = coverage.unused_handlers()
+        report.unseen_fields = coverage.unseen_fields()
+        report.unhandled_types = [
+            type_ for type_ in await self._log.types_of(category) if type_ not in handled
+        ]
+        yield report
+
+    async def _fold_all(
+        self, starts: Iterable[Start], coverage: _core.Coverage | None
+    ) -> AsyncIterator[OfStream]:
+        """Folds streams up to the versions of their heads, page by page over all of them."""
+        streams = _Streams(self._starts, starts, coverage)
+        while streams.waiting:
+            page = await self._log.streams_page(streams.spans())
+            if not page.rows:
+                return
+            streams.take(decode(page))
+            if page.size_bytes < THREAD_BYTES_MIN:
+                for one in streams.fold(FOLD_MANY_INLINE_S):
+                    yield one
+            while streams.parts:
+                for one in await in_thread(streams, streams.fold, FOLD_MANY_SLICE_S):
+                    yield one
+            streams.keep()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one stream in a page."""
+
+    stream: str
+    batch: _core.Batch
+    first: int
+    end: int
+
+
+class _Streams:
+    """Streams on their way to their heads: what is still to be read, and to be folded.
+
+    `fold` may run in a thread, while nothing else is done with it but `stop`.
+    """
+
+    def __init__(
+        self, starts: Starts, streams: Iterable[Start], coverage: _core.Coverage | None
+    ) -> None:
+        self._starts = starts
+        self._coverage = coverage
+        # Streams in the order in which they are read; the first may be read in part.
+        self.waiting: deque[Start] = deque()
+        self.parts: deque[_Part] = deque()
+        # The first stream that waits: its run, and the version up to which it was read.
+        self._progress: Progress | None = None
+        self._read = 0
+        self._to_keep: list[tuple[Progress, _core.FoldResult]] = []
+        self._anew: list[Start] = []
+        self._stopped = threading.Event()
+        for start in streams:
+            # If not, the log is shorter than the one that was folded.
+            fits = start.kept is None or start.kept.version <= start.head.version
+            self.waiting.append(start if fits else starts.drop(start))
+
+    def spans(self) -> Iterable[Span]:
+        """What is to be read next."""
+        for index, start in enumerate(self.waiting):
+            assert start.head.stream_no is not None
+            first = start.kept.version if start.kept else 1
+            if index == 0 and self._progress is not None:
+                first = self._read + 1
+            yield Span(start.head.stream_no, first, start.head.version)
+
+    def take(self, batch: _core.Batch) -> None:
+        """Takes a page that was read."""
+        self.parts.extend(_Part(name, batch, first, end) for name, first, end in batch.streams())
+
+    def stop(self) -> None:
+        """Ends `fold` soon."""
+        self._stopped.set()
+        progress = self._progress
+        if progress is not None:
+            progress.run.stop()
+
+    def fold(self, seconds: float) -> list[OfStream]:
+        """Folds what was read, for about so long; the streams that are done."""
+        until = time.perf_counter() + seconds
+        done = []
+        while self.parts and not self._stopped.is_set() and time.perf_counter() < until:
+            part = self.parts.popleft()
+            start = self.waiting[0]
+            assert start.head.name == part.stream
+            if self._progress is None:
+                self._progress = Progress(start, self._coverage)
+            finished = self._fold_part(self._progress, part, until)
+            if finished is not None:
+                done.append(finished)
+                self._next()
+        return done
+
+    def keep(self) -> None:
+        """Keeps states that were come to, and begins anew where kept ones were not the log's."""
+        for progress, result in self._to_keep:
+            self._starts.keep(progress, result)
+        self._to_keep.clear()
+        self.waiting.extend(self._starts.drop(start) for start in self._anew)
+        self._anew.clear()
+
+    def _fold_part(self, progress: Progress, part: _Part, until: float) -> OfStream | None:
+        """Folds rows of the first stream that waits; its answer when it is done."""
+        head = progress.start.head
+        batch = part.batch
+        row = progress.begin(batch, part.first)
+        if row is None:
+            self._anew.append(progress.start)
+            self._next()
+            return None
+        try:
+            while row < part.end:
+                row = progress.run.feed(batch, row, part.end, FOLD_INLINE_STEPS_MAX)
+                if row < part.end and time.perf_counter() >= until:
+                    progress.reached(batch, row - 1)
+                    self.parts.appendleft(_Part(part.stream, batch, row, part.end))
+                    return None
+            progress.reached(batch, part.end - 1)
+            self._read = batch.version(part.end - 1)
+            if self._read < head.version:
+                return None
+            result = progress.run.finish()
+        except _core.CoreError as error:
+            # What of it is still in this page or to come is of no interest.
+            return OfStream(head.name, None, Refusal.of_core(error))
+        self._to_keep.append((progress, result))
+        kept_version = progress.kept.version if progress.kept else 0
+        return OfStream(head.name, Hydrated(result, progress.start.fold.digest, kept_version))
+
+    def _next(self) -> None:
+        self.waiting.popleft()
+        self._progress = None
+        self._read = 0
