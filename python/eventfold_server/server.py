@@ -68,10 +68,15 @@ def methods_of(service: Any) -> list[str]:
     return [f"/{service.full_name}/{method.name}" for method in service.methods]
 
 
+def _serialised(answer: Any) -> bytes:
+    """The answer as bytes, which the core may have made of it already."""
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
 def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpcHandler:
     """Handlers of every method of the service; each must be implemented under its name in
     snake case. Requests are decoded by the guard, once the caller is known. Streams of answers
-    come as bytes that are serialised already.
+    come as bytes that are serialised already, and single answers may.
     """
     handlers: dict[str, Any] = {}
     for method in descriptor.methods:
@@ -87,7 +92,7 @@ def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpc
         assert inspect.iscoroutinefunction(function)
         handlers[method.name] = grpc.unary_unary_rpc_method_handler(
             guard.unary(full_name, parse, function),
-            response_serializer=method.output_type._concrete_class.SerializeToString,
+            response_serializer=_serialised,
         )
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
 

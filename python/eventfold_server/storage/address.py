@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncpg import compat, connect_utils
+import asyncpg.compat
+import asyncpg.connect_utils
+
+# Not declared to type checkers; tests/unit/server/test_address.py pins what is used of them.
+compat: Any = asyncpg.compat
+connect_utils: Any = asyncpg.connect_utils
 
 _TLS_USE = {
     connect_utils.SSLMode.disable: ("never",),
@@ -22,6 +27,14 @@ _SESSIONS = {
     "standby": "reading",
     "read-only": "reading",
     "prefer-standby": "rather_reading",
+}
+
+# Parameter of the URL: variable of the environment, and name in the folder of the home directory.
+_FILES = {
+    "sslrootcert": ("PGSSLROOTCERT", "root.crt"),
+    "sslcrl": ("PGSSLCRL", "root.crl"),
+    "sslcert": ("PGSSLCERT", "postgresql.crt"),
+    "sslkey": ("PGSSLKEY", "postgresql.key"),
 }
 
 
@@ -52,7 +65,7 @@ def resolve(url: str) -> Address:
     Raises ClientConfigurationError for what is no URL of a PostgreSQL, and OSError for files
     that it names and that are not there.
     """
-    addresses, found = connect_utils._parse_connect_dsn_and_args(  # noqa: SLF001 - see above
+    addresses, found = connect_utils._parse_connect_dsn_and_args(
         dsn=url,
         **dict.fromkeys(
             (
@@ -118,20 +131,13 @@ class _Files:
     this order. A context of Python's `ssl` does not give back what it has read.
     """
 
-    _NAMES = {
-        "sslrootcert": ("PGSSLROOTCERT", "root.crt"),
-        "sslcrl": ("PGSSLCRL", "root.crl"),
-        "sslcert": ("PGSSLCERT", "postgresql.crt"),
-        "sslkey": ("PGSSLKEY", "postgresql.key"),
-    }
-
     def __init__(self, url: str) -> None:
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
         self._said = {**_service(query), **query}
 
     def __getitem__(self, name: str) -> bytes:
         """The contents; empty if there is no such file."""
-        variable, default = self._NAMES[name]
+        variable, default = _FILES[name]
         path = self._said.get(name) or os.environ.get(variable)
         if path:
             return Path(path).read_bytes()

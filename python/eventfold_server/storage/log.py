@@ -205,7 +205,7 @@ class LogStorage:
     ) -> Pages:
         """Events of versions `lower` to `upper` up to a time, inclusive, as batches."""
         return self._database.events.pages(
-            self._queries["stream_page_until"],
+            self._queries["fold_rest_until"],
             stream_no,
             lower,
             upper,

@@ -52,6 +52,11 @@ impl Fold {
     }
 
     #[getter]
+    fn needs_envelope(&self) -> bool {
+        self.0.needs_envelope()
+    }
+
+    #[getter]
     fn skip_cancelled(&self) -> bool {
         self.0.skip_cancelled()
     }

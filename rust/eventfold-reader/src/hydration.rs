@@ -17,9 +17,12 @@ use crate::param::Param;
 use crate::pool::{Lease, Pool};
 use crate::row::{PgRows, cell};
 
-/// A part of the events is folded when it has so many bytes or events.
-const PART_BYTES: usize = 128 * 1024;
-const PART_ROWS: usize = 512;
+/// A part of the events is folded when it has so many bytes or events; the first one at once,
+/// where it came, the others by a thread.
+const FIRST_PART_BYTES: usize = 128 * 1024;
+const FIRST_PART_ROWS: usize = 512;
+const PART_BYTES: usize = 512 * 1024;
+const PART_ROWS: usize = 2_048;
 /// Parts that may wait for the one that is folded.
 const PARTS_AHEAD: usize = 2;
 /// The stream was deleted: the number of the proto's Lifecycle.
@@ -34,9 +37,9 @@ pub struct Hydration {
     pub stream: String,
     /// The fold.
     pub fold: Arc<Fold>,
-    /// The digest that the registered fold must have for `fold` to be it; `None`: it was not
-    /// asked for by its name.
-    pub digest: Option<String>,
+    /// The text that the registered fold must have for `fold` to be it; `None`: it was not asked
+    /// for by its name.
+    pub source: Option<String>,
     /// A state to go on from, if the database has no newer one; of a version up to `up_to`.
     pub kept: Option<Kept>,
     /// Whether the database's kept state counts.
@@ -44,7 +47,8 @@ pub struct Hydration {
     /// The version that the stream must have; `None`: any.
     pub up_to: Option<i64>,
     /// Answers one row, whatever there is: number, version, lifecycle and root of the stream,
-    /// digest and source of the fold, version, event id, existence and text of a newer kept state.
+    /// digest, kept digest and text of the fold, version, event id, existence and text of a newer
+    /// kept state.
     pub head: Statement,
     /// The first events, from the version of `kept` on, by the name of the stream.
     pub first: Statement,
@@ -54,6 +58,8 @@ pub struct Hydration {
     pub rest: Statement,
     /// Evaluation steps after which folding goes on in a thread.
     pub inline_steps_max: u64,
+    /// Evaluation steps after which a fold lets others have the thread.
+    pub slice_steps_max: u64,
 }
 
 /// A state that folding can go on from.
@@ -82,9 +88,7 @@ pub struct Head {
     pub lifecycle: i16,
     /// First stream of the line of periods.
     pub root: String,
-    /// Of the fold that was asked for by its name.
-    pub digest: Option<String>,
-    /// Of the fold that was asked for by its name.
+    /// Text of the fold that was asked for by its name.
     pub source: Option<String>,
 }
 
@@ -113,6 +117,8 @@ pub struct Folded {
 /// The answer to a hydration.
 #[derive(Debug)]
 pub struct Hydrated {
+    /// Digest of the fold.
+    pub fold_digest: String,
     /// What the database knows.
     pub head: Head,
     /// What became of it.
@@ -122,57 +128,56 @@ pub struct Hydrated {
 impl Hydration {
     /// Reads and folds.
     pub async fn run(self, pool: Pool) -> Result<Hydrated, ReadError> {
+        let (head, outcome) = self.fold(pool).await?;
+        Ok(Hydrated { fold_digest: self.fold.digest().to_owned(), head, outcome })
+    }
+
+    async fn fold(&self, pool: Pool) -> Result<(Head, Outcome), ReadError> {
         let mut lease = pool.lend().await?;
         let (row, rows) = lease
             .query_both((&self.head.0, &self.head.1), (&self.first.0, &self.first.1))
             .await?;
         let row = row.ok_or_else(|| ReadError::Lost("the head did not come".to_owned()))?;
         let (head, newer) = read_head(&row, &self.stream)?;
-        let Some(stream_no) = head.stream_no.filter(|_| self.is_expected(&head)) else {
+        if !self.is_expected(&head) {
             rest_of(rows, lease).await?;
-            return Ok(Hydrated { head, outcome: Outcome::Unexpected });
-        };
+            return Ok((head, Outcome::Unexpected));
+        }
         let newer = newer.filter(|_| self.may_go_on);
         let from_database = newer.is_some();
-        let kept = newer.or_else(|| self.kept.clone());
-        let mut folding = Folding::new(&self, &head.root, kept);
+        let kept = newer.or_else(|| self.kept.clone()).filter(|_| head.stream_no.is_some());
+        let mut folding = Folding::new(self, &head.root, kept);
         let mut next = if from_database {
             rest_of(rows, lease).await?;
             folding.kept.as_ref().map(|kept| kept.version)
         } else {
             let count = match folding.feed_all(rows, lease).await? {
-                ControlFlow::Break(kept) => return Ok(of_another_log(head, kept)),
+                ControlFlow::Break(kept) => return Ok((head, Outcome::False(kept))),
                 ControlFlow::Continue(count) => count,
             };
             (count >= self.first_rows).then(|| folding.version + 1)
         };
         if let Some(from) = next.take() {
             let mut params = self.rest.1.clone();
-            params[0] = Param::Int(stream_no);
+            params[0] = head.stream_no.map_or(Param::Null, Param::Int);
             params[1] = Param::Int(from);
             let mut lease = pool.lend().await?;
             let rows = lease.query(&self.rest.0, &params).await?;
             if let ControlFlow::Break(kept) = folding.feed_all(rows, lease).await? {
-                return Ok(of_another_log(head, kept));
+                return Ok((head, Outcome::False(kept)));
             }
         }
         match folding.finish().await? {
-            ControlFlow::Break(kept) => Ok(of_another_log(head, kept)),
-            ControlFlow::Continue(folded) => {
-                Ok(Hydrated { head, outcome: Outcome::Folded(Box::new(folded)) })
-            }
+            ControlFlow::Break(kept) => Ok((head, Outcome::False(kept))),
+            ControlFlow::Continue(folded) => Ok((head, Outcome::Folded(Box::new(folded)))),
         }
     }
 
     fn is_expected(&self, head: &Head) -> bool {
         head.lifecycle != DELETED
-            && (self.digest.is_none() || self.digest == head.digest)
+            && (self.source.is_none() || self.source == head.source)
             && self.up_to.is_none_or(|version| version <= head.version)
     }
-}
-
-fn of_another_log(head: Head, kept: Kept) -> Hydrated {
-    Hydrated { head, outcome: Outcome::False(kept) }
 }
 
 /// Reads the few rows that are not needed, which is faster than to cancel them.
@@ -191,13 +196,15 @@ struct Folding {
     /// `None`: before the first event, and while the thread has it.
     run: Option<FoldRun>,
     thread: Option<Thread>,
-    steps_left: u64,
+    /// For the first part; 0 behind it.
+    inline_steps_max: u64,
+    slice_steps_max: u64,
     /// Version, id and time of the last event that came.
     version: i64,
     last: Option<([u8; 16], i64)>,
 }
 
-/// A thread that folds.
+/// A run in the hands of the threads that fold.
 struct Thread {
     parts: mpsc::Sender<(PgRows, usize)>,
     done: JoinHandle<Result<FoldRun, CoreError>>,
@@ -222,7 +229,8 @@ impl Folding {
             kept,
             run: None,
             thread: None,
-            steps_left: hydration.inline_steps_max,
+            inline_steps_max: hydration.inline_steps_max,
+            slice_steps_max: hydration.slice_steps_max,
             version: 0,
             last: None,
         }
@@ -244,7 +252,11 @@ impl Folding {
                 count += 1;
                 part.push(row);
             }
-            if ended || part.len() >= PART_ROWS || part.bytes >= PART_BYTES {
+            let (rows_max, bytes_max) = match self.thread {
+                None => (FIRST_PART_ROWS, FIRST_PART_BYTES),
+                Some(_) => (PART_ROWS, PART_BYTES),
+            };
+            if ended || part.len() >= rows_max || part.bytes >= bytes_max {
                 if !part.is_empty() {
                     let part = std::mem::take(&mut part);
                     if let ControlFlow::Break(kept) = self.feed(part).await? {
@@ -270,17 +282,18 @@ impl Folding {
                 ControlFlow::Continue(skipped) => first = skipped,
             }
         }
-        if let Some(run) = &mut self.run {
-            let before = run.steps();
-            let next = run.feed_within(&part, first..part.len(), self.steps_left)?;
-            self.steps_left = self.steps_left.saturating_sub(run.steps() - before);
-            if next >= part.len() {
+        if let Some(run) = &mut self.run
+            && self.inline_steps_max > 0
+        {
+            // Size does not tell what an expression costs: few events can take seconds.
+            first = run.feed_within(&part, first..part.len(), self.inline_steps_max)?;
+            self.inline_steps_max = 0;
+            if first >= part.len() {
                 return Ok(ControlFlow::Continue(()));
             }
-            first = next;
         }
         if let Some(run) = self.run.take() {
-            self.thread = Some(Thread::start(run));
+            self.thread = Some(Thread::start(run, self.slice_steps_max));
         }
         let Some(thread) = &self.thread else { return Ok(ControlFlow::Continue(())) };
         // Refused by a thread that failed; its error comes at the end.
@@ -338,26 +351,36 @@ impl Folding {
     async fn join(&mut self) -> Result<(), ReadError> {
         let Some(Thread { parts, done, _stop }) = self.thread.take() else { return Ok(()) };
         drop(parts);
-        let run = done.await.map_err(|_| {
-            CoreError::new("BUG", "the core panicked; the server's log says where")
-        })?;
-        self.run = Some(run?);
+        self.run = Some(done.await.map_err(|_| panicked())??);
         Ok(())
     }
 }
 
 impl Thread {
-    fn start(mut run: FoldRun) -> Self {
+    fn start(mut run: FoldRun, slice_steps_max: u64) -> Self {
         let stop = StopOnDrop(run.stop_flag());
         let (parts, mut come) = mpsc::channel::<(PgRows, usize)>(PARTS_AHEAD);
-        let done = tokio::task::spawn_blocking(move || {
-            while let Some((part, first)) = come.blocking_recv() {
-                run.feed_part(&part, first..part.len())?;
+        let done = tokio::spawn(async move {
+            while let Some((mut part, mut next)) = come.recv().await {
+                // In slices, so that folds that take long take turns.
+                while next < part.len() {
+                    let slice = tokio::task::spawn_blocking(move || {
+                        let fed = run.feed_within(&part, next..part.len(), slice_steps_max);
+                        (run, part, fed)
+                    });
+                    let fed;
+                    (run, part, fed) = slice.await.map_err(|_| panicked())?;
+                    next = fed?;
+                }
             }
             Ok(run)
         });
         Self { parts, done, _stop: stop }
     }
+}
+
+fn panicked() -> CoreError {
+    CoreError::new("BUG", "the core panicked; the server's log says where")
 }
 
 fn read_head(row: &Row, stream: &str) -> Result<(Head, Option<Kept>), ReadError> {
@@ -367,21 +390,20 @@ fn read_head(row: &Row, stream: &str) -> Result<(Head, Option<Kept>), ReadError>
         version: row.try_get::<_, Option<_>>(1).map_err(bad)?.unwrap_or(0),
         lifecycle: row.try_get::<_, Option<_>>(2).map_err(bad)?.unwrap_or(1),
         root: row.try_get::<_, Option<_>>(3).map_err(bad)?.unwrap_or_else(|| stream.to_owned()),
-        digest: row.try_get(4).map_err(bad)?,
-        source: row.try_get(5).map_err(bad)?,
+        source: row.try_get(6).map_err(bad)?,
     };
-    let Some(version) = row.try_get::<_, Option<i64>>(6).map_err(bad)? else {
+    let Some(version) = row.try_get::<_, Option<i64>>(7).map_err(bad)? else {
         return Ok((head, None));
     };
-    let event_id = cell(row, 7).and_then(|id| id.try_into().ok());
+    let event_id = cell(row, 8).and_then(|id| id.try_into().ok());
     let kept = Kept {
         version,
         event_id: event_id.ok_or_else(|| {
             ReadError::Core(CoreError::new("BUG", "a kept state has no id of an event"))
         })?,
         recorded_us: None,
-        exists: row.try_get(8).map_err(bad)?,
-        state: row.try_get(9).map_err(bad)?,
+        exists: row.try_get(9).map_err(bad)?,
+        state: row.try_get(10).map_err(bad)?,
     };
     Ok((head, Some(kept)))
 }

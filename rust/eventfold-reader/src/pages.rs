@@ -14,8 +14,9 @@ use crate::param::Param;
 use crate::pool::{Lease, Pool};
 use crate::row::{One, PgRows};
 
-/// Where the arguments stand that change from one statement of a range to the next: the lower
-/// bound, the upper one (both inclusive), and the most rows that it may answer.
+/// Where the arguments stand that change from one statement of a range to the next: the key, the
+/// lower bound, the upper one (both inclusive), and the most rows that it may answer.
+const KEY: usize = 0;
 const LOWER: usize = 1;
 const UPPER: usize = 2;
 const ROWS: usize = 3;
@@ -29,9 +30,9 @@ pub enum Order {
     Versions,
     /// Positions of the log.
     Positions,
-    /// Streams, as the database numbers them, and their versions: the lower bound is the name of
-    /// a stream, the upper one a version, and rows come from behind that event.
-    Streams,
+    /// Spans of versions of several streams, one after the other: the key and the bounds are arrays
+    /// with an element for each, and each holds an event.
+    Spans,
 }
 
 /// What becomes of the rows of a page.
@@ -133,16 +134,27 @@ struct Reading {
     looked_at: Option<i64>,
     /// All of the range was looked at.
     exhausted: bool,
+    /// The stream of the first span, once a row of it came.
+    stream: Option<String>,
     statement: Option<Statement>,
 }
 
 impl Reading {
     fn new(pool: Pool, range: Range) -> Self {
-        let mut reading =
-            Self { pool, rows_left: 0, range, looked_at: None, exhausted: false, statement: None };
+        let mut reading = Self {
+            pool,
+            rows_left: 0,
+            range,
+            looked_at: None,
+            exhausted: false,
+            stream: None,
+            statement: None,
+        };
         reading.rows_left = reading.bound(ROWS);
-        reading.exhausted =
-            reading.range.order != Order::Streams && reading.bound(LOWER) > reading.bound(UPPER);
+        reading.exhausted = match reading.range.order {
+            Order::Versions | Order::Positions => reading.bound(LOWER) > reading.bound(UPPER),
+            Order::Spans => reading.spans(LOWER).is_empty(),
+        };
         reading
     }
 
@@ -216,29 +228,63 @@ impl Reading {
         let mut params = self.range.params.clone();
         let rows_max = self.rows_left.min(STATEMENT_ROWS_MAX);
         params[ROWS] = Param::Int(rows_max);
-        let (lower, upper) = (self.bound(LOWER), self.bound(UPPER));
-        let mut end = if self.range.backwards { lower } else { upper };
-        if let Some(window) = self.range.window {
-            end = if self.range.backwards {
-                lower.max(upper.saturating_sub(window - 1))
-            } else {
-                upper.min(lower.saturating_add(window - 1))
-            };
-            params[if self.range.backwards { LOWER } else { UPPER }] = Param::Int(end);
-        }
+        let end = match self.range.order {
+            Order::Versions | Order::Positions => self.cut_window(&mut params),
+            Order::Spans => self.cut_spans(&mut params, rows_max),
+        };
         let mut lease = self.pool.lend().await?;
         let rows = lease.query(&self.range.sql, &params).await?;
         Ok(Statement { rows, lease, rows_max, rows_seen: 0, end })
     }
 
+    /// Cuts what the statement looks at to the window; gives its end.
+    fn cut_window(&self, params: &mut [Param]) -> i64 {
+        let (lower, upper) = (self.bound(LOWER), self.bound(UPPER));
+        match (self.range.backwards, self.range.window) {
+            (false, None) => upper,
+            (true, None) => lower,
+            (false, Some(window)) => {
+                let end = upper.min(lower.saturating_add(window - 1));
+                params[UPPER] = Param::Int(end);
+                end
+            }
+            (true, Some(window)) => {
+                let end = lower.max(upper.saturating_sub(window - 1));
+                params[LOWER] = Param::Int(end);
+                end
+            }
+        }
+    }
+
+    /// Cuts what the statement looks at to the spans that may fill it, since it sorts all of them.
+    fn cut_spans(&self, params: &mut [Param], rows_max: i64) -> i64 {
+        let mut room = rows_max;
+        let mut count = 0;
+        for (lower, upper) in self.spans(LOWER).iter().zip(self.spans(UPPER)) {
+            if room <= 0 {
+                break;
+            }
+            room -= upper - lower + 1;
+            count += 1;
+        }
+        for param in &mut params[KEY..=UPPER] {
+            if let Param::Ints(values) = param {
+                values.truncate(count);
+            }
+        }
+        0
+    }
+
     async fn end_of_statement(&mut self) -> Result<(), ReadError> {
         let Some(mut ended) = self.statement.take() else { return Ok(()) };
         ended.lease.finish().await?;
-        if ended.rows_seen < ended.rows_max {
-            match self.range.order {
-                Order::Streams => self.exhausted = true,
-                Order::Versions | Order::Positions => self.look_at(ended.end),
+        match self.range.order {
+            Order::Versions | Order::Positions if ended.rows_seen < ended.rows_max => {
+                self.look_at(ended.end);
             }
+            Order::Versions | Order::Positions => {}
+            // Versions are dense: only in a log that lost its end is there less than there was.
+            Order::Spans => self.exhausted |= ended.rows_seen == 0,
         }
         Ok(())
     }
@@ -248,11 +294,7 @@ impl Reading {
         match self.range.order {
             Order::Versions => self.look_at(row.version(0)?),
             Order::Positions => self.look_at(row.position(0)?),
-            Order::Streams => {
-                let name = row.stream(0)?.unwrap_or_default();
-                self.range.params[LOWER] = Param::Text(name.to_owned());
-                self.range.params[UPPER] = Param::Int(row.version(0)?);
-            }
+            Order::Spans => self.look_at_span(row.stream(0)?.unwrap_or_default(), row.version(0)?),
         }
         Ok(())
     }
@@ -265,6 +307,42 @@ impl Reading {
             self.range.params[LOWER] = Param::Int(end + 1);
         }
         self.exhausted = self.bound(LOWER) > self.bound(UPPER);
+    }
+
+    /// Notes that the spans were looked at up to this event.
+    fn look_at_span(&mut self, stream: &str, version: i64) {
+        if self.stream.as_deref().is_some_and(|known| known != stream) {
+            self.next_span();
+        }
+        if self.stream.is_none() {
+            self.stream = Some(stream.to_owned());
+        }
+        if self.spans(UPPER).first().is_none_or(|upper| *upper <= version) {
+            self.next_span();
+        } else if let Some(Param::Ints(lowers)) = self.range.params.get_mut(LOWER)
+            && let Some(lower) = lowers.first_mut()
+        {
+            *lower = version + 1;
+        }
+        self.exhausted = self.spans(UPPER).is_empty();
+    }
+
+    fn next_span(&mut self) {
+        self.stream = None;
+        for param in &mut self.range.params[KEY..=UPPER] {
+            if let Param::Ints(values) = param
+                && !values.is_empty()
+            {
+                values.remove(0);
+            }
+        }
+    }
+
+    fn spans(&self, at: usize) -> &[i64] {
+        match self.range.params.get(at) {
+            Some(Param::Ints(values)) => values,
+            _ => &[],
+        }
     }
 
     fn bound(&self, at: usize) -> i64 {

@@ -311,8 +311,8 @@ SELECT NULL::text AS stream, {event}
  WHERE e.stream_no = {named} AND e.version BETWEEN $2::bigint AND $3::bigint AND {until}
  ORDER BY e.version LIMIT $4::bigint;
 
--- name: stream_page_until
--- Events of the stream $1, versions $2 to $3, for states in time.
+-- name: fold_rest_until
+-- As `fold_rest`, for states in time.
 SELECT NULL::text AS stream, {event}
   FROM {schema}.events e
  WHERE e.stream_no = $1::bigint AND e.version BETWEEN $2::bigint AND $3::bigint AND {until}

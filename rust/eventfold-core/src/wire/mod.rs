@@ -8,7 +8,7 @@ use crate::error::CoreError;
 use crate::rows::{Page, Row};
 
 pub use event::{event_size, write_event};
-pub use state::{ChangeList, write_explained_event, write_historic_state};
+pub use state::{ChangeList, encode_hydrated, write_explained_event, write_historic_state};
 
 /// Encodes a page as field 1 (`events`) of a `ReadResponse` or `ReadAllResponse`.
 ///

@@ -1,5 +1,6 @@
 //! What the reader found, as Python takes it.
 
+use eventfold_core::wire::encode_hydrated;
 use eventfold_reader::{self as reader, Content, Folded, Outcome, ReadError};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -118,11 +119,12 @@ impl KeptState {
 /// The answer to a hydration.
 #[pyclass(frozen, get_all, module = "eventfold._core")]
 pub struct Hydrated {
+    /// The answer as a `HydrateResponse`; empty if nothing was folded.
+    encoded: Py<PyBytes>,
     stream_no: Option<i64>,
     version: i64,
     lifecycle: i16,
     root: String,
-    digest: Option<String>,
     source: Option<String>,
     /// None: nothing was folded.
     result: Option<Py<FoldResult>>,
@@ -144,13 +146,17 @@ impl Hydrated {
             }
         };
         let (result, last) = folded.unzip();
+        let encoded = result.as_ref().map_or_else(Vec::new, |result| {
+            let kept_version = kept.as_ref().map_or(0, |kept| kept.version);
+            encode_hydrated(result, &hydrated.fold_digest, kept_version)
+        });
         let last = last.flatten();
         Ok(Self {
+            encoded: PyBytes::new(py, &encoded).unbind(),
             stream_no: head.stream_no,
             version: head.version,
             lifecycle: head.lifecycle,
             root: head.root,
-            digest: head.digest,
             source: head.source,
             result: result.map(|result| Py::new(py, FoldResult::new(py, &result))).transpose()?,
             kept: kept.map(|kept| Py::new(py, KeptState::new(py, &kept))).transpose()?,

@@ -119,13 +119,16 @@ fn param(value: &Bound<'_, PyAny>) -> PyResult<Param> {
     if let Ok(id) = value.getattr("bytes") {
         return Ok(Param::Uuid(id.extract()?));
     }
+    // A repeated field of a message is no sequence of Python's.
     let items = PyList::new(value.py(), value.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
-    if let Ok(texts) = items.extract::<Vec<String>>() {
-        return Ok(Param::Texts(texts));
+    if let Ok(numbers) = items.extract::<Vec<i64>>()
+        && !numbers.is_empty()
+    {
+        return Ok(Param::Ints(numbers));
     }
     items
-        .extract::<Vec<i64>>()
-        .map(Param::Ints)
+        .extract::<Vec<String>>()
+        .map(Param::Texts)
         .map_err(|_| PyTypeError::new_err("no argument of a statement"))
 }
 
@@ -147,7 +150,7 @@ pub fn range(
         order: match order {
             "versions" => Order::Versions,
             "positions" => Order::Positions,
-            "streams" => Order::Streams,
+            "spans" => Order::Spans,
             _ => return Err(unknown("order", order)),
         },
         backwards,

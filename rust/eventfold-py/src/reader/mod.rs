@@ -81,15 +81,15 @@ impl Reader {
         })
     }
 
-    #[pyo3(signature = (future, stream, fold, *, digest, kept, may_go_on, up_to, head, first,
-        first_rows, rest, inline_steps_max))]
+    #[pyo3(signature = (future, stream, fold, *, source, kept, may_go_on, up_to, head, first,
+        first_rows, rest, inline_steps_max, slice_steps_max))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn hydrate(
         &self,
         future: Py<PyAny>,
         stream: String,
         fold: &Bound<'_, Fold>,
-        digest: Option<String>,
+        source: Option<String>,
         kept: Option<KeptArgument>,
         may_go_on: bool,
         up_to: Option<i64>,
@@ -98,11 +98,12 @@ impl Reader {
         first_rows: usize,
         rest: (String, Bound<'_, PyTuple>),
         inline_steps_max: u64,
+        slice_steps_max: u64,
     ) -> PyResult<Job> {
         let hydration = Hydration {
             stream,
             fold: fold.get().shared(),
-            digest,
+            source,
             kept: kept.map(arguments::kept),
             may_go_on,
             up_to,
@@ -111,6 +112,7 @@ impl Reader {
             first_rows,
             rest: arguments::statement(rest)?,
             inline_steps_max,
+            slice_steps_max,
         };
         let pool = self.pool.clone();
         self.begin(future, async move {
