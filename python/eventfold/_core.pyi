@@ -496,7 +496,7 @@ class Reader:
             stream: Name of the stream, where rows leave it out.
         """
     def next(self, future: Any, pages: Pages) -> Job:
-        """Answer the next `Page`; None behind the last."""
+        """Answer the next `Page`; not to be asked for behind the last."""
     def hydrate(
         self,
         future: Any,

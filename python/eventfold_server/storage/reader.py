@@ -105,8 +105,6 @@ class EventReader:
         )
         while True:
             page = await self._call(lambda future: self._reader.next(future, pages))
-            if page is None:
-                return
             yield page
             if page.done:
                 return

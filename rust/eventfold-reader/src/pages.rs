@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use eventfold_core::error::CoreError;
 use eventfold_core::rows::Page as _;
 use eventfold_core::wire;
 use tokio::sync::mpsc;
@@ -108,9 +109,11 @@ impl Pages {
         Self(receiver)
     }
 
-    /// The next page; `None` behind the last one, and after an error.
-    pub async fn next(&mut self) -> Option<Result<Page, ReadError>> {
-        self.0.recv().await
+    /// The next page; not to be asked for behind the last one, or after an error.
+    pub async fn next(&mut self) -> Result<Page, ReadError> {
+        // The task has panicked if it left without a word: no page must seem to be the last.
+        let message = "the reader stopped or panicked; the server's log says more";
+        self.0.recv().await.unwrap_or_else(|| Err(CoreError::new("BUG", message).into()))
     }
 }
 
@@ -302,11 +305,12 @@ impl Reading {
     fn look_at(&mut self, end: i64) {
         self.looked_at = Some(end);
         if self.range.backwards {
-            self.range.params[UPPER] = Param::Int(end - 1);
+            self.exhausted = end <= self.bound(LOWER);
+            self.range.params[UPPER] = Param::Int(end.saturating_sub(1));
         } else {
-            self.range.params[LOWER] = Param::Int(end + 1);
+            self.exhausted = end >= self.bound(UPPER);
+            self.range.params[LOWER] = Param::Int(end.saturating_add(1));
         }
-        self.exhausted = self.bound(LOWER) > self.bound(UPPER);
     }
 
     /// Notes that the spans were looked at up to this event.

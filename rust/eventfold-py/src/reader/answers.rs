@@ -47,8 +47,8 @@ fn exception(py: Python<'_>, error: ReadError) -> PyErr {
 
 fn value(py: Python<'_>, done: Done) -> PyResult<Bound<'_, PyAny>> {
     match done {
-        Done::Nothing | Done::Page(None) => Ok(py.None().into_bound(py)),
-        Done::Page(Some(page)) => Ok(Bound::new(py, Page::new(py, page)?)?.into_any()),
+        Done::Nothing => Ok(py.None().into_bound(py)),
+        Done::Page(page) => Ok(Bound::new(py, Page::new(py, *page)?)?.into_any()),
         Done::Hydrated(hydrated) => {
             Ok(Bound::new(py, Hydrated::new(py, *hydrated)?)?.into_any())
         }

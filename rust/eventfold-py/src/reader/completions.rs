@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 /// What a call came to.
 pub enum Done {
     Nothing,
-    Page(Option<Page>),
+    Page(Box<Page>),
     Hydrated(Box<Hydrated>),
 }
 

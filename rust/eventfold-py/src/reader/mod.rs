@@ -77,7 +77,7 @@ impl Reader {
         let pages = Arc::clone(&pages.get().0);
         self.begin(future, async move {
             let mut pages = pages.lock().await;
-            pages.next().await.map(Done::Page)
+            pages.next().await.map(|page| Done::Page(Box::new(page)))
         })
     }
 
@@ -164,13 +164,13 @@ enum Reading {
 }
 
 impl Reading {
-    async fn next(&mut self) -> Result<Option<reader::Page>, ReadError> {
+    async fn next(&mut self) -> Result<reader::Page, ReadError> {
         if let Self::New(pool, range) = self {
             *self = Self::Begun(reader::Pages::begin(pool.clone(), reader::Range::clone(range)));
         }
         match self {
-            Self::Begun(pages) => pages.next().await.transpose(),
-            Self::New(..) => Ok(None),
+            Self::Begun(pages) => pages.next().await,
+            Self::New(..) => unreachable!("it was begun"),
         }
     }
 }
