@@ -160,6 +160,12 @@ def check_config(config: ServerConfig) -> None:
         raise ConfigError("--tls-cert and --tls-key go together")
     if (config.data_dir is None) == (config.database_url is None):
         raise ConfigError("one of --data-dir and --database-url is needed, not both")
+    if config.pooler not in (None, "transaction"):
+        raise ConfigError(f"--pooler takes transaction, not {config.pooler!r}")
+    if config.pooler is not None and config.database_url is None:
+        raise ConfigError("--pooler goes with --database-url")
+    if (config.pooler is None) != (config.direct_database_url is None):
+        raise ConfigError("--pooler and --direct-database-url go together")
     if not _LISTEN.fullmatch(config.listen) or int(config.listen.rpartition(":")[2]) > 65535:
         raise ConfigError(f"--listen takes HOST:PORT (IPv6 as [HOST]:PORT), not {config.listen!r}")
     protected = config.tls_cert is not None and config.token_file is not None

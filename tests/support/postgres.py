@@ -33,7 +33,8 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> Non
             with socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
         except OSError:
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
 
 

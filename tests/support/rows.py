@@ -69,8 +69,6 @@ def store_rows(database_url: str, schema: str, rows: dict[str, list[dict[str, An
                 " created_at) OVERRIDING SYSTEM VALUE VALUES (%s, %s, 'S', %s, %s, now())",
                 (number, name, len(part), name),
             )
-        cursor.executemany(
-            f"INSERT INTO {schema}.events ({COLUMNS}) VALUES ({places})", everything
-        )
+        cursor.executemany(f"INSERT INTO {schema}.events ({COLUMNS}) VALUES ({places})", everything)
         cursor.execute(f"UPDATE {schema}.counter SET position = %s", (len(everything),))
         cursor.execute("COMMIT")

@@ -13,7 +13,7 @@ import asyncpg
 
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import UNARY_DEADLINE_S_MAX
-from eventfold_server.storage import address, faults
+from eventfold_server.storage import address, faults, pooler
 from eventfold_server.storage.queries import Migration, Queries, migrations
 from eventfold_server.storage.reader import EventReader
 
@@ -56,8 +56,7 @@ _SETTINGS = {
 }
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
-_PLANNER = {"enable_bitmapscan": "off"}
-_READ_SETTINGS = {**_SETTINGS, **_PLANNER}
+_READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
 _APPEND_SETTINGS = {
     **_SETTINGS,
     # The append function runs with parameters only; planning it anew for each would cost as much
@@ -90,9 +89,18 @@ class Database:
     """Pools of connections to one store (one schema of one PostgreSQL database)."""
 
     def __init__(
-        self, dsn: str, schema: str, *, unsafe_durability: bool = False, wait_s: float = 0.0
+        self,
+        dsn: str,
+        schema: str,
+        *,
+        direct_dsn: str | None = None,
+        unsafe_durability: bool = False,
+        wait_s: float = 0.0,
     ) -> None:
         """Nothing is opened yet.
+
+        With `direct_dsn`, `dsn` leads to a pooler that gives sessions away after each transaction,
+        and the other to the same database itself: for what needs a session.
 
         `wait_s` bounds the wait for a PostgreSQL that cannot be reached yet.
         `unsafe_durability` accepts a PostgreSQL that may lose acknowledged appends (fsync,
@@ -105,6 +113,8 @@ class Database:
             )
         self.queries = Queries(schema)
         self._dsn = dsn
+        self._direct_dsn = direct_dsn or dsn
+        self._pooled = direct_dsn is not None
         self._unsafe_durability = unsafe_durability
         self._wait_s = wait_s
         self._read: Pool | None = None
@@ -204,7 +214,7 @@ class Database:
         while True:
             try:
                 return await asyncpg.connect(
-                    self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"timezone": "UTC"}
+                    self._direct_dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"timezone": "UTC"}
                 )
             except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as e:
                 if time.monotonic() >= deadline:
@@ -217,12 +227,14 @@ class Database:
 
     def _event_reader(self) -> EventReader:
         try:
-            found = address.resolve(self._dsn)
+            settings, told = _READ_SETTINGS, dict[str, str]()
+            if self._pooled:
+                settings, told = pooler.split(_READ_SETTINGS)
             return EventReader(
-                found,
-                settings=_SETTINGS,
-                planner=_PLANNER,
-                pooled=False,
+                address.resolve(self._dsn),
+                settings=settings,
+                told=told,
+                pooled=self._pooled,
                 connections=EVENT_CONNECTIONS,
                 connect_timeout_s=CONNECT_TIMEOUT_S,
                 answer_timeout_s=DEAD_AFTER_S,
@@ -243,7 +255,7 @@ class Database:
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=command_timeout,
             reset=_keep_session,
-            server_settings=settings,
+            **pooler.session_options(settings, pooled=self._pooled),
         )
 
     async def _check_settings(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -33,7 +33,7 @@ class EventReader:
         address: Address,
         *,
         settings: dict[str, str],
-        planner: dict[str, str],
+        told: dict[str, str],
         pooled: bool,
         connections: int,
         connect_timeout_s: float,
@@ -43,9 +43,10 @@ class EventReader:
     ) -> None:
         """Connects when the first read comes; answers go to the loop that is running.
 
-        `planner` is what plans depend on; a pooler wants it set in each transaction (`pooled`).
+        Sessions begin with the settings; behind a pooler (`pooled`) each transaction is `told` what
+        the pooler does not keep.
         """
-        startup = {**address.startup, **settings, **({} if pooled else planner)}
+        startup = {**address.startup, **settings}
         self._reader = _core.Reader(
             {
                 "attempts": address.attempts,
@@ -59,7 +60,7 @@ class EventReader:
                 "revoked": address.revoked,
                 "identity": address.identity,
                 "pooled": pooled,
-                "planner": list(planner.items()),
+                "told": list(told.items()),
                 "connections_max": connections,
                 "connect_timeout_s": connect_timeout_s,
                 "answer_timeout_s": answer_timeout_s,

@@ -146,8 +146,8 @@ impl Connection {
         Ok(statement)
     }
 
-    /// Sends a statement without a name, in a transaction of its own that says what its plan
-    /// depends on; in one go with the beginning of the transaction.
+    /// Sends a statement without a name, in a transaction of its own that says its settings; in one
+    /// go with the beginning of the transaction.
     async fn query_unnamed(
         &mut self,
         sql: &Arc<str>,
@@ -158,7 +158,7 @@ impl Connection {
             return self.client.query_typed_raw(sql, typed).await;
         }
         let mut begin = "BEGIN READ ONLY".to_owned();
-        for (name, value) in &self.settings.planner {
+        for (name, value) in &self.settings.told {
             begin.push_str(&format!("; SET LOCAL {name} = '{value}'"));
         }
         self.in_transaction = true;

@@ -32,10 +32,10 @@ pub struct Settings {
     /// How to speak TLS, where an attempt asks for it.
     pub tls: Arc<Tls>,
     /// Whether connections go through a pooler that gives a session away after each transaction:
-    /// then statements have no names, and what plans depend on is set in each transaction.
+    /// then statements have no names, and each is a transaction that says its settings.
     pub pooled: bool,
-    /// What plans depend on, for transactions behind a pooler.
-    pub planner: Vec<(String, String)>,
+    /// What each transaction behind a pooler is told, as name and value.
+    pub told: Vec<(String, String)>,
     /// Connections at once.
     pub connections_max: usize,
     /// For a connection to come about.

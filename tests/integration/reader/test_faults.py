@@ -47,9 +47,7 @@ def log(database: Database, database_url: str) -> LogStorage:
 
 
 def whole(log: LogStorage) -> Pages:
-    return log.stream_pages(
-        1, 1, EVENTS, stream="S-0", types=None, backwards=False, limit=None
-    )
+    return log.stream_pages(1, 1, EVENTS, stream="S-0", types=None, backwards=False, limit=None)
 
 
 async def count(log: LogStorage) -> int:

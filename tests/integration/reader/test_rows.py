@@ -114,7 +114,7 @@ async def test_streams(stored: tuple[LogStorage, Rows]) -> None:
                 )
                 wanted = [
                     expected(name, row)
-                    for row in part[::-1 if backwards else 1]
+                    for row in part[:: -1 if backwards else 1]
                     if lower <= row["version"] <= upper and (types is None or row["type"] in types)
                 ]
                 assert await events_of(pages) == wanted[:limit]
@@ -160,7 +160,7 @@ async def test_spans(stored: tuple[LogStorage, Rows]) -> None:
     """Spans of several streams come in their order, as batches that say what they hold."""
     log, rows = stored
     spans = [Span(n, 2, len(part)) for n, part in enumerate(rows.values(), 1) if len(part) > 1]
-    spans = spans[::-1]
+    spans.reverse()
     names = list(rows)
     wanted = [(names[s.stream_no - 1], v) for s in spans for v in range(s.lower, s.upper + 1)]
     found = []

@@ -7,7 +7,7 @@ are asked, and must agree.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.support.postgres import PASSWORD, USER, tcp_postgres
 
+from eventfold_server.errors import Refusal
 from eventfold_server.storage import address
-from eventfold_server.storage.database import Database, StorageRefused
+from eventfold_server.storage.database import Database
 from eventfold_server.storage.log import LogStorage
 
 NAME = "localhost"
 HBA = "hostssl all all 127.0.0.1/32 scram-sha-256\n"
-ONE_DAY = datetime.timedelta(days=1)
+ONE_DAY = dt.timedelta(days=1)
 
 
 class Authority:
@@ -41,7 +42,7 @@ class Authority:
     def _sign(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_authority: bool
     ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -115,7 +116,7 @@ async def reads(url: str) -> None:
 async def reader_alone(url: str) -> None:
     """Has the reader alone read, on a store that is there already."""
     database = Database(url, "tls")
-    database._events = database._event_reader()  # noqa: SLF001 - the other driver refuses earlier
+    database._events = database._event_reader()
     try:
         pages = LogStorage(database).stream_pages(
             1, 1, 9, stream="S-1", types=None, backwards=False, limit=None
@@ -157,9 +158,8 @@ async def test_both_drivers_agree(
         return
     with pytest.raises((OSError, asyncpg.PostgresError)):
         await asyncpg.connect(url, timeout=5)
-    with pytest.raises(Exception, match="STORAGE_UNAVAILABLE|pg_hba") as caught:
+    with pytest.raises((Refusal, asyncpg.PostgresError)):
         await reader_alone(url)
-    assert not isinstance(caught.value, AssertionError)
 
 
 async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -167,7 +167,6 @@ async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     missing = f"postgresql://u@h/d?sslmode=verify-full&sslrootcert={tmp_path}/none.crt"
     with pytest.raises(OSError, match="No such file"):
         address.resolve(missing)
-    assert StorageRefused is not None
 
 
 def url_of(host: str, port: int, mode: str, authority: Authority) -> str:

@@ -4,7 +4,6 @@ asyncpg resolves the URL, the environment and the password file by functions tha
 documented; these tests pin what is used of them.
 """
 
-import os
 import ssl
 from pathlib import Path
 
