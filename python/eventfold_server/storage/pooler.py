@@ -45,7 +45,7 @@ class _TransactionConnection(asyncpg.Connection[asyncpg.Record]):
     # Begins the transaction, and says its settings.
     begin: ClassVar[str]
 
-    async def fetch(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
+    async def fetch(self, *arguments: Any, **options: Any) -> Any:
         """As asyncpg's."""
         return await self._alone(super().fetch(*arguments, **options))
 
