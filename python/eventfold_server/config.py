@@ -13,6 +13,10 @@ class ServerConfig:
     # One of the two: a directory for an embedded PostgreSQL, or the URL of any other.
     data_dir: Path | None = None
     database_url: str | None = None
+    # `transaction`: `database_url` leads to a pooler that gives sessions away after each
+    # transaction, and `direct_database_url` to the same database without it.
+    pooler: str | None = None
+    direct_database_url: str | None = None
     schema: str = "eventfold"
     tls_cert: Path | None = None
     tls_key: Path | None = None

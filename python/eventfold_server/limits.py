@@ -17,7 +17,6 @@ FOLD_SOURCE_BYTES_MAX = CORE["fold_source_bytes_max"]
 
 # A page ends with the row that reaches it; every message fits gRPC's default of 4 MiB then.
 PAGE_BYTES = 1024 * 1024
-PAGE_ROWS_MAX = 3_500
 # A filter on the log looks at this many positions in one query, so that none runs for long.
 LOG_WINDOW_POSITIONS = 20_000
 

@@ -84,6 +84,7 @@ async def _start(
     database = Database(
         dsn,
         config.schema,
+        direct_dsn=config.direct_database_url,
         unsafe_durability=config.unsafe_durability,
         wait_s=config.database_wait_s,
     )

@@ -70,10 +70,15 @@ def methods_of(service: Any) -> list[str]:
     return [f"/{service.full_name}/{method.name}" for method in service.methods]
 
 
+def _serialised(answer: Any) -> bytes:
+    """The answer as bytes, which the core may have made of it already."""
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
 def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpcHandler:
     """Handlers of every method of the service; each must be implemented under its name in
     snake case. Requests are decoded by the guard, once the caller is known. Streams of answers
-    come as bytes that are serialised already.
+    come as bytes that are serialised already, and single answers may.
     """
     handlers: dict[str, Any] = {}
     for method in descriptor.methods:
@@ -95,7 +100,7 @@ def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpc
         assert inspect.iscoroutinefunction(function)
         handlers[method.name] = grpc.unary_unary_rpc_method_handler(
             guard.unary(full_name, parse, function),
-            response_serializer=method.output_type._concrete_class.SerializeToString,
+            response_serializer=_serialised,
         )
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
 
@@ -141,6 +146,12 @@ def check_config(config: ServerConfig) -> None:
         raise ConfigError("--postgres-setting is for the embedded PostgreSQL of --data-dir")
     if fixed := FIXED_SETTINGS & {name.lower() for name in config.postgres_settings}:
         raise ConfigError(f"--postgres-setting cannot change {', '.join(sorted(fixed))}")
+    if config.pooler not in (None, "transaction"):
+        raise ConfigError(f"--pooler takes transaction, not {config.pooler!r}")
+    if config.pooler is not None and config.database_url is None:
+        raise ConfigError("--pooler goes with --database-url")
+    if (config.pooler is None) != (config.direct_database_url is None):
+        raise ConfigError("--pooler and --direct-database-url go together")
     if not _LISTEN.fullmatch(config.listen) or int(config.listen.rpartition(":")[2]) > 65535:
         raise ConfigError(f"--listen takes HOST:PORT (IPv6 as [HOST]:PORT), not {config.listen!r}")
     if not 1 <= config.workers <= limits.WORKERS_MAX:

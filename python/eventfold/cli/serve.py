@@ -28,6 +28,12 @@ class LogLevel(enum.StrEnum):
     ERROR = "error"
 
 
+class Pooler(enum.StrEnum):
+    """How a pooler shares connections."""
+
+    TRANSACTION = "transaction"
+
+
 def _program() -> str:
     """How this command was called, so that the lines to try next can be copied."""
     called = sys.argv[0]
@@ -141,6 +147,19 @@ _DatabaseUrl = Annotated[
         help="Any PostgreSQL 15 or later instead; no extension and no superuser is needed.",
     ),
 ]
+_Pooler = Annotated[
+    Pooler | None,
+    typer.Option(
+        help="What --database-url leads through: a pooler, such as PgBouncer, in transaction mode.",
+    ),
+]
+_DirectDatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="EVENTFOLD_DIRECT_DATABASE_URL",
+        help="The same database without the pooler, for migrations; with --pooler.",
+    ),
+]
 _Schema = Annotated[str, typer.Option(help="Schema of the database that holds the store.")]
 _TlsCert = Annotated[
     Path | None, typer.Option(help="Certificate chain for TLS, PEM; with --tls-key.")
@@ -209,6 +228,8 @@ def serve(
     listen: _Listen = DEFAULT_SERVER,
     data_dir: _DataDir = None,
     database_url: _DatabaseUrl = None,
+    pooler: _Pooler = None,
+    direct_database_url: _DirectDatabaseUrl = None,
     schema: _Schema = "eventfold",
     tls_cert: _TlsCert = None,
     tls_key: _TlsKey = None,
@@ -235,6 +256,8 @@ def serve(
             listen=listen,
             data_dir=_DATA_DIR if data_dir is None and database_url is None else data_dir,
             database_url=database_url,
+            pooler=pooler,
+            direct_database_url=direct_database_url,
             schema=schema,
             tls_cert=tls_cert,
             tls_key=tls_key,

@@ -1,4 +1,4 @@
-"""Compiled folds, the registry of folds, and folding pages of events into states."""
+"""Compiled folds, the registry of folds, and threads for folds that take long."""
 
 import asyncio
 import logging
@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from eventfold import _core
-from eventfold_server.domain.read import THREAD_BYTES_MIN
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import (
-    FOLD_CACHE_ENTRIES_MAX,
-    FOLD_INLINE_STEPS_MAX,
-    FOLD_SLICE_STEPS_MAX,
-    FOLD_THREADS,
-)
+from eventfold_server.limits import FOLD_CACHE_ENTRIES_MAX, FOLD_THREADS
 from eventfold_server.storage.folds import FoldRow, FoldStorage
-from eventfold_server.storage.log import Page
 
 T = TypeVar("T")
 
@@ -104,29 +97,6 @@ class FoldRegistry:
     async def list(self, after: str, limit: int) -> list[RegisteredFold]:
         """Newest revisions of the folds named above `after`, in byte order."""
         return await self._folds.list(after, limit)
-
-
-def decode(page: Page) -> _core.Batch:
-    """The events of a page, for a fold."""
-    try:
-        return _core.Batch(page.columns)
-    except _core.CoreError as error:
-        raise Refusal.of_core(error) from None
-
-
-async def feed(
-    run: _core.FoldRun, batch: _core.Batch, size_bytes: int, first: int = 0, last: int | None = None
-) -> None:
-    """Folds rows `first` up to below `last` of a page; what takes long in a thread, so that other
-    calls go on. A caller who gives up stops the folding too.
-    """
-    end = len(batch) if last is None else last
-    if size_bytes < THREAD_BYTES_MIN:
-        # Size does not tell what an expression costs: few events can take seconds.
-        first = run.feed(batch, first, last, FOLD_INLINE_STEPS_MAX)
-    while first < end:
-        # In slices, so that folds that take long take turns.
-        first = await in_thread(run, run.feed, batch, first, last, FOLD_SLICE_STEPS_MAX)
 
 
 class Stoppable(Protocol):

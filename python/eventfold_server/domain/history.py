@@ -1,11 +1,12 @@
 """One stream in time: its state after every version, and what each event changed."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from eventfold import _core
-from eventfold_server.domain.folding import FoldRef, decode, in_thread
+from eventfold_server.domain.folding import FoldRef, in_thread
 from eventfold_server.domain.hydrate import version_ahead
 from eventfold_server.domain.requests import readable_stream_name
 from eventfold_server.domain.starts import Progress, Start, Starts
@@ -80,36 +81,34 @@ class Historian:
         """The messages for versions up to `last`."""
         progress = Progress(start)
         stream_no = start.head.stream_no
-        first = start.kept.version if start.kept else 1
-        while stream_no is not None and first <= last:
-            page = await self._log.stream_page_until(
-                stream_no,
-                first,
-                last,
-                position=None,
-                recorded_at=wanted.recorded_at,
-                occurred_at=wanted.occurred_at,
-            )
-            if not page.rows:
-                return
-            batch = decode(page)
-            begun = progress.begin(batch)
-            if begun is None:
-                # Nothing was sent yet.
-                from_zero = self._starts.drop(start)
-                async for message in self._fold(from_zero, wanted, last, how):
-                    yield message
-                return
-            row: int = begun
-            encode = how(progress.run)
-            while row < page.rows:
-                message, row = await in_thread(
-                    progress.run, encode, batch, row, wanted.from_version
-                )
-                if message:
-                    yield message
-            progress.reached(batch, page.rows - 1)
-            if not page.full:
-                break
-            first = batch.last_version + 1
+        if stream_no is None:
+            return
+        batches = self._log.stream_batches(
+            stream_no,
+            start.kept.version if start.kept else 1,
+            last,
+            recorded_at=wanted.recorded_at,
+            occurred_at=wanted.occurred_at,
+        )
+        async with aclosing(batches):
+            async for page in batches:
+                if not page.rows:
+                    break
+                assert page.batch is not None
+                begun = progress.begin(page.batch)
+                if begun is None:
+                    # Nothing was sent yet.
+                    from_zero = self._starts.drop(start)
+                    async for message in self._fold(from_zero, wanted, last, how):
+                        yield message
+                    return
+                row: int = begun
+                encode = how(progress.run)
+                while row < page.rows:
+                    message, row = await in_thread(
+                        progress.run, encode, page.batch, row, wanted.from_version
+                    )
+                    if message:
+                        yield message
+                progress.reached(page.batch, page.rows - 1)
         self._starts.keep(progress, progress.run.finish())

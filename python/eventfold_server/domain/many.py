@@ -4,12 +4,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from eventfold import _core
-from eventfold_server.domain.folding import FoldRef, FoldRegistry, decode, in_thread
+from eventfold_server.domain.folding import FoldRef, FoldRegistry, in_thread
 from eventfold_server.domain.hydrate import Hydrated
-from eventfold_server.domain.read import LIFECYCLE_DELETED, THREAD_BYTES_MIN
+from eventfold_server.domain.read import LIFECYCLE_DELETED
 from eventfold_server.domain.requests import invalid, readable_stream_name
 from eventfold_server.domain.starts import Progress, Start, Starts
 from eventfold_server.errors import Refusal
@@ -23,6 +24,10 @@ from eventfold_server.limits import (
 )
 from eventfold_server.storage.kept import HydrateHead
 from eventfold_server.storage.log import LogStorage, Span
+
+# Pages from this size on are folded by a thread, so that other calls go on meanwhile; smaller ones
+# cost less than the hand-over.
+THREAD_BYTES_MIN = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -133,17 +138,20 @@ class Many:
         """Folds streams up to the versions of their heads, page by page over all of them."""
         streams = _Streams(self._starts, starts, coverage)
         while streams.waiting:
-            page = await self._log.streams_page(streams.spans())
-            if not page.rows:
+            async with aclosing(self._log.streams_batches(streams.spans())) as pages:
+                async for page in pages:
+                    # Nothing in it is of interest, and what follows may be long.
+                    if page.batch is None or not streams.take(page.batch):
+                        break
+                    if page.size_bytes < THREAD_BYTES_MIN:
+                        for one in streams.fold(FOLD_MANY_INLINE_S):
+                            yield one
+                    while streams.parts:
+                        for one in await in_thread(streams, streams.fold, FOLD_MANY_SLICE_S):
+                            yield one
+                    streams.keep()
+            if not streams.begin_anew():
                 return
-            streams.take(decode(page))
-            if page.size_bytes < THREAD_BYTES_MIN:
-                for one in streams.fold(FOLD_MANY_INLINE_S):
-                    yield one
-            while streams.parts:
-                for one in await in_thread(streams, streams.fold, FOLD_MANY_SLICE_S):
-                    yield one
-            streams.keep()
 
 
 @dataclass(frozen=True)
@@ -175,24 +183,36 @@ class _Streams:
         self._read = 0
         self._to_keep: list[tuple[Progress, _core.FoldResult]] = []
         self._anew: list[Start] = []
+        # Streams whose further rows are of no interest, and whether any row came at all.
+        self._skipped: set[str] = set()
+        self._came = False
         self._stopped = threading.Event()
         for start in streams:
             # If not, the log is shorter than the one that was folded.
             fits = start.kept is None or start.kept.version <= start.head.version
             self.waiting.append(start if fits else starts.drop(start))
 
-    def spans(self) -> Iterable[Span]:
-        """What is to be read next."""
+    def spans(self) -> list[Span]:
+        """What is to be read."""
+        spans = []
         for index, start in enumerate(self.waiting):
             assert start.head.stream_no is not None
             first = start.kept.version if start.kept else 1
             if index == 0 and self._progress is not None:
                 first = self._read + 1
-            yield Span(start.head.stream_no, first, start.head.version)
+            spans.append(Span(start.head.stream_no, first, start.head.version))
+        return spans
 
-    def take(self, batch: _core.Batch) -> None:
-        """Takes a page that was read."""
-        self.parts.extend(_Part(name, batch, first, end) for name, first, end in batch.streams())
+    def take(self, batch: _core.Batch) -> bool:
+        """Takes a page that was read; False if nothing in it is of interest."""
+        self._came |= len(batch) > 0
+        parts = [
+            _Part(name, batch, first, end)
+            for name, first, end in batch.streams()
+            if name not in self._skipped
+        ]
+        self.parts.extend(parts)
+        return bool(parts)
 
     def stop(self) -> None:
         """Ends `fold` soon."""
@@ -218,12 +238,20 @@ class _Streams:
         return done
 
     def keep(self) -> None:
-        """Keeps states that were come to, and begins anew where kept ones were not the log's."""
+        """Keeps states that were come to."""
         for progress, result in self._to_keep:
             self._starts.keep(progress, result)
         self._to_keep.clear()
+
+    def begin_anew(self) -> bool:
+        """Prepares for what is still to be read, among it the streams whose kept states were not
+        the log's; False if the last time brought nothing.
+        """
+        came, self._came = self._came, False
+        self._skipped.clear()
         self.waiting.extend(self._starts.drop(start) for start in self._anew)
         self._anew.clear()
+        return came
 
     def _fold_part(self, progress: Progress, part: _Part, until: float) -> OfStream | None:
         """Folds rows of the first stream that waits; its answer when it is done."""
@@ -232,6 +260,7 @@ class _Streams:
         row = progress.begin(batch, part.first)
         if row is None:
             self._anew.append(progress.start)
+            self._skipped.add(head.name)
             self._next()
             return None
         try:
@@ -247,7 +276,7 @@ class _Streams:
                 return None
             result = progress.run.finish()
         except _core.CoreError as error:
-            # What of it is still in this page or to come is of no interest.
+            self._skipped.add(head.name)
             return OfStream(head.name, None, Refusal.of_core(error))
         self._to_keep.append((progress, result))
         kept_version = progress.kept.version if progress.kept else 0

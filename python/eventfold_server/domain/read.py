@@ -1,20 +1,17 @@
-"""Reading events back: pages of packed rows become messages of packed events."""
+"""Reading events back: pages of events that are encoded already, and where a read ends."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from eventfold import _core
 from eventfold_server.domain.requests import event_id, readable_stream_name
 from eventfold_server.domain.tokens import make_token, position_of_token
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import LOG_WINDOW_POSITIONS, PAGE_ROWS_MAX
-from eventfold_server.storage.log import LogStorage, Page, StreamRow, not_found
+from eventfold_server.limits import LOG_WINDOW_POSITIONS
+from eventfold_server.storage.log import LogStorage, StreamRow, not_found
 
 LIFECYCLE_DELETED = 3
-# Pages from this size on are worked on by a thread, so that other calls go on meanwhile; smaller
-# ones cost less than the hand-over.
-THREAD_BYTES_MIN = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -59,23 +56,8 @@ class LogRead:
         return bool(self.categories or self.types or self.tags)
 
 
-async def encode(page: Page, stream: str | None) -> tuple[_core.Batch, bytes]:
-    """The page decoded, and as field 1 of a read's message; `stream` if all rows are of one."""
-    if page.size_bytes < THREAD_BYTES_MIN:
-        return _encode(page, stream)
-    return await asyncio.get_running_loop().run_in_executor(None, _encode, page, stream)
-
-
-def _encode(page: Page, stream: str | None) -> tuple[_core.Batch, bytes]:
-    try:
-        batch = _core.Batch(page.columns)
-        return batch, batch.encode(stream)
-    except _core.CoreError as error:
-        raise Refusal.of_core(error) from None
-
-
 # What a read yields: encoded events, and with the last of them the end.
-Frames = AsyncIterator[tuple[bytes, ReadEnd | None]]
+Frames = AsyncGenerator[tuple[bytes, ReadEnd | None]]
 
 
 class Reader:
@@ -86,63 +68,47 @@ class Reader:
 
     async def event(self, id_: str) -> bytes:
         """The event with the id, as field 1 of a read's message."""
-        page = await self._log.event(event_id(id_))
-        if not page.rows:
+        event = await self._log.event(event_id(id_))
+        if event is None:
             raise Refusal("EVENT_NOT_FOUND", "no event has this id", event_id=id_.lower())
-        return (await encode(page, None))[1]
+        return event
 
     async def stream(self, read: StreamRead) -> Frames:
         """The events of one stream, as it stood when the read began."""
         row = await self._readable(read.stream)
         span = _stream_span(read, row)
-        returned = 0
-        while not span.done() and not _enough(read.limit, returned):
-            page = await self._log.stream_page(
-                row.stream_no,
-                *span.ordered,
-                types=read.types,
-                backwards=read.backwards,
-                rows=_rows(read.limit, returned),
-            )
-            if not page.rows:
-                span.look_at(span.last)
-                break
-            batch, events = await encode(page, read.stream)
-            returned += page.rows
-            span.look_at(batch.last_version if page.full else span.last)
-            if span.done() or _enough(read.limit, returned):
-                yield events, await self._stream_end(row, span, batch)
-                return
-            yield events, None
-        yield b"", await self._stream_end(row, span, None)
+        pages = self._log.stream_pages(
+            row.stream_no,
+            *span.ordered,
+            stream=read.stream,
+            types=read.types,
+            backwards=read.backwards,
+            limit=read.limit or None,
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                span.look_at(page.looked_at)
+                end = await self._stream_end(row, span, page) if page.done else None
+                yield page.encoded or b"", end
 
     async def all(self, read: LogRead) -> Frames:
         """The events of the log, as it stood when the read began."""
         head = await self._log.head()
         span = await self._log_span(read, head)
-        returned = 0
-        while not span.done() and not _enough(read.limit, returned):
-            window = span.cut(LOG_WINDOW_POSITIONS) if read.filtered else span
-            page = await self._log.log_page(
-                *window.ordered,
-                with_system=read.with_system,
-                categories=read.categories,
-                types=read.types,
-                tags=read.tags,
-                backwards=read.backwards,
-                rows=_rows(read.limit, returned),
-            )
-            if not page.rows:
-                span.look_at(window.last)
-                continue
-            batch, events = await encode(page, None)
-            returned += page.rows
-            span.look_at(batch.last_position if page.full else window.last)
-            if span.done() or _enough(read.limit, returned):
-                yield events, await self._log_end(span)
-                return
-            yield events, None
-        yield b"", await self._log_end(span)
+        pages = self._log.log_pages(
+            *span.ordered,
+            with_system=read.with_system,
+            categories=read.categories,
+            types=read.types,
+            tags=read.tags,
+            backwards=read.backwards,
+            limit=read.limit or None,
+            window=LOG_WINDOW_POSITIONS if read.filtered else None,
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                span.look_at(page.looked_at)
+                yield page.encoded or b"", await self._log_end(span) if page.done else None
 
     async def _readable(self, name: str) -> StreamRow:
         readable_stream_name(name)
@@ -166,10 +132,10 @@ class Reader:
             )
         return Span.of(read.backwards, first, read.to_position, head)
 
-    async def _stream_end(self, row: StreamRow, span: "Span", batch: _core.Batch | None) -> ReadEnd:
+    async def _stream_end(self, row: StreamRow, span: "Span", page: _core.Page) -> ReadEnd:
         version = span.looked_at
-        if batch is not None and batch.last_version == version:
-            position = batch.last_position
+        if page.rows and page.last_version == version:
+            position = page.last_position
         elif version > 0:
             position = await self._log.position_of(row.stream_no, version)
         else:
@@ -212,16 +178,12 @@ class Span:
         """The lower and the upper bound."""
         return (self.first, self.last) if self.step > 0 else (self.last, self.first)
 
-    def look_at(self, last: int) -> None:
-        """Notes that all up to `last` was looked at."""
+    def look_at(self, last: int | None) -> None:
+        """Notes that all up to `last` was looked at; None: nothing was."""
+        if last is None:
+            return
         self.looked_at = last
         self.first = last + self.step
-
-    def cut(self, size: int) -> "Span":
-        """The beginning of this span, of at most `size`."""
-        end = self.first + self.step * (size - 1)
-        last = min(end, self.last) if self.step > 0 else max(end, self.last)
-        return Span(self.first, last, self.step, self.looked_at)
 
 
 def _stream_span(read: StreamRead, row: StreamRow) -> Span:
@@ -234,11 +196,3 @@ def _stream_span(read: StreamRead, row: StreamRow) -> Span:
             head=row.version,
         )
     return Span.of(read.backwards, read.from_version, read.to_version, row.version)
-
-
-def _enough(limit: int, returned: int) -> bool:
-    return bool(limit) and returned >= limit
-
-
-def _rows(limit: int, returned: int) -> int:
-    return min(PAGE_ROWS_MAX, limit - returned) if limit else PAGE_ROWS_MAX

@@ -16,6 +16,7 @@ from eventfold_server.storage.kept import (
     KeptStorage,
     NamedFold,
     StoredState,
+    Upto,
 )
 
 # Kept states up to this version: any will do.
@@ -110,15 +111,15 @@ class Starts:
         self._storage = storage
         self._registry = registry
         self._kept = kept
-        # Kept digest of each fold name when it was last seen: tells which state in memory to go on
-        # from before the database was asked. One that moved is noticed, and costs one hydration
-        # without a kept state.
-        self._digests: dict[str, str] = {}
+        # Each fold name as it was last seen: tells which fold to run and which state in memory to
+        # go on from before the database was asked. One that moved is noticed, and costs a question
+        # more.
+        self._named: dict[str, NamedFold] = {}
 
     async def of(self, stream: str, ref: FoldRef, up_to: int) -> Start:
         """The start for a stream, with a kept state of a version of at most `up_to`."""
         fold = None if ref.source is None else await self._registry.compiled.get(ref.source)
-        digest = self._digests.get(ref.name or "")
+        digest = self._kept_digest(ref)
         remembered = None if digest is None else self._kept.recall(stream, digest, up_to)
         head, named = await self._storage.hydrate_head(
             stream, ref.name, remembered.version if remembered else 0, up_to
@@ -132,7 +133,7 @@ class Starts:
         states are large.
         """
         fold = None if ref.source is None else await self._registry.compiled.get(ref.source)
-        digest = self._digests.get(ref.name or "")
+        digest = self._kept_digest(ref)
         done = 0
         while done < len(streams):
             rest = streams[done:]
@@ -163,24 +164,107 @@ class Starts:
 
     def keep(self, progress: Progress, result: _core.FoldResult) -> None:
         """Keeps the state that the run came to, if enough events came since the last one."""
-        start, kept = progress.start, progress.kept
-        if not start.keeps:
+        if progress.start.keeps:
+            self._keep(progress.start, progress.kept, progress.state_to_keep(result))
+
+    def _keep(self, start: Start, kept: KeptState | None, last: KeptState | None) -> None:
+        """Keeps the last state, if it is far enough from the one that folding went on from."""
+        if last is None:
             return
         every = KEEP_EVERY_DEFAULT if start.fold.keep_every is None else start.fold.keep_every
-        if result.version - (kept.version if kept else 0) >= every:
-            new = progress.state_to_keep(result)
-            if new is not None:
-                self._kept.keep(start.head.name, _stored(start, new))
+        if last.version - (kept.version if kept else 0) >= every:
+            self._kept.keep(start.head.name, _stored(start, last))
         elif kept is not None:
             # If it came from PostgreSQL, it need not come from there again.
             self._kept.remember(start.head.name, start.fold.kept_digest, kept)
+
+    async def hydrate(self, stream: str, ref: FoldRef, upto: Upto) -> "Answer":
+        """The state of a stream under a fold, from a kept state on if there is one.
+
+        Mostly one question: stream and fold are taken to be what they were, and asked again if
+        the answer says that they are not.
+        """
+        may_go_on = upto.by_version
+        while True:
+            named = self._named.get(ref.name) if ref.name is not None else None
+            if ref.source is not None:
+                fold = await self._registry.compiled.get(ref.source)
+            elif named is None:
+                fold, named = await self._find(ref)
+            else:
+                fold = await self._registry.compiled.get(named.source)
+            keeps = upto.by_version and ref.name is not None and fold.keep_every != 0
+            goes_on = keeps and may_go_on
+            kept = self._kept.recall(stream, fold.kept_digest, upto.version) if goes_on else None
+            found = await self._storage.hydrate(stream, fold, named, upto, kept, may_go_on=goes_on)
+            answer = Answer(stream, fold, found)
+            if answer.head.lifecycle == LIFECYCLE_DELETED or found.result is not None:
+                self._keep_answer(answer, keeps)
+                return answer
+            if found.kept is not None:
+                self.drop(Start(answer.head, fold, keeps, _kept_state(found.kept)))
+                may_go_on = False
+            elif named is not None and found.source != named.source:
+                # It is another one by now.
+                del self._named[ref.name or ""]
+            else:
+                return answer
+
+    def _keep_answer(self, answer: "Answer", keeps: bool) -> None:
+        found = answer.found
+        if not keeps or found.result is None or found.last_id is None:
+            return
+        result = found.result
+        last = KeptState(
+            result.version,
+            UUID(bytes=found.last_id),
+            result.exists,
+            result.state,
+            found.last_recorded_us,
+        )
+        kept = None if found.kept is None else _kept_state(found.kept)
+        self._keep(Start(answer.head, answer.fold, keeps, kept), kept, last)
+
+    def _kept_digest(self, ref: FoldRef) -> str | None:
+        named = self._named.get(ref.name or "")
+        return None if named is None else named.kept_digest
+
+    async def _find(self, ref: FoldRef) -> tuple[_core.Fold, NamedFold]:
+        row = await self._registry.get(ref.name or "", 0)
+        fold = await self._registry.compiled.get(row.source)
+        named = NamedFold(row.digest, fold.kept_digest, row.source)
+        self._named[ref.name or ""] = named
+        return fold, named
 
     async def _found(self, ref: FoldRef, named: NamedFold | None) -> _core.Fold:
         if named is None:
             raise fold_not_found(ref.name or "", 0)
         fold = await self._registry.compiled.get(named.source)
-        self._digests[ref.name or ""] = fold.kept_digest
+        self._named[ref.name or ""] = replace(named, kept_digest=fold.kept_digest)
         return fold
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a hydration came to."""
+
+    stream: str
+    fold: _core.Fold
+    found: _core.Hydrated
+
+    @property
+    def head(self) -> HydrateHead:
+        """The stream as it was found."""
+        found = self.found
+        return HydrateHead(
+            self.stream, found.stream_no, found.version, found.lifecycle, found.root, None
+        )
+
+
+def _kept_state(kept: _core.KeptState) -> KeptState:
+    return KeptState(
+        kept.version, UUID(bytes=kept.event_id), kept.exists, kept.state, kept.recorded_us
+    )
 
 
 def _start(

@@ -28,11 +28,9 @@ class FoldsService:
         self._many = many
         self._registry = registry
 
-    async def hydrate(self, request: pb.HydrateRequest, _caller: Caller) -> pb.HydrateResponse:
-        """`Folds.Hydrate`."""
-        return _hydrated(
-            await self._hydrator.hydrate(request.stream, _ref(request.fold), _at(request))
-        )
+    async def hydrate(self, request: pb.HydrateRequest, _caller: Caller) -> bytes:
+        """`Folds.Hydrate`; the answer is serialised already."""
+        return await self._hydrator.hydrate(request.stream, _ref(request.fold), _at(request))
 
     async def hydrate_many(
         self, request: pb.HydrateManyRequest, _caller: Caller

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from eventfold_server.errors import Refusal
-from eventfold_server.storage import faults, liveness
+from eventfold_server.storage import address, faults, liveness, pooler
 from eventfold_server.storage.queries import Migration, Queries, migrations
+from eventfold_server.storage.reader import EventReader
 from eventfold_server.storage.writing import (
     CLOSE_S_MAX,
     DEAD_AFTER_S,
@@ -38,9 +39,13 @@ _PRE = re.compile(r"[0-9]+_pre_")
 
 # Beside the one of the writer, so that no append waits: the registry, caches.
 WRITE_CONNECTIONS = 2
+# For single rows.
 READ_CONNECTIONS = 8
+# For pages of events, and for folds.
+EVENT_CONNECTIONS = 8
 # Most that one server process opens.
-CONNECTIONS = 1 + WRITE_CONNECTIONS + READ_CONNECTIONS
+CONNECTIONS = 1 + WRITE_CONNECTIONS + READ_CONNECTIONS + EVENT_CONNECTIONS
+IDLE_S_MAX = 300.0
 CONNECT_TIMEOUT_S = 10.0
 PING_TIMEOUT_S = 2.0
 # A PostgreSQL that is not there yet is asked again after this pause.
@@ -102,9 +107,18 @@ class Database:
     """Pools of connections to one store (one schema of one PostgreSQL database)."""
 
     def __init__(
-        self, dsn: str, schema: str, *, unsafe_durability: bool = False, wait_s: float = 0.0
+        self,
+        dsn: str,
+        schema: str,
+        *,
+        direct_dsn: str | None = None,
+        unsafe_durability: bool = False,
+        wait_s: float = 0.0,
     ) -> None:
         """Nothing is opened yet.
+
+        With `direct_dsn`, `dsn` leads to a pooler that gives sessions away after each transaction,
+        and the other to the same database itself: for what needs a session.
 
         `wait_s` bounds the wait for a PostgreSQL that cannot be reached yet.
         `unsafe_durability` accepts a PostgreSQL that may lose acknowledged appends (fsync,
@@ -117,10 +131,13 @@ class Database:
             )
         self.queries = Queries(schema)
         self._dsn = dsn
+        self._direct_dsn = direct_dsn or dsn
+        self._pooled = direct_dsn is not None
         self._unsafe_durability = unsafe_durability
         self._wait_s = wait_s
         self._read: Pool | None = None
         self._write: Pool | None = None
+        self._events: EventReader | None = None
 
     async def prepare(self) -> None:
         """Checks the database, and brings the schema up to date.
@@ -145,6 +162,7 @@ class Database:
             )
             # No timeout of the driver: it would cancel a commit that waits for a standby.
             self._write = await self._pool(WRITE_CONNECTIONS, _WRITE_SETTINGS)
+            self._events = self._event_reader()
 
     async def close(self) -> None:
         """Closes the pools; statements under way are finished first, within bounds."""
@@ -157,6 +175,15 @@ class Database:
             except (TimeoutError, *faults.LOST):
                 pool.terminate()
         self._write = self._read = None
+        if self._events is not None:
+            await self._events.close()
+
+    @property
+    def events(self) -> EventReader:
+        """The reader of pages of events, and of states."""
+        if self._events is None:
+            raise Refusal("SHUTTING_DOWN", "the server has no connection to PostgreSQL open")
+        return self._events
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Connection"]:
@@ -195,8 +222,10 @@ class Database:
         """A connection of its own for a writer, which closes it; it is made at the first use."""
 
         async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-            connection = await asyncpg.connect(
-                self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_WRITE_SETTINGS
+            connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+                self._dsn,
+                timeout=CONNECT_TIMEOUT_S,
+                **pooler.session_options(_WRITE_SETTINGS, pooled=self._pooled),
             )
             await liveness.watch(connection)
             return connection
@@ -210,7 +239,7 @@ class Database:
         while True:
             try:
                 return await asyncpg.connect(
-                    self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"timezone": "UTC"}
+                    self._direct_dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"timezone": "UTC"}
                 )
             except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as e:
                 if time.monotonic() >= deadline:
@@ -221,6 +250,25 @@ class Database:
                 waited = True
             await asyncio.sleep(CONNECT_PAUSE_S)
 
+    def _event_reader(self) -> EventReader:
+        try:
+            settings, told = _READ_SETTINGS, dict[str, str]()
+            if self._pooled:
+                settings, told = pooler.split(_READ_SETTINGS)
+            return EventReader(
+                address.resolve(self._dsn),
+                settings=settings,
+                told=told,
+                pooled=self._pooled,
+                connections=EVENT_CONNECTIONS,
+                connect_timeout_s=CONNECT_TIMEOUT_S,
+                answer_timeout_s=DEAD_AFTER_S,
+                drain_timeout_s=RELEASE_S_MAX,
+                idle_timeout_s=IDLE_S_MAX,
+            )
+        except ValueError as error:
+            raise StorageRefused(str(error)) from error
+
     async def _pool(
         self, size: int, settings: dict[str, str], command_timeout: float | None = None
     ) -> "Pool":
@@ -228,12 +276,12 @@ class Database:
             self._dsn,
             min_size=1,
             max_size=size,
-            max_inactive_connection_lifetime=300,
+            max_inactive_connection_lifetime=IDLE_S_MAX,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=command_timeout,
             init=liveness.watch,
             reset=_keep_session,
-            server_settings=settings,
+            **pooler.session_options(settings, pooled=self._pooled),
         )
 
     async def _check_settings(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -2,15 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from eventfold import _core
 from eventfold_server.errors import Refusal
+from eventfold_server.limits import (
+    FOLD_INLINE_STEPS_MAX,
+    FOLD_SLICE_STEPS_MAX,
+    KEPT_SWEEP_ROWS_MAX,
+    PAGE_BYTES,
+)
 from eventfold_server.limits import FOLD_SEMANTICS as SEMANTICS
-from eventfold_server.limits import KEPT_SWEEP_ROWS_MAX, PAGE_BYTES
 from eventfold_server.storage.database import Database
+from eventfold_server.storage.log import time_text
+
+_NO_END = (1 << 63) - 1
+# Events that come with the first answer, before it is known whether there is a kept state. As many
+# as there are between two of these, so that few hydrations ask twice.
+FIRST_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +75,23 @@ class HydrateHead:
     kept: KeptState | None
 
 
+@dataclass(frozen=True)
+class Upto:
+    """Which events of a stream count; nothing set: all."""
+
+    version: int | None = None
+    position: int | None = None
+    recorded_at: datetime | None = None
+    occurred_at: datetime | None = None
+
+    @property
+    def by_version(self) -> bool:
+        """Whether they are told by their versions alone."""
+        return self.position is None and self.recorded_at is None and self.occurred_at is None
+
+
 class KeptStorage:
-    """Kept states of one store."""
+    """Kept states of one store, and hydrations, which begin with them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -81,6 +109,65 @@ class KeptStorage:
             # Somebody dropped the cache. The next server that starts makes it again.
             [row] = await self._fetch("hydrate_head_alone", stream, fold_name)
         return _head(stream, row), _named(row)
+
+    async def hydrate(
+        self,
+        stream: str,
+        fold: _core.Fold,
+        named: NamedFold | None,
+        upto: Upto,
+        kept: KeptState | None,
+        *,
+        may_go_on: bool,
+    ) -> _core.Hydrated:
+        """Reads the stream, the fold that is `named`, kept states and the events, and folds them,
+        in one round trip where there are few events.
+
+        `kept` is a state to go on from, unless the database has a newer one and `may_go_on`.
+        Without a result, stream or fold are not as expected, or the state is not the log's.
+        """
+        kept_up_to = 0 if not may_go_on else _NO_END if upto.version is None else upto.version
+        above = kept.version if kept else 0
+        until: tuple[object, ...] = ()
+        kind = "" if fold.needs_envelope else "_brief"
+        if not upto.by_version:
+            kind = "_until"
+            until = (upto.position, time_text(upto.recorded_at), time_text(upto.occurred_at))
+        last = _NO_END if upto.version is None else upto.version
+        name = None if named is None else fold.name
+
+        async def hydrate(head: str, *arguments: object) -> _core.Hydrated:
+            return await self._database.events.hydrate(
+                stream,
+                fold,
+                source=None if named is None else named.source,
+                kept=None
+                if kept is None
+                else (
+                    kept.version,
+                    kept.event_id.bytes,
+                    kept.recorded_us,
+                    kept.exists,
+                    kept.state,
+                ),
+                may_go_on=may_go_on,
+                up_to=upto.version,
+                head=(self._queries[head], (stream, name, *arguments)),
+                first=(
+                    self._queries["fold_begin" + kind],
+                    (stream, max(above, 1), last, FIRST_ROWS, *until),
+                ),
+                first_rows=FIRST_ROWS,
+                rest=(self._queries["fold_rest" + kind], (0, 1, last, _NO_END, *until)),
+                inline_steps_max=FOLD_INLINE_STEPS_MAX,
+                slice_steps_max=FOLD_SLICE_STEPS_MAX,
+            )
+
+        try:
+            return await hydrate("hydrate_head", SEMANTICS, above, kept_up_to)
+        except asyncpg.UndefinedTableError:
+            # Somebody dropped the cache. The next server that starts makes it again.
+            return await hydrate("hydrate_head_alone")
 
     async def hydrate_heads(
         self,

@@ -1,48 +1,19 @@
 """Statements on streams and events."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from eventfold import _core
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import PAGE_BYTES, PAGE_ROWS_MAX
+from eventfold_server.limits import PAGE_BYTES
 from eventfold_server.storage.database import Database
 
-# Columns of a page in the order that `_core.Batch` expects.
-PAGE_COLUMNS = (
-    "stream",
-    "version",
-    "position",
-    "event_id",
-    "type",
-    "data",
-    "metadata",
-    "tags",
-    "recorded_at",
-    "occurred_at",
-    "writer",
-    "flags",
-    "copied_from",
-    "cancels",
-    "trace_context",
-    "deleted",
-)
-
-
-@dataclass(frozen=True)
-class Page:
-    """Events as PostgreSQL packed them: one binary array a column."""
-
-    # Number of events.
-    rows: int
-    # In the order of PAGE_COLUMNS; all None when there are no rows.
-    columns: tuple[bytes | None, ...]
-    # True: a limit ended the page, and there may be more.
-    full: bool
-    # About what the events take on the wire, in bytes.
-    size_bytes: int
+# What a reader of any range may ask for.
+_NO_END = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +38,10 @@ class Span:
     stream_no: int
     lower: int
     upper: int
+
+
+# Pages of a range of events; the last one is `done`.
+Pages = AsyncGenerator[_core.Page]
 
 
 class LogStorage:
@@ -108,43 +83,56 @@ class LogStorage:
             )
         return [StreamRow(**row) for row in rows]
 
-    async def stream_page(
+    def stream_pages(
         self,
         stream_no: int,
         lower: int,
         upper: int,
         *,
-        types: Sequence[str] | None = None,
-        backwards: bool = False,
-        rows: int = PAGE_ROWS_MAX,
-    ) -> Page:
-        """Events of versions `lower` to `upper`, both inclusive."""
-        name = "stream_page_backwards" if backwards else "stream_page"
-        return await self._page(name, rows, stream_no, lower, upper, types)
-
-    async def stream_page_until(
-        self,
-        stream_no: int,
-        lower: int,
-        upper: int,
-        *,
-        position: int | None,
-        recorded_at: datetime | None,
-        occurred_at: datetime | None,
-    ) -> Page:
-        """Events of versions `lower` to `upper` up to a position or a time, inclusive."""
-        return await self._page(
-            "stream_page_until",
-            PAGE_ROWS_MAX,
+        stream: str,
+        types: Sequence[str] | None,
+        backwards: bool,
+        limit: int | None,
+    ) -> Pages:
+        """Events of versions `lower` to `upper`, both inclusive, encoded; at most `limit`."""
+        return self._database.events.pages(
+            self._queries["stream_page_backwards" if backwards else "stream_page"],
             stream_no,
             lower,
             upper,
-            position,
-            _time_text(recorded_at),
-            _time_text(occurred_at),
+            limit or _NO_END,
+            types,
+            order="versions",
+            page_bytes=PAGE_BYTES,
+            backwards=backwards,
+            stream=stream,
         )
 
-    async def log_page(
+    def stream_batches(
+        self,
+        stream_no: int,
+        lower: int,
+        upper: int,
+        *,
+        recorded_at: datetime | None,
+        occurred_at: datetime | None,
+    ) -> Pages:
+        """Events of versions `lower` to `upper` up to a time, inclusive, as batches."""
+        return self._database.events.pages(
+            self._queries["fold_rest_until"],
+            stream_no,
+            lower,
+            upper,
+            _NO_END,
+            None,
+            time_text(recorded_at),
+            time_text(occurred_at),
+            order="versions",
+            page_bytes=PAGE_BYTES,
+            encoded=False,
+        )
+
+    def log_pages(
         self,
         lower: int,
         upper: int,
@@ -153,34 +141,42 @@ class LogStorage:
         categories: Sequence[str] | None,
         types: Sequence[str] | None,
         tags: Sequence[str] | None,
-        backwards: bool = False,
-        rows: int = PAGE_ROWS_MAX,
-    ) -> Page:
-        """Events of positions `lower` to `upper`, both inclusive."""
-        name = "log_page_backwards" if backwards else "log_page"
-        return await self._page(name, rows, with_system, lower, upper, categories, types, tags)
-
-    async def streams_page(self, spans: Iterable[Span]) -> Page:
-        """Events of streams in the order of their spans, and of their versions. The page ends with
-        the last span, or before, but holds one event at the least if the spans do.
+        backwards: bool,
+        limit: int | None,
+        window: int | None,
+    ) -> Pages:
+        """Events of positions `lower` to `upper`, both inclusive, encoded; at most `limit`. One
+        statement looks at `window` positions.
         """
-        asked, room = [], PAGE_ROWS_MAX
-        for span in spans:
-            upper = min(span.upper, span.lower + room - 1)
-            asked.append(Span(span.stream_no, span.lower, upper))
-            room -= upper - span.lower + 1
-            if not room:
-                break
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(
-                self._queries["streams_events_page"],
-                [span.stream_no for span in asked],
-                [span.lower for span in asked],
-                [span.upper for span in asked],
-                PAGE_BYTES,
-                PAGE_ROWS_MAX,
-            )
-        return _page(row, PAGE_ROWS_MAX)
+        return self._database.events.pages(
+            self._queries["log_page_backwards" if backwards else "log_page"],
+            with_system,
+            lower,
+            upper,
+            limit or _NO_END,
+            categories,
+            types,
+            tags,
+            order="positions",
+            page_bytes=PAGE_BYTES,
+            backwards=backwards,
+            window=window,
+        )
+
+    def streams_batches(self, spans: Sequence[Span]) -> Pages:
+        """Events of streams in the order of their spans, and of their versions, as batches. Every
+        span holds an event.
+        """
+        return self._database.events.pages(
+            self._queries["streams_events"],
+            [span.stream_no for span in spans],
+            [span.lower for span in spans],
+            [span.upper for span in spans],
+            _NO_END,
+            order="spans",
+            page_bytes=PAGE_BYTES,
+            encoded=False,
+        )
 
     async def types_of(self, category: str) -> list[str]:
         """Types of the stored events of a category, sorted."""
@@ -188,11 +184,14 @@ class LogStorage:
             rows = await connection.fetch(self._queries["types_of_category"], category)
         return sorted(row["type"] for row in rows)
 
-    async def event(self, event_id: UUID) -> Page:
-        """The event, as a page of one row or none."""
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(self._queries["event"], event_id)
-        return _page(row, 1)
+    async def event(self, event_id: UUID) -> bytes | None:
+        """The event, encoded; None if there is none."""
+        pages = self._database.events.pages(
+            self._queries["event"], event_id, 1, _NO_END, 1, order="versions", page_bytes=PAGE_BYTES
+        )
+        async with aclosing(pages):
+            page = await anext(pages)
+        return page.encoded if page.rows else None
 
     async def position_of(self, stream_no: int, version: int) -> int:
         """Position of an event that exists."""
@@ -208,25 +207,10 @@ class LogStorage:
         async with self._database.reading() as connection:
             return await connection.fetchval(self._queries[query], *arguments)
 
-    async def _page(
-        self, query: str, rows: int, key: object, lower: int, upper: int, *rest: object
-    ) -> Page:
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(
-                self._queries[query], key, lower, upper, rows, PAGE_BYTES, *rest
-            )
-        return _page(row, rows)
 
-
-def _time_text(time: datetime | None) -> str | None:
+def time_text(time: datetime | None) -> str | None:
+    """The time as statements take it."""
     return None if time is None else time.isoformat()
-
-
-def _page(row: Any, rows_max: int) -> Page:
-    count = row["row_count"]
-    size = int(row["page_bytes"] or 0)
-    columns = tuple(row[name] for name in PAGE_COLUMNS)
-    return Page(count, columns, count == rows_max or size >= PAGE_BYTES, size)
 
 
 def not_found(stream: str) -> Refusal:

@@ -3,6 +3,8 @@
 use eventfold_core::envelope::uuid_text;
 use eventfold_core::rows::{Page, Row, Rows};
 use eventfold_core::wire;
+#[cfg(unix)]
+use eventfold_reader::PgRows;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
@@ -10,10 +12,38 @@ use pyo3::types::PyBytes;
 
 use super::errors;
 
+/// Where the rows of a batch are.
+pub enum Source {
+    /// In arrays of columns.
+    Packed(Rows<PyBackedBytes>),
+    /// In the rows that PostgreSQL sent.
+    #[cfg(unix)]
+    Rows(PgRows),
+}
+
+impl Page for Source {
+    fn len(&self) -> usize {
+        match self {
+            Self::Packed(rows) => rows.len(),
+            #[cfg(unix)]
+            Self::Rows(rows) => rows.len(),
+        }
+    }
+
+    #[inline]
+    fn cell(&self, column: usize, index: usize) -> Option<&[u8]> {
+        match self {
+            Self::Packed(rows) => rows.cell(column, index),
+            #[cfg(unix)]
+            Self::Rows(rows) => rows.cell(column, index),
+        }
+    }
+}
+
 /// One page of stored events, held as the bytes that PostgreSQL sent.
 #[pyclass(frozen, module = "eventfold._core")]
 pub struct Batch {
-    pub(super) rows: Rows<PyBackedBytes>,
+    pub(super) rows: Source,
     /// Bytes of all columns; decides whether work on the page is worth releasing the GIL.
     pub(super) bytes: usize,
 }
@@ -24,7 +54,7 @@ impl Batch {
     fn new(py: Python<'_>, columns: Vec<Option<PyBackedBytes>>) -> PyResult<Self> {
         let bytes = columns.iter().flatten().map(|column| column.len()).sum();
         let rows = errors::run(py, bytes, || Rows::decode(columns))?;
-        Ok(Self { rows, bytes })
+        Ok(Self { rows: Source::Packed(rows), bytes })
     }
 
     fn __len__(&self) -> usize {
@@ -93,6 +123,12 @@ impl Batch {
 }
 
 impl Batch {
+    /// Rows as they came.
+    #[cfg(unix)]
+    pub(super) fn of_rows(rows: PgRows) -> Self {
+        Self { bytes: rows.bytes, rows: Source::Rows(rows) }
+    }
+
     fn check(&self, index: usize) -> PyResult<()> {
         if index < self.rows.len() {
             return Ok(());

@@ -52,6 +52,11 @@ impl Fold {
     }
 
     #[getter]
+    fn needs_envelope(&self) -> bool {
+        self.0.needs_envelope()
+    }
+
+    #[getter]
     fn skip_cancelled(&self) -> bool {
         self.0.skip_cancelled()
     }
@@ -106,6 +111,14 @@ impl Fold {
             }
         })?;
         Ok(FoldRun { stop: run.stop_flag(), run: Mutex::new(run) })
+    }
+}
+
+impl Fold {
+    /// The fold itself.
+    #[cfg(unix)]
+    pub(super) fn shared(&self) -> Arc<fold::Fold> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -214,14 +227,7 @@ impl FoldRun {
 
     fn finish(&self, py: Python<'_>) -> PyResult<FoldResult> {
         let result = errors::run(py, 0, || self.with_run(|run| run.finish()))?;
-        Ok(FoldResult {
-            exists: result.exists,
-            state: PyBytes::new(py, &result.state).unbind(),
-            version: result.version,
-            position: result.position,
-            events_read: result.events_read,
-            events_folded: result.events_folded,
-        })
+        Ok(FoldResult::new(py, &result))
     }
 }
 
@@ -269,6 +275,19 @@ pub struct FoldResult {
     position: i64,
     events_read: u64,
     events_folded: u64,
+}
+
+impl FoldResult {
+    pub(super) fn new(py: Python<'_>, result: &fold::FoldResult) -> Self {
+        Self {
+            exists: result.exists,
+            state: PyBytes::new(py, &result.state).unbind(),
+            version: result.version,
+            position: result.position,
+            events_read: result.events_read,
+            events_folded: result.events_folded,
+        }
+    }
 }
 
 fn uuid(text: &str) -> Result<[u8; 16], error::CoreError> {

@@ -10,6 +10,8 @@ mod decode;
 mod errors;
 mod fold;
 mod limits;
+#[cfg(unix)]
+mod reader;
 
 use pyo3::prelude::*;
 
@@ -30,6 +32,10 @@ mod _core {
     use super::fold::{Coverage, Fold, FoldResult, FoldRun};
     #[pymodule_export]
     use super::limits::limits;
+    // The server's alone, which needs Unix.
+    #[cfg(unix)]
+    #[pymodule_export]
+    use super::reader::{Hydrated, Job, KeptState, Page, Pages, Reader, ReaderError};
     #[pymodule_export]
     use super::version;
     #[pymodule_export]

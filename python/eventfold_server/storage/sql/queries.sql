@@ -1,10 +1,9 @@
 -- Every statement that the server sends, save migrations. A line `-- name: x` begins a statement;
 -- {schema} stands for the quoted name of the store's schema, {x} for the fragment x of this file.
 --
--- Pages of events come as one row: a column of the page is one binary array (array_send), which
--- the core decodes, so that no Python object is made for an event. A page ends after its row
--- limit, or with the row that passes the limit of bytes, so that it holds one row at the least.
--- 300 bytes stand for the fixed fields of an event, so that a page stays below gRPC's 4 MiB.
+-- Events come as rows, with the columns that the core expects, in this order. The reader sends
+-- these statements: $1 is the key, $2 and $3 the bounds, both inclusive, $4 the most rows. It
+-- begins a statement anew where it was left, when a client takes its time or the rows are many.
 
 -- name: settings
 -- What the server must know before it trusts a database.
@@ -111,11 +110,12 @@ SELECT {head}, f.digest, f.kept_digest, f.source,
   LEFT JOIN LATERAL {newest_fold} f ON true
   LEFT JOIN {schema}.kept_states k
          ON k.stream_no = s.stream_no AND k.fold_digest = f.kept_digest AND k.mapping_digest = ''
-        AND k.semantics = $3 AND k.version > $4 AND k.version <= $5;
+        AND k.semantics = $3::bigint AND k.version > $4 AND k.version <= $5;
 
 -- name: hydrate_head_alone
 -- The same where there is no table of kept states.
-SELECT {head}, f.digest, f.kept_digest, f.source, NULL::bigint AS kept_version
+SELECT {head}, f.digest, f.kept_digest, f.source, NULL::bigint AS kept_version,
+       NULL::uuid AS kept_event_id, NULL::boolean AS kept_alive, NULL::bytea AS kept_state
   FROM (SELECT 1) one
   LEFT JOIN {schema}.streams s ON s.name = $1
   LEFT JOIN LATERAL {newest_fold} f ON true;
@@ -245,142 +245,129 @@ SELECT DISTINCT ON (name) name, revision, digest, source, put_at, put_by FROM {s
  WHERE name > $1 ORDER BY name, revision DESC LIMIT $2;
 
 
--- fragment: page
--- The columns of a page, from rows named e, in the order that the core expects.
-count(*) AS row_count,
-       max(e.running_bytes) AS page_bytes,
-       array_send(array_agg(e.stream)) AS stream,
-       array_send(array_agg(e.version)) AS version,
-       array_send(array_agg(e.position)) AS position,
-       array_send(array_agg(e.event_id)) AS event_id,
-       array_send(array_agg(e.type)) AS type,
-       array_send(array_agg(e.data)) AS data,
-       array_send(array_agg(e.metadata)) AS metadata,
-       array_send(array_agg(array_send(e.tags))) AS tags,
-       array_send(array_agg(e.recorded_at)) AS recorded_at,
-       array_send(array_agg(e.occurred_at)) AS occurred_at,
-       array_send(array_agg(e.writer)) AS writer,
-       array_send(array_agg(e.flags)) AS flags,
-       array_send(array_agg(e.copied_from)) AS copied_from,
-       array_send(array_agg(e.cancels)) AS cancels,
-       array_send(array_agg(e.trace_context)) AS trace_context,
-       array_send(array_agg(e.deleted_at IS NOT NULL)) AS deleted
-
 -- fragment: event
--- What a page takes from an event.
-e.position, e.version, e.event_id, e.type, e.data, e.metadata, e.tags, e.recorded_at,
-               e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels, e.trace_context,
-               e.deleted_at, size.own_bytes
+-- The columns of an event behind the name of its stream.
+e.version, e.position, e.event_id, e.type, e.data, e.metadata, e.tags, e.recorded_at,
+       e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels, e.trace_context,
+       e.deleted_at IS NOT NULL AS deleted
 
--- fragment: size
--- The bytes that an event takes on the wire, about.
-CROSS JOIN LATERAL (SELECT 300 + octet_length(e.data) + octet_length(e.metadata)
-                                 + coalesce(octet_length(e.tags::text), 0) AS own_bytes) size
+-- fragment: brief
+-- The same for folds that read nothing of the envelope: what they do not need is not sent. The
+-- metadata of an event that passed no check is checked again.
+NULL::text AS stream, e.version, e.position, e.event_id, e.type, e.data,
+       CASE WHEN e.flags & 1 = 0 THEN e.metadata END AS metadata, NULL::text[] AS tags,
+       e.recorded_at, NULL::timestamptz AS occurred_at, '' AS writer, e.flags,
+       NULL::uuid AS copied_from, NULL::uuid AS cancels, NULL::text AS trace_context,
+       e.deleted_at IS NOT NULL AS deleted
 
--- fragment: sized
--- Events with their sizes.
-{schema}.events e
-         {size}
+-- fragment: named
+-- The number of the stream $1.
+(SELECT s.stream_no FROM {schema}.streams s WHERE s.name = $1::text)
+
+-- fragment: until
+-- Events up to position $5, recorded at or before $6 and occurred at or before $7 (NULL: any).
+-- Times come as texts: the driver would write the first and the last microsecond of its calendar as
+-- -infinity and infinity.
+($5::bigint IS NULL OR e.position <= $5)
+   AND ($6::text IS NULL OR e.recorded_at <= $6::text::timestamptz)
+   AND ($7::text IS NULL OR e.occurred_at <= $7::text::timestamptz)
 
 -- name: stream_page
--- A page of the stream $1, versions $2 to $3, forwards; at most $4 rows, and below $5 bytes but for
--- the last row. $6: types, or NULL for all.
-SELECT {page}
-  FROM (SELECT NULL::text AS stream, {event},
-               sum(size.own_bytes) OVER (ORDER BY e.version ROWS UNBOUNDED PRECEDING)
-                   AS running_bytes
-          FROM {sized}
-         WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
-           AND ($6::text[] IS NULL OR e.type = ANY ($6))
-         ORDER BY e.version
-         LIMIT $4) e
- WHERE e.running_bytes - e.own_bytes < $5;
+-- Events of the stream $1, versions $2 to $3, forwards. $5: types, or NULL for all.
+SELECT NULL::text AS stream, {event}
+  FROM {schema}.events e
+ WHERE e.stream_no = $1::bigint AND e.version BETWEEN $2::bigint AND $3::bigint
+   AND ($5::text[] IS NULL OR e.type = ANY ($5))
+ ORDER BY e.version LIMIT $4::bigint;
 
 -- name: stream_page_backwards
 -- The same from version $3 down to $2.
-SELECT {page}
-  FROM (SELECT NULL::text AS stream, {event},
-               sum(size.own_bytes) OVER (ORDER BY e.version DESC ROWS UNBOUNDED PRECEDING)
-                   AS running_bytes
-          FROM {sized}
-         WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
-           AND ($6::text[] IS NULL OR e.type = ANY ($6))
-         ORDER BY e.version DESC
-         LIMIT $4) e
- WHERE e.running_bytes - e.own_bytes < $5;
+SELECT NULL::text AS stream, {event}
+  FROM {schema}.events e
+ WHERE e.stream_no = $1::bigint AND e.version BETWEEN $2::bigint AND $3::bigint
+   AND ($5::text[] IS NULL OR e.type = ANY ($5))
+ ORDER BY e.version DESC LIMIT $4::bigint;
 
--- name: stream_page_until
--- The same forwards, of the events up to position $6, recorded at or before $7 and occurred at or
--- before $8 (NULL: any): for states in time. Times come as texts, as in `append`.
-SELECT {page}
-  FROM (SELECT NULL::text AS stream, {event},
-               sum(size.own_bytes) OVER (ORDER BY e.version ROWS UNBOUNDED PRECEDING)
-                   AS running_bytes
-          FROM {sized}
-         WHERE e.stream_no = $1 AND e.version BETWEEN $2 AND $3
-           AND ($6::bigint IS NULL OR e.position <= $6)
-           AND ($7::text IS NULL OR e.recorded_at <= $7::text::timestamptz)
-           AND ($8::text IS NULL OR e.occurred_at <= $8::text::timestamptz)
-         ORDER BY e.version
-         LIMIT $4) e
- WHERE e.running_bytes - e.own_bytes < $5;
+-- name: fold_begin
+-- The first events that a hydration of the stream named $1 reads.
+SELECT NULL::text AS stream, {event}
+  FROM {schema}.events e
+ WHERE e.stream_no = {named} AND e.version BETWEEN $2::bigint AND $3::bigint
+ ORDER BY e.version LIMIT $4::bigint;
+
+-- name: fold_rest
+-- The events behind them, by the number of the stream.
+SELECT NULL::text AS stream, {event}
+  FROM {schema}.events e
+ WHERE e.stream_no = $1::bigint AND e.version BETWEEN $2::bigint AND $3::bigint
+ ORDER BY e.version LIMIT $4::bigint;
+
+-- name: fold_begin_brief
+SELECT {brief}
+  FROM {schema}.events e
+ WHERE e.stream_no = {named} AND e.version BETWEEN $2::bigint AND $3::bigint
+ ORDER BY e.version LIMIT $4::bigint;
+
+-- name: fold_rest_brief
+SELECT {brief}
+  FROM {schema}.events e
+ WHERE e.stream_no = $1::bigint AND e.version BETWEEN $2::bigint AND $3::bigint
+ ORDER BY e.version LIMIT $4::bigint;
+
+-- name: fold_begin_until
+-- As `fold_begin`, for states in time.
+SELECT NULL::text AS stream, {event}
+  FROM {schema}.events e
+ WHERE e.stream_no = {named} AND e.version BETWEEN $2::bigint AND $3::bigint AND {until}
+ ORDER BY e.version LIMIT $4::bigint;
+
+-- name: fold_rest_until
+-- As `fold_rest`, for states in time.
+SELECT NULL::text AS stream, {event}
+  FROM {schema}.events e
+ WHERE e.stream_no = $1::bigint AND e.version BETWEEN $2::bigint AND $3::bigint AND {until}
+ ORDER BY e.version LIMIT $4::bigint;
 
 -- name: log_page
--- A page of the log, positions $2 to $3, forwards. $1: with system events; $4 and $5 as above;
--- $6: categories, $7: types, $8: tags (all of them), each NULL for no demand.
-SELECT {page}
-  FROM (SELECT s.name AS stream, {event},
-               sum(size.own_bytes) OVER (ORDER BY e.position ROWS UNBOUNDED PRECEDING)
-                   AS running_bytes
-          FROM {sized}
-          JOIN {schema}.streams s ON s.stream_no = e.stream_no
-         WHERE e.position BETWEEN $2 AND $3 AND ($1 OR e.category < '$' OR e.category >= '%')
-           AND ($6::text[] IS NULL OR e.category = ANY ($6))
-           AND ($7::text[] IS NULL OR e.type = ANY ($7))
-           AND ($8::text[] IS NULL OR e.tags @> $8)
-         ORDER BY e.position
-         LIMIT $4) e
- WHERE e.running_bytes - e.own_bytes < $5;
+-- Events of the log, positions $2 to $3, forwards. $1: with system events; $5: categories, $6:
+-- types, $7: tags (all of them), each NULL for no demand.
+SELECT s.name AS stream, {event}
+  FROM {schema}.events e
+  JOIN {schema}.streams s ON s.stream_no = e.stream_no
+ WHERE e.position BETWEEN $2::bigint AND $3::bigint
+   AND ($1::boolean OR e.category < '$' OR e.category >= '%')
+   AND ($5::text[] IS NULL OR e.category = ANY ($5))
+   AND ($6::text[] IS NULL OR e.type = ANY ($6))
+   AND ($7::text[] IS NULL OR e.tags @> $7)
+ ORDER BY e.position LIMIT $4::bigint;
 
 -- name: log_page_backwards
 -- The same from position $3 down to $2.
-SELECT {page}
-  FROM (SELECT s.name AS stream, {event},
-               sum(size.own_bytes) OVER (ORDER BY e.position DESC ROWS UNBOUNDED PRECEDING)
-                   AS running_bytes
-          FROM {sized}
-          JOIN {schema}.streams s ON s.stream_no = e.stream_no
-         WHERE e.position BETWEEN $2 AND $3 AND ($1 OR e.category < '$' OR e.category >= '%')
-           AND ($6::text[] IS NULL OR e.category = ANY ($6))
-           AND ($7::text[] IS NULL OR e.type = ANY ($7))
-           AND ($8::text[] IS NULL OR e.tags @> $8)
-         ORDER BY e.position DESC
-         LIMIT $4) e
- WHERE e.running_bytes - e.own_bytes < $5;
+SELECT s.name AS stream, {event}
+  FROM {schema}.events e
+  JOIN {schema}.streams s ON s.stream_no = e.stream_no
+ WHERE e.position BETWEEN $2::bigint AND $3::bigint
+   AND ($1::boolean OR e.category < '$' OR e.category >= '%')
+   AND ($5::text[] IS NULL OR e.category = ANY ($5))
+   AND ($6::text[] IS NULL OR e.type = ANY ($6))
+   AND ($7::text[] IS NULL OR e.tags @> $7)
+ ORDER BY e.position DESC LIMIT $4::bigint;
 
 -- name: event
--- The event with the id $1, as a page of one row.
-SELECT {page}
-  FROM (SELECT s.name AS stream, {event}, size.own_bytes AS running_bytes
-          FROM {sized}
-          JOIN {schema}.streams s ON s.stream_no = e.stream_no
-         WHERE e.event_id = $1) e;
+-- The event with the id $1.
+SELECT s.name AS stream, {event}
+  FROM {schema}.events e
+  JOIN {schema}.streams s ON s.stream_no = e.stream_no
+ WHERE e.event_id = $1::uuid AND e.version BETWEEN $2::bigint AND $3::bigint LIMIT $4::bigint;
 
--- name: streams_events_page
--- A page of the events of several streams: of the stream $1 the versions $2 to $3, an element of
--- the arrays each; streams in the order of the arrays. The caller bounds the rows by the versions.
--- $4: bytes.
-SELECT {page}
-  FROM (SELECT s.name AS stream, {event},
-               sum(size.own_bytes) OVER (ORDER BY a.n, e.version ROWS UNBOUNDED PRECEDING)
-                   AS running_bytes
-          FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY
-               AS a (stream_no, lower, upper, n)
-          JOIN {schema}.streams s ON s.stream_no = a.stream_no
-          CROSS JOIN LATERAL (SELECT * FROM {schema}.events v
-                               WHERE v.stream_no = a.stream_no
-                                 AND v.version BETWEEN a.lower AND a.upper
-                               ORDER BY v.version LIMIT $5) e
-          {size}
-         ORDER BY a.n, e.version) e
- WHERE e.running_bytes - e.own_bytes < $4;
+-- name: streams_events
+-- Events of several streams: of the stream $1 the versions $2 to $3, an element of the arrays each;
+-- streams in the order of the arrays.
+SELECT s.name AS stream, {event}
+  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY
+       AS a (stream_no, lower, upper, n)
+  JOIN {schema}.streams s ON s.stream_no = a.stream_no
+  CROSS JOIN LATERAL (SELECT * FROM {schema}.events v
+                       WHERE v.stream_no = a.stream_no AND v.version BETWEEN a.lower AND a.upper
+                       ORDER BY v.version LIMIT $4::bigint) e
+ ORDER BY a.n, e.version LIMIT $4::bigint;

@@ -125,6 +125,12 @@ impl Fold {
         &self.event_types
     }
 
+    /// Whether some handler reads more of an event than its data: its metadata, or anything of
+    /// `meta`.
+    pub fn needs_envelope(&self) -> bool {
+        self.handlers.iter().any(|handler| handler.needs_meta || handler.needs_metadata)
+    }
+
     /// Whether cancelled events are folded as if they had not been.
     pub fn skip_cancelled(&self) -> bool {
         self.skip_cancelled

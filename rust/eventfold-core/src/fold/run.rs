@@ -148,6 +148,11 @@ impl FoldRun {
         Arc::clone(&self.stop)
     }
 
+    /// Evaluation steps that all events so far have cost.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// Folds a page of rows. After an error the run is over, and gives the same error again.
     pub fn feed(&mut self, rows: &impl Page) -> Result<(), CoreError> {
         self.feed_part(rows, 0..rows.len())

@@ -153,11 +153,11 @@ pub trait Page {
     fn row(&self, index: usize) -> Result<Row<'_>, CoreError> {
         let deleted = deleted(self, index)?;
         let no_metadata: &[u8] = if deleted { b"" } else { NO_METADATA };
-        let recorded_us = time(self, RECORDED_AT, index)?.ok_or_else(|| null(RECORDED_AT))?;
+        let recorded_us = self.recorded_us(index)?;
         Ok(Row {
-            stream: text(self, STREAM, index)?,
+            stream: self.stream(index)?,
             version: self.version(index)?,
-            position: int8(self, POSITION, index)?,
+            position: self.position(index)?,
             event_id: self.event_id(index)?,
             event_type: self.event_type(index)?,
             data: self.cell(DATA, index).unwrap_or_default(),
@@ -178,6 +178,22 @@ pub trait Page {
     #[inline]
     fn version(&self, index: usize) -> Result<i64, CoreError> {
         int8(self, VERSION, index)
+    }
+
+    /// The position of the row at an index.
+    #[inline]
+    fn position(&self, index: usize) -> Result<i64, CoreError> {
+        int8(self, POSITION, index)
+    }
+
+    /// When the row at an index was recorded, in microseconds since 1970.
+    fn recorded_us(&self, index: usize) -> Result<i64, CoreError> {
+        time(self, RECORDED_AT, index)?.ok_or_else(|| null(RECORDED_AT))
+    }
+
+    /// The name of the stream of the row at an index; `None` where the page leaves it out.
+    fn stream(&self, index: usize) -> Result<Option<&str>, CoreError> {
+        text(self, STREAM, index)
     }
 
     /// The event id of the row at an index.

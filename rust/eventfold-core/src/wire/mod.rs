@@ -5,10 +5,10 @@ mod proto;
 mod state;
 
 use crate::error::CoreError;
-use crate::rows::Page;
+use crate::rows::{Page, Row};
 
 pub use event::{event_size, write_event};
-pub use state::{ChangeList, write_explained_event, write_historic_state};
+pub use state::{ChangeList, encode_hydrated, write_explained_event, write_historic_state};
 
 /// Encodes a page as field 1 (`events`) of a `ReadResponse` or `ReadAllResponse`.
 ///
@@ -21,13 +21,18 @@ pub fn encode_page(rows: &impl Page, stream: Option<&str>) -> Result<Vec<u8>, Co
     let mut out =
         Vec::with_capacity(rows.payload_bytes() + rows.len() * (EVENT_BYTES + stream_bytes));
     for row in rows.iter() {
-        let row = row?;
-        let Some(stream) = row.stream.or(stream) else {
-            return Err(CoreError::new("BUG", "a page without stream names was not given one"));
-        };
-        proto::key(1, proto::LENGTH_DELIMITED, &mut out);
-        proto::varint(event_size(&row, stream) as u64, &mut out);
-        write_event(&row, stream, &mut out);
+        write_row(&row?, stream, &mut out)?;
     }
     Ok(out)
+}
+
+/// Writes one row of a page, as [`encode_page`] does.
+pub fn write_row(row: &Row<'_>, stream: Option<&str>, out: &mut Vec<u8>) -> Result<(), CoreError> {
+    let Some(stream) = row.stream.or(stream) else {
+        return Err(CoreError::new("BUG", "a page without stream names was not given one"));
+    };
+    proto::key(1, proto::LENGTH_DELIMITED, out);
+    proto::varint(event_size(row, stream) as u64, out);
+    write_event(row, stream, out);
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! `HistoricState` and `ExplainedEvent` of `proto/eventfold/v1/folds.proto`.
 
 use super::proto;
+use crate::fold::FoldResult;
 use crate::envelope::uuid_text;
 use crate::limits::{EXPLAINED_CHANGES_BYTES_MAX, EXPLAINED_CHANGES_MAX};
 use crate::rows::Row;
@@ -103,4 +104,21 @@ impl ChangeList {
     pub fn leave_out(&mut self) {
         self.left_out += 1;
     }
+}
+
+/// Encodes a `HydrateResponse`. `kept_version` is that of the state that folding went on from; 0
+/// for none. The run never sees the event there, which was read to compare its id.
+pub fn encode_hydrated(result: &FoldResult, fold_digest: &str, kept_version: i64) -> Vec<u8> {
+    /// Room for everything but the two texts.
+    const FIELDS_BYTES: usize = 80;
+    let mut out = Vec::with_capacity(result.state.len() + fold_digest.len() + FIELDS_BYTES);
+    proto::number(1, u64::from(result.exists), &mut out);
+    proto::bytes(2, &result.state, &mut out);
+    proto::number(3, result.version.cast_unsigned(), &mut out);
+    proto::number(4, result.position.cast_unsigned(), &mut out);
+    proto::number(5, result.events_read + u64::from(kept_version > 0), &mut out);
+    proto::number(6, result.events_folded, &mut out);
+    proto::bytes(7, fold_digest.as_bytes(), &mut out);
+    proto::number(8, kept_version.cast_unsigned(), &mut out);
+    out
 }

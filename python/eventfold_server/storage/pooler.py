@@ -1,0 +1,74 @@
+"""Connections of asyncpg through a pooler that gives a session away after each transaction.
+
+What a session has been told or prepared is lost with the transaction, or worse, met by somebody
+else. So every statement here is a transaction of its own that says its settings, and statements
+have no names: parsed and run between BEGIN and COMMIT they stay with one session.
+"""
+
+import contextlib
+from collections.abc import Coroutine
+from typing import Any, ClassVar
+
+import asyncpg
+
+from eventfold_server.storage import faults
+
+# What poolers keep for each of their clients; anything else they refuse when a client connects.
+_KEPT_BY_POOLERS = ("application_name",)
+
+
+def session_options(settings: dict[str, str], *, pooled: bool) -> dict[str, Any]:
+    """How asyncpg is to connect for statements that run under these settings."""
+    if not pooled:
+        return {"server_settings": settings}
+    kept, told = split(settings)
+    # Whatever the default is: the checks of an append need it.
+    begin = ["BEGIN ISOLATION LEVEL READ COMMITTED"]
+    begin += [
+        f"SET LOCAL {name} = '{value}'"
+        for name, value in told.items()
+        if name != "default_transaction_isolation"
+    ]
+    kind = type("TransactionConnection", (_TransactionConnection,), {"begin": "; ".join(begin)})
+    return {"server_settings": kept, "statement_cache_size": 0, "connection_class": kind}
+
+
+def split(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Settings that a pooler keeps, and those that each transaction must be told."""
+    kept = {name: value for name, value in settings.items() if name in _KEPT_BY_POOLERS}
+    return kept, {name: value for name, value in settings.items() if name not in kept}
+
+
+class _TransactionConnection(asyncpg.Connection[asyncpg.Record]):
+    """A connection whose every statement is a transaction of its own."""
+
+    # Begins the transaction, and says its settings.
+    begin: ClassVar[str]
+
+    async def fetch(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncpg's."""
+        return await self._alone(super().fetch(*arguments, **options))
+
+    async def fetchrow(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncpg's."""
+        return await self._alone(super().fetchrow(*arguments, **options))
+
+    async def fetchval(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncpg's."""
+        return await self._alone(super().fetchval(*arguments, **options))
+
+    async def _alone(self, statement: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            # Without arguments it goes as a simple query, all of it at once.
+            await self.execute(self.begin)
+        except BaseException:
+            statement.close()
+            raise
+        try:
+            result = await statement
+        except BaseException:
+            with contextlib.suppress(asyncpg.PostgresError, *faults.LOST):
+                await self.execute("ROLLBACK")
+            raise
+        await self.execute("COMMIT")
+        return result

@@ -1,0 +1,167 @@
+//! What the reader found, as Python takes it.
+
+use eventfold_core::wire::encode_hydrated;
+use eventfold_reader::{self as reader, Content, Folded, Outcome, ReadError};
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::completions::Done;
+use crate::batch::Batch;
+use crate::errors;
+use crate::fold::FoldResult;
+
+pyo3::create_exception!(
+    eventfold._core,
+    ReaderError,
+    PyException,
+    "PostgreSQL refused, or cannot be reached."
+);
+
+/// A future, whether it has a result, and that or the exception.
+pub fn told<'py>(
+    py: Python<'py>,
+    future: Py<PyAny>,
+    result: Result<Done, ReadError>,
+) -> PyResult<(Py<PyAny>, bool, Bound<'py, PyAny>)> {
+    let told = result.map_err(|error| exception(py, error)).and_then(|done| value(py, done));
+    Ok(match told {
+        Ok(value) => (future, true, value),
+        Err(error) => (future, false, error.into_value(py).into_bound(py).into_any()),
+    })
+}
+
+fn exception(py: Python<'_>, error: ReadError) -> PyErr {
+    let (sqlstate, message) = match error {
+        ReadError::Core(error) => return errors::raise(py, error),
+        ReadError::Refused { sqlstate, message } => (Some(sqlstate), message),
+        ReadError::Lost(message) => (None, message),
+    };
+    let exception = ReaderError::new_err(message.clone());
+    let value = exception.value(py);
+    match value.setattr("sqlstate", sqlstate).and_then(|()| value.setattr("message", message)) {
+        Ok(()) => exception,
+        Err(failure) => failure,
+    }
+}
+
+fn value(py: Python<'_>, done: Done) -> PyResult<Bound<'_, PyAny>> {
+    match done {
+        Done::Nothing => Ok(py.None().into_bound(py)),
+        Done::Page(page) => Ok(Bound::new(py, Page::new(py, *page)?)?.into_any()),
+        Done::Hydrated(hydrated) => {
+            Ok(Bound::new(py, Hydrated::new(py, *hydrated)?)?.into_any())
+        }
+    }
+}
+
+/// Some of the events of a range.
+#[pyclass(frozen, get_all, module = "eventfold._core")]
+pub struct Page {
+    /// None: the page holds rows.
+    encoded: Option<Py<PyBytes>>,
+    /// None: the page is encoded.
+    batch: Option<Py<Batch>>,
+    rows: usize,
+    size_bytes: usize,
+    last_version: i64,
+    last_position: i64,
+    looked_at: Option<i64>,
+    done: bool,
+}
+
+impl Page {
+    fn new(py: Python<'_>, page: reader::Page) -> PyResult<Self> {
+        let (encoded, batch, size_bytes) = match page.content {
+            Content::Encoded(bytes) => {
+                (Some(PyBytes::new(py, &bytes).unbind()), None, bytes.len())
+            }
+            Content::Rows(rows) => {
+                let bytes = rows.bytes;
+                (None, Some(Py::new(py, Batch::of_rows(rows))?), bytes)
+            }
+        };
+        Ok(Self {
+            encoded,
+            batch,
+            rows: page.rows,
+            size_bytes,
+            last_version: page.last_version,
+            last_position: page.last_position,
+            looked_at: page.looked_at,
+            done: page.done,
+        })
+    }
+}
+
+/// A kept state.
+#[pyclass(frozen, get_all, module = "eventfold._core")]
+pub struct KeptState {
+    version: i64,
+    event_id: Py<PyBytes>,
+    recorded_us: Option<i64>,
+    exists: bool,
+    state: Py<PyBytes>,
+}
+
+impl KeptState {
+    fn new(py: Python<'_>, kept: &reader::Kept) -> Self {
+        Self {
+            version: kept.version,
+            event_id: PyBytes::new(py, &kept.event_id).unbind(),
+            recorded_us: kept.recorded_us,
+            exists: kept.exists,
+            state: PyBytes::new(py, &kept.state).unbind(),
+        }
+    }
+}
+
+/// The answer to a hydration.
+#[pyclass(frozen, get_all, module = "eventfold._core")]
+pub struct Hydrated {
+    /// The answer as a `HydrateResponse`; empty if nothing was folded.
+    encoded: Py<PyBytes>,
+    stream_no: Option<i64>,
+    version: i64,
+    lifecycle: i16,
+    root: String,
+    source: Option<String>,
+    /// None: nothing was folded.
+    result: Option<Py<FoldResult>>,
+    /// The state that folding went on from, or, without a result, the one that is not the log's.
+    kept: Option<Py<KeptState>>,
+    last_id: Option<Py<PyBytes>>,
+    last_recorded_us: i64,
+}
+
+impl Hydrated {
+    fn new(py: Python<'_>, hydrated: reader::Hydrated) -> PyResult<Self> {
+        let head = hydrated.head;
+        let (folded, kept) = match hydrated.outcome {
+            Outcome::Unexpected => (None, None),
+            Outcome::False(kept) => (None, Some(kept)),
+            Outcome::Folded(folded) => {
+                let Folded { result, kept, last } = *folded;
+                (Some((result, last)), kept)
+            }
+        };
+        let (result, last) = folded.unzip();
+        let encoded = result.as_ref().map_or_else(Vec::new, |result| {
+            let kept_version = kept.as_ref().map_or(0, |kept| kept.version);
+            encode_hydrated(result, &hydrated.fold_digest, kept_version)
+        });
+        let last = last.flatten();
+        Ok(Self {
+            encoded: PyBytes::new(py, &encoded).unbind(),
+            stream_no: head.stream_no,
+            version: head.version,
+            lifecycle: head.lifecycle,
+            root: head.root,
+            source: head.source,
+            result: result.map(|result| Py::new(py, FoldResult::new(py, &result))).transpose()?,
+            kept: kept.map(|kept| Py::new(py, KeptState::new(py, &kept))).transpose()?,
+            last_id: last.map(|(id, _)| PyBytes::new(py, &id).unbind()),
+            last_recorded_us: last.map_or(0, |(_, time)| time),
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! One session of PostgreSQL.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::{FutureExt, try_join};
+use futures_util::{StreamExt, pin_mut};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row, RowStream, Statement};
+
+use crate::error::ReadError;
+use crate::param::Param;
+use crate::settings::{Attempt, Settings};
+
+/// The server is starting, or stopping: another one may be there.
+const CANNOT_CONNECT_NOW: &str = "57P03";
+const QUERY_CANCELED: &str = "57014";
+
+/// A session, for one statement at a time.
+pub(crate) struct Connection {
+    client: Client,
+    settings: Arc<Settings>,
+    /// By their text; behind a pooler there are none.
+    statements: HashMap<Arc<str>, Statement>,
+    in_transaction: bool,
+    task: AbortHandle,
+    pub(crate) used_at: Instant,
+}
+
+/// Rows of a statement that is still under way.
+pub(crate) struct Rows {
+    stream: std::pin::Pin<Box<RowStream>>,
+    settings: Arc<Settings>,
+}
+
+impl Rows {
+    /// The next row; `None` when the statement is done.
+    pub(crate) async fn next(&mut self) -> Result<Option<Row>, ReadError> {
+        // Most rows are there already, and need no timer.
+        let next = match self.stream.next().now_or_never() {
+            Some(next) => next,
+            None => timeout(self.settings.answer_timeout, self.stream.next())
+                .await
+                .map_err(|_| ReadError::timeout())?,
+        };
+        Ok(next.transpose()?)
+    }
+}
+
+impl Connection {
+    /// Tries each way to a server, until one lets us in.
+    pub(crate) async fn open(settings: &Arc<Settings>) -> Result<Self, ReadError> {
+        let mut last = ReadError::Lost("there is no server to connect to".to_owned());
+        for session in settings.sessions() {
+            for (index, attempt) in settings.attempts.iter().enumerate() {
+                let config = settings.config(attempt, *session);
+                let connecting = config.connect(settings.tls.connector());
+                let error = match timeout(settings.connect_timeout, connecting).await {
+                    Ok(Ok((client, connection))) => {
+                        // A broken connection fails whatever waits for it, which tells.
+                        let task = tokio::spawn(async move { drop(connection.await) });
+                        return Ok(Self {
+                            client,
+                            settings: Arc::clone(settings),
+                            statements: HashMap::new(),
+                            in_transaction: false,
+                            task: task.abort_handle(),
+                            used_at: Instant::now(),
+                        });
+                    }
+                    Ok(Err(error)) => ReadError::from(error),
+                    Err(_) => ReadError::timeout(),
+                };
+                if !may_go_on(&error, attempt, settings.attempts.get(index + 1)) {
+                    return Err(error);
+                }
+                last = error;
+            }
+        }
+        Err(last)
+    }
+
+    /// Whether the connection is known to be broken.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Begins a statement.
+    pub(crate) async fn query(
+        &mut self,
+        sql: &Arc<str>,
+        params: &[Param],
+    ) -> Result<Rows, ReadError> {
+        let limit = self.settings.answer_timeout;
+        let settings = Arc::clone(&self.settings);
+        let stream = timeout(limit, async {
+            if self.settings.pooled {
+                self.query_unnamed(sql, params).await
+            } else {
+                let statement = self.statement(sql).await?;
+                self.client.query_raw(&statement, arguments(params)).await
+            }
+        })
+        .await
+        .map_err(|_| ReadError::timeout())??;
+        Ok(Rows { stream: Box::pin(stream), settings })
+    }
+
+    /// Begins two statements at once, of which the first answers one row.
+    pub(crate) async fn query_both(
+        &mut self,
+        first: (&Arc<str>, &[Param]),
+        second: (&Arc<str>, &[Param]),
+    ) -> Result<(Option<Row>, Rows), ReadError> {
+        let limit = self.settings.answer_timeout;
+        let settings = Arc::clone(&self.settings);
+        let (row, stream) = timeout(limit, async {
+            if self.settings.pooled {
+                let stream = self.query_unnamed(first.0, first.1).await?;
+                let row = only_row(stream).await?;
+                return Ok((row, self.query_unnamed(second.0, second.1).await?));
+            }
+            let head = self.statement(first.0).await?;
+            let page = self.statement(second.0).await?;
+            // Polled in order, so sent in order; PostgreSQL answers in order too.
+            try_join(
+                async { only_row(self.client.query_raw(&head, arguments(first.1)).await?).await },
+                self.client.query_raw(&page, arguments(second.1)),
+            )
+            .await
+        })
+        .await
+        .map_err(|_| ReadError::timeout())??;
+        Ok((row, Rows { stream: Box::pin(stream), settings }))
+    }
+
+    async fn statement(&mut self, sql: &Arc<str>) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.statements.insert(Arc::clone(sql), statement.clone());
+        Ok(statement)
+    }
+
+    /// Sends a statement without a name, in a transaction of its own that says its settings; in one
+    /// go with the beginning of the transaction.
+    async fn query_unnamed(
+        &mut self,
+        sql: &Arc<str>,
+        params: &[Param],
+    ) -> Result<RowStream, tokio_postgres::Error> {
+        let typed = arguments(params).map(|param| (param, Type::UNKNOWN));
+        if self.in_transaction {
+            return self.client.query_typed_raw(sql, typed).await;
+        }
+        let mut begin = "BEGIN READ ONLY".to_owned();
+        for (name, value) in &self.settings.told {
+            begin.push_str(&format!("; SET LOCAL {name} = '{value}'"));
+        }
+        self.in_transaction = true;
+        let begin = self.client.batch_execute(&begin);
+        let query = self.client.query_typed_raw(sql, typed);
+        try_join(begin, query).await.map(|(_, stream)| stream)
+    }
+
+    /// Ends what was begun, after all rows were read.
+    pub(crate) async fn finish(&mut self) -> Result<(), ReadError> {
+        self.used_at = Instant::now();
+        if std::mem::take(&mut self.in_transaction) {
+            timeout(self.settings.answer_timeout, self.client.batch_execute("COMMIT"))
+                .await
+                .map_err(|_| ReadError::timeout())??;
+        }
+        Ok(())
+    }
+
+    /// Ends a statement whose rows nobody wants any more; false if the connection is lost.
+    pub(crate) async fn drain(&mut self) -> bool {
+        let barrier = if std::mem::take(&mut self.in_transaction) { "ROLLBACK" } else { "" };
+        let drained = async {
+            // If it cannot be cancelled, it may still end by itself.
+            let _ = self.client.cancel_token().cancel_query(self.settings.tls.connector()).await;
+            // Answered behind the rows that were left. A cancellation that comes too late for the
+            // statement hits this one; the next is beyond it.
+            match self.client.batch_execute(barrier).await {
+                Err(error) if error.code().is_some_and(|code| code.code() == QUERY_CANCELED) => {
+                    self.client.batch_execute(barrier).await.is_ok()
+                }
+                result => result.is_ok(),
+            }
+        };
+        self.used_at = Instant::now();
+        timeout(self.settings.drain_timeout, drained).await.unwrap_or(false)
+    }
+
+    /// Cuts the connection off, whatever it is doing.
+    pub(crate) fn kill(self) {
+        self.task.abort();
+    }
+}
+
+/// Whether the next attempt has a chance after this one failed.
+fn may_go_on(error: &ReadError, attempt: &Attempt, next: Option<&Attempt>) -> bool {
+    match error {
+        ReadError::Refused { sqlstate, .. } if sqlstate != CANNOT_CONNECT_NOW => {
+            // The same server may let in with TLS who it refuses without, or the reverse.
+            next.is_some_and(|next| next.address == attempt.address && next.port == attempt.port)
+        }
+        _ => true,
+    }
+}
+
+fn arguments(
+    params: &[Param],
+) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> + Clone + use<'_> {
+    params.iter().map(|param| param as &(dyn ToSql + Sync))
+}
+
+/// The row of a statement that answers one.
+async fn only_row(stream: RowStream) -> Result<Option<Row>, tokio_postgres::Error> {
+    pin_mut!(stream);
+    let mut row = None;
+    while let Some(next) = stream.next().await {
+        row = Some(next?);
+    }
+    Ok(row)
+}

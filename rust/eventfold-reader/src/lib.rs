@@ -1,0 +1,27 @@
+//! Reads a store in PostgreSQL: rows become the bytes of an answer, or the state of a fold.
+//!
+//! The only crate of the product with I/O. It knows tokio-postgres and `eventfold-core`, neither
+//! SQL nor Python: statements come as texts, with the columns of [`eventfold_core::rows`] in
+//! their order. Everything here runs on the one thread of a [`Runtime`], but for folding that
+//! takes long.
+
+mod connection;
+mod error;
+mod hydration;
+mod pages;
+mod param;
+mod pool;
+mod row;
+mod runtime;
+mod settings;
+mod tls;
+
+pub use error::ReadError;
+pub use hydration::{Folded, Head, Hydrated, Hydration, Kept, Outcome, Statement};
+pub use pages::{Content, Form, Order, Page, Pages, Range};
+pub use param::Param;
+pub use pool::Pool;
+pub use row::PgRows;
+pub use runtime::{Job, Runtime};
+pub use settings::{Address, Attempt, Session, Settings, TlsUse};
+pub use tls::{Identity, Tls, Verify};
