@@ -226,8 +226,9 @@ fn fields_are_found_wherever_blocks_of_the_text_end() {
     // it, over all places of a block.
     for length in 0..200 {
         for special in ["", "\\\"", "\\\\", "\\u0041", "{[", "ü"] {
+            let nested = format!(r#"[{{"\\":"]\"}}{special}"}},[],-0.5]"#);
             let text = format!(
-                r#"{{"s":"{}{special}","nested":[{{"\\":"]\"}}{special}"}},[],-0.5],"n": {length} ,"t":1}}"#,
+                r#"{{"s":"{}{special}","nested":{nested},"n": {length} ,"t":1}}"#,
                 "x".repeat(length)
             );
             let mut out = vec![None; 2];
