@@ -219,3 +219,28 @@ fn what_is_json_is_known_without_a_walk() {
 fn values_are_small() {
     assert_eq!(std::mem::size_of::<Value>(), 24);
 }
+
+#[test]
+fn fields_are_found_wherever_blocks_of_the_text_end() {
+    // A string of every length before the wanted field moves it, and everything special before
+    // it, over all places of a block.
+    for length in 0..200 {
+        for special in ["", "\\\"", "\\\\", "\\u0041", "{[", "ü"] {
+            let nested = format!(r#"[{{"\\":"]\"}}{special}"}},[],-0.5]"#);
+            let text = format!(
+                r#"{{"s":"{}{special}","nested":{nested},"n": {length} ,"t":1}}"#,
+                "x".repeat(length)
+            );
+            let mut out = vec![None; 2];
+            scan_fields(text.as_bytes(), &["n", "s"], false, &mut out).expect(&text);
+            let expected = serde_json::from_str::<serde_json::Value>(&text).expect(&text);
+            assert!(matches!(out[0], Some(Value::Int(found)) if found == length as i64), "{text}");
+            assert_eq!(out[1].as_ref().and_then(Value::as_str), expected["s"].as_str());
+            // A text that ends early has no such field, and does no harm.
+            for end in (0..text.len()).step_by(7).filter(|end| *end < text.len() - 12) {
+                let cut = scan_fields(&text.as_bytes()[..end], &["t"], false, &mut [None]);
+                assert!(cut.is_err(), "{text} up to {end}");
+            }
+        }
+    }
+}

@@ -331,7 +331,20 @@ fn limits_of_evaluation_and_state() {
     let grow = "a: \"[state.a]\"";
     let events = vec!["{}"; 64];
     assert!(state("{a: 1}", grow, &events[..63]).is_ok());
-    assert_eq!(failure("{a: 1}", grow, &events).0, "EVALUATION_LIMIT");
+    let limit_of = |handler: &str, events: &[&str]| {
+        let error = state("{a: 1}", handler, events).unwrap_err();
+        assert_eq!(error.reason, "EVALUATION_LIMIT");
+        error.facts.iter().find(|(name, _)| *name == "limit").map(|(_, limit)| limit.clone())
+    };
+    assert_eq!(limit_of(grow, &events).as_deref(), Some("64"));
+    // A value that is too deep by itself, and one that no evaluation may build.
+    let wrapped =
+        |levels: usize| format!("a: \"{}event.x{}\"", "[".repeat(levels), "]".repeat(levels));
+    assert_eq!(limit_of(&wrapped(65), &[r#"{"x":1}"#]).as_deref(), Some("64"));
+    let deep = format!(r#"{{"x":{}1{}}}"#, "[".repeat(60), "]".repeat(60));
+    assert_eq!(limit_of(&wrapped(30), &[&deep]).as_deref(), Some("80"));
+    let steps = "a: event.l.map(x, event.l.map(y, event.l.map(z, x + y + z)))";
+    assert_eq!(limit_of(steps, &[&list]).as_deref(), Some("1000000"));
     // Size: doubling ends with the typed error.
     let double = "a: state.a + state.a";
     let events = vec!["{}"; 30];

@@ -139,7 +139,10 @@ fn refusals_have_their_place() {
     refused_at(leaked, 4, 10, "v");
     let error = refused_at(&handlers("    x: event.a / 2\n"), 4, 8, "");
     assert_eq!((fact(&error, "handler"), fact(&error, "path")), ("E", "x"));
-    refused_at(&handlers("    x: \"0.1234567890123456\"\n"), 4, 9, "decimal(");
+    let error = refused_at(&handlers("    x: \"0.1234567890123456\"\n"), 4, 9, "15 digits");
+    assert!(fact(&error, "hint").contains("decimal('...')"), "{error}");
+    let error = refused_at(&handlers("    x: event.y / 2\n"), 4, 8, "operand of `/`");
+    assert!(fact(&error, "hint").contains("decimal(..) or int(..)"), "{error}");
 }
 
 #[test]
@@ -290,7 +293,7 @@ fn no_document_can_exhaust_a_small_stack() {
         "? ".repeat(30_000),
         "[".repeat(64_000),
         format!("fold: a\nhandlers:\n  E:\n    x: '{}1'", "-".repeat(4_000)),
-        format!("fold: a\nhandlers:\n  E:\n    x: '1{}'", "+1".repeat(2_000)),
+        format!("fold: a\nhandlers:\n  E:\n    x: '1{}'", "+(1".repeat(1_300)),
         format!("fold: a\nhandlers:\n  E:\n    'x{}': 1", "[x".repeat(2_000)),
         format!("fold: a\nhandlers:\n  E:\n    'x[{}]': 1", "]".repeat(3_000)),
     ];

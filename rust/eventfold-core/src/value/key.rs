@@ -56,6 +56,12 @@ impl Key {
         }
     }
 
+    /// Whether the key is this text.
+    #[inline]
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        matches!(self, Self::String(known) if same(known.as_bytes(), text.as_bytes()))
+    }
+
     /// The string form, as JSON needs it.
     pub fn to_text(&self) -> Arc<str> {
         match self {

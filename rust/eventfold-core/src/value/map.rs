@@ -4,7 +4,6 @@ use indexmap::IndexMap;
 
 use super::key::TextKey;
 use super::{Key, Value};
-use crate::bytes::same;
 
 /// Up to this many entries a map is a plain vector: a scan beats hashing.
 const SMALL_ENTRIES_MAX: usize = 8;
@@ -73,10 +72,9 @@ impl Map {
     /// The value of a string key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         match &self.entries {
-            Entries::Small(entries) => entries
-                .iter()
-                .find(|(known, _)| matches!(known, Key::String(text) if same(text.as_bytes(), key.as_bytes())))
-                .map(|(_, value)| value),
+            Entries::Small(entries) => {
+                entries.iter().find(|(known, _)| known.is_text(key)).map(|(_, value)| value)
+            }
             Entries::Large(entries) => entries.get(&TextKey(key)),
         }
     }
@@ -172,9 +170,7 @@ impl Map {
     pub fn shift_remove(&mut self, key: &str) -> Option<Value> {
         match &mut self.entries {
             Entries::Small(entries) => {
-                let place = entries
-                    .iter()
-                    .position(|(known, _)| matches!(known, Key::String(text) if same(text.as_bytes(), key.as_bytes())))?;
+                let place = entries.iter().position(|(known, _)| known.is_text(key))?;
                 Some(entries.remove(place).1)
             }
             Entries::Large(entries) => entries.shift_remove(&TextKey(key)),
