@@ -1,7 +1,10 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Self, final
+
+from eventfold._events import EventFlags
 
 __all__ = [
     "FOLD_SEMANTICS",
@@ -10,9 +13,12 @@ __all__ = [
     "CheckedAppend",
     "CoreError",
     "Coverage",
+    "EventIterator",
+    "EventPage",
     "Fold",
     "FoldResult",
     "FoldRun",
+    "RecordedEvent",
     "check_append",
     "check_stream_name",
     "decode_json",
@@ -281,9 +287,6 @@ class FoldRun:
         recorded_us: int,
         occurred_us: int,
         writer: str,
-        *,
-        copied_from: str = "",
-        deleted: bool = False,
     ) -> None:
         """Fold one event that is not known to be validated: its JSON is checked first.
 
@@ -298,11 +301,15 @@ class FoldRun:
             recorded_us: Microseconds since 1970.
             occurred_us: Microseconds since 1970.
             writer: Who appended it.
-            copied_from: Id of the event that it is a copy of; empty: none.
-            deleted: Whether its payload was deleted; then a handler for it fails.
 
         Raises:
             CoreError: as `feed`, and INVALID_EVENT_ID.
+        """
+    def feed_recorded(self, event: RecordedEvent) -> None:
+        """Fold one event of an answer; as it came over a network, its JSON is checked first.
+
+        Raises:
+            CoreError: as `feed`; INVALID_REQUEST if its id is no UUID.
         """
     def history(self, batch: Batch, first: int, from_version: int) -> tuple[bytes, int]:
         """Fold rows of a page, and encode the states after them.
@@ -394,6 +401,127 @@ class CelProgram:
             CoreError: EVALUATION_FAILED, NUMBER_RANGE, EVALUATION_LIMIT, with the fact `offset` (in
                 bytes) where it is known; INVALID_VALUE for what has no form on the other side.
         """
+
+@final
+class EventPage:
+    """One message of a read, held as the bytes that came; immutable."""
+
+    def __new__(cls, message: bytes, numbers: Literal["decimal", "float"] = "decimal") -> EventPage:
+        """Index a message.
+
+        Args:
+            message: A serialised `ReadResponse`, `ReadAllResponse` or `GetEventResponse`.
+            numbers: As for `decode_json`; data and metadata of the events are decoded so.
+
+        Raises:
+            CoreError: INVALID_REQUEST if the bytes are no such message.
+        """
+    def __len__(self) -> int: ...
+    @property
+    def end(self) -> bytes | None:
+        """The serialised `ReadEnd`; None: the message has none."""
+    def __getitem__(self, index: int) -> RecordedEvent:
+        """Return the event at an index from 0.
+
+        Raises:
+            IndexError: There is no such event.
+        """
+    def events(self, first: int = 0) -> EventIterator:
+        """Go through the events in order, from an index on; each object is made in its turn."""
+
+@final
+class EventIterator:
+    """The events of a page that are still to come."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> RecordedEvent: ...
+    def close(self) -> None:
+        """Give no event any more."""
+
+@final
+class RecordedEvent:
+    """A stored event.
+
+    Its fields are looked up in the bytes of the answer when they are touched; data and metadata
+    are decoded when they are first touched, and then kept: treat them as constants. An event keeps
+    the message that it came in, about 1 MiB; `copy.copy(event)` has bytes of its own. Two recorded
+    events are equal if all that is stored of them is equal.
+    """
+
+    def __new__(
+        cls, message: bytes, numbers: Literal["decimal", "float"] = "decimal"
+    ) -> RecordedEvent:
+        """Read one event.
+
+        Args:
+            message: A serialised `eventfold.v1.RecordedEvent`.
+            numbers: As for clients.
+
+        Raises:
+            CoreError: INVALID_REQUEST if the bytes are no such message.
+        """
+    @property
+    def id(self) -> str:
+        """UUID in canonical lower case."""
+    @property
+    def stream(self) -> str:
+        """Name of its stream."""
+    @property
+    def type(self) -> str:
+        """Name of what happened."""
+    @property
+    def data(self) -> Any:
+        """The data, a `dict`. Numbers with fraction or exponent are `Decimal`, unless the client
+        was made with `numbers="float"`. `{}` if the payload was deleted.
+
+        Raises:
+            InvalidValue: A number is beyond what its class can hold.
+        """
+    @property
+    def data_json(self) -> bytes:
+        """The data as it was sent, byte for byte."""
+    @property
+    def metadata(self) -> Any:
+        """The metadata, a `dict`."""
+    @property
+    def metadata_json(self) -> bytes:
+        """The metadata as they were sent, byte for byte."""
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags, sorted bytewise."""
+    @property
+    def version(self) -> int:
+        """Its place in the stream, from 1 and without gaps."""
+    @property
+    def position(self) -> int:
+        """Its place in the log, from 1, without gaps, in the order of commits."""
+    @property
+    def recorded_at(self) -> dt.datetime:
+        """When the server recorded it, in UTC; never decreases with the position."""
+    @property
+    def occurred_at(self) -> dt.datetime:
+        """When it happened, as the writer said, in UTC; else `recorded_at`."""
+    @property
+    def writer(self) -> str:
+        """Who appended it: the name of the token, or `anonymous`."""
+    @property
+    def flags(self) -> EventFlags:
+        """Marks of the server."""
+    @property
+    def copied_from(self) -> str | None:
+        """Id of the event that this one is a copy of."""
+    @property
+    def cancels(self) -> str | None:
+        """Id of the event that this one cancels."""
+    @property
+    def trace_context(self) -> str | None:
+        """W3C `traceparent` of the call that appended it."""
+    @property
+    def deleted(self) -> bool:
+        """Whether data, metadata and tags were deleted."""
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[type[RecordedEvent], tuple[bytes, str]]: ...
 
 def decode_json(text: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Any:
     """Decode a JSON text that the strict check would pass, up to 256 levels deep.

@@ -63,7 +63,7 @@ class AsyncConnection:
                 call = self._calls[method.path] = kind(
                     method.path,
                     request_serializer=method.request.SerializeToString,
-                    response_deserializer=method.answer.FromString,
+                    response_deserializer=method.deserializer,
                 )
             return call
 

@@ -8,7 +8,8 @@ from eventfold import _requests as requests
 from eventfold._async.connection import AsyncConnection
 from eventfold._async.reader import AsyncEventReader
 from eventfold._cursor import Cursor
-from eventfold._events import Event, RecordedEvent
+from eventfold._errors import UnexpectedAnswer
+from eventfold._events import Event, RecordedEvent, event_page
 from eventfold._expected import ExpectedVersion
 from eventfold._generated.errors import StreamNotFound
 from eventfold._json import as_uuid_text
@@ -177,7 +178,10 @@ class AsyncLogCalls:
         """
         request = pb.GetEventRequest(id=as_uuid_text(id))
         answer = await self._connection.unary(methods.GET_EVENT, request, timeout)
-        return RecordedEvent(answer.event, self._connection.settings.numbers)
+        events = event_page(answer, self._connection.settings.numbers)
+        if not events:
+            raise UnexpectedAnswer("the answer holds no event")
+        return events[0]
 
     async def get_stream(self, name: str, *, timeout: float | None = None) -> StreamInfo:
         """Describes a stream. One that never had an event has version 0: that is no error.

@@ -10,6 +10,7 @@ mod decode;
 mod errors;
 mod fold;
 mod limits;
+mod recorded;
 
 use pyo3::prelude::*;
 
@@ -30,6 +31,8 @@ mod _core {
     use super::fold::{Coverage, Fold, FoldResult, FoldRun};
     #[pymodule_export]
     use super::limits::limits;
+    #[pymodule_export]
+    use super::recorded::{EventIterator, EventPage, RecordedEvent};
     #[pymodule_export]
     use super::version;
     #[pymodule_export]

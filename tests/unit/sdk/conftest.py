@@ -135,7 +135,7 @@ class Handler(grpc.GenericRpcHandler):
         return kind(
             stream if method.streams else unary,
             request_deserializer=method.request.FromString,
-            response_serializer=method.answer.SerializeToString,
+            response_serializer=lambda answer: answer.SerializeToString(),
         )
 
 
