@@ -127,10 +127,11 @@ class Runner:
 
 def _run_step(step: dict[str, Json], channel: grpc.Channel, variables: Variables) -> None:
     if "request_hex" in step:
-        request = bytes.fromhex(step["request_hex"])
+        requests = [bytes.fromhex(step["request_hex"])]
     else:
-        request = encoded(step["call"], expand(step.get("request", {}), variables))
-    outcome = call(channel, step["call"], request, expand(step.get("metadata", {}), variables))
+        written = step.get("requests", [step.get("request", {})])
+        requests = [encoded(step["call"], expand(request, variables)) for request in written]
+    outcome = call(channel, step["call"], requests, expand(step.get("metadata", {}), variables))
     error = step.get("error")
     if error is not None:
         _check_error(expand(error, variables), outcome)
@@ -185,9 +186,15 @@ def encoded(name: str, request: Json) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def call(channel: grpc.Channel, name: str, request: bytes, metadata: dict[str, str]) -> Outcome:
-    """Makes the call with the bytes of a request, which need not be a message."""
+def call(
+    channel: grpc.Channel, name: str, requests: list[bytes], metadata: dict[str, str]
+) -> Outcome:
+    """Makes the call with the bytes of requests, which need not be messages: one of them, or any
+    number where the method takes a stream.
+    """
     method = _method(name)
+    if len(requests) != 1 and not method.client_streaming:
+        raise CaseError(f"{name} takes one request")
     path = f"/{method.containing_service.full_name}/{method.name}"
     read = method.output_type._concrete_class.FromString
     # Without a serializer, which gRPC's types do not know of, the bytes go out as they are.
@@ -199,8 +206,12 @@ def call(channel: grpc.Channel, name: str, request: bytes, metadata: dict[str, s
     parts: list[Json] = []
     try:
         if not method.server_streaming:
-            return Outcome(_json(calls.unary_unary(path, None, read)(request, **options)))
-        for message in calls.unary_stream(path, None, read)(request, **options):
+            return Outcome(_json(calls.unary_unary(path, None, read)(requests[0], **options)))
+        if method.client_streaming:
+            messages = calls.stream_stream(path, None, read)(iter(requests), **options)
+        else:
+            messages = calls.unary_stream(path, None, read)(requests[0], **options)
+        for message in messages:
             parts.append(_json(message))
     except grpc.RpcError as error:
         return replace(_failure(error), answer=_merged(method, parts, whole=False))
@@ -238,9 +249,11 @@ def _merged(method: Any, parts: list[Json], *, whole: bool) -> Json:
             merged[name] = [item for part in parts for item in part.get(name, [])]
         elif parts and name in parts[-1]:
             merged[name] = parts[-1][name]
+    # Answers of these come in no order that a case could name.
     if method.name == "HydrateMany":
-        # Answers come in no order.
         merged["streams"].sort(key=lambda one: one["stream"].encode())
+    if method.name == "AppendSession":
+        merged["answers"].sort(key=lambda one: int(one.get("number", 0)))
     return merged
 
 

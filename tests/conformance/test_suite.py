@@ -42,6 +42,8 @@ def test_a_file_fits_the_schema(name: str) -> None:
         {"call": "EventStore.Append", "error": {}},
         {"call": "EventStore.Append", "error": {"reason": "X"}, "expect": {"a": 1}},
         {"call": "EventStore.Append", "request": {}, "request_hex": "00"},
+        {"call": "EventStore.Append", "request": {}, "requests": [{}]},
+        {"call": "EventStore.Append", "requests": {}},
     ],
 )
 def test_the_schema_refuses(step: dict[str, Any]) -> None:
@@ -116,7 +118,8 @@ def test_every_request_can_be_sent() -> None:
                 variables.set(saved, "2020-01-01T00:00:00Z" if time else "1000")
             if "request_hex" not in step:
                 variables.set("n", 0)
-                encoded(step["call"], expand(step.get("request", {}), variables))
+                for request in step.get("requests", [step.get("request", {})]):
+                    encoded(step["call"], expand(request, variables))
 
 
 def test_every_rpc_has_cases_that_succeed() -> None:

@@ -1,0 +1,464 @@
+"""Goal: appends that share a transaction are decided as if each had come alone, in any company.
+
+Method: a writer on a real PostgreSQL. Appends that are handed over without a pause are one batch,
+which the transaction id of their rows shows. Batches are made of every outcome there is, of appends
+that exclude each other, and at random, and held against the same appends one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.support.database import appends_held, appends_waiting, connected
+
+from eventfold_server import limits
+from eventfold_server.domain.append import ANY, EXISTS, Appended, Appender, NewEvents, Started
+from eventfold_server.domain.requests import Caller
+from eventfold_server.errors import Refusal
+from eventfold_server.storage.appends import AppendStorage
+from eventfold_server.storage.database import Database
+from eventfold_server.storage.writer import Writer
+
+ME = Caller("tester", frozenset())
+Outcome = tuple[str, ...]
+
+
+class Store:
+    """A store of its own with a writer of this process."""
+
+    def __init__(self, url: str, schema: str, database: Database) -> None:
+        self.url = url
+        self.schema = schema
+        self.storage = AppendStorage(database)
+        self.writer = Writer(self.storage)
+        self.appender = Appender(self.storage, self.writer)
+
+    def start(self, new: NewEvents) -> Started:
+        return self.appender.start(ME, new)
+
+    async def append(self, new: NewEvents) -> Appended:
+        return await self.appender.append(ME, new)
+
+    async def together(self, *appends: NewEvents) -> list[Outcome]:
+        """Outcomes of appends that were all there when the writer looked."""
+        started = [self.start(new) for new in appends]
+        return [await outcome(one) for one in started]
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with connected(self.url) as postgres:
+            return postgres.execute(sql.replace("{}", self.schema)).fetchall()
+
+    def batches(self) -> list[int]:
+        """Appends of a single event by transaction, in order."""
+        found = self.rows("SELECT count(*) FROM {}.events GROUP BY xmin ORDER BY min(position)")
+        return [count for (count,) in found]
+
+
+@asynccontextmanager
+async def opened(url: str, schema: str) -> AsyncIterator[Store]:
+    database = Database(url, schema)
+    await database.open()
+    store = Store(url, schema, database)
+    await store.writer.open()
+    yield store
+    await store.writer.close()
+    await database.close()
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    async with opened(database_url, f"test_{uuid.uuid4().hex}") as one:
+        yield one
+
+
+def new(
+    stream: str,
+    expected: int = ANY,
+    ids: Sequence[str] = ("",),
+    kind: str = "T",
+    data: bytes = b"{}",
+) -> NewEvents:
+    """An append of as many events as there are ids, an empty one being a new one. What is in an
+    event follows from its id.
+    """
+    count = len(ids)
+    ids = [id_ or str(uuid.uuid4()) for id_ in ids]
+    return NewEvents(
+        stream=stream,
+        expected=expected,
+        ids=ids,
+        types=[kind] * count,
+        data=[data] * count,
+        metadata=[b""] * count,
+        tags=[[f"tag-{n}" for n in range(int(id_[0], 16) % 3)] for id_ in ids],
+        occurred_us=[None] * count,
+    )
+
+
+def one_mebibyte(number: int) -> NewEvents:
+    """An append whose name, type and data come to 1 MiB, without tags."""
+    data = b'{"a":"%s"}' % (b"x" * (1024 * 1024 - 12))
+    stream = f"{chr(ord('a') + number // 10)}-{number % 10}"
+    return new(stream, ids=[str(uuid.UUID(int=number + 1))], data=data)
+
+
+async def blocked(store: Store) -> None:
+    """Waits until a batch of the store waits for the counter row."""
+    for _ in range(500):
+        if await asyncio.to_thread(appends_waiting, store.url):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("no batch is under way")
+
+
+async def outcome(started: Started) -> Outcome:
+    done = asyncio.Event()
+    started.when_decided(done.set)
+    async with asyncio.timeout(30):
+        await done.wait()
+    return told(started.result)
+
+
+def told(result: Callable[[], Appended]) -> Outcome:
+    """What an append became, without what differs between two stores."""
+    try:
+        done = result()
+    except Refusal as refusal:
+        facts = (f"{name}={fact}" for name, fact in sorted(refusal.facts.items()))
+        return (refusal.reason, *facts)
+    kind = "duplicate" if done.duplicate else "stored"
+    return (kind, str(done.first_version), *map(str, done.positions))
+
+
+async def test_what_comes_together_is_stored_in_one_transaction(store: Store) -> None:
+    outcomes = await store.together(*(new(f"a-{n}", 0) for n in range(100)))
+    assert outcomes == [("stored", "1", str(n + 1)) for n in range(100)]
+    assert store.batches() == [100]
+    assert store.rows("SELECT count(DISTINCT recorded_at) FROM {}.events") == [(1,)]
+    assert store.rows("SELECT position FROM {}.counter") == [(100,)]
+
+
+async def test_what_comes_during_a_transaction_waits_for_the_next(store: Store) -> None:
+    with appends_held(store.url, store.schema):
+        first = store.start(new("first-1"))
+        await blocked(store)
+        others = [store.start(new(f"a-{n}")) for n in range(20)]
+    for started in (first, *others):
+        assert (await outcome(started))[0] == "stored"
+    assert store.batches() == [1, 20]
+
+
+async def test_one_does_not_touch_the_others(store: Store) -> None:
+    """Every outcome there is, each in the middle of appends that pass."""
+    known = [str(uuid.uuid4()) for _ in range(3)]
+    await store.append(new("known-1", 0, known))
+    for lifecycle in ("closed", "deleted"):
+        await store.append(new(f"{lifecycle}-1"))
+    store_sql = "UPDATE {}.streams SET lifecycle = %d, successor = %s WHERE name = '%s'"
+    with connected(store.url) as postgres:
+        for number, successor, name in ((2, "'closed-2'", "closed-1"), (3, "NULL", "deleted-1")):
+            statement = store_sql % (number, successor, name)
+            postgres.execute(statement.replace("{}", store.schema))
+    outcomes = await store.together(
+        new("good-1", 0),
+        new("known-2", 7),
+        new("good-2", 0, ["", ""]),
+        new("known-1", 99, known[1:]),
+        new("closed-1"),
+        new("good-3", EXISTS),
+        new("deleted-1", 1),
+        new("other-1", 0, ["", known[0]]),
+        new("good-4", 0),
+    )
+    reused = outcomes.pop(7)
+    assert outcomes == [
+        ("stored", "1", "6"),
+        ("VERSION_CONFLICT", "actual=0", "expected=7", "stream=known-2"),
+        ("stored", "1", "7", "8"),
+        ("duplicate", "2", "2", "3"),
+        ("STREAM_CLOSED", "stream=closed-1", "successor=closed-2"),
+        ("VERSION_CONFLICT", "actual=0", "expected=exists", "stream=good-3"),
+        ("STREAM_DELETED", "stream=deleted-1"),
+        ("stored", "1", "9"),
+    ]
+    assert reused[0] == "EVENT_ID_REUSED"
+    assert {"event_index=0", "problem=not_stored", "stream=other-1"} <= set(reused)
+    assert store.rows("SELECT count(*) FROM {}.streams WHERE name LIKE 'other-%'") == [(0,)]
+
+
+async def test_appends_to_one_stream_are_decided_in_order(store: Store) -> None:
+    outcomes = await store.together(
+        new("a-1", 0), new("b-1", 0), new("a-1", 1), new("a-1", 1), new("a-1", 2), new("b-1", 1)
+    )
+    assert [kind for kind, *_ in outcomes] == [
+        "stored",
+        "stored",
+        "stored",
+        "VERSION_CONFLICT",
+        "stored",
+        "stored",
+    ]
+    assert store.batches() == [2, 2, 1]
+
+
+async def test_one_id_in_two_streams_is_stored_once(store: Store) -> None:
+    shared = str(uuid.uuid4())
+    first, second, third = await store.together(
+        new("a-1", 0, [shared]), new("b-1", 0, [shared]), new("c-1", 0)
+    )
+    assert (first[0], third[0]) == ("stored", "stored")
+    assert second[0] == "EVENT_ID_REUSED"
+    assert "problem=other_stream" in second
+    assert store.batches() == [2]
+
+
+async def test_what_breaks_a_statement_breaks_it_for_itself(store: Store) -> None:
+    """PostgreSQL fails at one append, for reasons that no check foresees."""
+    with connected(store.url) as postgres:
+        postgres.execute(
+            f"ALTER TABLE {store.schema}.events ADD CONSTRAINT no_poison CHECK (type <> 'Poison')"
+        )
+    started = [store.start(new(f"a-{n}", 0, kind="Poison" if n == 2 else "T")) for n in range(5)]
+    with pytest.raises(Exception, match="no_poison"):
+        await outcome(started[2])
+    assert [(await outcome(one))[:2] for one in (*started[:2], *started[3:])] == [
+        ("stored", "1")
+    ] * 4
+    assert store.batches() == [1] * 4
+    assert await store.together(new("b-1"), new("b-2")) == [
+        ("stored", "1", "5"),
+        ("stored", "1", "6"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("appends", "batches"),
+    [
+        (
+            [new(f"a-{n}") for n in range(limits.BATCH_APPENDS_MAX + 1)],
+            [limits.BATCH_APPENDS_MAX, 1],
+        ),
+        ([new(f"a-{n}", ids=[""] * 1000) for n in range(5)], [limits.BATCH_EVENTS_MAX, 1000]),
+        ([one_mebibyte(n) for n in range(9)], [8, 1]),
+    ],
+    ids=["appends", "events", "bytes"],
+)
+async def test_a_batch_has_limits(
+    store: Store, appends: list[NewEvents], batches: list[int]
+) -> None:
+    assert {kind for kind, *_ in await store.together(*appends)} == {"stored"}
+    assert store.batches() == batches
+
+
+async def test_the_queue_has_limits(store: Store) -> None:
+    with appends_held(store.url, store.schema):
+        started = [store.start(new(f"a-{n}")) for n in range(limits.APPENDS_WAITING_MAX)]
+        with pytest.raises(Refusal) as full:
+            store.start(new("b-1"))
+        assert full.value.reason == "OVERLOADED"
+        assert full.value.facts == {
+            "resource": "appends_waiting",
+            "limit": str(limits.APPENDS_WAITING_MAX),
+        }
+        for one in started[limits.BATCH_APPENDS_MAX + 1 :]:
+            one.withdraw(Refusal("DEADLINE_EXCEEDED", "too late"))
+    outcomes = [(await outcome(one))[0] for one in started]
+    assert outcomes.count("DEADLINE_EXCEEDED") >= 7_000
+    assert (await store.together(new("b-1")))[0][0] == "stored"
+    stored = sum(store.batches())
+    assert stored == outcomes.count("stored") + 1
+
+
+async def test_the_queue_has_a_limit_of_bytes(store: Store) -> None:
+    with appends_held(store.url, store.schema):
+        started = [store.start(one_mebibyte(n)) for n in range(64)]
+        with pytest.raises(Refusal) as full:
+            store.start(new("x-1"))
+        assert full.value.reason == "OVERLOADED"
+        assert full.value.facts == {
+            "resource": "appends_waiting_bytes",
+            "limit": str(limits.APPENDS_WAITING_BYTES_MAX),
+        }
+    assert {(await outcome(one))[0] for one in started} == {"stored"}
+    assert (await store.together(new("x-1")))[0][0] == "stored"
+
+
+async def test_a_change_of_the_rules_is_noticed_and_changes_no_order(store: Store) -> None:
+    with connected(store.url) as postgres:
+        for _ in range(3):
+            postgres.execute(f"UPDATE {store.schema}.counter SET catalogue_version = 1 + "
+                             "catalogue_version")  # fmt: skip
+            outcomes = await store.together(
+                *(new(f"a-{n % 4}", ANY if n < 4 else EXISTS) for n in range(12))
+            )
+            assert {kind for kind, *_ in outcomes} == {"stored"}
+    found = store.rows("SELECT name, version FROM {}.streams ORDER BY name")
+    assert found == [(f"a-{n}", 9) for n in range(4)]
+    assert store.writer.catalogue_version == 4
+
+
+async def test_the_first_append_of_a_process_knows_the_rules(store: Store) -> None:
+    with connected(store.url) as postgres:
+        postgres.execute(f"UPDATE {store.schema}.counter SET catalogue_version = 5")
+    async with opened(store.url, store.schema) as other:
+        assert other.writer.catalogue_version == 5
+
+
+async def many(
+    store: Store, appends: Sequence[NewEvents], checks: Sequence[tuple[str, int]] = ()
+) -> Outcome:
+    """The outcome of an append to several streams."""
+    try:
+        answer = await store.appender.append_many(ME, appends, checks)
+    except Refusal as refusal:
+        return (refusal.reason,)
+    parts: list[str] = []
+    for one in answer:
+        if isinstance(one, Appended):
+            parts += told(lambda one=one: one)  # type: ignore[misc]
+        else:
+            parts.append(f"{one.append_index}/{one.check_index}: {one.refusal.reason} "
+                         f"{one.actual_version}")  # fmt: skip
+    return tuple(parts)
+
+
+async def test_two_that_exclude_each_other_in_one_batch(store: Store) -> None:
+    """Each writes what the other looks at; in one batch the second sees the first."""
+    first, second, third = await asyncio.gather(
+        many(store, [new("a-1", 0)], [("b-1", 0)]),
+        many(store, [new("b-1", 0)], [("a-1", 0)]),
+        many(store, [new("c-1", 0), new("d-1", 0)], [("a-1", 1)]),
+    )
+    assert first == ("stored", "1", "1")
+    assert second == ("None/0: VERSION_CONFLICT 1",)
+    assert third == ("stored", "1", "2", "stored", "1", "3")
+    assert store.batches() == [3]
+    # An append that stands for itself goes before them, whoever came first.
+    told_many, alone = await asyncio.gather(
+        many(store, [new("e-1", 0)], [("f-1", 0)]), store.append(new("f-1", 0))
+    )
+    assert told_many == ("None/0: VERSION_CONFLICT 1",)
+    assert not alone.duplicate
+
+
+async def test_two_servers_exclude_each_other(store: Store) -> None:
+    """The lock is the database's: writers of two processes never act on an old version."""
+    async with opened(store.url, store.schema) as other:
+        for number in range(30):
+            a, b = f"a-{number}", f"b-{number}"
+            outcomes = await asyncio.gather(
+                many(store, [new(a, 0)], [(b, 0)]), many(other, [new(b, 0)], [(a, 0)])
+            )
+            stored = [told for told in outcomes if told[0] == "stored"]
+            assert len(stored) == 1, outcomes
+    assert store.rows("SELECT count(*), max(position) FROM {}.events") == [(30, 30)]
+
+
+class Random:
+    """Random appends to few streams, with ids that come again."""
+
+    def __init__(self, seed: int) -> None:
+        self._choose = random.Random(seed)
+        self._ids: list[str] = []
+
+    def new(self, streams: Sequence[str]) -> NewEvents:
+        choose = self._choose
+        ids = []
+        for _ in range(choose.choice((1, 1, 1, 2, 4))):
+            if self._ids and choose.random() < 0.1:
+                ids.append(choose.choice(self._ids))
+            else:
+                ids.append(str(uuid.UUID(int=choose.getrandbits(128))))
+        if choose.random() < 0.1 and len(self._ids) > 3:
+            at = choose.randrange(len(self._ids) - 2)
+            ids = self._ids[at : at + 2]
+        ids = list(dict.fromkeys(ids))
+        self._ids += ids
+        expected = choose.choice((ANY, ANY, EXISTS, 0, 1, 2, 3))
+        return new(choose.choice(streams), expected, ids)
+
+    def batch(self) -> list[tuple[list[NewEvents], list[tuple[str, int]]]]:
+        """Plain appends, no two on a stream or with an id in common, then others."""
+        choose = self._choose
+        batch: list[tuple[list[NewEvents], list[tuple[str, int]]]] = []
+        streams: set[str] = set()
+        ids: set[str] = set()
+        for _ in range(choose.randrange(8)):
+            plain = self.new([f"s-{n}" for n in range(12)])
+            if plain.stream not in streams and ids.isdisjoint(plain.ids):
+                batch.append(([plain], []))
+                streams.add(plain.stream)
+                ids.update(plain.ids)
+        for _ in range(choose.randrange(3)):
+            names = choose.sample([f"s-{n}" for n in range(12)], 6)
+            parts = [self.new([name]) for name in names[: choose.choice((1, 2, 3))]]
+            seen: set[str] = set()
+            if all(seen.isdisjoint(p.ids) and not seen.update(p.ids) for p in parts):  # type: ignore[func-returns-value]
+                checks = [(names[5], choose.choice((EXISTS, 0, 1, 2)))]
+                batch.append((parts, checks))
+        return batch
+
+
+async def test_a_batch_decides_as_its_appends_one_by_one(database_url: str) -> None:
+    """Two stores get the same appends: one in batches, the other each on its own."""
+    seed = random.randrange(10**9)
+    source = Random(seed)
+    kinds: set[str] = set()
+    async with (
+        opened(database_url, f"test_{uuid.uuid4().hex}") as batched,
+        opened(database_url, f"test_{uuid.uuid4().hex}") as single,
+    ):
+        for _ in range(150):
+            batch = source.batch()
+            together = await asyncio.gather(
+                *(many(batched, parts, checks) for parts, checks in batch)
+            )
+            alone = [await many(single, parts, checks) for parts, checks in batch]
+            assert list(together) == alone, f"seed {seed}"
+            kinds.update(part for outcome in alone for part in outcome if part.isupper())
+        compared = (
+            "SELECT e.position, s.name, e.version, e.event_id, e.type, e.category, e.tags,"
+            " e.writer, e.data, e.metadata, e.sent_digest, e.stored_digest, e.flags,"
+            " e.occurred_at = e.recorded_at, s.version AS head"
+            " FROM {}.events e JOIN {}.streams s USING (stream_no) ORDER BY e.position"
+        )
+        assert batched.rows(compared) == single.rows(compared), f"seed {seed}"
+        assert len(batched.rows("SELECT FROM {}.events")) > 200
+        assert len(set(batched.batches())) > 3, "no batches"
+
+
+async def test_a_cut_connection_leaves_all_of_a_batch_open(store: Store) -> None:
+    """Whoever was under way is told that nobody knows; whoever waited is served after."""
+    with appends_held(store.url, store.schema):
+        under_way = [store.start(new(f"a-{n}")) for n in range(5)]
+        await blocked(store)
+        waiting = [store.start(new(f"b-{n}")) for n in range(5)]
+        with connected(store.url) as postgres:
+            postgres.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = 'eventfold' AND wait_event_type = 'Lock'"
+            )
+        assert [await outcome(one) for one in under_way] == [
+            ("OUTCOME_UNKNOWN", f"stream=a-{n}") for n in range(5)
+        ]
+    assert {(await outcome(one))[0] for one in waiting} == {"stored"}
+
+
+async def test_what_waits_at_the_end_is_refused(database_url: str) -> None:
+    async with opened(database_url, f"test_{uuid.uuid4().hex}") as one:
+        with appends_held(one.url, one.schema):
+            first = one.start(new("a-1"))
+            await blocked(one)
+            waiting = [one.start(new(f"a-{n % 2}")) for n in range(6)]
+            closing = asyncio.create_task(one.writer.close())
+            assert {await outcome(late) for late in waiting} == {("SHUTTING_DOWN",)}
+        await closing
+        assert (await outcome(first))[0] == "stored"
+        with pytest.raises(Refusal, match="SHUTTING_DOWN"):
+            one.start(new("b-1"))
