@@ -420,7 +420,7 @@ class EventPage:
     @property
     def end(self) -> bytes | None:
         """The serialised `ReadEnd`; None: the message has none."""
-    def __getitem__(self, index: int) -> RecordedEvent:
+    def __getitem__(self, index: int, /) -> RecordedEvent:
         """Return the event at an index from 0.
 
         Raises:
@@ -519,9 +519,9 @@ class RecordedEvent:
     @property
     def deleted(self) -> bool:
         """Whether data, metadata and tags were deleted."""
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
-    def __reduce__(self) -> tuple[type[RecordedEvent], tuple[bytes, str]]: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
 
 def decode_json(text: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Any:
     """Decode a JSON text that the strict check would pass, up to 256 levels deep.

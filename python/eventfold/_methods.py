@@ -34,6 +34,8 @@ class Method(Generic[RequestT, AnswerT]):
     answer: type[AnswerT]
     safety: Safety = Safety.READ
     streams: bool = False
+    # Whether the request comes in many messages too.
+    is_session: bool = False
 
     @property
     def deserializer(self) -> Callable[[bytes], Any] | None:
@@ -45,6 +47,17 @@ _STORE = "/eventfold.v1.EventStore/"
 _FOLDS = "/eventfold.v1.Folds/"
 
 APPEND = Method(_STORE + "Append", pb.AppendRequest, pb.AppendResponse, Safety.APPEND)
+APPEND_MANY = Method(
+    _STORE + "AppendMany", pb.AppendManyRequest, pb.AppendManyResponse, Safety.APPEND
+)
+APPEND_SESSION = Method(
+    _STORE + "AppendSession",
+    pb.AppendSessionRequest,
+    pb.AppendSessionResponse,
+    Safety.APPEND,
+    streams=True,
+    is_session=True,
+)
 CHECK_APPEND = Method(_STORE + "CheckAppend", pb.CheckAppendRequest, pb.CheckAppendResponse)
 READ = Method(_STORE + "Read", pb.ReadRequest, bytes, streams=True)
 READ_ALL = Method(_STORE + "ReadAll", pb.ReadAllRequest, bytes, streams=True)

@@ -3,7 +3,14 @@
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+)
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -20,6 +27,11 @@ EventPages: TypeAlias = AsyncGenerator[EventIterator, None]
 
 Decide: TypeAlias = Callable[[Any], Iterable[Event] | Awaitable[Iterable[Event]]]
 """A decision: the events that follow from a state; it may be a coroutine function."""
+
+Attempt: TypeAlias = Callable[[float], Awaitable[ItemT]]
+"""One attempt of a call, given the seconds that are left."""
+
+Items: TypeAlias = Iterable[ItemT] | AsyncIterable[ItemT]
 
 sleep = asyncio.sleep
 
@@ -42,6 +54,16 @@ async def flattened(pages: EventPages) -> Events:
     async for page in pages:
         for event in page:
             yield event
+
+
+async def each(items: Items[ItemT]) -> AsyncIterator[ItemT]:
+    """The items of an iterable of either kind."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
 
 
 async def to_list(events: Events) -> list[RecordedEvent]:

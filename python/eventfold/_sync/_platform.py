@@ -20,6 +20,11 @@ EventPages: TypeAlias = Generator[EventIterator, None, None]
 Decide: TypeAlias = Callable[[Any], Iterable[Event]]
 """A decision: the events that follow from a state."""
 
+Attempt: TypeAlias = Callable[[float], ItemT]
+"""One attempt of a call, given the seconds that are left."""
+
+Items: TypeAlias = Iterable[ItemT]
+
 sleep = time.sleep
 
 
@@ -39,6 +44,11 @@ def owner() -> object:
 def flattened(pages: EventPages) -> Events:
     """The events of all pages; no frame of Python stands between an event and its reader."""
     return chain.from_iterable(pages)
+
+
+def each(items: Items[ItemT]) -> Iterator[ItemT]:
+    """The items of an iterable; the asynchronous client takes asynchronous ones too."""
+    return iter(items)
 
 
 def to_list(events: Events) -> list[RecordedEvent]:

@@ -413,8 +413,15 @@ impl<'a> Fields<'a> {
     }
 
     fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..70).step_by(7) {
+        let first = *self.bytes.get(self.place)?;
+        self.place += 1;
+        if first < 0x80 { Some(u64::from(first)) } else { self.long_varint(first) }
+    }
+
+    fn long_varint(&mut self, first: u8) -> Option<u64> {
+        let mut value = u64::from(first & 0x7f);
+        // Ten bytes at the most; the last gives the one bit that is left.
+        for shift in [7, 14, 21, 28, 35, 42, 49, 56, 63] {
             let byte = *self.bytes.get(self.place)?;
             self.place += 1;
             value |= u64::from(byte & 0x7f) << shift;
