@@ -8,6 +8,7 @@ that exclude each other, and at random, and held against the same appends one by
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -398,8 +399,8 @@ class Random:
         for _ in range(choose.randrange(3)):
             names = choose.sample([f"s-{n}" for n in range(12)], 6)
             parts = [self.new([name]) for name in names[: choose.choice((1, 2, 3))]]
-            seen: set[str] = set()
-            if all(seen.isdisjoint(p.ids) and not seen.update(p.ids) for p in parts):  # type: ignore[func-returns-value]
+            named = list(itertools.chain.from_iterable(part.ids for part in parts))
+            if len(set(named)) == len(named):
                 checks = [(names[5], choose.choice((EXISTS, 0, 1, 2)))]
                 batch.append((parts, checks))
         return batch

@@ -60,13 +60,13 @@ def append(store: eventfold.Client, stream: str, timeout: float | None = None) -
     return store.append(stream, event, expected_version=eventfold.ANY, timeout=timeout).last_version
 
 
-def reason_of(address: str, stream: str, event_id: str = "") -> str:
+def reason_of(address: str, stream: str, event_id: str = "", timeout: float = 5) -> str:
     """The reason of one attempt of an append, which nobody repeats; `OK` if there is none."""
     request = pb.AppendRequest(stream=stream)
     request.expected_version.any.SetInParent()
     request.events.add(id=event_id, type="T", data=b"{}")
     with grpc.insecure_channel(address) as channel:
-        answer = call(channel, APPEND, request.SerializeToString(), timeout=5)
+        answer = call(channel, APPEND, request.SerializeToString(), timeout=timeout)
     return answer.reason or answer.code
 
 
@@ -178,31 +178,38 @@ def test_a_read_only_postgres_refuses_appends_and_serves_reads(
 def test_a_commit_that_did_not_wait_for_its_standby_is_not_acknowledged(
     own: RunningServer, store: eventfold.Client, url: str
 ) -> None:
-    append(store, "replicated-1")
-    event = eventfold.Event("T", {})
+    """The first append waits alone for the standby, the others behind it in one transaction."""
+    events = [eventfold.Event("T", {}) for _ in range(6)]
     reasons: list[str] = []
+
+    def attempt(number: int) -> None:
+        stream = f"replicated-{number}"
+        reasons.append(reason_of(own.address, stream, str(events[number].id), timeout=20))
+
     with connected(url) as postgres:
         postgres.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         postgres.execute("SELECT pg_reload_conf()")
         time.sleep(0.2)
         try:
-            thread = threading.Thread(
-                target=lambda: reasons.append(reason_of(own.address, "replicated-1", str(event.id)))
-            )
-            thread.start()
+            threads = [threading.Thread(target=attempt, args=(n,)) for n in range(6)]
+            for thread in threads:
+                thread.start()
             waiting = f"{OURS} AND wait_event = 'SyncRep'"
-            deadline = time.monotonic() + 5
-            while not postgres.execute(
-                f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {waiting}"
-            ).fetchall():
+            deadline = time.monotonic() + 15
+            cancelled = 0
+            while any(thread.is_alive() for thread in threads):
                 assert time.monotonic() < deadline, reasons
-                time.sleep(0.02)
-            thread.join(timeout=10)
+                time.sleep(0.1)
+                cancelled += postgres.execute(
+                    f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {waiting}"
+                ).rowcount
         finally:
             postgres.execute("ALTER SYSTEM RESET synchronous_standby_names")
             postgres.execute("SELECT pg_reload_conf()")
-    assert reasons == ["OUTCOME_UNKNOWN"]
-    assert store.append("replicated-1", [event], expected_version=1).duplicate
+    assert reasons == ["OUTCOME_UNKNOWN"] * 6
+    assert cancelled < 6, "each had a transaction of its own"
+    for number, event in enumerate(events):
+        assert store.append(f"replicated-{number}", [event], expected_version=7).duplicate
 
 
 def test_a_fault_is_logged_without_what_it_quotes(
@@ -223,7 +230,7 @@ def test_a_fault_is_logged_without_what_it_quotes(
     log = own.log_tail()
     assert f"request_id {failed.value.facts['request_id']}" in log
     assert "CheckViolationError 23514 broken" in log
-    assert "log.py" in log, "the place is told"
+    assert "appends.py" in log, "the place is told"
     secret = "DE02SECRET"
     for told in (secret, secret.encode().hex()):
         assert told not in log

@@ -76,6 +76,8 @@ def field_values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         return st.one_of(st.integers(0, 4), numbers(INT32))
     if kind == FieldDescriptor.TYPE_INT64:
         return numbers(INT64)
+    if kind == FieldDescriptor.TYPE_UINT64:
+        return st.one_of(st.integers(0, 4), st.just(2**64 - 1))
     raise AssertionError(f"a field of a new kind: {field.full_name}")
 
 
