@@ -361,7 +361,7 @@ class AppendManyRequest(_message.Message):
 
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionCheck]:
-        """At most 1,000."""
+        """Demands on other streams. At most 1,000 checks."""
 
     def __init__(
         self,

@@ -1,10 +1,10 @@
 """Appending: every check before the database, the decision in it."""
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate, chain
 
 from eventfold import _core
 from eventfold._uuid7 import uuid7
@@ -30,7 +30,10 @@ EXISTS = -1
 ANY = -2
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as those of storage/appends.py.
+
+
+@dataclass(slots=True)
 class NewEvents:
     """The events of an append to one stream as they came in, one list a column."""
 
@@ -46,7 +49,7 @@ class NewEvents:
     occurred_us: list[int | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Appended:
     """Where the events of an append stand."""
 
@@ -176,8 +179,8 @@ def _checked(events: NewEvents) -> tuple[StreamAppend, int]:
         types=events.types,
         data=events.data,
         metadata=checked.metadata,
-        tags=list(itertools.chain.from_iterable(checked.tags)),
-        tag_ends=list(itertools.accumulate(map(len, checked.tags))),
+        tags=list(chain.from_iterable(checked.tags)),
+        tag_ends=list(accumulate(map(len, checked.tags))),
         occurred_at=[None if us is None else to_datetime(us).isoformat()
                      for us in events.occurred_us],
         flags=checked.flags,

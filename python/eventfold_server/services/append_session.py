@@ -73,7 +73,7 @@ class AppendSession:
             self._answer(_refused(append.number, error), size)
             return
         timer = asyncio.get_running_loop().call_later(
-            timeout_s, started.withdraw, too_late(timeout_s)
+            timeout_s, lambda: started.withdraw(too_late(timeout_s))
         )
 
         def decided() -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from eventfold_server.storage.database import Database
 
+# Records of which every append makes some are not frozen: that would cost more than their checks.
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class StreamAppend:
     """Events for one stream, one list a column, and what is expected of the stream."""
 
@@ -55,7 +57,7 @@ class Append:
         return len(self.parts) == 1 and not self.checks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """What the database decided on a part of an append, or on a check (an outcome other than
     `append` and `duplicate`); outcomes as `check_append_v1` and `append_v1` name them.

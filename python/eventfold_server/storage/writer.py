@@ -1,9 +1,8 @@
 """Group commit: one writer a server process, whose every transaction takes what has come in."""
 
 import asyncio
-import itertools
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
@@ -132,8 +131,8 @@ class Writer:
             while self._ready:
                 try:
                     await self._storage.ready()
-                except Refusal as refusal:
-                    self._refuse_all(refusal)
+                except Exception as error:  # noqa: BLE001 - the appends are told
+                    self._refuse_all(error)
                     continue
                 if batch := self._next_batch():
                     await self._store(batch)
@@ -190,21 +189,15 @@ class Writer:
         stale: list[Waiting] = []
         for waiting, decisions in zip(batch, decided, strict=True):
             if decisions[0].outcome == "stale":
+                assert decisions[0].catalogue_version is not None
+                self.catalogue_version = decisions[0].catalogue_version
                 stale.append(waiting)
                 continue
             if not waiting.answer.done():
                 waiting.answer.set_result(decisions)
             self._leave(waiting)
-        if stale:
-            self._check_again(stale, decided)
-
-    def _check_again(self, stale: Sequence[Waiting], decided: Iterable[Sequence[Decision]]) -> None:
-        """Puts appends that were checked under older rules in front of all others, with the newest
-        rules. No rule is known to the server today but by its version.
-        """
-        for decision in itertools.chain.from_iterable(decided):
-            if decision.catalogue_version is not None:
-                self.catalogue_version = max(self.catalogue_version, decision.catalogue_version)
+        # In front of all others, and checked under the newest rules. No rule is known to the server
+        # today but by its version.
         for waiting in reversed(stale):
             waiting.append.catalogue_version = self.catalogue_version
             waiting.under_way = False
@@ -221,16 +214,16 @@ class Writer:
         else:
             del self._behind[waiting.stream]
 
-    def _refuse_all(self, refusal: Refusal) -> None:
-        """Answers all that are not under way."""
+    def _refuse_all(self, error: Exception) -> None:
+        """Answers all that are not under way with what went wrong."""
         while self._ready:
             waiting = self._ready.popleft()
-            waiting.fail(refusal)
+            waiting.fail(error)
             self._leave(waiting)
         for behind in self._behind.values():
             while behind:
                 waiting = behind.popleft()
-                waiting.fail(refusal)
+                waiting.fail(error)
                 self._appends -= 1
                 self._bytes -= waiting.size_bytes
 

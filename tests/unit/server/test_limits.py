@@ -32,6 +32,13 @@ PROMISES = [
     ("event_store", "`category-id`, at most {} bytes", limits.STREAM_NAME_BYTES_MAX),
     ("event_store", "1 to {} events, in their order", limits.APPEND_EVENTS_MAX),
     ("event_store", "{} MiB at the most together", limits.APPEND_BYTES_MAX / MIB),
+    ("event_store", "limits of one append: {} events", limits.APPEND_EVENTS_MAX),
+    ("event_store", "1,000 events, {} MiB with all names", limits.APPEND_BYTES_MAX / MIB),
+    ("event_store", "At most {} checks", limits.APPEND_CHECKS_MAX),
+    ("event_store", "stops reading while {} appends", limits.SESSION_APPENDS_MAX),
+    ("event_store", "256 appends or {} MiB of a session", limits.SESSION_BYTES_MAX / MIB),
+    ("event_store", "in their order, up to {} MiB a message", limits.MESSAGE_RECEIVE_BYTES_MAX / MIB),
+    ("event_store", "Above 0; default {} s", limits.UNARY_DEADLINE_S_DEFAULT),
     ("event_store", "of these types; empty, the default: all. At most {}", limits.FILTER_TYPES_MAX),
     (
         "event_store",
