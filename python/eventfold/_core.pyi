@@ -50,32 +50,27 @@ def check_stream_name(name: str, *, system: bool = False) -> str:
 
 @final
 class CheckedAppend:
-    """An append that passed every check. The lists have one item for each event."""
+    """An append that passed every check. The lists have one item for each event.
 
-    @property
-    def category(self) -> str:
-        """Category of the stream."""
-    @property
-    def ids(self) -> list[str]:
-        """Event ids in lower case; an empty one is still to be made by the caller."""
-    @property
-    def metadata(self) -> list[bytes]:
-        """Metadata to store: as sent, `{}` for none."""
-    @property
-    def tags(self) -> list[list[str]]:
-        """Tags, sorted bytewise and without repetitions."""
-    @property
-    def flags(self) -> list[int]:
-        """Sum of `EventFlag`."""
-    @property
-    def sent_digests(self) -> list[bytes]:
-        """SHA-256 of type, data, metadata and tags; empty metadata counts as `{}`."""
-    @property
-    def stored_digests(self) -> list[bytes]:
-        """SHA-256 of the stored data and metadata."""
-    @property
-    def total_bytes(self) -> int:
-        """Data, metadata, types, tags and the stream name together, as sent."""
+    Attributes:
+        category: Category of the stream.
+        ids: Event ids in lower case; an empty one is still to be made by the caller.
+        metadata: Metadata to store: as sent, `{}` for none.
+        tags: Tags, sorted bytewise and without repetitions.
+        flags: Sum of `EventFlag`.
+        sent_digests: SHA-256 of type, data, metadata and tags; empty metadata counts as `{}`.
+        stored_digests: SHA-256 of the stored data and metadata.
+        total_bytes: Data, metadata, types, tags and the stream name together, as sent.
+    """
+
+    category: Final[str]
+    ids: Final[list[str]]
+    metadata: Final[list[bytes]]
+    tags: Final[list[list[str]]]
+    flags: Final[list[int]]
+    sent_digests: Final[list[bytes]]
+    stored_digests: Final[list[bytes]]
+    total_bytes: Final[int]
 
 def check_append(
     stream: str,
@@ -306,11 +301,7 @@ class FoldRun:
             CoreError: as `feed`, and INVALID_EVENT_ID.
         """
     def feed_recorded(self, event: RecordedEvent) -> None:
-        """Fold one event of an answer; as it came over a network, its JSON is checked first.
-
-        Raises:
-            CoreError: as `feed`; INVALID_REQUEST if its id is no UUID.
-        """
+        """Fold one event of an answer, as `feed_event` would; no UUID: INVALID_REQUEST."""
     def history(self, batch: Batch, first: int, from_version: int) -> tuple[bytes, int]:
         """Fold rows of a page, and encode the states after them.
 
@@ -355,26 +346,23 @@ class FoldRun:
 
 @final
 class FoldResult:
-    """What a fold came to."""
+    """What a fold came to.
 
-    @property
-    def exists(self) -> bool:
-        """False: there was no event, or the fold deleted the aggregate."""
-    @property
-    def state(self) -> bytes:
-        """JSON text of the state: `null` after a delete, the initial state without events."""
-    @property
-    def version(self) -> int:
-        """Version of the last event that was fed; 0: none."""
-    @property
-    def position(self) -> int:
-        """Position of that event; 0: none."""
-    @property
-    def events_read(self) -> int:
-        """Number of events that were fed."""
-    @property
-    def events_folded(self) -> int:
-        """Number of events for which the fold has a handler."""
+    Attributes:
+        exists: False: there was no event, or the fold deleted the aggregate.
+        state: JSON text of the state: `null` after a delete, the initial state without events.
+        version: Version of the last event that was fed; 0: none.
+        position: Position of that event; 0: none.
+        events_read: Number of events that were fed.
+        events_folded: Number of events for which the fold has a handler.
+    """
+
+    exists: Final[bool]
+    state: Final[bytes]
+    version: Final[int]
+    position: Final[int]
+    events_read: Final[int]
+    events_folded: Final[int]
 
 @final
 class CelProgram:
@@ -407,11 +395,8 @@ class EventPage:
     """One message of a read, held as the bytes that came; immutable."""
 
     def __new__(cls, message: bytes, numbers: Literal["decimal", "float"] = "decimal") -> EventPage:
-        """Index a message.
-
-        Args:
-            message: A serialised `ReadResponse`, `ReadAllResponse` or `GetEventResponse`.
-            numbers: As for `decode_json`; data and metadata of the events are decoded so.
+        """Index a serialised `ReadResponse`, `ReadAllResponse` or `GetEventResponse`; the data of
+        its events are decoded with `numbers`, as by `decode_json`.
 
         Raises:
             CoreError: INVALID_REQUEST if the bytes are no such message.
@@ -421,11 +406,7 @@ class EventPage:
     def end(self) -> bytes | None:
         """The serialised `ReadEnd`; None: the message has none."""
     def __getitem__(self, index: int, /) -> RecordedEvent:
-        """Return the event at an index from 0.
-
-        Raises:
-            IndexError: There is no such event.
-        """
+        """Return the event at an index from 0; IndexError if there is none."""
     def events(self, first: int = 0) -> EventIterator:
         """Go through the events in order, from an index on; each object is made in its turn."""
 
@@ -442,83 +423,55 @@ class EventIterator:
 class RecordedEvent:
     """A stored event.
 
-    Its fields are looked up in the bytes of the answer when they are touched; data and metadata
-    are decoded when they are first touched, and then kept: treat them as constants. An event keeps
-    the message that it came in, about 1 MiB; `copy.copy(event)` has bytes of its own. Two recorded
+    Its fields are made of the bytes of the answer when they are touched; data and metadata are
+    decoded when they are first touched, and then kept: treat them as constants. An event keeps the
+    message that it came in, about 1 MiB; `copy.copy(event)` has bytes of its own. Two recorded
     events are equal if all that is stored of them is equal.
+
+    Attributes:
+        id: UUID in canonical lower case.
+        stream: Name of its stream.
+        type: Name of what happened.
+        data: The data, a `dict`. Numbers with fraction or exponent are `Decimal`, unless the client
+            was made with `numbers="float"`. `{}` if the payload was deleted. InvalidValue if a
+            number is beyond what its class can hold.
+        data_json: The data as it was sent, byte for byte.
+        metadata: The metadata, a `dict`.
+        metadata_json: The metadata as they were sent, byte for byte.
+        tags: Its tags, sorted bytewise.
+        version: Its place in the stream, from 1 and without gaps.
+        position: Its place in the log, from 1, without gaps, in the order of commits.
+        recorded_at: When the server recorded it, in UTC; never decreases with the position.
+        occurred_at: When it happened, as the writer said, in UTC; else `recorded_at`.
+        writer: Who appended it: the name of the token, or `anonymous`.
+        flags: Marks of the server.
+        copied_from: Id of the event that this one is a copy of.
+        cancels: Id of the event that this one cancels.
+        trace_context: W3C `traceparent` of the call that appended it.
+        deleted: Whether data, metadata and tags were deleted.
     """
 
-    def __new__(
-        cls, message: bytes, numbers: Literal["decimal", "float"] = "decimal"
-    ) -> RecordedEvent:
-        """Read one event.
+    id: Final[str]
+    stream: Final[str]
+    type: Final[str]
+    data: Final[Any]
+    data_json: Final[bytes]
+    metadata: Final[Any]
+    metadata_json: Final[bytes]
+    tags: Final[tuple[str, ...]]
+    version: Final[int]
+    position: Final[int]
+    recorded_at: Final[dt.datetime]
+    occurred_at: Final[dt.datetime]
+    writer: Final[str]
+    flags: Final[EventFlags]
+    copied_from: Final[str | None]
+    cancels: Final[str | None]
+    trace_context: Final[str | None]
+    deleted: Final[bool]
 
-        Args:
-            message: A serialised `eventfold.v1.RecordedEvent`.
-            numbers: As for clients.
-
-        Raises:
-            CoreError: INVALID_REQUEST if the bytes are no such message.
-        """
-    @property
-    def id(self) -> str:
-        """UUID in canonical lower case."""
-    @property
-    def stream(self) -> str:
-        """Name of its stream."""
-    @property
-    def type(self) -> str:
-        """Name of what happened."""
-    @property
-    def data(self) -> Any:
-        """The data, a `dict`. Numbers with fraction or exponent are `Decimal`, unless the client
-        was made with `numbers="float"`. `{}` if the payload was deleted.
-
-        Raises:
-            InvalidValue: A number is beyond what its class can hold.
-        """
-    @property
-    def data_json(self) -> bytes:
-        """The data as it was sent, byte for byte."""
-    @property
-    def metadata(self) -> Any:
-        """The metadata, a `dict`."""
-    @property
-    def metadata_json(self) -> bytes:
-        """The metadata as they were sent, byte for byte."""
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Its tags, sorted bytewise."""
-    @property
-    def version(self) -> int:
-        """Its place in the stream, from 1 and without gaps."""
-    @property
-    def position(self) -> int:
-        """Its place in the log, from 1, without gaps, in the order of commits."""
-    @property
-    def recorded_at(self) -> dt.datetime:
-        """When the server recorded it, in UTC; never decreases with the position."""
-    @property
-    def occurred_at(self) -> dt.datetime:
-        """When it happened, as the writer said, in UTC; else `recorded_at`."""
-    @property
-    def writer(self) -> str:
-        """Who appended it: the name of the token, or `anonymous`."""
-    @property
-    def flags(self) -> EventFlags:
-        """Marks of the server."""
-    @property
-    def copied_from(self) -> str | None:
-        """Id of the event that this one is a copy of."""
-    @property
-    def cancels(self) -> str | None:
-        """Id of the event that this one cancels."""
-    @property
-    def trace_context(self) -> str | None:
-        """W3C `traceparent` of the call that appended it."""
-    @property
-    def deleted(self) -> bool:
-        """Whether data, metadata and tags were deleted."""
+    def __new__(cls, message: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Self:
+        """Read a serialised `eventfold.v1.RecordedEvent`; INVALID_REQUEST if it is none."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
