@@ -26,23 +26,23 @@ class AsyncBegun:
     sending: Sending[_session.Waiter]
     seconds: float
     # False: its first attempt is made when the answer is asked for.
-    is_first: bool
+    is_sent: bool
 
 
 class AsyncAppends:
     """The appends of one client.
 
-    One that is alone is a call of its own. As soon as there are several at once they share
-    sessions: a message on an open stream costs half of a call, and one message carries all that
-    wait. An append whose session breaks is sent again with the same event ids, as if its own call
-    had broken.
+    The first is a call of its own, and all after it share sessions: a message on an open stream
+    costs less than a call, and one message carries all that wait. An append whose session breaks
+    is sent again with the same event ids, as if its own call had broken.
     """
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._sessions: list[_session.Session] = []
-        self._under_way = 0
         self._lock = threading.Lock()
+        # Whoever appends only once does without a session.
+        self._is_used = False
         # False: the server is older than sessions.
         self._knows_sessions = True
 
@@ -54,19 +54,16 @@ class AsyncAppends:
             RuntimeError: the client is closed.
         """
         seconds = self._connection.timeout(timeout)
+        is_first, self._is_used = not self._is_used, True
 
         async def attempt(remaining: float) -> pb.AppendResponse:
-            if self._under_way > 1:
+            if not is_first:
                 sending = Sending(request, remaining, _session.Waiter())
                 if self._send(sending):
                     return await self._outcome(sending, seconds)
             return await self._connection.call(methods.APPEND, request, remaining)
 
-        self._count(1)
-        try:
-            return await self._connection.repeated(attempt, Safety.APPEND, seconds)
-        finally:
-            self._count(-1)
+        return await self._connection.repeated(attempt, Safety.APPEND, seconds)
 
     def begin(self, request: pb.AppendRequest, seconds: float) -> AsyncBegun:
         """Sends an append over a session without waiting for its answer; `finish` or `abandon` has
@@ -76,9 +73,7 @@ class AsyncAppends:
             RuntimeError: the client is closed.
         """
         sending = Sending(request, seconds, _session.Waiter())
-        begun = AsyncBegun(sending, seconds, self._send(sending))
-        self._count(1)
-        return begun
+        return AsyncBegun(sending, seconds, self._send(sending))
 
     async def finish(self, begun: AsyncBegun) -> pb.AppendResponse:
         """The answer to an append that was begun. It is sent again as `append` would, but at once:
@@ -88,35 +83,25 @@ class AsyncAppends:
         """
         sending, seconds = begun.sending, begun.seconds
         was_unsure = False
-        try:
-            if begun.is_first:
-                try:
-                    return await self._outcome(sending, seconds)
-                except EventfoldError as failure:
-                    if not is_retryable(failure, Safety.APPEND):
-                        raise
-                    was_unsure = may_be_done(failure)
+        if begun.is_sent:
+            try:
+                return await self._outcome(sending, seconds)
+            except EventfoldError as failure:
+                if not is_retryable(failure, Safety.APPEND):
+                    raise
+                was_unsure = may_be_done(failure)
 
-            async def attempt(remaining: float) -> pb.AppendResponse:
-                return await self._connection.call(methods.APPEND, sending.request, remaining)
+        async def attempt(remaining: float) -> pb.AppendResponse:
+            return await self._connection.call(methods.APPEND, sending.request, remaining)
 
-            return await self._connection.repeated(
-                attempt, Safety.APPEND, sending.remaining, was_unsure
-            )
-        finally:
-            self._count(-1)
+        return await self._connection.repeated(
+            attempt, Safety.APPEND, sending.remaining, was_unsure
+        )
 
     async def abandon(self, begun: AsyncBegun) -> None:
         """Waits until an append that was begun has an outcome, and takes no interest in it."""
-        try:
-            if begun.is_first:
-                await begun.sending.waiter.wait(begun.sending.remaining)
-        finally:
-            self._count(-1)
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._under_way += change
+        if begun.is_sent:
+            await begun.sending.waiter.wait(begun.sending.remaining)
 
     def _send(self, sending: Sending[_session.Waiter]) -> bool:
         """Sends an append over a session; False: it has to be a call of its own."""

@@ -27,23 +27,23 @@ class Begun:
     sending: Sending[_session.Waiter]
     seconds: float
     # False: its first attempt is made when the answer is asked for.
-    is_first: bool
+    is_sent: bool
 
 
 class Appends:
     """The appends of one client.
 
-    One that is alone is a call of its own. As soon as there are several at once they share
-    sessions: a message on an open stream costs half of a call, and one message carries all that
-    wait. An append whose session breaks is sent again with the same event ids, as if its own call
-    had broken.
+    The first is a call of its own, and all after it share sessions: a message on an open stream
+    costs less than a call, and one message carries all that wait. An append whose session breaks
+    is sent again with the same event ids, as if its own call had broken.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sessions: list[_session.Session] = []
-        self._under_way = 0
         self._lock = threading.Lock()
+        # Whoever appends only once does without a session.
+        self._is_used = False
         # False: the server is older than sessions.
         self._knows_sessions = True
 
@@ -55,19 +55,16 @@ class Appends:
             RuntimeError: the client is closed.
         """
         seconds = self._connection.timeout(timeout)
+        is_first, self._is_used = not self._is_used, True
 
         def attempt(remaining: float) -> pb.AppendResponse:
-            if self._under_way > 1:
+            if not is_first:
                 sending = Sending(request, remaining, _session.Waiter())
                 if self._send(sending):
                     return self._outcome(sending, seconds)
             return self._connection.call(methods.APPEND, request, remaining)
 
-        self._count(1)
-        try:
-            return self._connection.repeated(attempt, Safety.APPEND, seconds)
-        finally:
-            self._count(-1)
+        return self._connection.repeated(attempt, Safety.APPEND, seconds)
 
     def begin(self, request: pb.AppendRequest, seconds: float) -> Begun:
         """Sends an append over a session without waiting for its answer; `finish` or `abandon` has
@@ -77,9 +74,7 @@ class Appends:
             RuntimeError: the client is closed.
         """
         sending = Sending(request, seconds, _session.Waiter())
-        begun = Begun(sending, seconds, self._send(sending))
-        self._count(1)
-        return begun
+        return Begun(sending, seconds, self._send(sending))
 
     def finish(self, begun: Begun) -> pb.AppendResponse:
         """The answer to an append that was begun. It is sent again as `append` would, but at once:
@@ -89,33 +84,23 @@ class Appends:
         """
         sending, seconds = begun.sending, begun.seconds
         was_unsure = False
-        try:
-            if begun.is_first:
-                try:
-                    return self._outcome(sending, seconds)
-                except EventfoldError as failure:
-                    if not is_retryable(failure, Safety.APPEND):
-                        raise
-                    was_unsure = may_be_done(failure)
+        if begun.is_sent:
+            try:
+                return self._outcome(sending, seconds)
+            except EventfoldError as failure:
+                if not is_retryable(failure, Safety.APPEND):
+                    raise
+                was_unsure = may_be_done(failure)
 
-            def attempt(remaining: float) -> pb.AppendResponse:
-                return self._connection.call(methods.APPEND, sending.request, remaining)
+        def attempt(remaining: float) -> pb.AppendResponse:
+            return self._connection.call(methods.APPEND, sending.request, remaining)
 
-            return self._connection.repeated(attempt, Safety.APPEND, sending.remaining, was_unsure)
-        finally:
-            self._count(-1)
+        return self._connection.repeated(attempt, Safety.APPEND, sending.remaining, was_unsure)
 
     def abandon(self, begun: Begun) -> None:
         """Waits until an append that was begun has an outcome, and takes no interest in it."""
-        try:
-            if begun.is_first:
-                begun.sending.waiter.wait(begun.sending.remaining)
-        finally:
-            self._count(-1)
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._under_way += change
+        if begun.is_sent:
+            begun.sending.waiter.wait(begun.sending.remaining)
 
     def _send(self, sending: Sending[_session.Waiter]) -> bool:
         """Sends an append over a session; False: it has to be a call of its own."""

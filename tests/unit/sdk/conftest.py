@@ -112,7 +112,7 @@ class Handler(grpc.GenericRpcHandler):
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         method = METHODS.get(details.method)
-        if method is None:
+        if method is None or method.is_session:
             return None
         name = method.path.rpartition("/")[2]
 
