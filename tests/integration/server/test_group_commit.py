@@ -463,3 +463,39 @@ async def test_what_waits_at_the_end_is_refused(database_url: str) -> None:
         assert (await outcome(first))[0] == "stored"
         with pytest.raises(Refusal, match="SHUTTING_DOWN"):
             one.start(new("b-1"))
+
+
+def read_by(store: Store) -> dict[str, int]:
+    """Entries of indexes and rows without one that were read of tables that grow."""
+    found = store.rows(
+        "SELECT 'seq', coalesce(sum(seq_tup_read), 0)::bigint FROM pg_stat_user_tables"
+        " WHERE schemaname = '{}' AND relname IN ('events', 'streams')"
+        " UNION ALL SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes"
+        " WHERE schemaname = '{}' AND relname IN ('events', 'streams')"
+    )
+    return dict(found)
+
+
+async def test_a_batch_looks_up_what_it_needs_and_no_more(store: Store) -> None:
+    """Plans are made on an empty store and kept: they must be good for a large one."""
+    known = [str(uuid.uuid4()) for _ in range(20)]
+    for round_number in range(8):
+        await store.together(*(new(f"a-{n}", round_number) for n in range(200)))
+    await store.append(new("known-1", 0, known))
+    # Statistics are told once a second, by the next statement.
+    await asyncio.sleep(1.2)
+    await store.append(new("other-1"))
+    before = await asyncio.to_thread(read_by, store)
+    outcomes = await store.together(
+        *(new(f"a-{n}", 8) for n in range(100)),
+        *(new(f"b-{n}", 0) for n in range(80)),
+        *(new(f"c-{n}", 0, [known[n]]) for n in range(20)),
+    )
+    assert [kind for kind, *_ in outcomes] == ["stored"] * 180 + ["EVENT_ID_REUSED"] * 20
+    await asyncio.sleep(1.2)
+    await store.append(new("other-2"))
+    after = await asyncio.to_thread(read_by, store)
+    read = {name: after[name] - before[name] for name in after}
+    assert read["streams_name_key"] >= 100, "nothing was counted"
+    assert read["seq"] == 0, read
+    assert max(read.values()) <= 600, read

@@ -37,7 +37,7 @@ PROMISES = [
     ("event_store", "At most {} checks", limits.APPEND_CHECKS_MAX),
     ("event_store", "stops reading while {} appends", limits.SESSION_APPENDS_MAX),
     ("event_store", "256 appends or {} MiB of a session", limits.SESSION_BYTES_MAX / MIB),
-    ("event_store", "in their order, up to {} MiB a message", limits.MESSAGE_RECEIVE_BYTES_MAX / MIB),
+    ("event_store", "up to {} MiB a message", limits.MESSAGE_RECEIVE_BYTES_MAX / MIB),
     ("event_store", "Above 0; default {} s", limits.UNARY_DEADLINE_S_DEFAULT),
     ("event_store", "of these types; empty, the default: all. At most {}", limits.FILTER_TYPES_MAX),
     (
