@@ -1,140 +1,30 @@
 """Goal: appends that share a transaction are decided as if each had come alone, in any company.
 
 Method: a writer on a real PostgreSQL. Appends that are handed over without a pause are one batch,
-which the transaction id of their rows shows. Batches are made of every outcome there is, of appends
-that exclude each other, and at random, and held against the same appends one by one.
+which the transaction id of their rows shows. Batches are made of every outcome there is, and of
+appends that exclude each other; random ones are held against single appends in
+`test_batches_at_random.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import random
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.database import appends_held, appends_waiting, connected
+from tests.support.database import appends_held, connected
+from tests.support.writers import Store, blocked, many, new, one_mebibyte, opened, outcome
 
 from eventfold_server import limits
-from eventfold_server.domain.append import ANY, EXISTS, Appended, Appender, NewEvents, Started
-from eventfold_server.domain.requests import Caller
+from eventfold_server.domain.append import ANY, EXISTS, NewEvents
 from eventfold_server.errors import Refusal
-from eventfold_server.storage.appends import AppendStorage
-from eventfold_server.storage.database import Database
-from eventfold_server.storage.writer import Writer
-
-ME = Caller("tester", frozenset())
-Outcome = tuple[str, ...]
-
-
-class Store:
-    """A store of its own with a writer of this process."""
-
-    def __init__(self, url: str, schema: str, database: Database) -> None:
-        self.url = url
-        self.schema = schema
-        self.storage = AppendStorage(database)
-        self.writer = Writer(self.storage)
-        self.appender = Appender(self.storage, self.writer)
-
-    def start(self, new: NewEvents) -> Started:
-        return self.appender.start(ME, new)
-
-    async def append(self, new: NewEvents) -> Appended:
-        return await self.appender.append(ME, new)
-
-    async def together(self, *appends: NewEvents) -> list[Outcome]:
-        """Outcomes of appends that were all there when the writer looked."""
-        started = [self.start(new) for new in appends]
-        return [await outcome(one) for one in started]
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with connected(self.url) as postgres:
-            return postgres.execute(sql.replace("{}", self.schema)).fetchall()
-
-    def batches(self) -> list[int]:
-        """Appends of a single event by transaction, in order."""
-        found = self.rows("SELECT count(*) FROM {}.events GROUP BY xmin ORDER BY min(position)")
-        return [count for (count,) in found]
-
-
-@asynccontextmanager
-async def opened(url: str, schema: str) -> AsyncIterator[Store]:
-    database = Database(url, schema)
-    await database.open()
-    store = Store(url, schema, database)
-    await store.writer.open()
-    yield store
-    await store.writer.close()
-    await database.close()
 
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Store]:
     async with opened(database_url, f"test_{uuid.uuid4().hex}") as one:
         yield one
-
-
-def new(
-    stream: str,
-    expected: int = ANY,
-    ids: Sequence[str] = ("",),
-    kind: str = "T",
-    data: bytes = b"{}",
-) -> NewEvents:
-    """An append of as many events as there are ids, an empty one being a new one. What is in an
-    event follows from its id.
-    """
-    count = len(ids)
-    ids = [id_ or str(uuid.uuid4()) for id_ in ids]
-    return NewEvents(
-        stream=stream,
-        expected=expected,
-        ids=ids,
-        types=[kind] * count,
-        data=[data] * count,
-        metadata=[b""] * count,
-        tags=[[f"tag-{n}" for n in range(int(id_[0], 16) % 3)] for id_ in ids],
-        occurred_us=[None] * count,
-    )
-
-
-def one_mebibyte(number: int) -> NewEvents:
-    """An append whose name, type and data come to 1 MiB, without tags."""
-    data = b'{"a":"%s"}' % (b"x" * (1024 * 1024 - 12))
-    stream = f"{chr(ord('a') + number // 10)}-{number % 10}"
-    return new(stream, ids=[str(uuid.UUID(int=number + 1))], data=data)
-
-
-async def blocked(store: Store) -> None:
-    """Waits until a batch of the store waits for the counter row."""
-    for _ in range(500):
-        if await asyncio.to_thread(appends_waiting, store.url):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("no batch is under way")
-
-
-async def outcome(started: Started) -> Outcome:
-    done = asyncio.Event()
-    started.when_decided(done.set)
-    async with asyncio.timeout(30):
-        await done.wait()
-    return told(started.result)
-
-
-def told(result: Callable[[], Appended]) -> Outcome:
-    """What an append became, without what differs between two stores."""
-    try:
-        done = result()
-    except Refusal as refusal:
-        facts = (f"{name}={fact}" for name, fact in sorted(refusal.facts.items()))
-        return (refusal.reason, *facts)
-    kind = "duplicate" if done.duplicate else "stored"
-    return (kind, str(done.first_version), *map(str, done.positions))
 
 
 async def test_what_comes_together_is_stored_in_one_transaction(store: Store) -> None:
@@ -311,24 +201,6 @@ async def test_the_first_append_of_a_process_knows_the_rules(store: Store) -> No
         assert other.writer.catalogue_version == 5
 
 
-async def many(
-    store: Store, appends: Sequence[NewEvents], checks: Sequence[tuple[str, int]] = ()
-) -> Outcome:
-    """The outcome of an append to several streams."""
-    try:
-        answer = await store.appender.append_many(ME, appends, checks)
-    except Refusal as refusal:
-        return (refusal.reason,)
-    parts: list[str] = []
-    for one in answer:
-        if isinstance(one, Appended):
-            parts += told(lambda one=one: one)  # type: ignore[misc]
-        else:
-            parts.append(f"{one.append_index}/{one.check_index}: {one.refusal.reason} "
-                         f"{one.actual_version}")  # fmt: skip
-    return tuple(parts)
-
-
 async def test_two_that_exclude_each_other_in_one_batch(store: Store) -> None:
     """Each writes what the other looks at; in one batch the second sees the first."""
     first, second, third = await asyncio.gather(
@@ -359,79 +231,6 @@ async def test_two_servers_exclude_each_other(store: Store) -> None:
             stored = [told for told in outcomes if told[0] == "stored"]
             assert len(stored) == 1, outcomes
     assert store.rows("SELECT count(*), max(position) FROM {}.events") == [(30, 30)]
-
-
-class Random:
-    """Random appends to few streams, with ids that come again."""
-
-    def __init__(self, seed: int) -> None:
-        self._choose = random.Random(seed)
-        self._ids: list[str] = []
-
-    def new(self, streams: Sequence[str]) -> NewEvents:
-        choose = self._choose
-        ids = []
-        for _ in range(choose.choice((1, 1, 1, 2, 4))):
-            if self._ids and choose.random() < 0.1:
-                ids.append(choose.choice(self._ids))
-            else:
-                ids.append(str(uuid.UUID(int=choose.getrandbits(128))))
-        if choose.random() < 0.1 and len(self._ids) > 3:
-            at = choose.randrange(len(self._ids) - 2)
-            ids = self._ids[at : at + 2]
-        ids = list(dict.fromkeys(ids))
-        self._ids += ids
-        expected = choose.choice((ANY, ANY, EXISTS, 0, 1, 2, 3))
-        return new(choose.choice(streams), expected, ids)
-
-    def batch(self) -> list[tuple[list[NewEvents], list[tuple[str, int]]]]:
-        """Plain appends, no two on a stream or with an id in common, then others."""
-        choose = self._choose
-        batch: list[tuple[list[NewEvents], list[tuple[str, int]]]] = []
-        streams: set[str] = set()
-        ids: set[str] = set()
-        for _ in range(choose.randrange(8)):
-            plain = self.new([f"s-{n}" for n in range(12)])
-            if plain.stream not in streams and ids.isdisjoint(plain.ids):
-                batch.append(([plain], []))
-                streams.add(plain.stream)
-                ids.update(plain.ids)
-        for _ in range(choose.randrange(3)):
-            names = choose.sample([f"s-{n}" for n in range(12)], 6)
-            parts = [self.new([name]) for name in names[: choose.choice((1, 2, 3))]]
-            named = list(itertools.chain.from_iterable(part.ids for part in parts))
-            if len(set(named)) == len(named):
-                checks = [(names[5], choose.choice((EXISTS, 0, 1, 2)))]
-                batch.append((parts, checks))
-        return batch
-
-
-async def test_a_batch_decides_as_its_appends_one_by_one(database_url: str) -> None:
-    """Two stores get the same appends: one in batches, the other each on its own."""
-    seed = random.randrange(10**9)
-    source = Random(seed)
-    kinds: set[str] = set()
-    async with (
-        opened(database_url, f"test_{uuid.uuid4().hex}") as batched,
-        opened(database_url, f"test_{uuid.uuid4().hex}") as single,
-    ):
-        for _ in range(150):
-            batch = source.batch()
-            together = await asyncio.gather(
-                *(many(batched, parts, checks) for parts, checks in batch)
-            )
-            alone = [await many(single, parts, checks) for parts, checks in batch]
-            assert list(together) == alone, f"seed {seed}"
-            kinds.update(part for outcome in alone for part in outcome if part.isupper())
-        compared = (
-            "SELECT e.position, s.name, e.version, e.event_id, e.type, e.category, e.tags,"
-            " e.writer, e.data, e.metadata, e.sent_digest, e.stored_digest, e.flags,"
-            " e.occurred_at = e.recorded_at, s.version AS head"
-            " FROM {}.events e JOIN {}.streams s USING (stream_no) ORDER BY e.position"
-        )
-        assert batched.rows(compared) == single.rows(compared), f"seed {seed}"
-        assert len(batched.rows("SELECT FROM {}.events")) > 200
-        assert len(set(batched.batches())) > 3, "no batches"
 
 
 async def test_a_cut_connection_leaves_all_of_a_batch_open(store: Store) -> None:
