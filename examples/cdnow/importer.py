@@ -1,15 +1,11 @@
-"""Importing into many streams: one append a customer, some of them under way at once."""
+"""Importing into many streams: one append a customer, many of them under way at once."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from purchases import CATEGORY, PurchaseFile, event_of
 
 import eventfold
-
-# Enough to keep the server busy; it puts appends that wait together into one transaction.
-IN_FLIGHT = 64
 
 
 @dataclass
@@ -30,23 +26,20 @@ async def import_all(
     broken off is finished by running it again.
     """
     imported = Imported()
-    # Workers share one iterator: each takes the next customer when it is done with one.
-    waiting = iter(file.customers.items())
-
-    async def work(store: eventfold.AsyncClient) -> None:
-        for customer, purchases in waiting:
-            result = await store.append(
-                eventfold.stream_name(CATEGORY, customer),
-                [event_of(purchase, file.digest) for purchase in purchases],
-                expected_version=0,
-            )
+    appends = (
+        eventfold.StreamAppend(
+            eventfold.stream_name(CATEGORY, customer),
+            [event_of(purchase, file.digest) for purchase in purchases],
+            0,
+        )
+        for customer, purchases in file.customers.items()
+    )
+    async with eventfold.AsyncClient(address, timeout=60) as store:
+        async for result in store.append_batch(appends):
+            count = result.last_version - result.first_version + 1
             if result.duplicate:
-                imported.stored_before += len(purchases)
+                imported.stored_before += count
             else:
-                imported.stored += len(purchases)
-            on_purchases(len(purchases))
-
-    async with eventfold.AsyncClient(address, timeout=60) as store, asyncio.TaskGroup() as group:
-        for _ in range(IN_FLIGHT):
-            group.create_task(work(store))
+                imported.stored += count
+            on_purchases(count)
     return imported

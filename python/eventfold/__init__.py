@@ -10,8 +10,10 @@ from eventfold import cel
 from eventfold._async.client import AsyncClient
 from eventfold._async.reader import AsyncEventReader
 from eventfold._errors import (
+    ChecksFailed,
     ConnectionFailed,
     EventfoldError,
+    FailedCheck,
     InsecureConnection,
     InvalidValue,
     StateMismatch,
@@ -22,6 +24,7 @@ from eventfold._expected import ANY, EXISTS, Expect, ExpectedVersion
 from eventfold._fold import Fold, FoldLike
 from eventfold._generated import errors as _catalogue
 from eventfold._generated.errors import *  # noqa: F403 - one class for each reason
+from eventfold._requests import Checks, StreamAppend, StreamAppendLike
 from eventfold._results import (
     AppendResult,
     CheckResult,
@@ -52,6 +55,8 @@ __all__ = [
     "AsyncClient",
     "AsyncEventReader",
     "CheckResult",
+    "Checks",
+    "ChecksFailed",
     "Client",
     "ConnectionFailed",
     "Direction",
@@ -63,6 +68,7 @@ __all__ = [
     "Expect",
     "ExpectedVersion",
     "ExplainedEvent",
+    "FailedCheck",
     "Fold",
     "FoldInfo",
     "FoldLike",
@@ -78,6 +84,8 @@ __all__ = [
     "RecordedEvent",
     "StateChange",
     "StateMismatch",
+    "StreamAppend",
+    "StreamAppendLike",
     "StreamInfo",
     "UnexpectedAnswer",
     "cel",

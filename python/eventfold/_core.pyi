@@ -1,7 +1,10 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Self, final
+
+from eventfold._events import EventFlags
 
 __all__ = [
     "FOLD_SEMANTICS",
@@ -10,6 +13,8 @@ __all__ = [
     "CheckedAppend",
     "CoreError",
     "Coverage",
+    "EventIterator",
+    "EventPage",
     "Fold",
     "FoldResult",
     "FoldRun",
@@ -20,6 +25,7 @@ __all__ = [
     "Pages",
     "Reader",
     "ReaderError",
+    "RecordedEvent",
     "check_append",
     "check_stream_name",
     "decode_json",
@@ -51,32 +57,27 @@ def check_stream_name(name: str, *, system: bool = False) -> str:
 
 @final
 class CheckedAppend:
-    """An append that passed every check. The lists have one item for each event."""
+    """An append that passed every check. The lists have one item for each event.
 
-    @property
-    def category(self) -> str:
-        """Category of the stream."""
-    @property
-    def ids(self) -> list[str]:
-        """Event ids in lower case; an empty one is still to be made by the caller."""
-    @property
-    def metadata(self) -> list[bytes]:
-        """Metadata to store: as sent, `{}` for none."""
-    @property
-    def tags(self) -> list[list[str]]:
-        """Tags, sorted bytewise and without repetitions."""
-    @property
-    def flags(self) -> list[int]:
-        """Sum of `EventFlag`."""
-    @property
-    def sent_digests(self) -> list[bytes]:
-        """SHA-256 of type, data, metadata and tags; empty metadata counts as `{}`."""
-    @property
-    def stored_digests(self) -> list[bytes]:
-        """SHA-256 of the stored data and metadata."""
-    @property
-    def total_bytes(self) -> int:
-        """Data, metadata, types, tags and the stream name together, as sent."""
+    Attributes:
+        category: Category of the stream.
+        ids: Event ids in lower case; an empty one is still to be made by the caller.
+        metadata: Metadata to store: as sent, `{}` for none.
+        tags: Tags, sorted bytewise and without repetitions.
+        flags: Sum of `EventFlag`.
+        sent_digests: SHA-256 of type, data, metadata and tags; empty metadata counts as `{}`.
+        stored_digests: SHA-256 of the stored data and metadata.
+        total_bytes: Data, metadata, types, tags and the stream name together, as sent.
+    """
+
+    category: Final[str]
+    ids: Final[list[str]]
+    metadata: Final[list[bytes]]
+    tags: Final[list[list[str]]]
+    flags: Final[list[int]]
+    sent_digests: Final[list[bytes]]
+    stored_digests: Final[list[bytes]]
+    total_bytes: Final[int]
 
 def check_append(
     stream: str,
@@ -303,9 +304,6 @@ class FoldRun:
         recorded_us: int,
         occurred_us: int,
         writer: str,
-        *,
-        copied_from: str = "",
-        deleted: bool = False,
     ) -> None:
         """Fold one event that is not known to be validated: its JSON is checked first.
 
@@ -320,12 +318,12 @@ class FoldRun:
             recorded_us: Microseconds since 1970.
             occurred_us: Microseconds since 1970.
             writer: Who appended it.
-            copied_from: Id of the event that it is a copy of; empty: none.
-            deleted: Whether its payload was deleted; then a handler for it fails.
 
         Raises:
             CoreError: as `feed`, and INVALID_EVENT_ID.
         """
+    def feed_recorded(self, event: RecordedEvent) -> None:
+        """Fold one event of an answer, as `feed_event` would; no UUID: INVALID_REQUEST."""
     def history(self, batch: Batch, first: int, from_version: int) -> tuple[bytes, int]:
         """Fold rows of a page, and encode the states after them.
 
@@ -371,26 +369,23 @@ class FoldRun:
 
 @final
 class FoldResult:
-    """What a fold came to."""
+    """What a fold came to.
 
-    @property
-    def exists(self) -> bool:
-        """False: there was no event, or the fold deleted the aggregate."""
-    @property
-    def state(self) -> bytes:
-        """JSON text of the state: `null` after a delete, the initial state without events."""
-    @property
-    def version(self) -> int:
-        """Version of the last event that was fed; 0: none."""
-    @property
-    def position(self) -> int:
-        """Position of that event; 0: none."""
-    @property
-    def events_read(self) -> int:
-        """Number of events that were fed."""
-    @property
-    def events_folded(self) -> int:
-        """Number of events for which the fold has a handler."""
+    Attributes:
+        exists: False: there was no event, or the fold deleted the aggregate.
+        state: JSON text of the state: `null` after a delete, the initial state without events.
+        version: Version of the last event that was fed; 0: none.
+        position: Position of that event; 0: none.
+        events_read: Number of events that were fed.
+        events_folded: Number of events for which the fold has a handler.
+    """
+
+    exists: Final[bool]
+    state: Final[bytes]
+    version: Final[int]
+    position: Final[int]
+    events_read: Final[int]
+    events_folded: Final[int]
 
 @final
 class CelProgram:
@@ -417,6 +412,92 @@ class CelProgram:
             CoreError: EVALUATION_FAILED, NUMBER_RANGE, EVALUATION_LIMIT, with the fact `offset` (in
                 bytes) where it is known; INVALID_VALUE for what has no form on the other side.
         """
+
+@final
+class EventPage:
+    """One message of a read, held as the bytes that came; immutable."""
+
+    def __new__(cls, message: bytes, numbers: Literal["decimal", "float"] = "decimal") -> EventPage:
+        """Index a serialised `ReadResponse`, `ReadAllResponse` or `GetEventResponse`; the data of
+        its events are decoded with `numbers`, as by `decode_json`.
+
+        Raises:
+            CoreError: INVALID_REQUEST if the bytes are no such message.
+        """
+    def __len__(self) -> int: ...
+    @property
+    def end(self) -> bytes | None:
+        """The serialised `ReadEnd`; None: the message has none."""
+    def __getitem__(self, index: int, /) -> RecordedEvent:
+        """Return the event at an index from 0; IndexError if there is none."""
+    def events(self, first: int = 0) -> EventIterator:
+        """Go through the events in order, from an index on; each object is made in its turn."""
+
+@final
+class EventIterator:
+    """The events of a page that are still to come."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> RecordedEvent: ...
+    def close(self) -> None:
+        """Give no event any more."""
+
+@final
+class RecordedEvent:
+    """A stored event.
+
+    Its fields are made of the bytes of the answer when they are touched; data and metadata are
+    decoded when they are first touched, and then kept: treat them as constants. An event keeps the
+    message that it came in, about 1 MiB; `copy.copy(event)` has bytes of its own. Two recorded
+    events are equal if all that is stored of them is equal.
+
+    Attributes:
+        id: UUID in canonical lower case.
+        stream: Name of its stream.
+        type: Name of what happened.
+        data: The data, a `dict`. Numbers with fraction or exponent are `Decimal`, unless the client
+            was made with `numbers="float"`. `{}` if the payload was deleted. InvalidValue if a
+            number is beyond what its class can hold.
+        data_json: The data as it was sent, byte for byte.
+        metadata: The metadata, a `dict`.
+        metadata_json: The metadata as they were sent, byte for byte.
+        tags: Its tags, sorted bytewise.
+        version: Its place in the stream, from 1 and without gaps.
+        position: Its place in the log, from 1, without gaps, in the order of commits.
+        recorded_at: When the server recorded it, in UTC; never decreases with the position.
+        occurred_at: When it happened, as the writer said, in UTC; else `recorded_at`.
+        writer: Who appended it: the name of the token, or `anonymous`.
+        flags: Marks of the server.
+        copied_from: Id of the event that this one is a copy of.
+        cancels: Id of the event that this one cancels.
+        trace_context: W3C `traceparent` of the call that appended it.
+        deleted: Whether data, metadata and tags were deleted.
+    """
+
+    id: Final[str]
+    stream: Final[str]
+    type: Final[str]
+    data: Final[Any]
+    data_json: Final[bytes]
+    metadata: Final[Any]
+    metadata_json: Final[bytes]
+    tags: Final[tuple[str, ...]]
+    version: Final[int]
+    position: Final[int]
+    recorded_at: Final[dt.datetime]
+    occurred_at: Final[dt.datetime]
+    writer: Final[str]
+    flags: Final[EventFlags]
+    copied_from: Final[str | None]
+    cancels: Final[str | None]
+    trace_context: Final[str | None]
+    deleted: Final[bool]
+
+    def __new__(cls, message: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Self:
+        """Read a serialised `eventfold.v1.RecordedEvent`; INVALID_REQUEST if it is none."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
 
 def decode_json(text: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Any:
     """Decode a JSON text that the strict check would pass, up to 256 levels deep.

@@ -1,8 +1,9 @@
 """Where a read stands, so that a broken one goes on without gap or repetition. No I/O."""
 
-from collections.abc import Sequence
+import copy
 from typing import Generic, TypeVar
 
+from eventfold._events import EventPage, RecordedEvent
 from eventfold._generated.errors import StoreIncarnationChanged
 from eventfold.v1 import event_store_pb2 as pb
 
@@ -19,7 +20,7 @@ class Cursor(Generic[ReadT]):
 
     def __init__(self, request: ReadT) -> None:
         self._request: ReadT = request
-        self._last: pb.RecordedEvent | None = None
+        self._last: RecordedEvent | None = None
         self._count = 0
         self._repeats = False
 
@@ -39,21 +40,23 @@ class Cursor(Generic[ReadT]):
         self._repeats = True
         return request
 
-    def accept(self, events: Sequence[pb.RecordedEvent]) -> Sequence[pb.RecordedEvent]:
-        """The events of a message that are new.
+    def accept(self, page: EventPage) -> int:
+        """The index of the first event of a page that is new.
 
         Raises:
             StoreIncarnationChanged: the event to begin with is another one than before.
         """
-        if events and self._repeats:
-            if self._last is None or events[0].id != self._last.id:
+        first = 0
+        if page and self._repeats:
+            if self._last is None or page[0].id != self._last.id:
                 raise self._changed()
             self._repeats = False
-            events = events[1:]
-        if events:
-            self._last = events[-1]
-            self._count += len(events)
-        return events
+            first = 1
+        if len(page) > first:
+            # With bytes of its own: the page would be kept for the sake of its last event.
+            self._last = copy.copy(page[len(page) - 1])
+            self._count += len(page) - first
+        return first
 
     def finish(self) -> None:
         """Called at the end of the read.

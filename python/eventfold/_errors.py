@@ -1,6 +1,7 @@
 """The base of all errors, and the errors that the SDK itself finds."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -181,3 +182,48 @@ class StateMismatch(EventfoldError, ValueError):
     def problem(self) -> str | None:
         """What is wrong there."""
         return self._text("problem")
+
+
+class ChecksFailed(EventfoldError):
+    """An append to several streams was refused, and nothing was stored.
+
+    `failed` lists every demand that was not met, with the version at which its stream is.
+    """
+
+    reason = "CHECKS_FAILED"
+    code = "ABORTED"
+    failed: "tuple[FailedCheck, ...]" = ()
+
+    @classmethod
+    def _of(cls, failed: "tuple[FailedCheck, ...]") -> "ChecksFailed":
+        first = failed[0] if failed else None
+        more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+        error = cls(
+            f"{first.error.message if first else 'the server does not say why'}{more}",
+            {"failed": len(failed)},
+        )
+        error.failed = failed
+        return error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self)._of, (self.failed,)
+
+
+@dataclass(frozen=True)
+class FailedCheck:
+    """A demand on one stream that the store did not meet.
+
+    Attributes:
+        stream: name of the stream.
+        actual_version: the version at which it is.
+        error: why: `VersionConflict`, `EventIdReused`, `StreamClosed` or `StreamDeleted`, as
+            `append` would have raised it.
+        append_index: its place among the appends, from 0; None: it is one of the checks.
+        check_index: its place among the checks, from 0; None: it is one of the appends.
+    """
+
+    stream: str
+    actual_version: int
+    error: EventfoldError
+    append_index: int | None = None
+    check_index: int | None = None

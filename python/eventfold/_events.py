@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from eventfold._errors import InvalidValue
-from eventfold._json import Numbers, as_uuid_text, check_json, decode, encode
-from eventfold._time import from_timestamp, to_timestamp
+from eventfold._core import CoreError, EventIterator, EventPage, RecordedEvent
+from eventfold._errors import InvalidValue, UnexpectedAnswer
+from eventfold._json import Numbers, as_uuid_text, check_json, encode
+from eventfold._time import to_timestamp
 from eventfold._uuid7 import uuid7
 from eventfold.v1 import event_store_pb2 as pb
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     JsonObject = Mapping[str, Any] | DataclassInstance | bytes
+
+
+__all__ = ["Event", "EventFlags", "EventIterator", "EventPage", "RecordedEvent", "event_page"]
 
 
 class EventFlags(enum.IntFlag):
@@ -127,125 +131,13 @@ def _object_text(value: Any, name: str) -> bytes:
     return text
 
 
-class RecordedEvent:
-    """A stored event.
+def event_page(message: bytes, numbers: Numbers) -> EventPage:
+    """The events of one message of an answer.
 
-    Data and metadata are decoded when they are first touched, and then kept: treat them as
-    constants. Two recorded events are equal if all that is stored of them is equal.
+    Raises:
+        UnexpectedAnswer: it is no such message.
     """
-
-    __slots__ = ("_data", "_message", "_metadata", "_numbers")
-
-    _UNREAD = object()
-
-    def __init__(self, message: pb.RecordedEvent, numbers: Numbers = "decimal") -> None:
-        self._message = message
-        self._numbers = numbers
-        self._data = self._metadata = RecordedEvent._UNREAD
-
-    @property
-    def id(self) -> str:
-        """UUID in canonical lower case."""
-        return self._message.id
-
-    @property
-    def stream(self) -> str:
-        """Name of its stream."""
-        return self._message.stream
-
-    @property
-    def type(self) -> str:
-        """Name of what happened."""
-        return self._message.type
-
-    @property
-    def data(self) -> Any:
-        """The data, a `dict`. Numbers with fraction or exponent are `Decimal`, unless the client
-        was made with `numbers="float"`. `{}` if the payload was deleted.
-        """
-        if self._data is RecordedEvent._UNREAD:
-            self._data = decode(self._message.data, self._numbers)
-        return self._data
-
-    @property
-    def data_json(self) -> bytes:
-        """The data as it was sent, byte for byte."""
-        return self._message.data
-
-    @property
-    def metadata(self) -> Any:
-        """The metadata, a `dict`."""
-        if self._metadata is RecordedEvent._UNREAD:
-            self._metadata = decode(self._message.metadata, self._numbers)
-        return self._metadata
-
-    @property
-    def metadata_json(self) -> bytes:
-        """The metadata as they were sent, byte for byte."""
-        return self._message.metadata
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Its tags, sorted bytewise."""
-        return tuple(self._message.tags)
-
-    @property
-    def version(self) -> int:
-        """Its place in the stream, from 1 and without gaps."""
-        return self._message.version
-
-    @property
-    def position(self) -> int:
-        """Its place in the log, from 1, without gaps, in the order of commits."""
-        return self._message.position
-
-    @property
-    def recorded_at(self) -> dt.datetime:
-        """When the server recorded it, in UTC; never decreases with the position."""
-        return from_timestamp(self._message.recorded_at)
-
-    @property
-    def occurred_at(self) -> dt.datetime:
-        """When it happened, as the writer said, in UTC; else `recorded_at`."""
-        return from_timestamp(self._message.occurred_at)
-
-    @property
-    def writer(self) -> str:
-        """Who appended it: the name of the token, or `anonymous`."""
-        return self._message.writer
-
-    @property
-    def flags(self) -> EventFlags:
-        """Marks of the server."""
-        return EventFlags(self._message.flags)
-
-    @property
-    def copied_from(self) -> str | None:
-        """Id of the event that this one is a copy of."""
-        return self._message.copied_from or None
-
-    @property
-    def cancels(self) -> str | None:
-        """Id of the event that this one cancels."""
-        return self._message.cancels or None
-
-    @property
-    def trace_context(self) -> str | None:
-        """W3C `traceparent` of the call that appended it."""
-        return self._message.trace_context or None
-
-    @property
-    def deleted(self) -> bool:
-        """Whether data, metadata and tags were deleted."""
-        return self._message.deleted
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, RecordedEvent):
-            return NotImplemented
-        return self._message == other._message
-
-    def __hash__(self) -> int:
-        return hash((self.id, self.position))
-
-    def __repr__(self) -> str:
-        return f"<RecordedEvent {self.type} {self.stream}@{self.version} #{self.position}>"
+    try:
+        return EventPage(message, numbers)
+    except CoreError as error:
+        raise UnexpectedAnswer(error.message) from error

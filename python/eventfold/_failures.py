@@ -109,6 +109,20 @@ def _no_answer(timeout: float, safety: Safety) -> EventfoldError:
     return OutcomeUnknown(f"{text}; it may be stored or not, and may be repeated")
 
 
+def unanswered(timeout: float, is_sent: bool) -> EventfoldError:
+    """The error of an append of a session whose time is over."""
+    if is_sent:
+        return _no_answer(timeout, Safety.APPEND)
+    facts = {"deadline_ms": round(timeout * 1000)}
+    return DeadlineExceeded(f"it was not sent within {timeout:g} s; nothing was stored", facts)
+
+
+def is_unknown(error: grpc.RpcError) -> bool:
+    """Whether the server does not know the method."""
+    call: Any = error
+    return call.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
 def is_retryable(error: EventfoldError, safety: Safety) -> bool:
     """Whether the same request may be sent again, and has a chance to succeed."""
     if safety is Safety.WRITE:

@@ -248,7 +248,7 @@ class _Run:
 
     def feed(self, event: Event | RecordedEvent) -> None:
         if isinstance(event, RecordedEvent):
-            self._feed_recorded(event._message)
+            self._feed_recorded(event)
         elif isinstance(event, Event):
             self._feed_new(event._message)
         else:
@@ -256,29 +256,17 @@ class _Run:
                 f"events must be eventfold.Event or RecordedEvent, not {type(event).__name__}"
             )
 
-    def _feed_recorded(self, message: pb.RecordedEvent) -> None:
-        run = self._begun(message.stream)
-        if message.stream != self._stream:
+    def _feed_recorded(self, event: RecordedEvent) -> None:
+        stream, version = event.stream, event.version
+        run = self._begun(stream)
+        if stream != self._stream:
             problem = "the events are of several streams"
             raise InvalidValue(problem, {"path": "events", "problem": problem})
-        if message.version <= self._version:
-            problem = f"the event of version {message.version} comes after {self._version}"
+        if version <= self._version:
+            problem = f"the event of version {version} comes after {self._version}"
             raise InvalidValue(problem, {"path": "events", "problem": problem})
-        self._version = message.version
-        run.feed_event(
-            type=message.type,
-            data=message.data,
-            metadata=message.metadata,
-            tags=list(message.tags),
-            event_id=message.id,
-            version=message.version,
-            position=message.position,
-            recorded_us=_micros(message.recorded_at),
-            occurred_us=_micros(message.occurred_at),
-            writer=message.writer,
-            copied_from=message.copied_from,
-            deleted=message.deleted,
-        )
+        self._version = version
+        run.feed_recorded(event)
 
     def _feed_new(self, message: pb.NewEvent) -> None:
         now = to_timestamp(dt.datetime.now(dt.UTC), "recorded_at")

@@ -1,8 +1,9 @@
 """The RPCs: path, types, and whether a call may be repeated."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
@@ -10,7 +11,7 @@ from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2
 
 RequestT = TypeVar("RequestT", bound=Message)
-AnswerT = TypeVar("AnswerT", bound=Message)
+AnswerT = TypeVar("AnswerT", bound=Message | bytes)
 
 
 class Safety(enum.Enum):
@@ -26,23 +27,41 @@ class Safety(enum.Enum):
 
 @dataclass(frozen=True)
 class Method(Generic[RequestT, AnswerT]):
-    """One RPC."""
+    """One RPC. An answer of type `bytes` is left serialised, for the core to read."""
 
     path: str
     request: type[RequestT]
     answer: type[AnswerT]
     safety: Safety = Safety.READ
     streams: bool = False
+    # Whether the request comes in many messages too.
+    is_session: bool = False
+
+    @property
+    def deserializer(self) -> Callable[[bytes], Any] | None:
+        """Makes the answer of its bytes; None: it stays as it is."""
+        return self.answer.FromString if issubclass(self.answer, Message) else None
 
 
 _STORE = "/eventfold.v1.EventStore/"
 _FOLDS = "/eventfold.v1.Folds/"
 
 APPEND = Method(_STORE + "Append", pb.AppendRequest, pb.AppendResponse, Safety.APPEND)
+APPEND_MANY = Method(
+    _STORE + "AppendMany", pb.AppendManyRequest, pb.AppendManyResponse, Safety.APPEND
+)
+APPEND_SESSION = Method(
+    _STORE + "AppendSession",
+    pb.AppendSessionRequest,
+    pb.AppendSessionResponse,
+    Safety.APPEND,
+    streams=True,
+    is_session=True,
+)
 CHECK_APPEND = Method(_STORE + "CheckAppend", pb.CheckAppendRequest, pb.CheckAppendResponse)
-READ = Method(_STORE + "Read", pb.ReadRequest, pb.ReadResponse, streams=True)
-READ_ALL = Method(_STORE + "ReadAll", pb.ReadAllRequest, pb.ReadAllResponse, streams=True)
-GET_EVENT = Method(_STORE + "GetEvent", pb.GetEventRequest, pb.GetEventResponse)
+READ = Method(_STORE + "Read", pb.ReadRequest, bytes, streams=True)
+READ_ALL = Method(_STORE + "ReadAll", pb.ReadAllRequest, bytes, streams=True)
+GET_EVENT = Method(_STORE + "GetEvent", pb.GetEventRequest, bytes)
 GET_STREAM = Method(_STORE + "GetStream", pb.GetStreamRequest, pb.GetStreamResponse)
 LIST_STREAMS = Method(_STORE + "ListStreams", pb.ListStreamsRequest, pb.ListStreamsResponse)
 

@@ -1,8 +1,8 @@
 """Requests, made of the parameters of the calls. No I/O."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf import empty_pb2
 
@@ -52,6 +52,13 @@ def _expected(version: ExpectedVersion) -> pb.ExpectedVersion:
     return pb.ExpectedVersion(exact=whole(version, "expected_version"))
 
 
+def _check_size(size: int) -> None:
+    if size > _SENT_BYTES_MAX:
+        # The server's gRPC layer would refuse it before the server could name the reason.
+        problem = f"the append has {size} bytes; 3 MiB are the most"
+        raise AppendTooLarge(problem, {"limit": _APPEND_BYTES_MAX, "actual": size})
+
+
 def append_request(
     stream: str, events: Iterable[Event], expected_version: ExpectedVersion
 ) -> pb.AppendRequest:
@@ -66,11 +73,44 @@ def append_request(
     request = pb.AppendRequest(
         stream=stream, expected_version=_expected(expected_version), events=messages
     )
-    size = request.ByteSize()
-    if size > _SENT_BYTES_MAX:
-        # The server's gRPC layer would refuse it before the server could name the reason.
-        problem = f"the append has {size} bytes; 3 MiB are the most"
-        raise AppendTooLarge(problem, {"limit": _APPEND_BYTES_MAX, "actual": size})
+    _check_size(request.ByteSize())
+    return request
+
+
+class StreamAppend(NamedTuple):
+    """An append to one stream, for `append_many` and `append_batch`; a plain tuple will do too.
+
+    Attributes:
+        stream: name of the stream.
+        events: 1 to 1,000 events.
+        expected_version: as in `append`.
+    """
+
+    stream: str
+    events: Iterable[Event]
+    expected_version: ExpectedVersion
+
+
+StreamAppendLike: TypeAlias = StreamAppend | tuple[str, Iterable[Event], ExpectedVersion]
+"""A `StreamAppend`, or a tuple of its fields."""
+
+Checks: TypeAlias = Mapping[str, ExpectedVersion]
+"""Streams that are only looked at, and the version that each is expected at."""
+
+
+def append_many_request(
+    appends: Iterable[StreamAppendLike], checks: Checks
+) -> pb.AppendManyRequest:
+    """An append to several streams; every event names its id, so it is safe to repeat."""
+    request = pb.AppendManyRequest()
+    for stream, events, expected_version in appends:
+        append = append_request(stream, events, expected_version)
+        request.appends.add(
+            stream=stream, expected_version=append.expected_version, events=append.events
+        )
+    for stream, version in checks.items():
+        request.checks.add(stream=stream, expected_version=_expected(version))
+    _check_size(request.ByteSize())
     return request
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
+from eventfold._errors import ChecksFailed, FailedCheck, UnexpectedAnswer
 from eventfold._events import RecordedEvent
+from eventfold._failures import error_from_status
 from eventfold._json import Numbers, decode
 from eventfold._models import Convert, ModelT_co
 from eventfold._time import from_timestamp
@@ -68,6 +70,31 @@ class AppendResult:
             duplicate=answer.duplicate,
             recorded_at=from_timestamp(answer.recorded_at),
         )
+
+
+def appended_many(answer: pb.AppendManyResponse) -> tuple[AppendResult, ...]:
+    """Where the events of an append to several streams stand.
+
+    Raises:
+        ChecksFailed: it was refused.
+        UnexpectedAnswer: the answer is empty.
+    """
+    outcome = answer.WhichOneof("outcome")
+    if outcome == "stored":
+        return tuple(AppendResult._from_wire(append) for append in answer.stored.appends)
+    if outcome == "failed":
+        raise ChecksFailed._of(tuple(_failed_check(check) for check in answer.failed.checks))
+    raise UnexpectedAnswer("the answer to an append is empty")
+
+
+def _failed_check(check: pb.FailedCheck) -> FailedCheck:
+    return FailedCheck(
+        stream=check.stream,
+        actual_version=check.actual_version,
+        error=error_from_status(check.refused),
+        append_index=check.append_index if check.HasField("append_index") else None,
+        check_index=check.check_index if check.HasField("check_index") else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from typing import Self
 
 from eventfold._async.aggregates import AsyncAggregateCalls
+from eventfold._async.appends import AsyncAppends
 from eventfold._async.connection import AsyncConnection
 from eventfold._json import Numbers
 from eventfold._settings import Settings, Tls
@@ -52,6 +53,7 @@ class AsyncClient(AsyncAggregateCalls):
         insecure: bool = False,
     ) -> None:
         self._connection = AsyncConnection(Settings(target, token, tls, timeout, numbers, insecure))
+        self._appends = AsyncAppends(self._connection)
 
     @property
     def target(self) -> str:

@@ -2,7 +2,9 @@
 
 import threading
 import time
-from typing import Any, cast
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import grpc
 
@@ -19,6 +21,8 @@ from eventfold._failures import (
 from eventfold._generated.errors import DeadlineExceeded
 from eventfold._methods import AnswerT, Method, RequestT, Safety
 from eventfold._settings import Settings, check_timeout
+
+ResultT = TypeVar("ResultT")
 
 
 class AsyncConnection:
@@ -44,28 +48,48 @@ class AsyncConnection:
         failure.__cause__ = error
         return failure
 
+    def check(self) -> None:
+        """Opens the channel if it is not open.
+
+        Raises:
+            RuntimeError: the client is closed, or belongs to somebody else.
+        """
+        with self._lock:
+            self._opened()
+
+    def _opened(self) -> Any:
+        if self._closed:
+            raise RuntimeError("the client is closed")
+        if self._channel is None:
+            self._channel = _platform.open_channel(self.settings)
+            self._owner = _platform.owner()
+        elif self._owner != _platform.owner():
+            # gRPC would hang or fail with an error of its own.
+            raise RuntimeError(
+                "the client was used in another process or event loop before; make a client "
+                "for each"
+            )
+        return self._channel
+
     def _callable(self, method: Method[RequestT, AnswerT]) -> Any:
         with self._lock:
-            if self._closed:
-                raise RuntimeError("the client is closed")
-            if self._channel is None:
-                self._channel = _platform.open_channel(self.settings)
-                self._owner = _platform.owner()
-            elif self._owner != _platform.owner():
-                # gRPC would hang or fail with an error of its own.
-                raise RuntimeError(
-                    "the client was used in another process or event loop before; make a client "
-                    "for each"
-                )
+            channel = self._opened()
             call = self._calls.get(method.path)
             if call is None:
-                kind = self._channel.unary_stream if method.streams else self._channel.unary_unary
+                if method.is_session:
+                    kind = channel.stream_stream
+                else:
+                    kind = channel.unary_stream if method.streams else channel.unary_unary
                 call = self._calls[method.path] = kind(
                     method.path,
                     request_serializer=method.request.SerializeToString,
-                    response_deserializer=method.answer.FromString,
+                    response_deserializer=method.deserializer,
                 )
             return call
+
+    def session(self, method: Method[RequestT, AnswerT]) -> Callable[..., Any]:
+        """What begins a session: a call without a deadline, of many requests and answers."""
+        return partial(self._callable(method), metadata=self.settings.metadata())
 
     def stream(self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float) -> Any:
         """Begins one attempt of a call that streams its answer."""
@@ -82,22 +106,54 @@ class AsyncConnection:
             RuntimeError: the client is closed.
         """
         seconds = self.timeout(timeout)
+
+        async def attempt(remaining: float) -> AnswerT:
+            return await self.call(method, request, remaining)
+
+        return await self.repeated(attempt, method.safety, seconds)
+
+    async def call(
+        self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float
+    ) -> AnswerT:
+        """Makes one attempt of a call.
+
+        Raises:
+            grpc.RpcError: the call was refused or failed.
+            RuntimeError: the client is closed.
+        """
+        metadata = self.settings.metadata()
+        answer = await self._callable(method)(request, timeout=timeout, metadata=metadata)
+        return cast(AnswerT, answer)
+
+    async def repeated(
+        self,
+        attempt: _platform.Attempt[ResultT],
+        safety: Safety,
+        seconds: float,
+        was_unsure: bool = False,
+    ) -> ResultT:
+        """Makes attempts, given the seconds that are left, until one succeeds or is the last.
+
+        `was_unsure` says that an earlier attempt may have changed something.
+
+        Raises:
+            EventfoldError: the call was refused or failed.
+            RuntimeError: the client is closed.
+        """
         deadline = time.monotonic() + seconds
         failures = 0
-        was_unsure = False
         while True:
-            remaining = max(0.001, deadline - time.monotonic())
-            call = self._callable(method)
             try:
-                answer = await call(request, timeout=remaining, metadata=self.settings.metadata())
-                return cast(AnswerT, answer)
+                return await attempt(max(0.001, deadline - time.monotonic()))
             except grpc.RpcError as error:
-                failure = self.failure(error, seconds, method.safety)
+                failure = self.failure(error, seconds, safety)
+            except EventfoldError as error:
+                failure = error
             failures += 1
             pause = backoff_s(failures)
             is_late = time.monotonic() + pause >= deadline
-            if failures >= ATTEMPTS_MAX or is_late or not is_retryable(failure, method.safety):
-                final = final_error(failure, method.safety, was_unsure)
+            if failures >= ATTEMPTS_MAX or is_late or not is_retryable(failure, safety):
+                final = final_error(failure, safety, was_unsure)
                 raise final from failure.__cause__ if final is failure else failure
             was_unsure = was_unsure or may_be_done(failure)
             await _platform.sleep(pause)

@@ -2,16 +2,23 @@
 
 import uuid
 from collections.abc import AsyncIterator, Iterable
+from types import MappingProxyType
+from typing import Literal, overload
 
 from eventfold import _methods as methods
 from eventfold import _requests as requests
+from eventfold._async import _platform
+from eventfold._async.appends import AsyncAppends
+from eventfold._async.batch import AsyncBatch
 from eventfold._async.connection import AsyncConnection
 from eventfold._async.reader import AsyncEventReader
 from eventfold._cursor import Cursor
-from eventfold._events import Event, RecordedEvent
+from eventfold._errors import EventfoldError, UnexpectedAnswer
+from eventfold._events import Event, RecordedEvent, event_page
 from eventfold._expected import ExpectedVersion
 from eventfold._generated.errors import StreamNotFound
 from eventfold._json import as_uuid_text
+from eventfold._requests import Checks, StreamAppendLike
 from eventfold._results import (
     LIFECYCLE_TO_WIRE,
     AppendResult,
@@ -19,6 +26,7 @@ from eventfold._results import (
     Direction,
     Lifecycle,
     StreamInfo,
+    appended_many,
 )
 from eventfold.v1 import event_store_pb2 as pb
 
@@ -27,6 +35,7 @@ class AsyncLogCalls:
     """The calls of the service `EventStore`."""
 
     _connection: AsyncConnection
+    _appends: AsyncAppends
 
     async def append(
         self,
@@ -59,8 +68,110 @@ class AsyncLogCalls:
             ConnectionFailed: the same, if the connection broke after the request was sent.
         """
         request = requests.append_request(stream, events, expected_version)
-        answer = await self._connection.unary(methods.APPEND, request, timeout)
-        return AppendResult._from_wire(answer)
+        return AppendResult._from_wire(await self._appends.append(request, timeout))
+
+    async def append_many(
+        self,
+        appends: Iterable[StreamAppendLike],
+        *,
+        checks: Checks = MappingProxyType({}),
+        timeout: float | None = None,
+    ) -> tuple[AppendResult, ...]:
+        """Appends events to several streams: all of them are stored, or none.
+
+            store.append_many(
+                [("account-1", [withdrawn], 7), ("account-2", [deposited], 3)],
+                checks={"customer-9": 12},
+            )
+
+        For the rare decision that concerns several aggregates at once. It is repeated by itself as
+        `append` is, and may be repeated with the same `Event` objects.
+
+        Args:
+            appends: for each stream its name, its events and the version that it is expected at:
+                a `StreamAppend` or a tuple. At least one; a stream stands once. All together are
+                held to the limits of one append: 1,000 events, 3 MiB.
+            checks: streams that are not written to and the version that each is expected at, a
+                number (0: it has no event) or `eventfold.EXISTS`; at most 1,000. Default: none.
+            timeout: seconds for the call with its repetitions. Default: that of the client.
+
+        Returns:
+            The result of each append, in order; their positions follow that order too.
+
+        Raises:
+            ChecksFailed: streams are at other versions, or take no events, or an id is stored
+                already; `failed` lists all of them.
+            EventfoldError: as in `append`; the facts name `append_index` or `check_index`.
+        """
+        request = requests.append_many_request(appends, checks)
+        return appended_many(await self._connection.unary(methods.APPEND_MANY, request, timeout))
+
+    @overload
+    def append_batch(
+        self,
+        appends: _platform.Items[StreamAppendLike],
+        *,
+        return_errors: Literal[False] = False,
+        in_flight: int = 128,
+        timeout: float | None = None,
+    ) -> AsyncIterator[AppendResult]: ...
+
+    @overload
+    def append_batch(
+        self,
+        appends: _platform.Items[StreamAppendLike],
+        *,
+        return_errors: Literal[True],
+        in_flight: int = 128,
+        timeout: float | None = None,
+    ) -> AsyncIterator[AppendResult | EventfoldError]: ...
+
+    async def append_batch(
+        self,
+        appends: _platform.Items[StreamAppendLike],
+        *,
+        return_errors: bool = False,
+        in_flight: int = 128,
+        timeout: float | None = None,
+    ) -> AsyncIterator[AppendResult | EventfoldError]:
+        """Makes many appends, each on its own, and gives their results in order.
+
+            for result in store.append_batch((name, events, 0) for name, events in accounts):
+                ...
+
+        For bulk loads: many appends are under way at once, and appends are pulled from the
+        iterable as there is room, so it may be endless. Nothing happens until the results are
+        asked for. Nothing is atomic across appends: one that is refused stops none before it. Two
+        appends to the same stream are made in their order, one after the other.
+
+        Each append is repeated by itself as `append` is. To go on with a load that was stopped,
+        run it again with the same `Event` objects or ids: what is stored already is found.
+
+        Args:
+            appends: for each append the stream, the events and the expected version: a
+                `StreamAppend` or a tuple.
+            return_errors: False, the default: the first error is raised in its place, and no
+                append is made after those under way. True: the error of an append that was
+                refused, or failed for good, stands in the place of its result, and the load goes
+                on.
+            in_flight: most appends under way at once, at least 1.
+            timeout: seconds for each append with its repetitions. Default: that of the client.
+
+        Raises:
+            EventfoldError: as in `append`. What the iterable raises passes through. All appends
+                under way are waited for before.
+        """
+        if in_flight < 1:
+            raise ValueError(f"in_flight must be at least 1, not {in_flight}")
+        seconds = self._connection.timeout(timeout)
+        results = AsyncBatch(self._appends, in_flight, seconds).results(appends)
+        try:
+            async for result in results:
+                if isinstance(result, EventfoldError) and not return_errors:
+                    raise result
+                yield result
+        finally:
+            await results.aclose()
 
     async def check_append(
         self,
@@ -177,7 +288,10 @@ class AsyncLogCalls:
         """
         request = pb.GetEventRequest(id=as_uuid_text(id))
         answer = await self._connection.unary(methods.GET_EVENT, request, timeout)
-        return RecordedEvent(answer.event, self._connection.settings.numbers)
+        events = event_page(answer, self._connection.settings.numbers)
+        if not events:
+            raise UnexpectedAnswer("the answer holds no event")
+        return events[0]
 
     async def get_stream(self, name: str, *, timeout: float | None = None) -> StreamInfo:
         """Describes a stream. One that never had an event has version 0: that is no error.

@@ -8,9 +8,10 @@ from eventfold._async import _platform
 from eventfold._async.connection import AsyncConnection
 from eventfold._cursor import Cursor
 from eventfold._errors import UnexpectedAnswer
-from eventfold._events import RecordedEvent
+from eventfold._events import RecordedEvent, event_page
 from eventfold._methods import Method, Safety
 from eventfold._results import ReadEnd
+from eventfold.v1 import event_store_pb2 as pb
 
 
 class AsyncEventReader:
@@ -37,7 +38,8 @@ class AsyncEventReader:
         self._cursor = cursor
         self._timeout = connection.timeout(timeout)
         self._end: ReadEnd | None = None
-        self._generator = self._events()
+        self._pages = self._read()
+        self._events = _platform.flattened(self._pages)
 
     @property
     def end(self) -> ReadEnd:
@@ -50,11 +52,11 @@ class AsyncEventReader:
             raise RuntimeError("the end of a read is known when all of its events were taken")
         return self._end
 
-    def __aiter__(self) -> _platform.EventGenerator:
-        return self._generator
+    def __aiter__(self) -> _platform.Events:
+        return self._events
 
     async def __anext__(self) -> RecordedEvent:
-        return await self._generator.__anext__()
+        return await self._events.__anext__()
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,13 +66,13 @@ class AsyncEventReader:
 
     async def aclose(self) -> None:
         """Ends the read."""
-        await self._generator.aclose()
+        await self._pages.aclose()
 
     async def to_list(self) -> list[RecordedEvent]:
         """All events that are still to come."""
-        return await _platform.to_list(self._generator)
+        return await _platform.to_list(self._events)
 
-    async def _events(self) -> _platform.EventGenerator:
+    async def _read(self) -> _platform.EventPages:
         numbers = self._connection.settings.numbers
         failures = 0
         while True:
@@ -78,13 +80,18 @@ class AsyncEventReader:
             call = self._connection.stream(self._method, self._cursor.request(), self._timeout)
             try:
                 async for message in call:
-                    events = self._cursor.accept(message.events)
-                    has_progress = has_progress or len(events) > 0
-                    for event in events:
-                        yield RecordedEvent(event, numbers)
-                    if message.HasField("end"):
+                    page = event_page(message, numbers)
+                    first = self._cursor.accept(page)
+                    has_progress = has_progress or len(page) > first
+                    events = page.events(first)
+                    try:
+                        yield events
+                    finally:
+                        # Whoever iterates over it sees the end of a read that was closed.
+                        events.close()
+                    if page.end is not None:
                         self._cursor.finish()
-                        self._end = ReadEnd._from_wire(message.end)
+                        self._end = ReadEnd._from_wire(pb.ReadEnd.FromString(page.end))
                 if self._end is None:
                     raise UnexpectedAnswer("the answer stopped without its last message")
                 return

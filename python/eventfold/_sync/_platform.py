@@ -2,20 +2,28 @@
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
-from eventfold._events import Event, RecordedEvent
+from eventfold._events import Event, EventIterator, RecordedEvent
 from eventfold._settings import Settings, channel_options
 
 ItemT = TypeVar("ItemT")
 
-EventGenerator: TypeAlias = Generator[RecordedEvent, None, None]
+Events: TypeAlias = Iterator[RecordedEvent]
+
+EventPages: TypeAlias = Generator[EventIterator, None, None]
 
 Decide: TypeAlias = Callable[[Any], Iterable[Event]]
 """A decision: the events that follow from a state."""
+
+Attempt: TypeAlias = Callable[[float], ItemT]
+"""One attempt of a call, given the seconds that are left."""
+
+Items: TypeAlias = Iterable[ItemT]
 
 sleep = time.sleep
 
@@ -33,7 +41,17 @@ def owner() -> object:
     return os.getpid()
 
 
-def to_list(events: EventGenerator) -> list[RecordedEvent]:
+def flattened(pages: EventPages) -> Events:
+    """The events of all pages; no frame of Python stands between an event and its reader."""
+    return chain.from_iterable(pages)
+
+
+def each(items: Items[ItemT]) -> Iterator[ItemT]:
+    """The items of an iterable; the asynchronous client takes asynchronous ones too."""
+    return iter(items)
+
+
+def to_list(events: Events) -> list[RecordedEvent]:
     """All that is still to come."""
     return list(events)
 

@@ -6,6 +6,7 @@ from typing import Self
 from eventfold._json import Numbers
 from eventfold._settings import Settings, Tls
 from eventfold._sync.aggregates import AggregateCalls
+from eventfold._sync.appends import Appends
 from eventfold._sync.connection import Connection
 
 
@@ -53,6 +54,7 @@ class Client(AggregateCalls):
         insecure: bool = False,
     ) -> None:
         self._connection = Connection(Settings(target, token, tls, timeout, numbers, insecure))
+        self._appends = Appends(self._connection)
 
     @property
     def target(self) -> str:

@@ -3,14 +3,18 @@
 
 import uuid
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
+from typing import Literal, overload
 
 from eventfold import _methods as methods
 from eventfold import _requests as requests
 from eventfold._cursor import Cursor
-from eventfold._events import Event, RecordedEvent
+from eventfold._errors import EventfoldError, UnexpectedAnswer
+from eventfold._events import Event, RecordedEvent, event_page
 from eventfold._expected import ExpectedVersion
 from eventfold._generated.errors import StreamNotFound
 from eventfold._json import as_uuid_text
+from eventfold._requests import Checks, StreamAppendLike
 from eventfold._results import (
     LIFECYCLE_TO_WIRE,
     AppendResult,
@@ -18,7 +22,11 @@ from eventfold._results import (
     Direction,
     Lifecycle,
     StreamInfo,
+    appended_many,
 )
+from eventfold._sync import _platform
+from eventfold._sync.appends import Appends
+from eventfold._sync.batch import Batch
 from eventfold._sync.connection import Connection
 from eventfold._sync.reader import EventReader
 from eventfold.v1 import event_store_pb2 as pb
@@ -28,6 +36,7 @@ class LogCalls:
     """The calls of the service `EventStore`."""
 
     _connection: Connection
+    _appends: Appends
 
     def append(
         self,
@@ -60,8 +69,110 @@ class LogCalls:
             ConnectionFailed: the same, if the connection broke after the request was sent.
         """
         request = requests.append_request(stream, events, expected_version)
-        answer = self._connection.unary(methods.APPEND, request, timeout)
-        return AppendResult._from_wire(answer)
+        return AppendResult._from_wire(self._appends.append(request, timeout))
+
+    def append_many(
+        self,
+        appends: Iterable[StreamAppendLike],
+        *,
+        checks: Checks = MappingProxyType({}),
+        timeout: float | None = None,
+    ) -> tuple[AppendResult, ...]:
+        """Appends events to several streams: all of them are stored, or none.
+
+            store.append_many(
+                [("account-1", [withdrawn], 7), ("account-2", [deposited], 3)],
+                checks={"customer-9": 12},
+            )
+
+        For the rare decision that concerns several aggregates at once. It is repeated by itself as
+        `append` is, and may be repeated with the same `Event` objects.
+
+        Args:
+            appends: for each stream its name, its events and the version that it is expected at:
+                a `StreamAppend` or a tuple. At least one; a stream stands once. All together are
+                held to the limits of one append: 1,000 events, 3 MiB.
+            checks: streams that are not written to and the version that each is expected at, a
+                number (0: it has no event) or `eventfold.EXISTS`; at most 1,000. Default: none.
+            timeout: seconds for the call with its repetitions. Default: that of the client.
+
+        Returns:
+            The result of each append, in order; their positions follow that order too.
+
+        Raises:
+            ChecksFailed: streams are at other versions, or take no events, or an id is stored
+                already; `failed` lists all of them.
+            EventfoldError: as in `append`; the facts name `append_index` or `check_index`.
+        """
+        request = requests.append_many_request(appends, checks)
+        return appended_many(self._connection.unary(methods.APPEND_MANY, request, timeout))
+
+    @overload
+    def append_batch(
+        self,
+        appends: _platform.Items[StreamAppendLike],
+        *,
+        return_errors: Literal[False] = False,
+        in_flight: int = 128,
+        timeout: float | None = None,
+    ) -> Iterator[AppendResult]: ...
+
+    @overload
+    def append_batch(
+        self,
+        appends: _platform.Items[StreamAppendLike],
+        *,
+        return_errors: Literal[True],
+        in_flight: int = 128,
+        timeout: float | None = None,
+    ) -> Iterator[AppendResult | EventfoldError]: ...
+
+    def append_batch(
+        self,
+        appends: _platform.Items[StreamAppendLike],
+        *,
+        return_errors: bool = False,
+        in_flight: int = 128,
+        timeout: float | None = None,
+    ) -> Iterator[AppendResult | EventfoldError]:
+        """Makes many appends, each on its own, and gives their results in order.
+
+            for result in store.append_batch((name, events, 0) for name, events in accounts):
+                ...
+
+        For bulk loads: many appends are under way at once, and appends are pulled from the
+        iterable as there is room, so it may be endless. Nothing happens until the results are
+        asked for. Nothing is atomic across appends: one that is refused stops none before it. Two
+        appends to the same stream are made in their order, one after the other.
+
+        Each append is repeated by itself as `append` is. To go on with a load that was stopped,
+        run it again with the same `Event` objects or ids: what is stored already is found.
+
+        Args:
+            appends: for each append the stream, the events and the expected version: a
+                `StreamAppend` or a tuple.
+            return_errors: False, the default: the first error is raised in its place, and no
+                append is made after those under way. True: the error of an append that was
+                refused, or failed for good, stands in the place of its result, and the load goes
+                on.
+            in_flight: most appends under way at once, at least 1.
+            timeout: seconds for each append with its repetitions. Default: that of the client.
+
+        Raises:
+            EventfoldError: as in `append`. What the iterable raises passes through. All appends
+                under way are waited for before.
+        """
+        if in_flight < 1:
+            raise ValueError(f"in_flight must be at least 1, not {in_flight}")
+        seconds = self._connection.timeout(timeout)
+        results = Batch(self._appends, in_flight, seconds).results(appends)
+        try:
+            for result in results:
+                if isinstance(result, EventfoldError) and not return_errors:
+                    raise result
+                yield result
+        finally:
+            results.close()
 
     def check_append(
         self,
@@ -176,7 +287,10 @@ class LogCalls:
         """
         request = pb.GetEventRequest(id=as_uuid_text(id))
         answer = self._connection.unary(methods.GET_EVENT, request, timeout)
-        return RecordedEvent(answer.event, self._connection.settings.numbers)
+        events = event_page(answer, self._connection.settings.numbers)
+        if not events:
+            raise UnexpectedAnswer("the answer holds no event")
+        return events[0]
 
     def get_stream(self, name: str, *, timeout: float | None = None) -> StreamInfo:
         """Describes a stream. One that never had an event has version 0: that is no error.

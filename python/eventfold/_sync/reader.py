@@ -7,11 +7,12 @@ import grpc
 
 from eventfold._cursor import Cursor
 from eventfold._errors import UnexpectedAnswer
-from eventfold._events import RecordedEvent
+from eventfold._events import RecordedEvent, event_page
 from eventfold._methods import Method, Safety
 from eventfold._results import ReadEnd
 from eventfold._sync import _platform
 from eventfold._sync.connection import Connection
+from eventfold.v1 import event_store_pb2 as pb
 
 
 class EventReader:
@@ -38,7 +39,8 @@ class EventReader:
         self._cursor = cursor
         self._timeout = connection.timeout(timeout)
         self._end: ReadEnd | None = None
-        self._generator = self._events()
+        self._pages = self._read()
+        self._events = _platform.flattened(self._pages)
 
     @property
     def end(self) -> ReadEnd:
@@ -51,11 +53,11 @@ class EventReader:
             raise RuntimeError("the end of a read is known when all of its events were taken")
         return self._end
 
-    def __iter__(self) -> _platform.EventGenerator:
-        return self._generator
+    def __iter__(self) -> _platform.Events:
+        return self._events
 
     def __next__(self) -> RecordedEvent:
-        return self._generator.__next__()
+        return self._events.__next__()
 
     def __enter__(self) -> Self:
         return self
@@ -65,13 +67,13 @@ class EventReader:
 
     def close(self) -> None:
         """Ends the read."""
-        self._generator.close()
+        self._pages.close()
 
     def to_list(self) -> list[RecordedEvent]:
         """All events that are still to come."""
-        return _platform.to_list(self._generator)
+        return _platform.to_list(self._events)
 
-    def _events(self) -> _platform.EventGenerator:
+    def _read(self) -> _platform.EventPages:
         numbers = self._connection.settings.numbers
         failures = 0
         while True:
@@ -79,13 +81,18 @@ class EventReader:
             call = self._connection.stream(self._method, self._cursor.request(), self._timeout)
             try:
                 for message in call:
-                    events = self._cursor.accept(message.events)
-                    has_progress = has_progress or len(events) > 0
-                    for event in events:
-                        yield RecordedEvent(event, numbers)
-                    if message.HasField("end"):
+                    page = event_page(message, numbers)
+                    first = self._cursor.accept(page)
+                    has_progress = has_progress or len(page) > first
+                    events = page.events(first)
+                    try:
+                        yield events
+                    finally:
+                        # Whoever iterates over it sees the end of a read that was closed.
+                        events.close()
+                    if page.end is not None:
                         self._cursor.finish()
-                        self._end = ReadEnd._from_wire(message.end)
+                        self._end = ReadEnd._from_wire(pb.ReadEnd.FromString(page.end))
                 if self._end is None:
                     raise UnexpectedAnswer("the answer stopped without its last message")
                 return

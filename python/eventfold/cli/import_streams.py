@@ -1,16 +1,19 @@
 """Appending events of many streams, several appends at once, each event at most once."""
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from eventfold import (
     ANY,
+    AppendResult,
     AsyncClient,
     Event,
     EventfoldError,
     EventIdReused,
     ExpectedVersion,
+    StreamAppend,
     StreamNotFound,
     VersionConflict,
 )
@@ -56,17 +59,20 @@ def _size(event: Event) -> int:
     return len(event.data_json) + len(event.metadata_json) + len(event.type.encode()) + tags
 
 
-def chunks(events: list[Event]) -> list[list[Event]]:
-    """Cuts events into parts that fit into an append each."""
-    parts: list[list[Event]] = []
-    size = _APPEND_BYTES_MAX
-    for event in events:
+def parts(group: StreamEvents) -> Iterator[StreamEvents]:
+    """Cuts the events of a stream into parts that fit into an append each."""
+    first = size = 0
+    for index, event in enumerate(group.events):
         size += _size(event)
-        if size > _APPEND_BYTES_MAX or len(parts[-1]) == _APPEND_EVENTS_MAX:
-            parts.append([])
-            size = _size(event)
-        parts[-1].append(event)
-    return parts
+        is_full = size > _APPEND_BYTES_MAX or index - first == _APPEND_EVENTS_MAX
+        if is_full and index > first:
+            yield _part(group, first, index)
+            first, size = index, _size(event)
+    yield _part(group, first, len(group.events))
+
+
+def _part(group: StreamEvents, first: int, last: int) -> StreamEvents:
+    return StreamEvents(group.stream, group.events[first:last], group.lines[first:last])
 
 
 class Importer:
@@ -83,6 +89,9 @@ class Importer:
         self._counts = counts
         self._in_flight = in_flight
         self._on_events = on_events
+        self._refused: StreamRefused | None = None
+        # Parts of streams that hold other events too, or only the first of a part.
+        self._moved: dict[str, list[StreamEvents]] = {}
 
     async def append_all(self, groups: list[StreamEvents]) -> None:
         """Appends the events of each stream in their order.
@@ -90,50 +99,64 @@ class Importer:
         Raises:
             StreamRefused: the first refusal; appends under way are finished before.
         """
-        waiting = iter(groups)
-        is_stopped = False
+        self._moved = {}
+        under_way: deque[StreamEvents] = deque()
+        results = self._store.append_batch(
+            self._appends(groups, under_way), return_errors=True, in_flight=self._in_flight
+        )
+        async for result in results:
+            part = under_way.popleft()
+            if isinstance(result, AppendResult):
+                self._count(part.stream, len(part.events), result)
+                self._on_events(len(part.events))
+            elif isinstance(result, VersionConflict | EventIdReused):
+                self._moved.setdefault(part.stream, []).append(part)
+            else:
+                self._refuse(part, result)
+        await self._append_moved()
+        if self._refused is not None:
+            raise self._refused
+
+    def _appends(
+        self, groups: list[StreamEvents], under_way: deque[StreamEvents]
+    ) -> Iterator[StreamAppend]:
+        """The usual case in one call: all events of a part are new, or all are stored."""
+        for group in groups:
+            version = self._counts.streams.get(group.stream, 0)
+            for part in parts(group):
+                if self._refused is not None:
+                    return
+                if part.stream in self._moved:
+                    self._moved[part.stream].append(part)
+                    continue
+                under_way.append(part)
+                yield StreamAppend(part.stream, part.events, version)
+                version += len(part.events)
+
+    async def _append_moved(self) -> None:
+        waiting = iter(self._moved.values())
 
         async def work() -> None:
-            nonlocal is_stopped
-            for group in waiting:
-                if is_stopped:
-                    return
-                try:
-                    await self._append_group(group)
-                except BaseException:
-                    is_stopped = True
-                    raise
+            for stream_parts in waiting:
+                for part in sorted(stream_parts, key=lambda part: part.lines[0]):
+                    if self._refused is not None:
+                        return
+                    try:
+                        await self._append_rest(part.stream, part.events)
+                    except EventfoldError as error:
+                        self._refuse(part, error)
+                        return
+                    self._on_events(len(part.events))
 
-        workers = [asyncio.create_task(work()) for _ in range(min(self._in_flight, len(groups)))]
-        try:
-            # With all results, so that no append is cut off whose outcome would be unknown.
-            results = await asyncio.gather(*workers, return_exceptions=True)
-        finally:
-            for worker in workers:
-                worker.cancel()
-        for result in results:
-            if result is not None:
-                raise result
+        # None is cut off, since the outcome of its append would be unknown.
+        await asyncio.gather(*(work() for _ in range(min(self._in_flight, len(self._moved)))))
 
-    async def _append_group(self, group: StreamEvents) -> None:
-        done = 0
-        for chunk in chunks(group.events):
-            try:
-                await self._append(group.stream, chunk)
-            except EventfoldError as error:
-                lines = group.lines[done : done + len(chunk)]
-                span = f"{lines[0]} to {lines[-1]}" if len(lines) > 1 else str(lines[0])
-                raise StreamRefused(group.stream, span, error) from error
-            done += len(chunk)
-            self._on_events(len(chunk))
-
-    async def _append(self, stream: str, events: list[Event]) -> None:
-        """The usual case in one call: all of the events are new, or all are stored."""
-        version = self._counts.streams.get(stream, 0)
-        try:
-            await self._send(stream, events, version)
-        except (VersionConflict, EventIdReused):
-            await self._append_rest(stream, events)
+    def _refuse(self, part: StreamEvents, error: EventfoldError) -> None:
+        lines = part.lines
+        span = f"{lines[0]} to {lines[-1]}" if len(lines) > 1 else str(lines[0])
+        refused = StreamRefused(part.stream, span, error)
+        refused.__cause__ = error
+        self._refused = self._refused or refused
 
     async def _append_rest(self, stream: str, events: list[Event]) -> None:
         """The stream holds other events too, or only the first of these."""
@@ -167,8 +190,11 @@ class Importer:
 
     async def _send(self, stream: str, events: list[Event], expected: ExpectedVersion) -> None:
         result = await self._store.append(stream, events, expected_version=expected)
+        self._count(stream, len(events), result)
+
+    def _count(self, stream: str, events: int, result: AppendResult) -> None:
         self._counts.streams[stream] = result.last_version
         if result.duplicate:
-            self._counts.duplicates += len(events)
+            self._counts.duplicates += events
         else:
-            self._counts.stored += len(events)
+            self._counts.stored += events

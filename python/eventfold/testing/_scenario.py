@@ -81,7 +81,7 @@ def _record(event: Event, version: int, stream: str) -> RecordedEvent:
         tags=sorted(set(sent.tags), key=str.encode),
         flags=pb.EVENT_FLAG_VALIDATED_V1,
     )
-    return RecordedEvent(message)
+    return RecordedEvent(message.SerializeToString())
 
 
 class Given:

@@ -5,7 +5,7 @@ mod common;
 use common::{Event, columns};
 use eventfold_core::envelope::uuid_text;
 use eventfold_core::rows::{Page, Rows};
-use eventfold_core::wire::encode_page;
+use eventfold_core::wire::{EventPage, WireEvent, encode_page};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -57,6 +57,41 @@ struct RecordedEvent {
 struct ReadResponse {
     #[prost(message, repeated, tag = "1")]
     events: Vec<RecordedEvent>,
+}
+
+/// A `ReadResponse` whose end is any bytes.
+#[derive(Clone, PartialEq, Message)]
+struct Answer {
+    #[prost(message, repeated, tag = "1")]
+    events: Vec<RecordedEvent>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    end: Option<Vec<u8>>,
+}
+
+fn as_message(event: &WireEvent<'_>) -> RecordedEvent {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let time = |micros: i64| {
+        let nanos = i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap();
+        Some(Timestamp { seconds: micros.div_euclid(1_000_000), nanos })
+    };
+    RecordedEvent {
+        id: text(event.id()),
+        stream: text(event.stream()),
+        event_type: text(event.event_type()),
+        version: event.version(),
+        position: event.position(),
+        recorded_at: time(event.recorded_us()),
+        occurred_at: time(event.occurred_us()),
+        writer: text(event.writer()),
+        data: event.data().to_vec(),
+        metadata: event.metadata().to_vec(),
+        tags: event.tags().map(text).collect(),
+        flags: event.flags(),
+        copied_from: text(event.copied_from()),
+        cancels: text(event.cancels()),
+        trace_context: text(event.trace_context()),
+        deleted: event.deleted(),
+    }
 }
 
 fn expected(event: &Event) -> RecordedEvent {
@@ -126,6 +161,67 @@ proptest! {
         prop_assert_eq!(&decoded.events, &events.iter().map(expected).collect::<Vec<_>>());
         // The encoding is the canonical one, byte for byte.
         prop_assert_eq!(decoded.encode_to_vec(), bytes);
+    }
+
+    #[test]
+    fn a_client_reads_what_an_independent_encoder_wrote(
+        events in proptest::collection::vec(event(), 0..8),
+        end in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..20)),
+    ) {
+        let events: Vec<_> = events.iter().map(expected).collect();
+        let message = Answer { events: events.clone(), end: end.clone() }.encode_to_vec();
+        let page = EventPage::decode(message.as_slice()).unwrap();
+        prop_assert_eq!(page.len(), events.len());
+        prop_assert_eq!(page.end(), end.as_deref());
+        prop_assert!(page.event(events.len()).is_none());
+        for (index, event) in events.iter().enumerate() {
+            prop_assert_eq!(&as_message(&page.event(index).unwrap()), event);
+            let bytes = page.event(index).unwrap().serialised();
+            prop_assert_eq!(bytes, event.encode_to_vec());
+            let alone = EventPage::of_event(bytes).unwrap();
+            prop_assert_eq!((alone.len(), alone.event(0)), (1, page.event(index)));
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_cut_off_or_changed_is_refused_or_read_whole(
+        event in event(), cut in 0usize..400, flip in any::<u8>(),
+    ) {
+        let mut message = Answer { events: vec![expected(&event)], end: None }.encode_to_vec();
+        if cut > 0 && cut < message.len() {
+            let refused = EventPage::decode(&message[..cut]).unwrap_err();
+            prop_assert_eq!(refused.reason, "INVALID_REQUEST");
+        }
+        let place = cut % message.len();
+        message[place] ^= flip;
+        if let Ok(page) = EventPage::decode(message.as_slice()) {
+            prop_assert!((0..page.len()).all(|index| page.event(index).is_some()));
+        }
+    }
+}
+
+#[test]
+fn fields_of_a_later_contract_are_passed_by() {
+    // Field 99 in each wire type, then the id.
+    let unknown: [&[u8]; 4] = [
+        &[0x98, 0x06, 0x05],
+        &[0x99, 0x06, 1, 2, 3, 4, 5, 6, 7, 8],
+        &[0x9a, 0x06, 1, 7],
+        &[0x9d, 0x06, 1, 2, 3, 4],
+    ];
+    for field in unknown {
+        let page = EventPage::of_event([field, &[0x0a, 1, b'x']].concat()).unwrap();
+        assert_eq!(page.event(0).unwrap().id(), b"x");
+    }
+    // Groups, field number 0, a varint of eleven bytes, text that is not UTF-8.
+    let refused: [&[u8]; 4] = [
+        &[0x0b],
+        &[0x02, 0],
+        &[0x20, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1],
+        &[0x0a, 1, 0xff],
+    ];
+    for bytes in refused {
+        assert_eq!(EventPage::of_event(bytes).unwrap_err().reason, "INVALID_REQUEST");
     }
 }
 

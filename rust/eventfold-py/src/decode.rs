@@ -50,14 +50,24 @@ pub fn decode_json<'py>(
     text: &[u8],
     numbers: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let exact = match numbers {
-        "decimal" => true,
-        "float" => false,
+    let exact = is_exact(py, numbers)?;
+    value(py, text, exact)
+}
+
+/// Whether numbers keep all of their digits; `numbers` is `decimal` or `float`.
+pub fn is_exact(py: Python<'_>, numbers: &str) -> PyResult<bool> {
+    match numbers {
+        "decimal" => Ok(true),
+        "float" => Ok(false),
         _ => {
             let message = "numbers is `decimal` or `float`";
-            return Err(errors::raise(py, CoreError::new("INVALID_REQUEST", message)));
+            Err(errors::raise(py, CoreError::new("INVALID_REQUEST", message)))
         }
-    };
+    }
+}
+
+/// The object for a JSON text.
+pub fn value<'py>(py: Python<'py>, text: &[u8], exact: bool) -> PyResult<Bound<'py, PyAny>> {
     let text = std::str::from_utf8(text)
         .map_err(|error| invalid(py, "it is not UTF-8", error.valid_up_to()))?;
     // Held by another thread, or by this one when making an object ran foreign code: then without.

@@ -13,6 +13,7 @@ use pyo3::types::PyBytes;
 
 use super::batch::Batch;
 use super::errors;
+use super::recorded::RecordedEvent;
 
 /// A compiled fold.
 #[pyclass(frozen, module = "eventfold._core")]
@@ -176,7 +177,7 @@ impl FoldRun {
 
     #[pyo3(signature = (
         r#type, data, metadata, tags, event_id, version, position, recorded_us, occurred_us,
-        writer, *, copied_from = "", deleted = false
+        writer
     ))]
     #[expect(clippy::too_many_arguments, reason = "the fields of an event")]
     fn feed_event(
@@ -192,11 +193,8 @@ impl FoldRun {
         recorded_us: i64,
         occurred_us: i64,
         writer: &str,
-        copied_from: &str,
-        deleted: bool,
     ) -> PyResult<()> {
         errors::run(py, data.len(), || {
-            let original = (!copied_from.is_empty()).then(|| uuid(copied_from)).transpose()?;
             let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
             let row = Row {
                 stream: None,
@@ -212,12 +210,19 @@ impl FoldRun {
                 writer,
                 // Not validated: the run checks what it needs.
                 flags: 0,
-                copied_from: original.as_ref(),
+                copied_from: None,
                 cancels: None,
                 trace_context: None,
-                deleted,
+                deleted: false,
             };
             self.with_run(|run| run.feed_row(&row))
+        })
+    }
+
+    fn feed_recorded(&self, py: Python<'_>, event: &Bound<'_, RecordedEvent>) -> PyResult<()> {
+        let event = event.get().wire(py)?;
+        errors::run(py, event.data().len(), || {
+            event.with_row(|row| self.with_run(|run| run.feed_row(row)))
         })
     }
 

@@ -12,6 +12,7 @@ mod fold;
 mod limits;
 #[cfg(unix)]
 mod reader;
+mod recorded;
 
 use pyo3::prelude::*;
 
@@ -36,6 +37,8 @@ mod _core {
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{Hydrated, Job, KeptState, Page, Pages, Reader, ReaderError};
+    #[pymodule_export]
+    use super::recorded::{EventIterator, EventPage, RecordedEvent};
     #[pymodule_export]
     use super::version;
     #[pymodule_export]

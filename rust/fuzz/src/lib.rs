@@ -8,22 +8,25 @@ mod folds;
 mod json;
 mod reference;
 mod rows;
+mod wire;
 
 pub use expressions::{expr_eval, expr_parse};
 pub use folds::{fold_document, fold_run};
 pub use json::{event_json, scan_vs_strict};
 pub use rows::rows_decode;
+pub use wire::event_page;
 
 /// What a target does with its bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each stands in a folder of that name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("expr_parse", expr_parse),
     ("expr_eval", expr_eval),
     ("fold_document", fold_document),
     ("event_json", event_json),
     ("scan_vs_strict", scan_vs_strict),
     ("rows_decode", rows_decode),
+    ("event_page", event_page),
     ("fold_run", fold_run),
 ];

@@ -112,7 +112,7 @@ class Handler(grpc.GenericRpcHandler):
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         method = METHODS.get(details.method)
-        if method is None:
+        if method is None or method.is_session:
             return None
         name = method.path.rpartition("/")[2]
 
@@ -135,7 +135,7 @@ class Handler(grpc.GenericRpcHandler):
         return kind(
             stream if method.streams else unary,
             request_deserializer=method.request.FromString,
-            response_serializer=method.answer.SerializeToString,
+            response_serializer=lambda answer: answer.SerializeToString(),
         )
 
 

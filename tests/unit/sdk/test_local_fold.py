@@ -51,7 +51,7 @@ def recorded(version: int, amount: str = "1", stream: str = "account-1") -> Reco
             position=version * 10,
             data=f'{{"amount":{amount}}}'.encode(),
             metadata=b"{}",
-        )
+        ).SerializeToString()
     )
 
 

@@ -41,6 +41,14 @@ handlers: Handlers[Account] = {"MoneyDeposited": deposited}
 
 def sync(store: eventfold.Client) -> None:
     store.append("a-1", [Event("A", {"x": 1})], expected_version=eventfold.EXISTS)
+    many_appends = [("a-1", [Event("A")], 0), eventfold.StreamAppend("a-2", [Event("A")], 7)]
+    results = store.append_many(many_appends, checks={"a-3": eventfold.EXISTS})
+    assert_type(results, tuple[eventfold.AppendResult, ...])
+    for result in store.append_batch(many_appends):
+        assert_type(result, eventfold.AppendResult)
+    for outcome in store.append_batch(many_appends, return_errors=True):
+        assert_type(outcome, eventfold.AppendResult | eventfold.EventfoldError)
+    store.append_many([("a-1", [Event("A")])])  # refused: list-item
     state, version = store.read_aggregate("a", "1", Account(), handlers)
     assert_type(state, Account)
     assert_type(version, int)
@@ -82,6 +90,9 @@ async def asynchronous(store: eventfold.AsyncClient) -> None:
     assert_type(await store.read("a-1").to_list(), list[RecordedEvent])
     async for stream in store.list_streams():
         assert_type(stream, eventfold.StreamInfo)
+
+    async for result in store.append_batch([("a-1", [Event("A")], 0)]):
+        assert_type(result, eventfold.AppendResult)
 
     async def slowly(account: Account) -> list[Event]:
         return decide(account)

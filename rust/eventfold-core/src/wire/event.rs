@@ -4,22 +4,22 @@ use super::proto;
 use crate::envelope::{UUID_TEXT_BYTES, write_uuid};
 use crate::rows::Row;
 
-const ID: u32 = 1;
-const STREAM: u32 = 2;
-const TYPE: u32 = 3;
-const VERSION: u32 = 4;
-const POSITION: u32 = 5;
-const RECORDED_AT: u32 = 6;
-const OCCURRED_AT: u32 = 7;
-const WRITER: u32 = 8;
-const DATA: u32 = 9;
-const METADATA: u32 = 10;
-const TAGS: u32 = 11;
-const FLAGS: u32 = 12;
-const COPIED_FROM: u32 = 13;
-const CANCELS: u32 = 14;
-const TRACE_CONTEXT: u32 = 15;
-const DELETED: u32 = 16;
+pub(super) const ID: u32 = 1;
+pub(super) const STREAM: u32 = 2;
+pub(super) const TYPE: u32 = 3;
+pub(super) const VERSION: u32 = 4;
+pub(super) const POSITION: u32 = 5;
+pub(super) const RECORDED_AT: u32 = 6;
+pub(super) const OCCURRED_AT: u32 = 7;
+pub(super) const WRITER: u32 = 8;
+pub(super) const DATA: u32 = 9;
+pub(super) const METADATA: u32 = 10;
+pub(super) const TAGS: u32 = 11;
+pub(super) const FLAGS: u32 = 12;
+pub(super) const COPIED_FROM: u32 = 13;
+pub(super) const CANCELS: u32 = 14;
+pub(super) const TRACE_CONTEXT: u32 = 15;
+pub(super) const DELETED: u32 = 16;
 
 /// The number of bytes that [`write_event`] writes.
 pub fn event_size(row: &Row<'_>, stream: &str) -> usize {

@@ -1,13 +1,16 @@
-//! Wire encoding: protobuf messages written straight from rows, without message objects.
+//! Wire encoding: protobuf messages written straight from rows, and events read straight from
+//! messages, without message objects.
 
 mod event;
 mod proto;
+mod read;
 mod state;
 
 use crate::error::CoreError;
 use crate::rows::{Page, Row};
 
 pub use event::{event_size, write_event};
+pub use read::{EventPage, WireEvent};
 pub use state::{ChangeList, encode_hydrated, write_explained_event, write_historic_state};
 
 /// Encodes a page as field 1 (`events`) of a `ReadResponse` or `ReadAllResponse`.

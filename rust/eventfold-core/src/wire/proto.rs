@@ -1,7 +1,9 @@
 //! The protobuf encoding, as far as it is needed. Fields with their default value are left out.
 
 pub(super) const VARINT: u32 = 0;
+pub(super) const FIXED_64: u32 = 1;
 pub(super) const LENGTH_DELIMITED: u32 = 2;
+pub(super) const FIXED_32: u32 = 5;
 
 /// Bytes of a key; all our field numbers are under 16 or 2,048.
 pub(super) fn key_size(field: u32) -> usize {

@@ -1,0 +1,434 @@
+//! Answers that hold events, as a client gets them: indexed in one pass, nothing is copied.
+
+use std::fmt;
+
+use super::event::{
+    CANCELS, COPIED_FROM, DATA, DELETED, FLAGS, ID, METADATA, OCCURRED_AT, POSITION, RECORDED_AT,
+    STREAM, TAGS, TRACE_CONTEXT, TYPE, VERSION, WRITER,
+};
+use super::proto;
+use crate::envelope::{parse_uuid, stored_metadata};
+use crate::error::CoreError;
+use crate::rows::{Row, Tags};
+
+/// `events` of a `ReadResponse`, a `ReadAllResponse`, and `event` of a `GetEventResponse`.
+const EVENTS: u32 = 1;
+/// `end` of a `ReadResponse` and a `ReadAllResponse`.
+const END: u32 = 2;
+
+/// One message of a read: the bytes, and where the fields of its events stand in them.
+#[derive(Debug)]
+pub struct EventPage<B> {
+    bytes: B,
+    events: Vec<Entry>,
+    tags: Vec<Span>,
+    end: Option<Span>,
+}
+
+/// Where some bytes of a page stand.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    // Half of the size of a `Range<usize>`; longer messages are refused.
+    first: u32,
+    last: u32,
+}
+
+impl Span {
+    fn of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        // Never out of bounds: the span was found in these bytes.
+        bytes.get(self.first as usize..self.last as usize).unwrap_or_default()
+    }
+}
+
+/// One event of a page.
+#[derive(Debug, Default)]
+struct Entry {
+    whole: Span,
+    id: Span,
+    stream: Span,
+    event_type: Span,
+    writer: Span,
+    data: Span,
+    metadata: Span,
+    copied_from: Span,
+    cancels: Span,
+    trace_context: Span,
+    /// Of the tags of the page.
+    tags: Span,
+    version: i64,
+    position: i64,
+    recorded_us: i64,
+    occurred_us: i64,
+    flags: u32,
+    deleted: bool,
+}
+
+impl<B: AsRef<[u8]>> EventPage<B> {
+    /// Indexes a serialised `ReadResponse`, `ReadAllResponse` or `GetEventResponse`, and checks
+    /// that every event in it can be read.
+    pub fn decode(bytes: B) -> Result<Self, CoreError> {
+        let message = bytes.as_ref();
+        let mut events = Vec::new();
+        let mut tags = Vec::new();
+        let mut end = None;
+        let mut fields = Fields::of_message(message)?;
+        while let Some((number, value)) = fields.next() {
+            match (number, value) {
+                (EVENTS, Value::Bytes(span)) => {
+                    events.push(Entry::index(message, span, &mut tags)?)
+                }
+                (END, Value::Bytes(span)) => end = Some(span),
+                _ => {}
+            }
+        }
+        fields.finish()?;
+        Ok(Self { bytes, events, tags, end })
+    }
+
+    /// Takes one serialised `RecordedEvent` for a page of its own.
+    pub fn of_event(bytes: B) -> Result<Self, CoreError> {
+        let message = bytes.as_ref();
+        let whole = Fields::of_message(message)?.rest();
+        let mut tags = Vec::new();
+        let events = vec![Entry::index(message, whole, &mut tags)?];
+        Ok(Self { bytes, events, tags, end: None })
+    }
+
+    /// The number of events.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The serialised `end`, if the message has one.
+    pub fn end(&self) -> Option<&[u8]> {
+        self.end.map(|span| span.of(self.bytes.as_ref()))
+    }
+
+    /// The event at an index from 0; `None` beyond the last.
+    pub fn event(&self, index: usize) -> Option<WireEvent<'_>> {
+        let entry = self.events.get(index)?;
+        Some(WireEvent { bytes: self.bytes.as_ref(), entry, tags: &self.tags })
+    }
+}
+
+impl Entry {
+    /// Finds the fields of an event; one of a later version of the contract is passed by, and so
+    /// is one with another type.
+    fn index(message: &[u8], whole: Span, tags: &mut Vec<Span>) -> Result<Self, CoreError> {
+        let first_tag = tags.len();
+        let mut event = Self { whole, ..Self::default() };
+        let mut fields = Fields::within(message, whole);
+        while let Some((number, value)) = fields.next() {
+            match (number, value) {
+                (ID, Value::Bytes(span)) => event.id = span,
+                (STREAM, Value::Bytes(span)) => event.stream = span,
+                (TYPE, Value::Bytes(span)) => event.event_type = span,
+                (VERSION, Value::Number(number)) => event.version = number.cast_signed(),
+                (POSITION, Value::Number(number)) => event.position = number.cast_signed(),
+                (RECORDED_AT, Value::Bytes(span)) => event.recorded_us = micros(message, span)?,
+                (OCCURRED_AT, Value::Bytes(span)) => event.occurred_us = micros(message, span)?,
+                (WRITER, Value::Bytes(span)) => event.writer = span,
+                (DATA, Value::Bytes(span)) => event.data = span,
+                (METADATA, Value::Bytes(span)) => event.metadata = span,
+                (TAGS, Value::Bytes(span)) => tags.push(span),
+                (FLAGS, Value::Number(number)) => event.flags = number as u32,
+                (COPIED_FROM, Value::Bytes(span)) => event.copied_from = span,
+                (CANCELS, Value::Bytes(span)) => event.cancels = span,
+                (TRACE_CONTEXT, Value::Bytes(span)) => event.trace_context = span,
+                (DELETED, Value::Number(number)) => event.deleted = number != 0,
+                _ => {}
+            }
+        }
+        fields.finish()?;
+        // A tag takes two bytes and more, so their number fits as well.
+        event.tags = Span { first: first_tag as u32, last: tags.len() as u32 };
+        let texts = [event.id, event.stream, event.event_type, event.writer];
+        let rare = [event.copied_from, event.cancels, event.trace_context];
+        for span in texts.iter().chain(&rare).chain(&tags[first_tag..]) {
+            text(span.of(message))?;
+        }
+        Ok(event)
+    }
+}
+
+/// A `RecordedEvent` of a page. Its texts are UTF-8.
+#[derive(Clone, Copy)]
+pub struct WireEvent<'a> {
+    bytes: &'a [u8],
+    entry: &'a Entry,
+    tags: &'a [Span],
+}
+
+/// The fields of the message, which explains them.
+#[expect(missing_docs, reason = "the contract explains its fields")]
+impl<'a> WireEvent<'a> {
+    pub fn id(&self) -> &'a [u8] {
+        self.entry.id.of(self.bytes)
+    }
+
+    pub fn stream(&self) -> &'a [u8] {
+        self.entry.stream.of(self.bytes)
+    }
+
+    pub fn event_type(&self) -> &'a [u8] {
+        self.entry.event_type.of(self.bytes)
+    }
+
+    pub fn version(&self) -> i64 {
+        self.entry.version
+    }
+
+    pub fn position(&self) -> i64 {
+        self.entry.position
+    }
+
+    /// In microseconds since 1970.
+    pub fn recorded_us(&self) -> i64 {
+        self.entry.recorded_us
+    }
+
+    /// In microseconds since 1970.
+    pub fn occurred_us(&self) -> i64 {
+        self.entry.occurred_us
+    }
+
+    pub fn writer(&self) -> &'a [u8] {
+        self.entry.writer.of(self.bytes)
+    }
+
+    pub fn data(&self) -> &'a [u8] {
+        self.entry.data.of(self.bytes)
+    }
+
+    pub fn metadata(&self) -> &'a [u8] {
+        self.entry.metadata.of(self.bytes)
+    }
+
+    pub fn tags(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let Span { first, last } = self.entry.tags;
+        let bytes = self.bytes;
+        self.tags[first as usize..last as usize].iter().map(move |span| span.of(bytes))
+    }
+
+    pub fn flags(&self) -> u32 {
+        self.entry.flags
+    }
+
+    pub fn copied_from(&self) -> &'a [u8] {
+        self.entry.copied_from.of(self.bytes)
+    }
+
+    pub fn cancels(&self) -> &'a [u8] {
+        self.entry.cancels.of(self.bytes)
+    }
+
+    pub fn trace_context(&self) -> &'a [u8] {
+        self.entry.trace_context.of(self.bytes)
+    }
+
+    pub fn deleted(&self) -> bool {
+        self.entry.deleted
+    }
+}
+
+impl<'a> WireEvent<'a> {
+    /// The serialised event.
+    pub fn serialised(&self) -> &'a [u8] {
+        self.entry.whole.of(self.bytes)
+    }
+
+    /// Calls `work` with the event as a row that is not known to be validated.
+    ///
+    /// The mark of the server is passed by: what came over a network is checked again.
+    pub fn with_row<T>(
+        &self,
+        work: impl FnOnce(&Row<'_>) -> Result<T, CoreError>,
+    ) -> Result<T, CoreError> {
+        let tags = self.tags().map(text).collect::<Result<Vec<_>, _>>()?;
+        let copied_from = optional_uuid(self.copied_from())?;
+        let cancels = optional_uuid(self.cancels())?;
+        let trace_context = text(self.trace_context())?;
+        let metadata = self.metadata();
+        work(&Row {
+            stream: Some(text(self.stream())?),
+            version: self.version(),
+            position: self.position(),
+            event_id: &uuid(self.id())?,
+            event_type: text(self.event_type())?,
+            data: self.data(),
+            metadata: if self.deleted() { metadata } else { stored_metadata(metadata) },
+            tags: Tags::from_texts(&tags),
+            recorded_us: self.recorded_us(),
+            occurred_us: self.occurred_us(),
+            writer: text(self.writer())?,
+            flags: 0,
+            copied_from: copied_from.as_ref(),
+            cancels: cancels.as_ref(),
+            trace_context: (!trace_context.is_empty()).then_some(trace_context),
+            deleted: self.deleted(),
+        })
+    }
+}
+
+impl PartialEq for WireEvent<'_> {
+    /// Whether all fields are equal; however they are spelled on the wire.
+    fn eq(&self, other: &Self) -> bool {
+        self.serialised() == other.serialised()
+            || (self.numbers() == other.numbers()
+                && self.texts() == other.texts()
+                && self.tags().eq(other.tags()))
+    }
+}
+
+impl Eq for WireEvent<'_> {}
+
+impl fmt::Debug for WireEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WireEvent").field(self.entry).finish()
+    }
+}
+
+impl<'a> WireEvent<'a> {
+    fn numbers(&self) -> (i64, i64, i64, i64, u32, bool) {
+        let times = (self.recorded_us(), self.occurred_us());
+        (self.version(), self.position(), times.0, times.1, self.flags(), self.deleted())
+    }
+
+    fn texts(&self) -> [&'a [u8]; 9] {
+        let event = self.entry;
+        let named = [event.id, event.stream, event.event_type, event.writer, event.trace_context];
+        let [id, stream, kind, writer, trace] = named.map(|span| span.of(self.bytes));
+        let (data, metadata) = (self.data(), self.metadata());
+        [id, stream, kind, writer, trace, data, metadata, self.copied_from(), self.cancels()]
+    }
+}
+
+fn malformed(problem: &str) -> CoreError {
+    CoreError::new("INVALID_REQUEST", format!("no message with events: {problem}"))
+        .fact("problem", problem)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, CoreError> {
+    std::str::from_utf8(bytes).map_err(|_| malformed("a text is not UTF-8"))
+}
+
+fn uuid(bytes: &[u8]) -> Result<[u8; 16], CoreError> {
+    parse_uuid(text(bytes)?).ok_or_else(|| malformed("an event id is no UUID"))
+}
+
+fn optional_uuid(bytes: &[u8]) -> Result<Option<[u8; 16]>, CoreError> {
+    if bytes.is_empty() { Ok(None) } else { uuid(bytes).map(Some) }
+}
+
+/// A `google.protobuf.Timestamp` in microseconds since 1970.
+fn micros(message: &[u8], span: Span) -> Result<i64, CoreError> {
+    let (mut seconds, mut nanos) = (0, 0);
+    let mut fields = Fields::within(message, span);
+    while let Some((number, value)) = fields.next() {
+        match (number, value) {
+            (1, Value::Number(number)) => seconds = number.cast_signed(),
+            (2, Value::Number(number)) => nanos = number.cast_signed(),
+            _ => {}
+        }
+    }
+    fields.finish()?;
+    seconds
+        .checked_mul(1_000_000)
+        .and_then(|micros| micros.checked_add(nanos / 1_000))
+        .ok_or_else(|| malformed("a time is out of range"))
+}
+
+enum Value {
+    Number(u64),
+    Bytes(Span),
+    /// A fixed number of 4 or 8 bytes, which none of our messages has.
+    Fixed,
+}
+
+/// The fields of a message, one after the other.
+struct Fields<'a> {
+    /// The bytes up to the end of the message.
+    bytes: &'a [u8],
+    place: usize,
+    broken: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn of_message(bytes: &'a [u8]) -> Result<Self, CoreError> {
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(malformed("it has 4 GiB or more"));
+        }
+        Ok(Self { bytes, place: 0, broken: false })
+    }
+
+    /// Those of a message inside of another.
+    fn within(bytes: &'a [u8], span: Span) -> Self {
+        Self { bytes: &bytes[..span.last as usize], place: span.first as usize, broken: false }
+    }
+
+    fn rest(&self) -> Span {
+        Span { first: self.place as u32, last: self.bytes.len() as u32 }
+    }
+
+    /// The next field; `None` at the end, or where the bytes make no sense.
+    fn next(&mut self) -> Option<(u32, Value)> {
+        if self.place >= self.bytes.len() {
+            return None;
+        }
+        let field = self.field();
+        self.broken = field.is_none();
+        field
+    }
+
+    /// Whether the end was the end.
+    fn finish(self) -> Result<(), CoreError> {
+        if self.broken { Err(malformed("it is cut off, or garbled")) } else { Ok(()) }
+    }
+
+    fn field(&mut self) -> Option<(u32, Value)> {
+        let key = u32::try_from(self.varint()?).ok()?;
+        let value = match key & 7 {
+            proto::VARINT => Value::Number(self.varint()?),
+            proto::LENGTH_DELIMITED => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Value::Bytes(self.take(length)?)
+            }
+            proto::FIXED_64 => self.take(8).map(|_| Value::Fixed)?,
+            proto::FIXED_32 => self.take(4).map(|_| Value::Fixed)?,
+            _ => return None,
+        };
+        (key >> 3 > 0).then_some((key >> 3, value))
+    }
+
+    fn take(&mut self, length: usize) -> Option<Span> {
+        let first = self.place;
+        let last = first.checked_add(length).filter(|last| *last <= self.bytes.len())?;
+        self.place = last;
+        Some(Span { first: first as u32, last: last as u32 })
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let first = *self.bytes.get(self.place)?;
+        self.place += 1;
+        if first < 0x80 { Some(u64::from(first)) } else { self.long_varint(first) }
+    }
+
+    fn long_varint(&mut self, first: u8) -> Option<u64> {
+        let mut value = u64::from(first & 0x7f);
+        // Ten bytes at the most; the last gives the one bit that is left.
+        for shift in [7, 14, 21, 28, 35, 42, 49, 56, 63] {
+            let byte = *self.bytes.get(self.place)?;
+            self.place += 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
