@@ -7,11 +7,16 @@ have no names: parsed and run between BEGIN and COMMIT they stay with one sessio
 
 import contextlib
 from collections.abc import Coroutine
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import asyncpg
 
 from eventfold_server.storage import faults
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
 
 # What poolers keep for each of their clients; anything else they refuse when a client connects.
 _KEPT_BY_POOLERS = ("application_name",)
@@ -39,7 +44,7 @@ def split(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     return kept, {name: value for name, value in settings.items() if name not in kept}
 
 
-class _TransactionConnection(asyncpg.Connection[asyncpg.Record]):
+class _TransactionConnection(Connection):
     """A connection whose every statement is a transaction of its own."""
 
     # Begins the transaction, and says its settings.
