@@ -5,6 +5,7 @@ else. So every statement here is a transaction of its own that says its settings
 have no names: parsed and run between BEGIN and COMMIT they stay with one session.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -61,6 +62,12 @@ class _TransactionConnection(Connection):
     async def fetchval(self, *arguments: Any, **options: Any) -> Any:
         """As asyncpg's."""
         return await self._alone(super().fetchval(*arguments, **options))
+
+    def _cancel_current_command(self, sent: Any, cancelled: Any = None) -> None:
+        """Cuts the connection off: PgBouncer 1.18 may end itself at a request to cancel."""
+        del sent, cancelled
+        # Not at once: the driver is in the middle of giving up. Its end completes both waits.
+        asyncio.get_running_loop().call_soon(self.terminate)
 
     async def _alone(self, statement: Coroutine[Any, Any, Any]) -> Any:
         try:

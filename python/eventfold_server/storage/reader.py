@@ -61,7 +61,6 @@ class EventReader:
                 "identity": address.identity,
                 "pooled": pooled,
                 "told": list(told.items()),
-                "planner": list(told.items()),
                 "connections_max": connections,
                 "connect_timeout_s": connect_timeout_s,
                 "answer_timeout_s": answer_timeout_s,
