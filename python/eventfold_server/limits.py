@@ -69,6 +69,10 @@ WRITER_BYTES_MAX = 64
 # version-traceid-parentid-flags of W3C trace context.
 TRACE_CONTEXT_BYTES_MAX = 55
 
+# Between two looks at PostgreSQL, and how long it may not answer before health says so.
+HEALTH_PAUSE_S = 0.5
+HEALTH_STORAGE_LOST_S = 3.0
+
 CONCURRENT_CALLS_MAX = 1_000
 # Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes
 # first, and health still answers.

@@ -1,6 +1,5 @@
 """Assembles the gRPC server: services, what stands around them, health and reflection."""
 
-import asyncio
 import inspect
 import ipaddress
 import logging
@@ -10,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from eventfold.v1 import event_store_pb2, folds_pb2
@@ -31,6 +30,7 @@ from eventfold_server.interceptors.identity import Identities
 from eventfold_server.interceptors.permissions import check_table
 from eventfold_server.services.event_store import EventStoreService
 from eventfold_server.services.folds import FoldsService
+from eventfold_server.services.health import Health
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.kept import KeptStorage
@@ -95,32 +95,6 @@ def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpc
             response_serializer=_serialised,
         )
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
-
-
-class _Health(health.aio.HealthServicer):
-    """Health whose watchers do not hold up the end of the server."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._watches: set[asyncio.Task[None]] = set()
-
-    # The name is gRPC's.
-    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
-        """Tells each new status, and ends after the last."""
-        watch = asyncio.ensure_future(super().Watch(request, context))
-        self._watches.add(watch)
-        try:
-            await asyncio.wait({watch})
-        finally:
-            self._watches.discard(watch)
-            watch.cancel()
-
-    async def end_watches(self) -> None:
-        """Ends the calls of watchers; they have been told the last status."""
-        # The statuses were handed to the watches; one turn of the loop lets them send.
-        await asyncio.sleep(0)
-        for watch in self._watches:
-            watch.cancel()
 
 
 class _GuardedReflection(reflection.aio.ReflectionServicer):
@@ -206,7 +180,6 @@ class Server:
         self._config = config
         self._identities = Identities(config.token_file)
         self._guard = Guard(self._identities)
-        self._health = _Health()
         self._server = grpc.aio.server(
             options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX
         )
@@ -223,6 +196,7 @@ class Server:
             for method in methods_of(service)
         )
         self._names = [event_store.full_name, folds.full_name]
+        self._health = Health(self._names, database.ping)
         self._server.add_generic_rpc_handlers(
             (
                 _handlers(
@@ -272,8 +246,7 @@ class Server:
             ) from error
         await self._server.start()
         self._kept.start(self._registry.complete)
-        for name in self._names:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._health.start()
         return f"{host}:{port}"
 
     def reload(self) -> None:
@@ -283,7 +256,6 @@ class Server:
     async def stop(self) -> None:
         """Refuses new calls, lets those under way end within the grace, then cuts them off."""
         self._guard.shutting_down = True
-        await self._health.enter_graceful_shutdown()
-        await self._health.end_watches()
+        await self._health.stop()
         await self._server.stop(self._config.grace_s)
         await self._kept.stop()

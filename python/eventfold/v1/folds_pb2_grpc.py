@@ -143,8 +143,9 @@ class FoldsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutFold(self, request, context):
-        """Registers a fold document under the name that it carries. The same document again (by digest)
-        changes nothing; another one becomes the next revision, and earlier ones are kept.
+        """Registers a fold document under the name that it carries. The same fold again (by digest, order
+        of the keys in `initial`, and `keep`) changes nothing, whatever its comments and layout;
+        another one becomes the next revision, and earlier ones are kept.
 
         Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
         OUTCOME_UNKNOWN.

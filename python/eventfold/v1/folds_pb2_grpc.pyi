@@ -74,8 +74,9 @@ class FoldsStub:
     EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
     """
     PutFold: _grpc.UnaryUnaryMultiCallable[_folds_pb2.PutFoldRequest, _folds_pb2.PutFoldResponse]
-    """Registers a fold document under the name that it carries. The same document again (by digest)
-    changes nothing; another one becomes the next revision, and earlier ones are kept.
+    """Registers a fold document under the name that it carries. The same fold again (by digest, order
+    of the keys in `initial`, and `keep`) changes nothing, whatever its comments and layout;
+    another one becomes the next revision, and earlier ones are kept.
 
     Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
     OUTCOME_UNKNOWN.
@@ -137,8 +138,9 @@ class FoldsAsyncStub(FoldsStub):
     EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
     """
     PutFold: _aio.UnaryUnaryMultiCallable[_folds_pb2.PutFoldRequest, _folds_pb2.PutFoldResponse]  # type: ignore[assignment]
-    """Registers a fold document under the name that it carries. The same document again (by digest)
-    changes nothing; another one becomes the next revision, and earlier ones are kept.
+    """Registers a fold document under the name that it carries. The same fold again (by digest, order
+    of the keys in `initial`, and `keep`) changes nothing, whatever its comments and layout;
+    another one becomes the next revision, and earlier ones are kept.
 
     Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
     OUTCOME_UNKNOWN.
@@ -233,8 +235,9 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
         request: _folds_pb2.PutFoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_folds_pb2.PutFoldResponse, _abc.Awaitable[_folds_pb2.PutFoldResponse]]:
-        """Registers a fold document under the name that it carries. The same document again (by digest)
-        changes nothing; another one becomes the next revision, and earlier ones are kept.
+        """Registers a fold document under the name that it carries. The same fold again (by digest, order
+        of the keys in `initial`, and `keep`) changes nothing, whatever its comments and layout;
+        another one becomes the next revision, and earlier ones are kept.
 
         Errors: INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, STORAGE_FULL,
         OUTCOME_UNKNOWN.

@@ -37,6 +37,7 @@ IDLE_S_MAX = 300.0
 # For writes beside the log, so that no append waits for them: the registry, caches.
 ASIDE_CONNECTIONS = 2
 CONNECT_TIMEOUT_S = 10.0
+PING_TIMEOUT_S = 2.0
 # A PostgreSQL that is not there yet is asked again after this pause.
 CONNECT_PAUSE_S = 0.25
 # No call waits longer for its answer, and no statement may run for longer. PostgreSQL stops the
@@ -180,6 +181,11 @@ class Database:
                 yield connection
             finally:
                 await _release(pool, connection)
+
+    async def ping(self) -> None:
+        """Returns when PostgreSQL answers; raises STORAGE_UNAVAILABLE when it does not."""
+        async with self.reading() as connection:
+            await connection.fetchval(self.queries["ping"], timeout=PING_TIMEOUT_S)
 
     async def write(self, sql: str, *arguments: object, stream: str | None = None) -> Any:
         """The row that a statement answers which writes, as a transaction of its own.

@@ -68,7 +68,7 @@ def test_other_calls_go_on(
         alone = time.perf_counter() - began
     assert answer.code == "OK", answer
     # It is work enough to be felt.
-    assert alone > 0.3
+    assert alone > 0.2
     assert max(took) < max(0.1, alone / 4), (max(took), alone)
 
 

@@ -31,9 +31,11 @@ import eventfold
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import event_store_pb2_grpc
 from eventfold_server.domain import kept
+from eventfold_server.domain.folding import FoldRegistry
 from eventfold_server.embedded import leftovers
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
+from eventfold_server.storage.kept import KeptStorage
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -205,10 +207,10 @@ async def test_sweeping_ends_with_the_server(
     schema = f"test_{uuid.uuid4().hex}"
     database = Database(database_url, schema)
     await database.open()
-    states = kept.KeptStates(FoldStorage(database))
+    states = kept.KeptStates(KeptStorage(database))
     async with await psycopg.AsyncConnection.connect(database_url) as postgres:
         await postgres.execute(f"LOCK TABLE {schema}.kept_states IN EXCLUSIVE MODE")
-        states.start()
+        states.start(FoldRegistry(FoldStorage(database)).complete)
         await asyncio.sleep(0.3)
         assert await asyncio.to_thread(appends_waiting, database_url) == 1
         async with asyncio.timeout(1):

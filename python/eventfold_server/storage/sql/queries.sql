@@ -13,6 +13,10 @@ SELECT current_setting('server_version_num')::integer AS server_version,
        current_setting('full_page_writes') AS full_page_writes,
        current_setting('server_encoding') AS server_encoding;
 
+-- name: ping
+-- Whether PostgreSQL answers.
+SELECT 1;
+
 -- name: schema_exists
 -- Whether the store's schema has its table of migrations.
 SELECT to_regclass($1 || '.migrations') IS NOT NULL;
