@@ -191,6 +191,7 @@ VALUES ({position}, 1, {version}, now(), now(), '{id}', 'T', 'c', 'w', '', '',
         sha256(''), sha256(''), {cancels})
 """
 ID = "00000000-0000-7000-8000-00000000000{}"
+NO_END = (1 << 63) - 1
 
 
 @pytest.mark.parametrize(
@@ -250,11 +251,14 @@ async def test_pages_follow_their_indexes(database_url: str) -> None:
     schema = await make_store(database_url)
     queries = Queries(schema)
     cases = {
-        "stream_page": ("1, 1, 100, 50, 1000, NULL", "events_stream_version"),
-        "stream_page_backwards": ("1, 1, 100, 50, 1000, NULL", "events_stream_version"),
-        "log_page": ("true, 1, 20000, 50, 1000, NULL, NULL, NULL", "events_pkey"),
-        "log_page_backwards": ("true, 1, 20000, 50, 1000, NULL, NULL, NULL", "events_pkey"),
-        "event": (f"'{ID.format(1)}'", "events_id"),
+        "stream_page": ("1, 1, 100, 50, NULL", "events_stream_version"),
+        "stream_page_backwards": ("1, 1, 100, 50, NULL", "events_stream_version"),
+        "fold_begin": ("'c-1', 1, 100, 50", "events_stream_version"),
+        "fold_rest_brief": (f"1, 1, {NO_END}, {NO_END}", "events_stream_version"),
+        "fold_begin_until": ("'c-1', 1, 9, 50, NULL, NULL, NULL", "events_stream_version"),
+        "log_page": ("true, 1, 20000, 50, NULL, NULL, NULL", "events_pkey"),
+        "log_page_backwards": ("true, 1, 20000, 50, NULL, NULL, NULL", "events_pkey"),
+        "event": (f"'{ID.format(1)}', 1, {NO_END}, 1", "events_id"),
         "stream": ("'c-1'", "streams_name_key"),
     }
     async with connected(database_url) as connection:

@@ -18,15 +18,15 @@ START = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
 
 
 def random_rows(
-    rng: random.Random, streams: int, events: int, data_bytes_max: int
+    rng: random.Random, streams: int, events: int, data_bytes_max: int, *, deleted: bool = True
 ) -> dict[str, list[dict[str, Any]]]:
-    """Rows of streams `S-0` and so on, their events mixed in the log."""
+    """Rows of streams `S-0` and so on, their events mixed in the log, some of them deleted."""
     names = [f"S-{n}" for n in range(streams)]
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for position in range(1, events + 1):
         # Every stream has an event.
         name = names[position - 1] if position <= streams else rng.choice(names)
-        deleted = rng.random() < 0.05
+        is_deleted = deleted and rng.random() < 0.05
         filler = "é" * rng.randint(0, data_bytes_max // 2)
         rows[name].append(
             {
@@ -40,15 +40,15 @@ def random_rows(
                 "type": rng.choice(["A", "B", "Ü-type"]),
                 "category": "S",
                 "writer": rng.choice(["anonymous", "wörker"]),
-                "data": b"" if deleted else f'{{"n":{position},"s":"{filler}"}}'.encode(),
-                "metadata": b"" if deleted else rng.choice([b"{}", b'{"causation_id":"x"}']),
+                "data": b"" if is_deleted else f'{{"n":{position},"s":"{filler}"}}'.encode(),
+                "metadata": b"" if is_deleted else rng.choice([b"{}", b'{"causation_id":"x"}']),
                 "tags": rng.choice([None, ["a"], ["a", "b,c", "ß"]]),
                 "sent_digest": bytes(32),
                 "stored_digest": bytes(32),
                 "trace_context": rng.choice([None, "00-" + "a" * 32 + "-" + "b" * 16 + "-01"]),
                 "copied_from": rng.choice([None, uuid.UUID(int=rng.getrandbits(128))]),
                 "cancels": rng.choice([None, uuid.UUID(int=rng.getrandbits(128))]),
-                "deleted_at": START if deleted else None,
+                "deleted_at": START if is_deleted else None,
             }
         )
     return rows

@@ -205,8 +205,8 @@ class Starts:
                 self.drop(Start(answer.head, fold, keeps, _kept_state(found.kept)))
                 may_go_on = False
             elif named is not None and found.source != named.source:
-                # It is another one by now.
-                del self._named[ref.name or ""]
+                # It is another one by now; others may have noticed too.
+                self._named.pop(ref.name or "", None)
             else:
                 return answer
 

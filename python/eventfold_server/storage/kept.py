@@ -129,9 +129,11 @@ class KeptStorage:
         kept_up_to = 0 if not may_go_on else _NO_END if upto.version is None else upto.version
         above = kept.version if kept else 0
         until: tuple[object, ...] = ()
-        kind = "" if fold.needs_envelope else "_brief"
+        begin, rest = "fold_begin", "fold_rest"
+        if not fold.needs_envelope:
+            begin, rest = "fold_begin_brief", "fold_rest_brief"
         if not upto.by_version:
-            kind = "_until"
+            begin, rest = "fold_begin_until", "fold_rest_until"
             until = (upto.position, time_text(upto.recorded_at), time_text(upto.occurred_at))
         last = _NO_END if upto.version is None else upto.version
         name = None if named is None else fold.name
@@ -154,11 +156,11 @@ class KeptStorage:
                 up_to=upto.version,
                 head=(self._queries[head], (stream, name, *arguments)),
                 first=(
-                    self._queries["fold_begin" + kind],
+                    self._queries[begin],
                     (stream, max(above, 1), last, FIRST_ROWS, *until),
                 ),
                 first_rows=FIRST_ROWS,
-                rest=(self._queries["fold_rest" + kind], (0, 1, last, _NO_END, *until)),
+                rest=(self._queries[rest], (0, 1, last, _NO_END, *until)),
                 inline_steps_max=FOLD_INLINE_STEPS_MAX,
                 slice_steps_max=FOLD_SLICE_STEPS_MAX,
             )

@@ -5,13 +5,19 @@ else. So every statement here is a transaction of its own that says its settings
 have no names: parsed and run between BEGIN and COMMIT they stay with one session.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Coroutine
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import asyncpg
 
 from eventfold_server.storage import faults
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
 
 # What poolers keep for each of their clients; anything else they refuse when a client connects.
 _KEPT_BY_POOLERS = ("application_name",)
@@ -39,7 +45,7 @@ def split(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     return kept, {name: value for name, value in settings.items() if name not in kept}
 
 
-class _TransactionConnection(asyncpg.Connection[asyncpg.Record]):
+class _TransactionConnection(Connection):
     """A connection whose every statement is a transaction of its own."""
 
     # Begins the transaction, and says its settings.
@@ -56,6 +62,12 @@ class _TransactionConnection(asyncpg.Connection[asyncpg.Record]):
     async def fetchval(self, *arguments: Any, **options: Any) -> Any:
         """As asyncpg's."""
         return await self._alone(super().fetchval(*arguments, **options))
+
+    def _cancel_current_command(self, sent: Any, cancelled: Any = None) -> None:
+        """Cuts the connection off: PgBouncer 1.18 may end itself at a request to cancel."""
+        del sent, cancelled
+        # Not at once: the driver is in the middle of giving up. Its end completes both waits.
+        asyncio.get_running_loop().call_soon(self.terminate)
 
     async def _alone(self, statement: Coroutine[Any, Any, Any]) -> Any:
         try:

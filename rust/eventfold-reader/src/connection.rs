@@ -178,17 +178,22 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends a statement whose rows nobody wants any more; false if the connection is lost.
+    /// Ends a statement whose rows nobody wants any more; false if the connection is of no more
+    /// use.
     pub(crate) async fn drain(&mut self) -> bool {
-        let barrier = if std::mem::take(&mut self.in_transaction) { "ROLLBACK" } else { "" };
+        // PgBouncer 1.18 may end itself at a request to cancel. A connection that is cut off takes
+        // its session with it, and a new one to the pooler is cheap.
+        if self.settings.pooled {
+            return false;
+        }
         let drained = async {
             // If it cannot be cancelled, it may still end by itself.
             let _ = self.client.cancel_token().cancel_query(self.settings.tls.connector()).await;
             // Answered behind the rows that were left. A cancellation that comes too late for the
             // statement hits this one; the next is beyond it.
-            match self.client.batch_execute(barrier).await {
+            match self.client.batch_execute("").await {
                 Err(error) if error.code().is_some_and(|code| code.code() == QUERY_CANCELED) => {
-                    self.client.batch_execute(barrier).await.is_ok()
+                    self.client.batch_execute("").await.is_ok()
                 }
                 result => result.is_ok(),
             }

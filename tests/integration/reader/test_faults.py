@@ -25,7 +25,7 @@ from eventfold_server.errors import Refusal
 from eventfold_server.storage import reader
 from eventfold_server.storage.database import EVENT_CONNECTIONS, Database
 from eventfold_server.storage.folds import FoldStorage
-from eventfold_server.storage.kept import At, KeptStorage
+from eventfold_server.storage.kept import KeptStorage, Upto
 from eventfold_server.storage.log import LogStorage, Pages
 
 EVENTS = 30_000
@@ -41,7 +41,7 @@ OURS = "application_name = 'eventfold' AND pid <> pg_backend_pid()"
 
 @pytest.fixture
 def log(database: Database, database_url: str) -> LogStorage:
-    rows = random_rows(random.Random(1), 1, EVENTS, DATA_BYTES_MAX)
+    rows = random_rows(random.Random(1), 1, EVENTS, DATA_BYTES_MAX, deleted=False)
     store_rows(database_url, database.queries.schema, rows)
     return LogStorage(database)
 
@@ -105,7 +105,7 @@ async def test_a_fold_that_is_cancelled_stops(database: Database, log: LogStorag
     for _ in range(20):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await starts.hydrate("S-0", ref, At())
+                await starts.hydrate("S-0", ref, Upto())
     # Twenty folds to their ends would take far longer.
     assert time.monotonic() - started < 10
     assert await count(log) == EVENTS

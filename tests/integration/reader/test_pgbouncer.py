@@ -84,8 +84,9 @@ async def work(server: RunningServer, factor: int) -> None:
                     assert [event.version for event in events] == list(range(1, index + 2))
             state = await client.hydrate("Pooled", str(number), fold="sum")
             assert state.state == {"sum": EVENTS * factor * number, "of": stream}
+            other = eventfold.Event("Added", {"n": 1})
             with pytest.raises(eventfold.VersionConflict):
-                await client.append(stream, [event], expected_version=1)
+                await client.append(stream, [other], expected_version=1)
 
         await asyncio.gather(*(one(number) for number in range(STREAMS)))
         everything = [event async for event in client.read_all()]

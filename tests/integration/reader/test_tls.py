@@ -1,8 +1,9 @@
 """Goal: TLS to PostgreSQL means for the reader what it means for asyncpg.
 
-Method: a PostgreSQL that lets in with TLS only, and one whose certificate it signed itself; each
-mode with the right authority, a wrong one, and a name that the certificate is not for. Both drivers
-are asked, and must agree.
+Method: the embedded PostgreSQL knows no TLS, so PgBouncer stands before it and speaks it, in
+session mode and for TLS only; once with a certificate that an authority signed, once with one that
+signed itself. Each mode is tried with the right authority, a wrong one, and a name that the
+certificate is not for. Both drivers are asked, and must agree.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.support.postgres import PASSWORD, USER, tcp_postgres
+from tests.support.pgbouncer import pgbouncer, program
 
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import address
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.log import LogStorage
 
+pytestmark = pytest.mark.skipif(program() is None, reason="there is no pgbouncer on this machine")
+
 NAME = "localhost"
-HBA = "hostssl all all 127.0.0.1/32 scram-sha-256\n"
+IGNORED = "options, jit, statement_timeout, enable_bitmapscan, plan_cache_mode"
 ONE_DAY = dt.timedelta(days=1)
 
 
@@ -81,9 +84,9 @@ class Authority:
 
 @pytest.fixture(scope="module", params=["signed", "self_signed"])
 def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[int, Authority, Authority]]:
-    """The port of a PostgreSQL with TLS; its authority, and another one."""
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, database_url: str
+) -> Iterator[tuple[str, Authority, Authority]]:
+    """The URL of a PostgreSQL with TLS; its authority, and another one."""
     folder = tmp_path_factory.mktemp("tls")
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o711)
@@ -94,9 +97,16 @@ def server(
         authority.serve(own)
     else:
         authority.serve_itself(own)
-    settings = ("ssl=on", f"ssl_cert_file={own}/server.crt", f"ssl_key_file={own}/server.key")
-    with tcp_postgres(own, HBA, *settings) as port:
-        yield port, authority, other
+    tls = (
+        "client_tls_sslmode = require",
+        f"client_tls_cert_file = {own}/server.crt",
+        f"client_tls_key_file = {own}/server.key",
+        f"ignore_startup_parameters = {IGNORED}, default_transaction_isolation",
+        # Each of the tests leaves its sessions behind for a moment.
+        "default_pool_size = 60",
+    )
+    with pgbouncer(own, database_url, *tls, mode="session") as url:
+        yield url, authority, other
 
 
 async def reads(url: str) -> None:
@@ -127,10 +137,10 @@ async def reader_alone(url: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full", "prefer"])
-async def test_the_right_authority(server: tuple[int, Authority, Authority], mode: str) -> None:
+async def test_the_right_authority(server: tuple[str, Authority, Authority], mode: str) -> None:
     """With the authority of the server every mode reads."""
-    port, authority, _ = server
-    await reads(url_of(NAME, port, mode, authority))
+    url, authority, _ = server
+    await reads(url_of(url, NAME, mode, authority))
 
 
 @pytest.mark.parametrize(
@@ -147,12 +157,12 @@ async def test_the_right_authority(server: tuple[int, Authority, Authority], mod
     ],
 )
 async def test_both_drivers_agree(
-    server: tuple[int, Authority, Authority], mode: str, host: str, wrong: bool, refused: bool
+    server: tuple[str, Authority, Authority], mode: str, host: str, wrong: bool, refused: bool
 ) -> None:
     """Whatever asyncpg refuses the reader refuses too, and the reverse."""
-    port, authority, other = server
-    await reads(url_of(NAME, port, "require", authority))
-    url = url_of(host, port, mode, other if wrong else authority)
+    through, authority, other = server
+    await reads(url_of(through, NAME, "require", authority))
+    url = url_of(through, host, mode, other if wrong else authority)
     if not refused:
         await reads(url)
         return
@@ -169,6 +179,6 @@ async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         address.resolve(missing)
 
 
-def url_of(host: str, port: int, mode: str, authority: Authority) -> str:
-    query = f"sslmode={mode}&sslrootcert={authority.file}"
-    return f"postgresql://{USER}:{PASSWORD}@{host}:{port}/postgres?{query}"
+def url_of(url: str, host: str, mode: str, authority: Authority) -> str:
+    """The URL with another host and a mode of TLS."""
+    return f"{url.replace('127.0.0.1', host)}?sslmode={mode}&sslrootcert={authority.file}"
