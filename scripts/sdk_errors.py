@@ -28,6 +28,8 @@ BUILTINS = {
 # Every fact by name: its type and what it says. A fact without a line here fails the generation.
 FACTS = {
     "actual": ("int", "What it is: the version of the stream, or the size in the unit of `limit`."),
+    "append_index": ("int", "Index of the append among several, from 0."),
+    "check_index": ("int", "Index of the check among several, from 0."),
     "column": ("int", "Column of the place, from 1."),
     "common_position": ("int", "Position up to which both logs agree; 0: on nothing."),
     "deadline_ms": ("int", "The deadline in milliseconds."),

@@ -11,6 +11,8 @@ CORE = _core.limits()
 STREAM_NAME_BYTES_MAX = CORE["stream_name_bytes_max"]
 APPEND_EVENTS_MAX = CORE["append_events_max"]
 APPEND_BYTES_MAX = CORE["append_bytes_max"]
+# Checks on other streams in an append to several.
+APPEND_CHECKS_MAX = 1_000
 FOLD_SOURCE_BYTES_MAX = CORE["fold_source_bytes_max"]
 
 # A page ends with the row that reaches it; every message fits gRPC's default of 4 MiB then.
@@ -59,6 +61,18 @@ RESUME_TOKEN_PAIRS_MAX = 13
 WRITER_BYTES_MAX = 64
 # version-traceid-parentid-flags of W3C trace context.
 TRACE_CONTEXT_BYTES_MAX = 55
+
+# What one transaction of the writer takes; an append that is larger by itself goes alone.
+BATCH_APPENDS_MAX = 256
+BATCH_EVENTS_MAX = 4_000
+BATCH_BYTES_MAX = 8 * 1024 * 1024
+# Appends that wait in a server process, or are under way.
+APPENDS_WAITING_MAX = 8_192
+APPENDS_WAITING_BYTES_MAX = 64 * 1024 * 1024
+
+# Appends of one session under way; the server reads no further until there is room.
+SESSION_APPENDS_MAX = 256
+SESSION_BYTES_MAX = 8 * 1024 * 1024
 
 CONCURRENT_CALLS_MAX = 1_000
 # Where gRPC itself refuses, without a reason; above the other, so that the typed reason comes

@@ -29,9 +29,11 @@ from eventfold_server.interceptors.identity import Identities
 from eventfold_server.interceptors.permissions import check_table
 from eventfold_server.services.event_store import EventStoreService
 from eventfold_server.services.folds import FoldsService
+from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.log import LogStorage
+from eventfold_server.storage.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,12 @@ def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpc
         full_name = f"/{descriptor.full_name}/{method.name}"
         # Requests come as bytes: the guard parses them, and refuses what is no message.
         parse = method.input_type._concrete_class.FromString
+        if method.client_streaming:
+            assert method.server_streaming
+            handlers[method.name] = grpc.stream_stream_rpc_method_handler(
+                guard.bidirectional(full_name, parse, function)
+            )
+            continue
         if method.server_streaming:
             handlers[method.name] = grpc.unary_stream_rpc_method_handler(
                 guard.streamed(full_name, parse, function)
@@ -196,6 +204,8 @@ class Server:
         self._server = grpc.aio.server(
             options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX
         )
+        append_storage = AppendStorage(database)
+        self._writer = Writer(append_storage)
         log_storage = LogStorage(database)
         fold_storage = FoldStorage(database)
         registry = FoldRegistry(fold_storage)
@@ -214,7 +224,9 @@ class Server:
                     self._guard,
                     event_store,
                     EventStoreService(
-                        Appender(log_storage), Reader(log_storage), Streams(log_storage)
+                        Appender(append_storage, self._writer),
+                        Reader(log_storage),
+                        Streams(log_storage),
                     ),
                 ),
                 _handlers(
@@ -254,6 +266,7 @@ class Server:
                 f"cannot listen on {self._config.listen}: is the port in use, or the address not "
                 "of this machine?"
             ) from error
+        await self._writer.open()
         await self._server.start()
         self._kept.start()
         for name in self._names:
@@ -266,8 +279,9 @@ class Server:
 
     async def stop(self) -> None:
         """Refuses new calls, lets those under way end within the grace, then cuts them off."""
-        self._guard.shutting_down = True
+        self._guard.shut_down()
         await self._health.enter_graceful_shutdown()
         await self._health.end_watches()
         await self._server.stop(self._config.grace_s)
+        await self._writer.close()
         await self._kept.stop()

@@ -75,6 +75,16 @@ class InvalidRequest(EventfoldError, ValueError):
         """The limit; its unit is in the message."""
         return self._number("limit")
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
+    @property
+    def check_index(self) -> int | None:
+        """Index of the check among several, from 0."""
+        return self._number("check_index")
+
 
 class InvalidStreamName(EventfoldError, ValueError):
     """The stream name is not `category-id`, is longer than 255 bytes, holds control characters,
@@ -98,6 +108,16 @@ class InvalidStreamName(EventfoldError, ValueError):
     def actual(self) -> int | None:
         """What it is: the version of the stream, or the size in the unit of `limit`."""
         return self._number("actual")
+
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
+    @property
+    def check_index(self) -> int | None:
+        """Index of the check among several, from 0."""
+        return self._number("check_index")
 
 
 class InvalidEventType(EventfoldError, ValueError):
@@ -128,6 +148,11 @@ class InvalidEventType(EventfoldError, ValueError):
         """What it is: the version of the stream, or the size in the unit of `limit`."""
         return self._number("actual")
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
 
 class InvalidEventId(EventfoldError, ValueError):
     """The event id is not a UUID in its canonical form (32 hexadecimal digits with hyphens)."""
@@ -144,6 +169,11 @@ class InvalidEventId(EventfoldError, ValueError):
     def problem(self) -> str | None:
         """What is wrong."""
         return self._text("problem")
+
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
 
 
 class InvalidTag(EventfoldError, ValueError):
@@ -179,6 +209,11 @@ class InvalidTag(EventfoldError, ValueError):
         """What it is: the version of the stream, or the size in the unit of `limit`."""
         return self._number("actual")
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
 
 class InvalidTime(EventfoldError, ValueError):
     """A time is finer than a microsecond or outside the years 1 to 9999."""
@@ -200,6 +235,11 @@ class InvalidTime(EventfoldError, ValueError):
     def problem(self) -> str | None:
         """What is wrong."""
         return self._text("problem")
+
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
 
 
 class InvalidJson(EventfoldError, ValueError):
@@ -231,6 +271,11 @@ class InvalidJson(EventfoldError, ValueError):
         """Offset in bytes, from 0."""
         return self._number("offset")
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
 
 class JsonTooDeep(EventfoldError, ValueError):
     """Data or metadata nests deeper than 64 levels."""
@@ -258,6 +303,11 @@ class JsonTooDeep(EventfoldError, ValueError):
         """The limit; its unit is in the message."""
         return self._number("limit")
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
 
 class EventTooLarge(EventfoldError, ValueError):
     """Data of an event is larger than 1 MiB."""
@@ -280,6 +330,11 @@ class EventTooLarge(EventfoldError, ValueError):
         """What it is: the version of the stream, or the size in the unit of `limit`."""
         return self._number("actual")
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
 
 class MetadataTooLarge(EventfoldError, ValueError):
     """Metadata of an event is larger than 64 KiB."""
@@ -301,6 +356,11 @@ class MetadataTooLarge(EventfoldError, ValueError):
     def actual(self) -> int | None:
         """What it is: the version of the stream, or the size in the unit of `limit`."""
         return self._number("actual")
+
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
 
 
 class AppendTooLarge(EventfoldError, ValueError):
@@ -343,6 +403,11 @@ class EmptyAppend(EventfoldError, ValueError):
     reason = "EMPTY_APPEND"
     code = "INVALID_ARGUMENT"
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
 
 class ExpectedVersionRequired(EventfoldError, ValueError):
     """An append does not say which version it expects."""
@@ -354,6 +419,16 @@ class ExpectedVersionRequired(EventfoldError, ValueError):
     def stream(self) -> str | None:
         """Name of the stream."""
         return self._text("stream")
+
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
+    @property
+    def check_index(self) -> int | None:
+        """Index of the check among several, from 0."""
+        return self._number("check_index")
 
 
 class InvalidResumeToken(EventfoldError, ValueError):
@@ -563,6 +638,16 @@ class VersionConflict(EventfoldError):
         """Name of the stream."""
         return self._text("stream")
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
+    @property
+    def check_index(self) -> int | None:
+        """Index of the check among several, from 0."""
+        return self._number("check_index")
+
 
 class EventIdReused(EventfoldError):
     """An event id is already stored with other content, in another stream, in another order or
@@ -592,6 +677,11 @@ class EventIdReused(EventfoldError):
         """Name of the stream."""
         return self._text("stream")
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
 
 class StreamClosed(EventfoldError):
     """The stream is closed; `successor` names the stream that goes on from it."""
@@ -609,6 +699,11 @@ class StreamClosed(EventfoldError):
         """Name of the stream of the next period."""
         return self._text("successor")
 
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
 
 class StreamDeleted(EventfoldError):
     """The stream was deleted; its name is never used again."""
@@ -620,6 +715,16 @@ class StreamDeleted(EventfoldError):
     def stream(self) -> str | None:
         """Name of the stream."""
         return self._text("stream")
+
+    @property
+    def append_index(self) -> int | None:
+        """Index of the append among several, from 0."""
+        return self._number("append_index")
+
+    @property
+    def check_index(self) -> int | None:
+        """Index of the check among several, from 0."""
+        return self._number("check_index")
 
 
 class StreamNotFound(EventfoldError, LookupError):

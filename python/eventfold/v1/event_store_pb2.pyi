@@ -5,11 +5,13 @@ The log: appending events to streams, and reading them back."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -276,6 +278,355 @@ class AppendResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AppendResponse: _TypeAlias = AppendResponse  # noqa: Y015
+
+@_typing.final
+class StreamAppend(_message.Message):
+    """The part of an append to several streams that goes to one of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """Name of the stream, `category-id`, at most 255 bytes. It begins with its first event. A name
+    that stands twice among `appends` and `checks` is refused.
+    """
+    @_builtins.property
+    def expected_version(self) -> Global___ExpectedVersion:
+        """Required."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewEvent]:
+        """At least 1 event, in their order."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        expected_version: Global___ExpectedVersion | None = ...,
+        events: _abc.Iterable[Global___NewEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "expected_version", b"expected_version", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamAppend: _TypeAlias = StreamAppend  # noqa: Y015
+
+@_typing.final
+class VersionCheck(_message.Message):
+    """A demand on a stream that an append does not write to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """Name of the stream; may be one that starts with `$`."""
+    @_builtins.property
+    def expected_version(self) -> Global___ExpectedVersion:
+        """Required: `exact` (0: it must not have an event) or `exists`. `any` demands nothing and is
+        refused with INVALID_REQUEST. A closed stream is still at its version; a deleted one fails.
+        """
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        expected_version: Global___ExpectedVersion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionCheck: _TypeAlias = VersionCheck  # noqa: Y015
+
+@_typing.final
+class AppendManyRequest(_message.Message):
+    """An append to several streams."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPENDS_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def appends(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamAppend]:
+        """At least 1; their positions in the log follow this order. All together are held to the limits
+        of one append: 1,000 events, 3 MiB with all names.
+        """
+
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionCheck]:
+        """At most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        appends: _abc.Iterable[Global___StreamAppend] | None = ...,
+        checks: _abc.Iterable[Global___VersionCheck] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appends", b"appends", "checks", b"checks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendManyRequest: _TypeAlias = AppendManyRequest  # noqa: Y015
+
+@_typing.final
+class AppendManyResponse(_message.Message):
+    """What became of an append to several streams."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stored(self) -> Global___AppendedMany:
+        """All events are stored."""
+
+    @_builtins.property
+    def failed(self) -> Global___FailedChecks:
+        """Nothing was stored."""
+
+    def __init__(
+        self,
+        *,
+        stored: Global___AppendedMany | None = ...,
+        failed: Global___FailedChecks | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "outcome", b"outcome", "stored", b"stored"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "outcome", b"outcome", "stored", b"stored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["stored", "failed"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___AppendManyResponse: _TypeAlias = AppendManyResponse  # noqa: Y015
+
+@_typing.final
+class AppendedMany(_message.Message):
+    """Where the events of an append to several streams stand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPENDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def appends(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppendResponse]:
+        """One for each of `appends`, in their order. `duplicate` is the same in all."""
+
+    def __init__(
+        self,
+        *,
+        appends: _abc.Iterable[Global___AppendResponse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appends", b"appends"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendedMany: _TypeAlias = AppendedMany  # noqa: Y015
+
+@_typing.final
+class FailedChecks(_message.Message):
+    """Why an append to several streams was refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___FailedCheck]:
+        """All that failed, appends before checks, each in the order of the request; at least one."""
+
+    def __init__(
+        self,
+        *,
+        checks: _abc.Iterable[Global___FailedCheck] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FailedChecks: _TypeAlias = FailedChecks  # noqa: Y015
+
+@_typing.final
+class FailedCheck(_message.Message):
+    """One demand that the store did not meet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPEND_INDEX_FIELD_NUMBER: _builtins.int
+    CHECK_INDEX_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    ACTUAL_VERSION_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    append_index: _builtins.int
+    """Index in `appends`, from 0."""
+    check_index: _builtins.int
+    """Index in `checks`, from 0."""
+    stream: _builtins.str
+    """Name of the stream."""
+    actual_version: _builtins.int
+    """The version at which the stream is."""
+    @_builtins.property
+    def refused(self) -> _status_pb2.Status:
+        """The refusal that `Append` would have ended with: code, message, and one ErrorInfo with reason
+        and facts.
+        """
+
+    def __init__(
+        self,
+        *,
+        append_index: _builtins.int = ...,
+        check_index: _builtins.int = ...,
+        stream: _builtins.str = ...,
+        actual_version: _builtins.int = ...,
+        refused: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append_index", b"append_index", "check_index", b"check_index", "place", b"place", "refused", b"refused"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_version", b"actual_version", "append_index", b"append_index", "check_index", b"check_index", "place", b"place", "refused", b"refused", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_place: _TypeAlias = _typing.Literal["append_index", "check_index"]  # noqa: Y015
+    _WhichOneofArgType_place: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_place) -> _WhichOneofReturnType_place | None: ...
+
+Global___FailedCheck: _TypeAlias = FailedCheck  # noqa: Y015
+
+@_typing.final
+class AppendSessionRequest(_message.Message):
+    """A part of what the client of a session sends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPENDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def appends(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionAppend]:
+        """Any number of appends, in their order, up to 8 MiB a message. Several in a message cost less
+        than a message for each.
+        """
+
+    def __init__(
+        self,
+        *,
+        appends: _abc.Iterable[Global___SessionAppend] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appends", b"appends"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendSessionRequest: _TypeAlias = AppendSessionRequest  # noqa: Y015
+
+@_typing.final
+class SessionAppend(_message.Message):
+    """One append of a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    APPEND_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Chosen by the client, which tells the answers apart by it: unique within the session. The
+    server sends it back and draws nothing from it.
+    """
+    @_builtins.property
+    def append(self) -> Global___AppendRequest:
+        """What to append."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long the append may wait before it is on its way to the disk, from its arrival; after that
+        it is answered with DEADLINE_EXCEEDED and is surely not stored. Above 0; default 10 s; more
+        than 60 s are cut to 60 s.
+        """
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        append: Global___AppendRequest | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "number", b"number", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionAppend: _TypeAlias = SessionAppend  # noqa: Y015
+
+@_typing.final
+class AppendSessionResponse(_message.Message):
+    """A part of the answer of a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionAnswer]:
+        """All answers that were ready; at least one."""
+
+    def __init__(
+        self,
+        *,
+        answers: _abc.Iterable[Global___SessionAnswer] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendSessionResponse: _TypeAlias = AppendSessionResponse  # noqa: Y015
+
+@_typing.final
+class SessionAnswer(_message.Message):
+    """What became of one append of a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    APPENDED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number of the append."""
+    @_builtins.property
+    def appended(self) -> Global___AppendResponse:
+        """The events are stored."""
+
+    @_builtins.property
+    def refused(self) -> _status_pb2.Status:
+        """The refusal that `Append` would have ended with: code, message, and one ErrorInfo with reason
+        and facts.
+        """
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        appended: Global___AppendResponse | None = ...,
+        refused: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["appended", b"appended", "outcome", b"outcome", "refused", b"refused"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appended", b"appended", "number", b"number", "outcome", b"outcome", "refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["appended", "refused"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___SessionAnswer: _TypeAlias = SessionAnswer  # noqa: Y015
 
 @_typing.final
 class CheckAppendRequest(_message.Message):

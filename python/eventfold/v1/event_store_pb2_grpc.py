@@ -49,6 +49,16 @@ class EventStoreStub:
                 request_serializer=eventfold_dot_v1_dot_event__store__pb2.CheckAppendRequest.SerializeToString,
                 response_deserializer=eventfold_dot_v1_dot_event__store__pb2.CheckAppendResponse.FromString,
                 _registered_method=True)
+        self.AppendMany = channel.unary_unary(
+                '/eventfold.v1.EventStore/AppendMany',
+                request_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendManyRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendManyResponse.FromString,
+                _registered_method=True)
+        self.AppendSession = channel.stream_stream(
+                '/eventfold.v1.EventStore/AppendSession',
+                request_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendSessionRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendSessionResponse.FromString,
+                _registered_method=True)
         self.Read = channel.unary_stream(
                 '/eventfold.v1.EventStore/Read',
                 request_serializer=eventfold_dot_v1_dot_event__store__pb2.ReadRequest.SerializeToString,
@@ -104,6 +114,41 @@ class EventStoreServicer:
     def CheckAppend(self, request, context):
         """Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
         OUTCOME_UNKNOWN and STORAGE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendMany(self, request, context):
+        """Appends events to several streams in one transaction, on condition that these streams, and
+        others that are only looked at, are at the versions that the decision was made on: all of the
+        events are stored, or none.
+
+        Known, and answered with the first versions and positions, when each of its appends is; one
+        that is known in part is a failed check with EVENT_ID_REUSED.
+
+        What the store refuses is an answer: `failed` lists every check that failed, each with its
+        reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
+        `Append` on the request itself, with `append_index` or `check_index` among their facts where
+        they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendSession(self, request_iterator, context):
+        """Many appends on one call, each on its own as if by `Append`, without waiting for the answer to
+        the one before. Answers come in the order in which appends are decided; appends to one stream
+        are decided in the order in which they were sent. A refused append is an answer like any other
+        and ends nothing.
+
+        The server stops reading while 256 appends or 8 MiB of a session are under way. When the
+        client has sent its last append, all answers are sent, then the call ends. When the call
+        breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
+
+        The call has no deadline but the client's; who calls and with which permissions is settled when
+        it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
+        the answers to all appends under way).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +213,16 @@ def add_EventStoreServicer_to_server(servicer, server):
                     servicer.CheckAppend,
                     request_deserializer=eventfold_dot_v1_dot_event__store__pb2.CheckAppendRequest.FromString,
                     response_serializer=eventfold_dot_v1_dot_event__store__pb2.CheckAppendResponse.SerializeToString,
+            ),
+            'AppendMany': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppendMany,
+                    request_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendManyRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendManyResponse.SerializeToString,
+            ),
+            'AppendSession': grpc.stream_stream_rpc_method_handler(
+                    servicer.AppendSession,
+                    request_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendSessionRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendSessionResponse.SerializeToString,
             ),
             'Read': grpc.unary_stream_rpc_method_handler(
                     servicer.Read,
@@ -254,6 +309,60 @@ class EventStore:
             '/eventfold.v1.EventStore/CheckAppend',
             eventfold_dot_v1_dot_event__store__pb2.CheckAppendRequest.SerializeToString,
             eventfold_dot_v1_dot_event__store__pb2.CheckAppendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eventfold.v1.EventStore/AppendMany',
+            eventfold_dot_v1_dot_event__store__pb2.AppendManyRequest.SerializeToString,
+            eventfold_dot_v1_dot_event__store__pb2.AppendManyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendSession(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/eventfold.v1.EventStore/AppendSession',
+            eventfold_dot_v1_dot_event__store__pb2.AppendSessionRequest.SerializeToString,
+            eventfold_dot_v1_dot_event__store__pb2.AppendSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

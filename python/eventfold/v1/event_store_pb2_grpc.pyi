@@ -55,6 +55,33 @@ class EventStoreStub:
     """Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
     OUTCOME_UNKNOWN and STORAGE_FULL.
     """
+    AppendMany: _grpc.UnaryUnaryMultiCallable[_event_store_pb2.AppendManyRequest, _event_store_pb2.AppendManyResponse]
+    """Appends events to several streams in one transaction, on condition that these streams, and
+    others that are only looked at, are at the versions that the decision was made on: all of the
+    events are stored, or none.
+
+    Known, and answered with the first versions and positions, when each of its appends is; one
+    that is known in part is a failed check with EVENT_ID_REUSED.
+
+    What the store refuses is an answer: `failed` lists every check that failed, each with its
+    reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
+    `Append` on the request itself, with `append_index` or `check_index` among their facts where
+    they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+    """
+    AppendSession: _grpc.StreamStreamMultiCallable[_event_store_pb2.AppendSessionRequest, _event_store_pb2.AppendSessionResponse]
+    """Many appends on one call, each on its own as if by `Append`, without waiting for the answer to
+    the one before. Answers come in the order in which appends are decided; appends to one stream
+    are decided in the order in which they were sent. A refused append is an answer like any other
+    and ends nothing.
+
+    The server stops reading while 256 appends or 8 MiB of a session are under way. When the
+    client has sent its last append, all answers are sent, then the call ends. When the call
+    breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
+
+    The call has no deadline but the client's; who calls and with which permissions is settled when
+    it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
+    the answers to all appends under way).
+    """
     Read: _grpc.UnaryStreamMultiCallable[_event_store_pb2.ReadRequest, _event_store_pb2.ReadResponse]
     """Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
     The last message has `end`; it may hold events too.
@@ -109,6 +136,33 @@ class EventStoreAsyncStub(EventStoreStub):
     CheckAppend: _aio.UnaryUnaryMultiCallable[_event_store_pb2.CheckAppendRequest, _event_store_pb2.CheckAppendResponse]  # type: ignore[assignment]
     """Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
     OUTCOME_UNKNOWN and STORAGE_FULL.
+    """
+    AppendMany: _aio.UnaryUnaryMultiCallable[_event_store_pb2.AppendManyRequest, _event_store_pb2.AppendManyResponse]  # type: ignore[assignment]
+    """Appends events to several streams in one transaction, on condition that these streams, and
+    others that are only looked at, are at the versions that the decision was made on: all of the
+    events are stored, or none.
+
+    Known, and answered with the first versions and positions, when each of its appends is; one
+    that is known in part is a failed check with EVENT_ID_REUSED.
+
+    What the store refuses is an answer: `failed` lists every check that failed, each with its
+    reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
+    `Append` on the request itself, with `append_index` or `check_index` among their facts where
+    they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+    """
+    AppendSession: _aio.StreamStreamMultiCallable[_event_store_pb2.AppendSessionRequest, _event_store_pb2.AppendSessionResponse]  # type: ignore[assignment]
+    """Many appends on one call, each on its own as if by `Append`, without waiting for the answer to
+    the one before. Answers come in the order in which appends are decided; appends to one stream
+    are decided in the order in which they were sent. A refused append is an answer like any other
+    and ends nothing.
+
+    The server stops reading while 256 appends or 8 MiB of a session are under way. When the
+    client has sent its last append, all answers are sent, then the call ends. When the call
+    breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
+
+    The call has no deadline but the client's; who calls and with which permissions is settled when
+    it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
+    the answers to all appends under way).
     """
     Read: _aio.UnaryStreamMultiCallable[_event_store_pb2.ReadRequest, _event_store_pb2.ReadResponse]  # type: ignore[assignment]
     """Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
@@ -173,6 +227,45 @@ class EventStoreServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_event_store_pb2.CheckAppendResponse, _abc.Awaitable[_event_store_pb2.CheckAppendResponse]]:
         """Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
         OUTCOME_UNKNOWN and STORAGE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def AppendMany(
+        self,
+        request: _event_store_pb2.AppendManyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_store_pb2.AppendManyResponse, _abc.Awaitable[_event_store_pb2.AppendManyResponse]]:
+        """Appends events to several streams in one transaction, on condition that these streams, and
+        others that are only looked at, are at the versions that the decision was made on: all of the
+        events are stored, or none.
+
+        Known, and answered with the first versions and positions, when each of its appends is; one
+        that is known in part is a failed check with EVENT_ID_REUSED.
+
+        What the store refuses is an answer: `failed` lists every check that failed, each with its
+        reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
+        `Append` on the request itself, with `append_index` or `check_index` among their facts where
+        they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def AppendSession(
+        self,
+        request_iterator: _MaybeAsyncIterator[_event_store_pb2.AppendSessionRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_event_store_pb2.AppendSessionResponse], _abc.AsyncIterator[_event_store_pb2.AppendSessionResponse]]:
+        """Many appends on one call, each on its own as if by `Append`, without waiting for the answer to
+        the one before. Answers come in the order in which appends are decided; appends to one stream
+        are decided in the order in which they were sent. A refused append is an answer like any other
+        and ends nothing.
+
+        The server stops reading while 256 appends or 8 MiB of a session are under way. When the
+        client has sent its last append, all answers are sent, then the call ends. When the call
+        breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
+
+        The call has no deadline but the client's; who calls and with which permissions is settled when
+        it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
+        the answers to all appends under way).
         """
 
     @_abc_1.abstractmethod

@@ -28,6 +28,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Decode = Callable[[bytes], Any]
 Unary = Callable[[Any, Caller], Awaitable[Any]]
 Streamed = Callable[[Any, Caller], AsyncIterator[Any]]
+Bidirectional = Callable[[AsyncIterator[Any], Caller], AsyncIterator[Any]]
 
 # Reasons that somebody has to look at.
 _FAULTS = {"BUG", "EVENT_CORRUPT"}
@@ -39,8 +40,16 @@ class Guard:
     def __init__(self, identities: Identities) -> None:
         self._identities = identities
         # Set when the server stops: calls that come then are refused.
-        self.shutting_down = False
+        self._shutting_down = False
+        # Tasks that wait for the next message of a client.
+        self._listening: set[asyncio.Task[Any]] = set()
         self._calls = 0
+
+    def shut_down(self) -> None:
+        """Refuses new calls, and reads no more from streams of requests."""
+        self._shutting_down = True
+        for task in self._listening:
+            task.cancel()
 
     def admit(self, method: str, context: Context) -> Caller:
         """The caller, if the call may go on."""
@@ -53,8 +62,8 @@ class Guard:
                 permission=permission,
                 method=method,
             )
-        if self.shutting_down:
-            raise Refusal("SHUTTING_DOWN", "the server is shutting down; nothing was stored")
+        if self._shutting_down:
+            raise _shutting_down()
         return caller
 
     @contextlib.contextmanager
@@ -89,9 +98,9 @@ class Guard:
                     async with asyncio.timeout(deadline_s):
                         return await function(_decoded(decode, request), caller)
             except TimeoutError:
-                await abort(context, _too_late(deadline_s))
+                await abort(context, too_late(deadline_s))
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
-                await abort(context, _refusal(method, error))
+                await abort(context, refusal_of_fault(method, error))
 
         return handle
 
@@ -106,9 +115,54 @@ class Guard:
                     async for message in function(_decoded(decode, request), caller):
                         yield message
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
-                await abort(context, _refusal(method, error))
+                await abort(context, refusal_of_fault(method, error))
 
         return handle
+
+    def bidirectional(
+        self, method: str, decode: Decode, function: Bidirectional
+    ) -> Callable[[AsyncIterator[bytes], Context], Any]:
+        """The handler of a call with a stream of requests and one of answers, under the caller's
+        deadline if any. When the server stops, reading the next request raises SHUTTING_DOWN, so
+        that the function can finish what it has before it lets that through.
+        """
+
+        async def handle(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+            try:
+                with self._entered(method, context) as caller:
+                    async for message in function(self._decoded_each(decode, requests), caller):
+                        yield message
+            except Exception as error:  # noqa: BLE001 - every fault gets its status here
+                await abort(context, refusal_of_fault(method, error))
+
+        return handle
+
+    def _is_shutting_down(self) -> bool:
+        return self._shutting_down
+
+    async def _decoded_each(
+        self, decode: Decode, requests: AsyncIterator[bytes]
+    ) -> AsyncIterator[Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        while not self._is_shutting_down():
+            self._listening.add(task)
+            try:
+                request = await anext(requests)
+            except StopAsyncIteration:
+                return
+            except asyncio.CancelledError:
+                if not self._is_shutting_down() or task.uncancel() > 0:
+                    raise
+                break
+            finally:
+                self._listening.discard(task)
+            yield _decoded(decode, request)
+        raise _shutting_down()
+
+
+def _shutting_down() -> Refusal:
+    return Refusal("SHUTTING_DOWN", "the server is shutting down; nothing was stored")
 
 
 def _decoded(decode: Decode, request: bytes) -> Any:
@@ -124,7 +178,8 @@ def _decoded(decode: Decode, request: bytes) -> Any:
         ) from None
 
 
-def _too_late(deadline_s: float) -> Refusal:
+def too_late(deadline_s: float) -> Refusal:
+    """The refusal of what waited for longer than it may."""
     return Refusal(
         "DEADLINE_EXCEEDED",
         "the deadline passed while the call waited; nothing was stored",
@@ -132,7 +187,8 @@ def _too_late(deadline_s: float) -> Refusal:
     )
 
 
-def _refusal(method: str, error: Exception) -> Refusal:
+def refusal_of_fault(method: str, error: Exception) -> Refusal:
+    """What a caller is told of an error; what somebody has to look at is logged."""
     if isinstance(error, Refusal) and error.reason not in _FAULTS:
         return error
     request_id = uuid.uuid4().hex

@@ -11,6 +11,8 @@ ALL = frozenset({READ, WRITE, ADMIN, PERSONAL})
 # None: anyone may call, without a token too.
 PERMISSIONS: dict[str, str | None] = {
     "/eventfold.v1.EventStore/Append": WRITE,
+    "/eventfold.v1.EventStore/AppendMany": WRITE,
+    "/eventfold.v1.EventStore/AppendSession": WRITE,
     "/eventfold.v1.EventStore/CheckAppend": WRITE,
     "/eventfold.v1.EventStore/GetEvent": READ,
     "/eventfold.v1.EventStore/GetStream": READ,

@@ -7,10 +7,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold_server import limits
 from eventfold_server.domain import requests
-from eventfold_server.domain.append import ANY, EXISTS, Appender, NewEvents
+from eventfold_server.domain.append import Appended, Appender
 from eventfold_server.domain.read import Frames, LogRead, ReadEnd, Reader, StreamRead
 from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.streams import Stream, StreamFilter, Streams
+from eventfold_server.services.append_session import AppendSession
+from eventfold_server.services.appends import (
+    append_response,
+    expected_version,
+    failed_check,
+    new_events,
+)
 
 
 class EventStoreService:
@@ -23,25 +30,37 @@ class EventStoreService:
 
     async def append(self, request: pb.AppendRequest, caller: Caller) -> pb.AppendResponse:
         """`EventStore.Append`."""
-        done = await self._appender.append(
-            caller, request.stream, _expected(request), _events(request)
+        return append_response(await self._appender.append(caller, new_events(request)))
+
+    async def append_many(
+        self, request: pb.AppendManyRequest, caller: Caller
+    ) -> pb.AppendManyResponse:
+        """`EventStore.AppendMany`."""
+        outcome = await self._appender.append_many(
+            caller,
+            [new_events(append) for append in request.appends],
+            [(check.stream, expected_version(check)) for check in request.checks],
         )
-        seconds, nanos = requests.to_seconds_nanos(done.recorded_at)
-        return pb.AppendResponse(
-            first_version=done.first_version,
-            last_version=done.first_version + len(done.positions) - 1,
-            positions=done.positions,
-            ids=done.ids,
-            duplicate=done.duplicate,
-            recorded_at=Timestamp(seconds=seconds, nanos=nanos),
-        )
+        response = pb.AppendManyResponse()
+        for done in outcome:
+            if isinstance(done, Appended):
+                response.stored.appends.append(append_response(done))
+            else:
+                response.failed.checks.append(failed_check(done))
+        return response
+
+    def append_session(
+        self, messages: AsyncIterator[pb.AppendSessionRequest], caller: Caller
+    ) -> AsyncIterator[bytes]:
+        """`EventStore.AppendSession`; yields serialised messages."""
+        return AppendSession(self._appender, caller).answers(messages)
 
     async def check_append(
         self, request: pb.CheckAppendRequest, _caller: Caller
     ) -> pb.CheckAppendResponse:
         """`EventStore.CheckAppend`."""
         append = request.append
-        decision = await self._appender.check(append.stream, _expected(append), _events(append))
+        decision = await self._appender.check(new_events(append))
         assert decision.first_version is not None
         return pb.CheckAppendResponse(
             first_version=decision.first_version,
@@ -124,37 +143,6 @@ class EventStoreService:
             streams=[_stream(row) for row in rows],
             next_page_token=rows[-1].name if more else "",
         )
-
-
-def _expected(request: pb.AppendRequest) -> int | None:
-    """The expectation as the domain has it; None: the request says none."""
-    match request.expected_version.WhichOneof("kind"):
-        case "exact":
-            return requests.at_least("expected_version.exact", request.expected_version.exact, 0)
-        case "exists":
-            return EXISTS
-        case "any":
-            return ANY
-    return None
-
-
-def _events(request: pb.AppendRequest) -> NewEvents:
-    events = request.events
-    return NewEvents(
-        ids=[event.id for event in events],
-        types=[event.type for event in events],
-        data=[event.data for event in events],
-        metadata=[event.metadata for event in events],
-        tags=[list(event.tags) for event in events],
-        occurred_us=[
-            requests.time_us(
-                event.occurred_at.seconds, event.occurred_at.nanos, "occurred_at", index
-            )
-            if event.HasField("occurred_at")
-            else None
-            for index, event in enumerate(events)
-        ],
-    )
 
 
 def _backwards(direction: pb.Direction.ValueType) -> bool:

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import UNARY_DEADLINE_S_MAX
 from eventfold_server.storage import faults
 from eventfold_server.storage.queries import Migration, Queries, migrations
+from eventfold_server.storage.writing import (
+    CLOSE_S_MAX,
+    DEAD_AFTER_S,
+    STATEMENT_S_MAX,
+    WriteConnection,
+    lost_its_primary,
+    run_write,
+)
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -27,19 +34,14 @@ POSTGRES_VERSION_MIN = 150000
 SCHEMA_NAME_BYTES_MAX = 63
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-APPEND_CONNECTIONS = 4
+# Beside the one of the writer: what must not wait behind appends.
+WRITE_CONNECTIONS = 2
 READ_CONNECTIONS = 8
 CONNECT_TIMEOUT_S = 10.0
 # A PostgreSQL that is not there yet is asked again after this pause.
 CONNECT_PAUSE_S = 0.25
-# No call waits longer for its answer, and no statement may run for longer. PostgreSQL stops the
-# clock before it commits, so that a commit is never cut off.
-STATEMENT_S_MAX = UNARY_DEADLINE_S_MAX
-# After that much more the connection itself must be dead: its other end went without a word.
-DEAD_AFTER_S = STATEMENT_S_MAX + 10.0
 # What a cancelled statement gets to end before its connection is cut off.
 RELEASE_S_MAX = 5.0
-CLOSE_S_MAX = 5.0
 
 _SETTINGS = {
     "application_name": "eventfold",
@@ -50,7 +52,7 @@ _SETTINGS = {
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
 _READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
-_APPEND_SETTINGS = {
+_WRITE_SETTINGS = {
     **_SETTINGS,
     # The append function runs with parameters only; planning it anew for each would cost as much
     # as the insert.
@@ -100,7 +102,7 @@ class Database:
         self._unsafe_durability = unsafe_durability
         self._wait_s = wait_s
         self._read: Pool | None = None
-        self._append: Pool | None = None
+        self._write: Pool | None = None
 
     async def open(self) -> None:
         """Checks the database, brings the schema up to date, and opens the pools.
@@ -120,7 +122,7 @@ class Database:
                     READ_CONNECTIONS, _READ_SETTINGS, command_timeout=DEAD_AFTER_S
                 )
                 # No timeout of the driver: it would cancel a commit that waits for a standby.
-                self._append = await self._pool(APPEND_CONNECTIONS, _APPEND_SETTINGS)
+                self._write = await self._pool(WRITE_CONNECTIONS, _WRITE_SETTINGS)
         except asyncpg.ClientConfigurationError as error:
             raise StorageRefused("this is no URL of a PostgreSQL") from error
         except asyncpg.PostgresError as error:
@@ -129,7 +131,7 @@ class Database:
 
     async def close(self) -> None:
         """Closes the pools; statements under way are finished first, within bounds."""
-        for pool in (self._append, self._read):
+        for pool in (self._write, self._read):
             if pool is None:
                 continue
             try:
@@ -137,7 +139,7 @@ class Database:
                     await pool.close()
             except (TimeoutError, *faults.LOST):
                 pool.terminate()
-        self._append = self._read = None
+        self._write = self._read = None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Connection"]:
@@ -151,12 +153,12 @@ class Database:
                 await _release(pool, connection)
 
     async def write(self, sql: str, *arguments: object, stream: str | None = None) -> Any:
-        """The row that a statement answers which writes, as a transaction of its own.
+        """The rows that a statement answers which writes, as a transaction of its own.
 
         Cancelled while it waits for a connection, it has stored nothing. Once the statement is on
         its way it is carried through whatever happens to the caller, who gets OUTCOME_UNKNOWN.
         """
-        pool = _opened(self._append)
+        pool = _opened(self._write)
         with faults.reading():
             connection = await pool.acquire()
         statement = asyncio.create_task(_carry_through(pool, connection, sql, arguments, stream))
@@ -166,6 +168,16 @@ class Database:
             return await asyncio.shield(statement)
         except asyncio.CancelledError as error:
             raise faults.outcome_unknown(stream) from error
+
+    def write_connection(self) -> WriteConnection:
+        """A connection of its own for a writer, which closes it; it is made at the first use."""
+
+        async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+            return await asyncpg.connect(
+                self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_WRITE_SETTINGS
+            )
+
+        return WriteConnection(connect)
 
     async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection to a PostgreSQL that may still be on its way up."""
@@ -283,32 +295,13 @@ async def _carry_through(
     stream: str | None,
 ) -> Any:
     """Runs the statement to its end, and gives the connection back."""
-    unreplicated = False
-
-    def listen(_connection: object, message: object) -> None:
-        nonlocal unreplicated
-        unreplicated |= faults.is_unreplicated_commit(message)
-
-    guard = asyncio.get_running_loop().call_later(DEAD_AFTER_S, connection.terminate)
     try:
-        with faults.reading():
-            # Fails if the connection broke since it was acquired: nothing was sent yet.
-            connection.add_log_listener(listen)
-        with faults.writing(stream):
-            row = await connection.fetchrow(sql, *arguments)
-        if unreplicated:
-            raise faults.outcome_unknown(stream)
-        return row
+        return await run_write(connection, sql, arguments, stream)
     except Refusal as refusal:
-        if isinstance(refusal.__cause__, asyncpg.ReadOnlySQLTransactionError):
-            # This one is no primary any more; new connections may find the one that is.
+        if lost_its_primary(refusal):
             await pool.expire_connections()
         raise
     finally:
-        guard.cancel()
-        # A connection that broke is detached already, and refuses this.
-        with contextlib.suppress(*faults.LOST):
-            connection.remove_log_listener(listen)
         await _release(pool, connection)
 
 

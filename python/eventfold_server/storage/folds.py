@@ -66,7 +66,7 @@ class FoldStorage:
 
     async def put(self, name: str, digest: str, source: str, by: str) -> tuple[FoldRow, bool]:
         """Registers a fold; True if that made a new revision."""
-        row = await self._database.write(self._queries["put_fold"], name, digest, source, by)
+        [row] = await self._database.write(self._queries["put_fold"], name, digest, source, by)
         assert row is not None
         fold = FoldRow(name, row["revision"], digest, row["source"], row["put_at"], row["put_by"])
         return fold, row["created"]

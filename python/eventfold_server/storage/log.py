@@ -71,98 +71,12 @@ class StreamHead:
     root: str
 
 
-@dataclass(frozen=True)
-class AppendColumns:
-    """The events of an append, one list a column."""
-
-    ids: Sequence[UUID]
-    types: Sequence[str]
-    data: Sequence[bytes]
-    metadata: Sequence[bytes]
-    # Tags of all events; those of event i stand from tag_ends[i - 1] to tag_ends[i].
-    tags: Sequence[str]
-    tag_ends: Sequence[int]
-    occurred_at: Sequence[datetime | None]
-    flags: Sequence[int]
-    sent_digests: Sequence[bytes]
-    stored_digests: Sequence[bytes]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What the database decided on an append; outcomes as `check_append_v1` names them."""
-
-    outcome: str
-    first_version: int | None
-    positions: Sequence[int] | None
-    recorded_at: datetime | None
-    actual_version: int
-    successor: str | None
-    # Index from 0 of the first event that is not the one stored.
-    differs_at: int | None
-    problem: str | None
-    catalogue_version: int | None
-
-
 class LogStorage:
     """Streams and events of one store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = database.queries
-
-    async def append(
-        self,
-        stream: str,
-        category: str,
-        expected: int,
-        events: AppendColumns,
-        writer: str,
-        trace_context: str | None,
-        catalogue_version: int,
-    ) -> Decision:
-        """Appends in one transaction. `expected`: 0 or more is exact, -1 exists, -2 any."""
-        row = await self._database.write(
-            self._queries["append"],
-            stream,
-            category,
-            expected,
-            events.ids,
-            events.types,
-            events.data,
-            events.metadata,
-            events.tags,
-            events.tag_ends,
-            [_time_text(time) for time in events.occurred_at],
-            events.flags,
-            events.sent_digests,
-            events.stored_digests,
-            writer,
-            trace_context,
-            catalogue_version,
-            stream=stream,
-        )
-        assert row is not None
-        positions = row["positions"]
-        if row["outcome"] == "append":
-            first = row["first_position"]
-            positions = range(first, first + len(events.ids))
-        return _decision(row, positions, row["catalogue_version"])
-
-    async def check_append(
-        self, stream: str, expected: int, ids: Sequence[UUID], sent_digests: Sequence[bytes]
-    ) -> Decision:
-        """What `append` would decide now."""
-        async with self._database.reading() as connection:
-            row = await connection.fetchrow(
-                self._queries["check_append"], stream, expected, ids, sent_digests
-            )
-        assert row is not None
-        return _decision(row, row["positions"], None)
-
-    async def catalogue_version(self) -> int:
-        """The version of the rules that appends are checked against."""
-        return int(await self._value("catalogue_version"))
 
     async def head(self) -> int:
         """Position of the newest event; 0: none."""
@@ -312,21 +226,6 @@ def _page(row: Any, rows_max: int) -> Page:
     size = int(row["page_bytes"] or 0)
     columns = tuple(row[name] for name in PAGE_COLUMNS)
     return Page(count, columns, count == rows_max or size >= PAGE_BYTES, size)
-
-
-def _decision(row: Any, positions: Sequence[int] | None, catalogue: int | None) -> Decision:
-    differs_at = row["differs_at"]
-    return Decision(
-        outcome=row["outcome"],
-        first_version=row["first_version"],
-        positions=positions,
-        recorded_at=row["recorded_at"],
-        actual_version=row["actual_version"] or 0,
-        successor=row["successor"],
-        differs_at=None if differs_at is None else differs_at - 1,
-        problem=row["problem"],
-        catalogue_version=catalogue,
-    )
 
 
 def not_found(stream: str) -> Refusal:
