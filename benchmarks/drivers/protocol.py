@@ -7,12 +7,12 @@ client. The harness writes a JSON line, the driver answers with one:
     {"operations": 812, "elapsed_s": 1.0, "cpu_s": 0.4, "latencies_us": [...], "result": 1}
 
 `do`: `load` (fill the store with `events` events), `extend` (only fillers, the `events` numbered
-from `first`), `append`, `read`, `hydrate`, `hydrate_kept`, `catch_up`, `mixed`. A cell lasts
+from `first`), `append`, `read`, `hydrate`, `hydrate_kept`, `catch_up`, `mixed`, `fold`. A cell lasts
 `seconds`, and one operation at the least. `cpu_s` is the CPU time of the driver. `result` is what
 the last operation returned, which the harness checks: the number of events, or the balance. A
 failure is answered with {"error": "..."}. The end of its input ends a driver.
 
-Standard library only, save uvloop: peers run it in an environment of their own.
+Standard library only: peers run it in an environment of their own.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ class Request:
     # For `load` and `extend`; for `mixed` the number of fillers to choose from.
     events: int = 0
     first: int = 0
+    # For `fold`: bytes of an event, and whether the fields that the fold reads stand first in it.
+    size: int = 0
+    wanted_first: bool = True
 
 
 @dataclass
@@ -101,6 +104,8 @@ def step_of(caller: Any, request: Request) -> Step:
             return lambda: caller.hydrate_kept(request.stream)
         case "catch_up":
             return caller.catch_up
+        case "fold":
+            return lambda: caller.fold(request.size, request.wanted_first)
         case "mixed":
             chance = random.Random(0)
 

@@ -6,6 +6,7 @@
 mod protocol;
 mod rows;
 mod server;
+mod session;
 
 use std::io::{BufRead, Write};
 

@@ -9,13 +9,24 @@ use uuid::Uuid;
 
 use crate::Fault;
 use crate::protocol::{Answer, Cell, Done, Request};
+use crate::session::Session;
 
-/// Generated from `proto/eventfold/v1`.
+/// Generated from `proto`; packages refer to each other by this nesting.
 #[allow(missing_docs, clippy::all)]
-mod v1 {
-    tonic::include_proto!("eventfold.v1");
+mod generated {
+    pub mod google {
+        pub mod rpc {
+            tonic::include_proto!("google.rpc");
+        }
+    }
+    pub mod eventfold {
+        pub mod v1 {
+            tonic::include_proto!("eventfold.v1");
+        }
+    }
 }
 
+pub use generated::eventfold::v1;
 use v1::event_store_client::EventStoreClient;
 use v1::expected_version::Kind;
 use v1::folds_client::FoldsClient;
@@ -34,6 +45,7 @@ pub struct Server {
 #[derive(Clone, Copy)]
 enum Work {
     Append,
+    AppendSession,
     Hydrate,
     Read,
 }
@@ -53,15 +65,24 @@ impl Server {
     pub async fn run(&self, request: &Request) -> Result<Answer, Fault> {
         let work = match request.r#do.as_str() {
             "append" => Work::Append,
+            "append_session" => Work::AppendSession,
             "hydrate" => Work::Hydrate,
             "read" => Work::Read,
             other => return Err(format!("there is no {other} of the load generator").into()),
         };
+        let in_flight = request.in_flight.max(1);
+        let mut sessions = Vec::new();
+        if matches!(work, Work::AppendSession) {
+            for channel in self.channels.iter().take(in_flight) {
+                sessions.push(Session::open(channel.clone()).await?);
+            }
+        }
         let cell = Cell::begin(request.seconds);
         let mut callers = JoinSet::new();
-        for number in 0..request.in_flight.max(1) {
+        for number in 0..in_flight {
             let caller = Caller {
                 channel: self.channels[number % self.channels.len()].clone(),
+                session: sessions.get(number % sessions.len().max(1)).cloned(),
                 stream: request.stream.clone(),
                 batch: request.batch.max(1),
                 deadline: cell.deadline,
@@ -78,6 +99,8 @@ impl Server {
 
 struct Caller {
     channel: Channel,
+    // Of an append session; else appends are calls of their own.
+    session: Option<Session>,
     stream: String,
     batch: usize,
     deadline: Instant,
@@ -86,7 +109,7 @@ struct Caller {
 impl Caller {
     async fn repeat(self, work: Work) -> Result<Done, Fault> {
         match work {
-            Work::Append => self.append().await,
+            Work::Append | Work::AppendSession => self.append().await,
             Work::Hydrate => self.hydrate().await,
             Work::Read => self.read().await,
         }
@@ -102,7 +125,10 @@ impl Caller {
             let start = Instant::now();
             let events = (0..self.batch as i64).map(|one| event(version + one)).collect();
             let request = append(&stream, version, events);
-            version = client.append(request).await?.into_inner().last_version;
+            version = match &self.session {
+                Some(session) => session.append(request).await?,
+                None => client.append(request).await?.into_inner().last_version,
+            };
             done.latencies.push(start.elapsed());
             done.result = self.batch as i64;
             if Instant::now() >= self.deadline {
