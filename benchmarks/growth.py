@@ -17,7 +17,7 @@ import data
 import figures
 import install
 import stores
-from harness import Candidate, compare
+from harness import LOAD_S_MAX, Candidate, compare
 from workloads import Workload, append, append_hundred, hydrate
 
 FOLDER = Path(__file__).resolve().parent / ".growth"
@@ -63,14 +63,14 @@ class Growing:
     def fill(self, events: int) -> None:
         """Adds events until there are so many."""
         if self.filled() == 0:
-            self.candidate.driver.ask(do="load", events=PART_EVENTS)
+            self.candidate.driver.ask(LOAD_S_MAX, do="load", events=PART_EVENTS)
             self.mark.write_text(str(PART_EVENTS))
         while (filled := self.filled()) < events:
             # Numbers of fillers are taken once only, also by a part that was cut short.
             attempt = self.mark.with_suffix(".attempts")
             first = int(attempt.read_text()) if attempt.exists() else filled
             attempt.write_text(str(first + PART_EVENTS))
-            self.candidate.driver.ask(do="extend", events=PART_EVENTS, first=first)
+            self.candidate.driver.ask(LOAD_S_MAX, do="extend", events=PART_EVENTS, first=first)
             self.mark.write_text(str(filled + PART_EVENTS))
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from workloads import Workload
 ROUNDS = 5
 # The round before those that count is shorter: it fills caches, plans and connections.
 WARM_UP_SHARE = 0.3
+# A cell that takes so much longer than it should hangs; so does a load.
+CELL_SPARE_S = 90.0
+LOAD_S_MAX = 900.0
 
 
 class Fault(Exception):
@@ -30,20 +34,34 @@ class Fault(Exception):
 
 
 class Driver:
-    """A process that drives one store; see `drivers/protocol.py`."""
+    """A process that drives one store; see `drivers/protocol.py`. Started again when it died."""
 
     def __init__(self, command: Sequence[str | Path]) -> None:
-        self._process = start(
-            command, signal.SIGKILL, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        self._command = command
+        self._process = self._start()
+
+    def _start(self) -> Any:
+        return start(
+            self._command, signal.SIGKILL, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """A line there and a line back."""
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
+    def ask(self, timeout_s: float, **request: Any) -> dict[str, Any]:
+        """A line there and a line back; a driver that takes longer is killed."""
+        if self._process.poll() is not None:
+            self._process = self._start()
+        killer = threading.Timer(timeout_s, self._process.kill)
+        killer.start()
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            killer.cancel()
         if not line:
-            raise Fault(f"the driver ended with {self._process.wait()}")
+            status = self._process.wait()
+            raise Fault(f"the driver ended with status {status}, after at most {timeout_s:.0f} s")
         found: dict[str, Any] = json.loads(line)
         if "error" in found:
             raise Fault(found["error"])
@@ -73,7 +91,7 @@ class Candidate:
     def cell(self, workload: Workload, seconds: float) -> Round:
         """One round of one workload."""
         before = self._cpu()
-        found = self.driver.ask(**workload.request, seconds=seconds)
+        found = self.driver.ask(seconds + CELL_SPARE_S, **workload.request, seconds=seconds)
         after = self._cpu()
         if workload.result is not None and found["result"] != workload.result:
             raise Fault(f"returned {found['result']} instead of {workload.result}")
@@ -119,7 +137,7 @@ def compare(
                     cell = candidate.cell(workload, length)
                 except Fault as fault:
                     candidate.failed.add(workload.name)
-                    _note_fault(writer, workload, candidate, fault)
+                    _note_fault(writer, workload.name, candidate.name, fault)
                     continue
                 if number:
                     cells[candidate.name].append(cell)
@@ -135,12 +153,10 @@ def compare(
     return found
 
 
-def _note_fault(
-    writer: figures.Writer, workload: Workload, candidate: Candidate, fault: Fault
-) -> None:
-    record = {"workload": workload.name, "candidate": candidate.name, "why": str(fault)}
+def _note_fault(writer: figures.Writer, workload: str, candidate: str, fault: Fault) -> None:
+    record = {"workload": workload, "candidate": candidate, "why": str(fault)}
     writer.write("fault", record)
-    print(f"  {candidate.name} failed at {workload.name}: {fault}", file=sys.stderr, flush=True)
+    print(f"  {candidate} failed at {workload}: {fault}", file=sys.stderr, flush=True)
 
 
 def _print(found: Sequence[Figure]) -> None:
@@ -158,21 +174,32 @@ def _print(found: Sequence[Figure]) -> None:
         )
 
 
-def load(jobs: Sequence[tuple[Candidate, int]], writer: figures.Writer) -> list[Size]:
-    """Fills stores, as many at a time as there are cores, and says what they take on disk."""
+def load(
+    jobs: Sequence[tuple[Candidate, int]], writer: figures.Writer
+) -> dict[str, Size]:
+    """Fills stores, as many at a time as there are cores, and says what they take on disk.
 
-    def fill(job: tuple[Candidate, int]) -> Size:
+    A candidate that is missing in the answer could not be filled; the results say why.
+    """
+
+    def fill(job: tuple[Candidate, int]) -> Size | Fault:
         candidate, events = job
-        found = candidate.driver.ask(do="load", events=events)
+        try:
+            found = candidate.driver.ask(LOAD_S_MAX, do="load", events=events)
+        except Fault as fault:
+            return fault
         store = candidate.store
         assert store is not None
         store.settle()
         return Size(candidate.name, events, found["elapsed_s"], store.data_bytes() / events)
 
-    sizes = []
+    sizes = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for size in pool.map(fill, jobs):
-            sizes.append(size)
+        for (candidate, events), size in zip(jobs, pool.map(fill, jobs), strict=True):
+            if isinstance(size, Fault):
+                _note_fault(writer, f"filling with {events:,} events", candidate.name, size)
+                continue
+            sizes[candidate.name] = size
             writer.write("size", size)
             print(
                 f"{size.candidate}: {size.events:,} events in {size.load_s:.0f} s,"

@@ -48,10 +48,19 @@ def umadb() -> Path:
             f"Building UmaDB {UMADB_VERSION}",
             ["cargo", "install", "umadb", "--version", UMADB_VERSION, "--locked", "--force"]
             + ["--root", str(INSTALLED / "umadb")],
-            {"CARGO_TARGET_DIR": str(INSTALLED / "umadb-build")},
+            {"CARGO_TARGET_DIR": str(INSTALLED / "umadb-build"), "PROTOC": str(_protoc())},
         )
         shutil.rmtree(INSTALLED / "umadb-build", ignore_errors=True)
     return UMADB
+
+
+def _protoc() -> Path:
+    """The protoc of the package grpcio-tools, as the program that UmaDB's build asks for."""
+    program = INSTALLED / "protoc"
+    INSTALLED.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m grpc_tools.protoc "$@"\n')
+    program.chmod(0o755)
+    return program
 
 
 def python() -> Path:

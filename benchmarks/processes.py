@@ -15,6 +15,8 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _STOP_S = 30.0
+_PAGE_BYTES = 4096
+_CHUNK_BYTES = 1 << 20
 
 
 def start(command: Sequence[str | Path], death: signal.Signals, **options: Any) -> Any:
@@ -92,10 +94,16 @@ def _process_folders() -> list[Path]:
     return [one for one in Path("/proc").iterdir() if one.name.isdigit()]
 
 
-def bytes_on_disk(path: Path) -> int:
-    """Blocks that a file or a folder takes."""
-    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
-    return sum(one.stat().st_blocks * 512 for one in files)
+def pages_written(path: Path) -> int:
+    """Bytes of the pages of a file that hold anything: some stores fill files with zeros ahead."""
+    written = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            if chunk.count(0) == len(chunk):
+                continue
+            pages = range(0, len(chunk), _PAGE_BYTES)
+            written += sum(any(chunk[at : at + _PAGE_BYTES]) for at in pages) * _PAGE_BYTES
+    return written
 
 
 def on_signal_exit() -> None:

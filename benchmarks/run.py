@@ -169,26 +169,29 @@ def _peers(options: argparse.Namespace) -> None:
                 found.append(candidate)
                 jobs.append((candidate, options.events))
         if "umadb" in names:
-            _load_umadb(folder, jobs, writer)
+            filled = _load_umadb(folder, jobs, writer)
             cached = (candidates.UMADB_CACHED, candidates.PAGE_CACHE_MB)
             for name, cache_mb in ((candidates.UMADB, 0), cached):
                 server = stores.umadb(folder / name, install.umadb(), cache_mb)
                 store = stack.enter_context(server)
                 found.append(stack.enter_context(candidates.umadb(name, store)))
         else:
-            harness.load(jobs, writer)
-        _measure(options, writer)(found, wanted)
+            filled = harness.load(jobs, writer)
+        unfilled = {candidate.name for candidate, _ in jobs} - set(filled)
+        ready = [one for one in found if one.name not in unfilled]
+        _measure(options, writer)(ready, wanted)
 
 
 def _load_umadb(
     folder: Path, jobs: Sequence[tuple[Candidate, int]], writer: figures.Writer
-) -> None:
+) -> dict[str, figures.Size]:
     """Fills UmaDB beside the other stores; its two servers begin with copies of the file."""
     plain = folder / candidates.UMADB
     with stores.umadb(plain, install.umadb()) as store:
         with candidates.umadb(candidates.UMADB, store) as candidate:
-            harness.load([*jobs, (candidate, jobs[0][1])], writer)
+            filled = harness.load([*jobs, (candidate, jobs[0][1])], writer)
     stores.copy_umadb(plain, folder / candidates.UMADB_CACHED)
+    return filled
 
 
 def _install(names: Sequence[str]) -> None:

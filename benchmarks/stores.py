@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-from processes import Watched, bytes_on_disk, start, stop
+from processes import Watched, pages_written, start, stop
 
 from eventfold_server.embedded import EmbeddedPostgres
 
@@ -45,7 +45,7 @@ class Store:
     def bytes(self) -> int:
         """Size of tables and indexes, or of the store's own file; without write-ahead logs."""
         if self.database_url is None:
-            return bytes_on_disk(self.file) if self.file is not None else 0
+            return pages_written(self.file) if self.file is not None else 0
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
         assert row is not None
