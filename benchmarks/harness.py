@@ -174,9 +174,7 @@ def _print(found: Sequence[Figure]) -> None:
         )
 
 
-def load(
-    jobs: Sequence[tuple[Candidate, int]], writer: figures.Writer
-) -> dict[str, Size]:
+def load(jobs: Sequence[tuple[Candidate, int]], writer: figures.Writer) -> dict[str, Size]:
     """Fills stores, as many at a time as there are cores, and says what they take on disk.
 
     A candidate that is missing in the answer could not be filled; the results say why.

@@ -1,11 +1,12 @@
 """Installs the peers and the load generator into `benchmarks/.peers`, which git ignores.
 
-Versions are pinned: `peers/requirements.txt` with digests, `peers/package-lock.json`, the version of
-UmaDB's crate below with the lock file that it was published with, `loadgen/Cargo.lock`.
+Versions are pinned: `peers/requirements.txt` with digests, `peers/package-lock.json`, the version
+of UmaDB's crate below with the lock file that it was published with, `loadgen/Cargo.lock`.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -44,10 +45,10 @@ def umadb() -> Path:
     """UmaDB's server, from its crate; the first time takes many minutes."""
     _need("cargo")
     if not UMADB.exists() or UMADB_VERSION not in _output([UMADB, "--version"]):
+        install = ["cargo", "install", "umadb", "--locked", "--force"]
         _run(
             f"Building UmaDB {UMADB_VERSION}",
-            ["cargo", "install", "umadb", "--version", UMADB_VERSION, "--locked", "--force"]
-            + ["--root", str(INSTALLED / "umadb")],
+            [*install, "--version", UMADB_VERSION, "--root", INSTALLED / "umadb"],
             {"CARGO_TARGET_DIR": str(INSTALLED / "umadb-build"), "PROTOC": str(_protoc())},
         )
         shutil.rmtree(INSTALLED / "umadb-build", ignore_errors=True)
@@ -68,7 +69,9 @@ def python() -> Path:
     lock = HERE / "peers" / "requirements.txt"
     stamp = INSTALLED / "venv" / "installed.txt"
     if not stamp.exists() or stamp.read_text() != lock.read_text():
-        _run("Making an environment for the peers", [sys.executable, "-m", "venv", PYTHON.parents[1]])
+        _run(
+            "Making an environment for the peers", [sys.executable, "-m", "venv", PYTHON.parents[1]]
+        )
         pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         _run("Installing the clients of the peers", [*pip, "--require-hashes", "-r", lock])
         stamp.write_text(lock.read_text())
@@ -98,10 +101,9 @@ def versions() -> dict[str, str]:
     if UMADB.exists():
         found["umadb (server)"] = UMADB_VERSION
     if PYTHON.exists():
-        code = "from importlib import metadata as m; import json; print(json.dumps(" + (
-            "{n: m.version(n) for n in ('umadb', 'eventsourcing', 'psycopg')}))"
-        )
-        installed = json.loads(_output([PYTHON, "-c", code]))
+        names = ("umadb", "eventsourcing", "psycopg")
+        code = f"from importlib import metadata as m; print([m.version(n) for n in {names}])"
+        installed = dict(zip(names, ast.literal_eval(_output([PYTHON, "-c", code])), strict=True))
         found |= {f"{name} (peers)": version for name, version in installed.items()}
     for name in ("@eventide/message-db", "@event-driven-io/emmett-postgresql"):
         package = NODE_MODULES / name / "package.json"

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT = 760, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 190, 44, 48
 _LABEL_GAP = 16
+_NAMESPACE = "http://www.w3.org/2000/svg"
 # Far enough from white and from black; neighbours differ in lightness as well as in hue.
 _COLOURS = (
     "#2f7fd1",
@@ -84,8 +85,8 @@ def svg(chart: Chart) -> str:
     x_at = _Scale(xs[0], xs[-1], _LEFT, WIDTH - _RIGHT, log=True)
     y_at = _Scale(low, high, HEIGHT - _BOTTOM, _TOP, log=not chart.y_from_zero)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" role="img">',
+        f'<svg xmlns="{_NAMESPACE}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"',
+        f'     width="{WIDTH}" height="{HEIGHT}">',
         f"<title>{escape(chart.title)}</title>",
         f"<style>{_STYLE}</style>",
         f'<text class="title" x="{_LEFT}" y="20">{escape(chart.title)}</text>',

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
+from eventfold_server.embedded.child import LAUNCHER
+
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _STOP_S = 30.0
 _PAGE_BYTES = 4096
@@ -20,17 +23,20 @@ _CHUNK_BYTES = 1 << 20
 
 
 def start(command: Sequence[str | Path], death: signal.Signals, **options: Any) -> Any:
-    """A child that gets the signal `death` if this process dies without ending it (Linux)."""
-    libc = ctypes.CDLL(None)
-
-    def die_with_parent() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(death))
-
-    return subprocess.Popen(
-        [str(part) for part in command],
-        preexec_fn=die_with_parent if os.uname().sysname == "Linux" else None,
-        **options,
-    )
+    """A child that gets the signal `death` if this process dies without ending it."""
+    if sys.platform != "linux":
+        return subprocess.Popen([str(part) for part in command], **options)
+    program, *arguments = (str(part) for part in command)
+    spec = {
+        "program": shutil.which(program) or program,
+        "arguments": arguments,
+        "directory": str(Path.cwd()),
+        "parent": os.getpid(),
+        "death_signal": int(death),
+    }
+    # The same launcher that ties the embedded PostgreSQL to its server.
+    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(spec)]
+    return subprocess.Popen(launcher, **options)
 
 
 def stop(process: Any) -> None:
@@ -115,5 +121,3 @@ def on_signal_exit() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         with contextlib.suppress(ValueError):
             signal.signal(number, leave)
-
-

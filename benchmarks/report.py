@@ -61,11 +61,18 @@ _SPEED_TEXT = (
 
 def _machine(results: Results) -> str:
     head = results.head
+    machine = ", ".join(
+        [
+            str(head.get("cpu")),
+            f"{head.get('cores')} cores",
+            f"{head.get('memory_gib')} GiB",
+            str(head.get("system")),
+            f"Python {head.get('python')}",
+        ]
+    )
+    advice = "Client, server and PostgreSQL share the machine. What to keep are the ratios."
     lines = [
-        f"{head.get('date')}: {head.get('cpu')}, {head.get('cores')} cores,"
-        f" {head.get('memory_gib')} GiB, {head.get('system')}, Python {head.get('python')}."
-        " Client, server and",
-        "PostgreSQL share the machine. What to keep are the ratios.",
+        f"{head.get('date')}: {machine}. {advice}",
         "",
         f"{head.get('rounds')} rounds of {head.get('seconds')} s"
         + (f"; {head['events']:,} events in each store." if head.get("events") else "."),
@@ -162,9 +169,7 @@ def _sizes(results: Results) -> list[str]:
 def _faults(results: Results) -> list[str]:
     if not results.faults:
         return []
-    lines = [
-        f"- {one['candidate']} at {one['workload']}: {one['why']}" for one in results.faults
-    ]
+    lines = [f"- {one['candidate']} at {one['workload']}: {one['why']}" for one in results.faults]
     return ["## Failed", "\n".join(lines)]
 
 

@@ -187,9 +187,11 @@ def _load_umadb(
 ) -> dict[str, figures.Size]:
     """Fills UmaDB beside the other stores; its two servers begin with copies of the file."""
     plain = folder / candidates.UMADB
-    with stores.umadb(plain, install.umadb()) as store:
-        with candidates.umadb(candidates.UMADB, store) as candidate:
-            filled = harness.load([*jobs, (candidate, jobs[0][1])], writer)
+    with (
+        stores.umadb(plain, install.umadb()) as store,
+        candidates.umadb(candidates.UMADB, store) as candidate,
+    ):
+        filled = harness.load([*jobs, (candidate, jobs[0][1])], writer)
     stores.copy_umadb(plain, folder / candidates.UMADB_CACHED)
     return filled
 

@@ -13,8 +13,8 @@ import asyncpg
 import orjson
 import protocol
 import uvloop
+from protocol import data
 
-import data
 from eventfold_server.storage.queries import Queries
 
 SCHEMA = "eventfold"

@@ -10,8 +10,8 @@ from typing import Any
 
 import protocol
 import uvloop
+from protocol import data
 
-import data
 import eventfold
 
 # Appends that are on their way side by side while the store is filled.

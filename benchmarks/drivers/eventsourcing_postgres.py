@@ -16,11 +16,10 @@ import protocol
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.utils import get_topic
+from protocol import data
 
-import data
-
-# The library sends a call as a pipeline, and waits for ever now and then when it is larger than what
-# a socket buffers; this is less.
+# The library sends a call as a pipeline, and now and then waits for ever when it is larger than
+# what a socket buffers; this is less.
 LOAD_EVENTS = 200
 # Rows of the log in one query of a catch-up.
 LOG_PAGE = 1_000
@@ -143,11 +142,13 @@ def _domain_event(run: data.Run, number: int) -> Any:
 
 def _load(app: Application, runs: Iterable[data.Run]) -> None:
     for chunk in protocol.chunks(runs, LOAD_EVENTS):
-        app.recorder.insert_events([
-            app.mapper.to_stored_event(_domain_event(run, number))
-            for run in chunk
-            for number in range(run.first, run.first + run.count)
-        ])
+        app.recorder.insert_events(
+            [
+                app.mapper.to_stored_event(_domain_event(run, number))
+                for run in chunk
+                for number in range(run.first, run.first + run.count)
+            ]
+        )
 
 
 def main() -> None:

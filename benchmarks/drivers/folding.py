@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import orjson
 import protocol
+from protocol import data
 
-import data
 from eventfold import _core
 
 # PostgreSQL's object ids of the element types, as its binary arrays name them.

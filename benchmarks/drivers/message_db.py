@@ -14,8 +14,7 @@ from typing import Any
 import orjson
 import protocol
 import psycopg
-
-import data
+from protocol import data
 
 # All that `install.sh` of the package runs, in its order. It has no psql here, so the files are
 # sent as they are. The extension pgcrypto is left out: all that it is for, gen_random_uuid(), is
@@ -112,9 +111,7 @@ def main() -> None:
     """URL of the database and folder of the npm package as arguments."""
     url, package = sys.argv[1], Path(sys.argv[2])
     install(url, package)
-    protocol.serve(
-        protocol.Callers(lambda: Caller(url)).run, lambda runs: _load(url, runs)
-    )
+    protocol.serve(protocol.Callers(lambda: Caller(url)).run, lambda runs: _load(url, runs))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ A driver is a process of its own that does to one store what its users would do,
 client. The harness writes a JSON line, the driver answers with one:
 
     {"do": "append", "in_flight": 8, "batch": 1, "seconds": 1.0}
-    {"operations": 812, "elapsed_s": 1.0, "cpu_s": 0.4, "latencies_us": [...], "result": 1}
+    {"operations": 812, "elapsed_s": 1.0, "cpu_s": 0.4, "result": 1, "latencies_us": [...]}
 
-`do`: `load` (fill the store with `events` events), `extend` (only fillers, the `events` numbered
-from `first`), `append`, `read`, `hydrate`, `hydrate_kept`, `catch_up`, `mixed`, `fold`. A cell lasts
-`seconds`, and one operation at the least. `cpu_s` is the CPU time of the driver. `result` is what
-the last operation returned, which the harness checks: the number of events, or the balance. A
-failure is answered with {"error": "..."}. The end of its input ends a driver.
+`do`: `load` (fill the store with `events` events), `extend` (`events` events of fillers, of which
+the first is number `first`), `append`, `read`, `hydrate`, `hydrate_kept`, `catch_up`, `mixed`,
+`fold`. A cell lasts `seconds`, and one operation at the least. `cpu_s` is the CPU time of the
+driver. `result` is what the last operation returned, which the harness checks: the number of
+events, or the balance. A failure is answered with {"error": "..."}. The end of its input ends a
+driver.
 
 Standard library only: peers run it in an environment of their own.
 """

@@ -13,8 +13,7 @@ from typing import Any
 import orjson
 import protocol
 import umadb
-
-import data
+from protocol import data
 
 LOAD_EVENTS = 1_000
 
@@ -77,11 +76,13 @@ def main() -> None:
 
     def load(runs: Iterable[data.Run]) -> None:
         for chunk in protocol.chunks(runs, LOAD_EVENTS):
-            client.append([
-                _event(run.stream, run.first + number)
-                for run in chunk
-                for number in range(run.count)
-            ])
+            client.append(
+                [
+                    _event(run.stream, run.first + number)
+                    for run in chunk
+                    for number in range(run.count)
+                ]
+            )
 
     protocol.serve(protocol.Callers(lambda: Caller(sys.argv[1])).run, load)
 
