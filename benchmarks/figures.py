@@ -179,19 +179,22 @@ def _rounded(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(path: Path) -> Results:
-    """What a `Writer` wrote."""
+    """What a `Writer` wrote; what was measured again, after a run was cut short, counts once."""
     results = Results({}, [], [], [], [])
+    latest: dict[tuple[str, str], Figure] = {}
     for line in path.read_text().splitlines():
         [(kind, value)] = json.loads(line).items()
         match kind:
             case "run":
                 results.head = value
             case "figure":
-                results.figures.append(Figure(**value))
+                one = Figure(**value)
+                latest[one.workload, one.candidate] = one
             case "size":
                 results.sizes.append(Size(**value))
             case "fault":
                 results.faults.append(value)
             case "step":
                 results.steps.append(value["events"])
+    results.figures = list(latest.values())
     return results

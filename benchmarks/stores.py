@@ -56,10 +56,10 @@ class Store:
         return self.bytes() - self.empty_bytes
 
     def settle(self) -> None:
-        """Writes out what a load left in memory, so that no cell pays for it."""
+        """Does now what a load left to do, so that no cell pays for it."""
         if self.database_url is not None:
             with psycopg.connect(self.database_url, autocommit=True) as connection:
-                connection.execute("ANALYZE")
+                connection.execute("VACUUM (ANALYZE)")
                 connection.execute("CHECKPOINT")
 
 

@@ -97,14 +97,16 @@ class Caller:
 
 def _load(url: str, runs: Iterable[data.Run]) -> None:
     copy_to = "COPY message_store.messages (position, stream_name, type, data, id) FROM STDIN"
-    with psycopg.connect(url, autocommit=True) as connection:
-        with connection.cursor() as cursor, cursor.copy(copy_to) as copy:
-            for run in runs:
-                for number in range(run.first, run.first + run.count):
-                    text = orjson.dumps(data.event_data(number)).decode()
-                    kind = data.event_type(number)
-                    copy.write_row((number, run.stream, kind, text, data.uuid7()))
-        connection.execute("VACUUM (ANALYZE) message_store.messages")
+    with (
+        psycopg.connect(url) as connection,
+        connection.cursor() as cursor,
+        cursor.copy(copy_to) as copy,
+    ):
+        for run in runs:
+            for number in range(run.first, run.first + run.count):
+                text = orjson.dumps(data.event_data(number)).decode()
+                kind = data.event_type(number)
+                copy.write_row((number, run.stream, kind, text, data.uuid7()))
 
 
 def main() -> None:

@@ -190,8 +190,14 @@ fn append(stream: &str, version: i64, events: Vec<v1::NewEvent>) -> v1::AppendRe
 /// The same event as `event_data` of `data.py` makes.
 fn event(number: i64) -> v1::NewEvent {
     let data = format!(
-        r#"{{"account":"8f6c1f0e-5d0b-4a57-9e0b-6a6f1f6d2c11","booking":{number},"currency":"EUR","amount":{},"text":"salary of the month, transferred by the employer","reference":"RF-{number:012}"}}"#,
-        10 + number % 7
+        concat!(
+            r#"{{"account":"8f6c1f0e-5d0b-4a57-9e0b-6a6f1f6d2c11","booking":{},"currency":"EUR","#,
+            r#""amount":{},"text":"salary of the month, transferred by the employer","#,
+            r#""reference":"RF-{:012}"}}"#
+        ),
+        number,
+        10 + number % 7,
+        number
     );
     let kind = match number {
         0 => "AccountOpened",
