@@ -8,7 +8,7 @@
 PYTHON ?= python3
 LISTEN ?= 127.0.0.1:4141
 DATA_DIR ?= data
-# More options for the command behind run, demo, bench and pytest: make test ARGS="-k limits".
+# More options for the command behind run, demo, bench* and pytest: make test ARGS="-k limits".
 ARGS ?=
 
 VENV := .venv
@@ -26,7 +26,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## build, then serve on LISTEN (127.0.0.1:4141) with data in DATA_DIR (data)
@@ -81,9 +81,24 @@ lock: $(VENV)/.deps ## resolve requirements.lock again; UPGRADE=1 takes the newe
 	  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
 	  --extra server --group dev --output-file requirements.lock pyproject.toml
 
+.PHONY: lock-peers
+lock-peers: $(VENV)/.deps ## resolve the lock files of the benchmarks' peers again
+	cd benchmarks/peers && $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	  --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock-peers" \
+	  $(if $(UPGRADE),--upgrade) --output-file requirements.txt requirements.in
+	cd benchmarks/peers && npm install --package-lock-only --ignore-scripts --no-progress
+
 .PHONY: bench
-bench: build ## run the benchmarks
-	@exec $(BIN)/python benchmarks/run.py $(ARGS)
+bench: build ## measure eventfold beside the same SQL without a server; some minutes
+	@exec $(BIN)/python benchmarks/run.py own $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: build ## install the peers and measure them beside eventfold; half an hour
+	@exec $(BIN)/python benchmarks/run.py peers $(ARGS)
+
+.PHONY: bench-growth
+bench-growth: build ## measure eventfold and UmaDB up to 10 million events; resumable
+	@exec $(BIN)/python benchmarks/run.py growth $(ARGS)
 
 # The targets of rust/fuzz, each for so many seconds; what breaks one is kept in rust/fuzz/artifacts.
 FUZZ_SECONDS ?= 60

@@ -1,7 +1,9 @@
 """What a second worker brings: calls a second, and the CPU that a call costs in each part.
 
 Each of CLIENTS processes has a connection of its own and some calls in flight. Servers with one and
-with two workers take turns. CPU time is read from /proc, so this runs on Linux only.
+with two workers take turns. CPU time is read from /proc, so this runs on Linux only:
+
+    python benchmarks/workers.py
 """
 
 from __future__ import annotations
@@ -14,11 +16,16 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import data
+import stores
+from figures import Writer, machine
 
 import eventfold
 
@@ -59,25 +66,30 @@ class _Round:
 
 def workers() -> list[WorkersFigure]:
     """Runs the scenarios with each number of workers in turn."""
-    from store import COLD_FOLD, Store, event, serving  # noqa: PLC0415 - clients need none of it
-
     with contextlib.ExitStack() as stack:
-        stores: dict[int, Store] = {}
+        found: dict[int, tuple[str, int]] = {}
         for count in WORKERS:
-            stores[count] = stack.enter_context(serving("--workers", str(count)))
-            with eventfold.Client(stores[count].address) as client:
-                client.put_fold(COLD_FOLD)
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="eventfold-bench-"))
+            Path(name).chmod(0o711)
+            store = stack.enter_context(stores.eventfold(Path(name), "--workers", str(count)))
+            [pid] = store.watched.roots
+            found[count] = (store.url, pid)
+            with eventfold.Client(store.url) as client:
+                client.put_fold(data.COLD_FOLD)
                 for number in range(CLIENTS):
-                    events = [event(booking) for booking in range(STREAM_EVENTS)]
+                    events = [
+                        eventfold.Event(data.event_type(booking), data.event_data(booking))
+                        for booking in range(STREAM_EVENTS)
+                    ]
                     client.append(f"account-{number}", events, expected_version=0)
         figures = []
         for scenario in SCENARIOS:
             rounds: dict[int, list[_Round]] = {count: [] for count in WORKERS}
             for number in range(ROUNDS + 1):
-                for count, store in stores.items():
-                    found = _round(scenario, store.address, store.pid)
+                for count, (address, pid) in found.items():
+                    one = _round(scenario, address, pid)
                     if number:
-                        rounds[count].append(found)
+                        rounds[count].append(one)
             print(f"\n{scenario}, {CLIENTS} clients with {IN_FLIGHT_EACH} in flight each")
             figures += [_figure(scenario, count, rounds[count]) for count in WORKERS]
     return figures
@@ -179,9 +191,8 @@ def _client(scenario: str, address: str, number: int) -> Iterator[subprocess.Pop
 async def _call_for_a_round(scenario: str, address: str, number: int) -> None:
     """A client process: tells that it is ready, waits for a word, calls, tells what it did."""
     calls = 0
-    data = {"account": str(uuid.uuid4()), "amount": 10, "text": "salary of the month " * 5}
     async with eventfold.AsyncClient(address, timeout=30) as client:
-        await client.hydrate("account", str(number), fold="cold")
+        await client.hydrate(f"account-{number}", fold="cold")
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         began, cpu_began = time.perf_counter(), _own_cpu_seconds()
@@ -190,7 +201,7 @@ async def _call_for_a_round(scenario: str, address: str, number: int) -> None:
             nonlocal calls
             stream, version = f"bench-{uuid.uuid4()}", 0
             while time.perf_counter() - began < ROUND_S:
-                events = [eventfold.Event("MoneyDeposited", data)]
+                events = [eventfold.Event("MoneyDeposited", data.event_data(version))]
                 await client.append(stream, events, expected_version=version)
                 version += 1
                 calls += 1
@@ -198,7 +209,7 @@ async def _call_for_a_round(scenario: str, address: str, number: int) -> None:
         async def hydrate() -> None:
             nonlocal calls
             while time.perf_counter() - began < ROUND_S:
-                await client.hydrate("account", str(number), fold="cold")
+                await client.hydrate(f"account-{number}", fold="cold")
                 calls += 1
 
         call = append if scenario.startswith("append") else hydrate
@@ -212,4 +223,9 @@ def _own_cpu_seconds() -> float:
 
 
 if __name__ == "__main__":
-    asyncio.run(_call_for_a_round(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    if len(sys.argv) > 1:
+        asyncio.run(_call_for_a_round(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    else:
+        results = Writer(Path(__file__).with_name("results") / "workers.jsonl", machine({}))
+        for one in workers():
+            results.write("workers", one)
