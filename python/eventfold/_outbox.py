@@ -9,8 +9,10 @@ from eventfold._errors import ConnectionFailed, UnexpectedAnswer
 from eventfold._failures import error_from_status, unanswered
 from eventfold.v1 import event_store_pb2 as pb
 
-# The server reads no further while it has this much of a session under way.
-_APPENDS_MAX = 256
+APPENDS_MAX = 256
+"""The server reads no further while it has so many appends of a session under way."""
+
+# Nor while it has this much.
 _BYTES_MAX = 8 << 20
 # A message has one append, or several up to this size.
 _MESSAGE_BYTES_MAX = 1 << 20
@@ -90,7 +92,7 @@ class Outbox:
         if not self._sent:
             return True
         fits = self._sent_bytes + sending.size <= _BYTES_MAX
-        return fits and len(self._sent) < _APPENDS_MAX
+        return fits and len(self._sent) < APPENDS_MAX
 
     def _add(self, message: pb.AppendSessionRequest, sending: Sending[Any], now: float) -> None:
         number = next(self._numbers)

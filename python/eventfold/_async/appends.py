@@ -11,12 +11,11 @@ from eventfold._async.connection import AsyncConnection
 from eventfold._errors import EventfoldError
 from eventfold._failures import is_retryable, is_unknown, may_be_done
 from eventfold._methods import Safety
-from eventfold._outbox import APPEND_BYTES_MAX, Sending, appended
+from eventfold._outbox import APPEND_BYTES_MAX, APPENDS_MAX, Sending, appended
 from eventfold.v1 import event_store_pb2 as pb
 
+# A further one is begun when all are full: one carries as much as several.
 _SESSIONS_MAX = 4
-# A further session is begun when each has this many appends.
-_BUSY = 64
 
 
 @dataclass
@@ -116,7 +115,7 @@ class AsyncAppends:
         with self._lock:
             self._sessions = [session for session in self._sessions if not session.is_over]
             session = min(self._sessions, key=len, default=None)
-            is_busy = session is None or len(session) >= _BUSY
+            is_busy = session is None or len(session) >= APPENDS_MAX
             if session is None or (is_busy and len(self._sessions) < _SESSIONS_MAX):
                 begin = self._connection.session(methods.APPEND_SESSION)
                 session = _session.Session(begin, self._connection.settings.target)

@@ -9,7 +9,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -43,6 +43,12 @@ async def at_once(driver: Any, client: Any, calls: list[tuple[Any, ...]], **opti
 
     with ThreadPoolExecutor(32) as pool:
         return await asyncio.to_thread(lambda: list(pool.map(caught, calls)))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits for something that is about to hold; pytest ends a test that waits in vain."""
+    while not holds():  # noqa: ASYNC110 - a thread makes it true
+        await asyncio.sleep(0.02)
 
 
 def slow(_: Any) -> None:
@@ -204,9 +210,9 @@ async def test_an_idle_session_ends_and_another_begins(
         calls = [(f"{round_}-{n}", [Event("A")], 0) for n in range(40)]
         results = await at_once(driver, client, calls)
         assert [result.last_version for result in results] == [1] * 40
-        await asyncio.sleep(0.5)
-        assert all(session.is_over for session in client._appends._sessions)
-    assert not [thread for thread in threading.enumerate() if "eventfold" in thread.name]
+        await until(lambda: all(session.is_over for session in client._appends._sessions))
+    # Those of the threads that read the answers.
+    await until(lambda: not any("eventfold" in one.name for one in threading.enumerate()))
 
 
 async def test_closing_the_client_ends_what_is_under_way(
