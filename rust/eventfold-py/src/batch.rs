@@ -15,7 +15,7 @@ use super::errors;
 /// Where the rows of a batch are.
 pub enum Source {
     /// In arrays of columns.
-    Packed(Rows<PyBackedBytes>),
+    Packed(Box<Rows<PyBackedBytes>>),
     /// In the rows that PostgreSQL sent.
     #[cfg(unix)]
     Rows(PgRows),
@@ -54,7 +54,7 @@ impl Batch {
     fn new(py: Python<'_>, columns: Vec<Option<PyBackedBytes>>) -> PyResult<Self> {
         let bytes = columns.iter().flatten().map(|column| column.len()).sum();
         let rows = errors::run(py, bytes, || Rows::decode(columns))?;
-        Ok(Self { rows: Source::Packed(rows), bytes })
+        Ok(Self { rows: Source::Packed(Box::new(rows)), bytes })
     }
 
     fn __len__(&self) -> usize {

@@ -134,9 +134,8 @@ impl Hydration {
 
     async fn fold(&self, pool: Pool) -> Result<(Head, Outcome), ReadError> {
         let mut lease = pool.lend().await?;
-        let (row, rows) = lease
-            .query_both((&self.head.0, &self.head.1), (&self.first.0, &self.first.1))
-            .await?;
+        let (row, rows) =
+            lease.query_both((&self.head.0, &self.head.1), (&self.first.0, &self.first.1)).await?;
         let row = row.ok_or_else(|| ReadError::Lost("the head did not come".to_owned()))?;
         let (head, newer) = read_head(&row, &self.stream)?;
         if !self.is_expected(&head) {

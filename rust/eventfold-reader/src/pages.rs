@@ -163,7 +163,10 @@ impl Reading {
 
     /// Sends all pages. The room for one is waited for before it is read, so that there is never
     /// more than one ahead.
-    async fn run(&mut self, pages: &mpsc::Sender<Result<Page, ReadError>>) -> Result<(), ReadError> {
+    async fn run(
+        &mut self,
+        pages: &mpsc::Sender<Result<Page, ReadError>>,
+    ) -> Result<(), ReadError> {
         let grace = self.pool.settings().grace;
         loop {
             let room = match timeout(grace, pages.reserve()).await {

@@ -1,8 +1,8 @@
 //! `HistoricState` and `ExplainedEvent` of `proto/eventfold/v1/folds.proto`.
 
 use super::proto;
-use crate::fold::FoldResult;
 use crate::envelope::uuid_text;
+use crate::fold::FoldResult;
 use crate::limits::{EXPLAINED_CHANGES_BYTES_MAX, EXPLAINED_CHANGES_MAX};
 use crate::rows::Row;
 

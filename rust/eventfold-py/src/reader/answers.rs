@@ -49,9 +49,7 @@ fn value(py: Python<'_>, done: Done) -> PyResult<Bound<'_, PyAny>> {
     match done {
         Done::Nothing => Ok(py.None().into_bound(py)),
         Done::Page(page) => Ok(Bound::new(py, Page::new(py, *page)?)?.into_any()),
-        Done::Hydrated(hydrated) => {
-            Ok(Bound::new(py, Hydrated::new(py, *hydrated)?)?.into_any())
-        }
+        Done::Hydrated(hydrated) => Ok(Bound::new(py, Hydrated::new(py, *hydrated)?)?.into_any()),
     }
 }
 
@@ -73,9 +71,7 @@ pub struct Page {
 impl Page {
     fn new(py: Python<'_>, page: reader::Page) -> PyResult<Self> {
         let (encoded, batch, size_bytes) = match page.content {
-            Content::Encoded(bytes) => {
-                (Some(PyBytes::new(py, &bytes).unbind()), None, bytes.len())
-            }
+            Content::Encoded(bytes) => (Some(PyBytes::new(py, &bytes).unbind()), None, bytes.len()),
             Content::Rows(rows) => {
                 let bytes = rows.bytes;
                 (None, Some(Py::new(py, Batch::of_rows(rows))?), bytes)

@@ -43,8 +43,7 @@ fn unknown(what: &str, value: &str) -> PyErr {
 impl SettingsArgument {
     pub fn settings(self) -> PyResult<Settings> {
         let attempts = self.attempts.into_iter().map(|(is_host, place, port, tls)| {
-            let address =
-                if is_host { Address::Host(place) } else { Address::Directory(place) };
+            let address = if is_host { Address::Host(place) } else { Address::Directory(place) };
             let tls = match tls.as_str() {
                 "never" => TlsUse::Never,
                 "if_offered" => TlsUse::IfOffered,

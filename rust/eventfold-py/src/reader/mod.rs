@@ -67,9 +67,8 @@ impl Reader {
         encoded: bool,
         stream: Option<String>,
     ) -> PyResult<Pages> {
-        let range = arguments::range(
-            sql, params, order, backwards, window, encoded, stream, page_bytes,
-        )?;
+        let range =
+            arguments::range(sql, params, order, backwards, window, encoded, stream, page_bytes)?;
         Ok(Pages(Arc::new(Mutex::new(Reading::New(self.pool.clone(), Box::new(range))))))
     }
 
@@ -115,9 +114,7 @@ impl Reader {
             slice_steps_max,
         };
         let pool = self.pool.clone();
-        self.begin(future, async move {
-            Ok(Done::Hydrated(Box::new(hydration.run(pool).await?)))
-        })
+        self.begin(future, async move { Ok(Done::Hydrated(Box::new(hydration.run(pool).await?))) })
     }
 
     fn close(&self, py: Python<'_>) {
