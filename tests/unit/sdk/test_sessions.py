@@ -212,7 +212,7 @@ async def test_an_idle_session_ends_and_another_begins(
         assert [result.last_version for result in results] == [1] * 40
         await until(lambda: all(session.is_over for session in client._appends._sessions))
     # Those of the threads that read the answers.
-    await until(lambda: not any("eventfold" in one.name for one in threading.enumerate()))
+    await until(lambda: not any(one.name == "eventfold-appends" for one in threading.enumerate()))
 
 
 async def test_closing_the_client_ends_what_is_under_way(
