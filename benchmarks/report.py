@@ -170,13 +170,13 @@ def _faults(results: Results) -> list[str]:
     if not results.faults:
         return []
     lines = [f"- {one['candidate']} at {one['workload']}: {one['why']}" for one in results.faults]
-    return ["## Failed", "\n".join(lines)]
+    return ["## Failed", "\n".join(_wrapped(lines))]
 
 
 def _notes(results: Results) -> list[str]:
     names = dict.fromkeys(one.candidate for one in results.figures)
     lines = [f"- {name}: {NOTES[name]}." for name in names if name in NOTES]
-    return ["## How each is driven", "\n".join(lines)] if lines else []
+    return ["## How each is driven", "\n".join(_wrapped(lines))] if lines else []
 
 
 def charts(results: Results) -> Iterable[tuple[str, plots.Chart]]:
