@@ -16,6 +16,7 @@ DRIVERS = Path(__file__).resolve().parent / "drivers"
 
 EVENTFOLD = "eventfold"
 BARE = "bare asyncpg"
+BARE_PSYCOPG = "bare psycopg"
 LOADGEN = "eventfold, load generator"
 ROWS = "tokio-postgres, rows only"
 UMADB = "UmaDB"
@@ -36,6 +37,7 @@ PAGE_CACHE_MB = 1024
 NOTES = {
     EVENTFOLD: "Python SDK over gRPC: blocking client at 1 in flight, asynchronous one above",
     BARE: "asyncpg and orjson on eventfold's tables and append function, no server; a baseline",
+    BARE_PSYCOPG: "psycopg and orjson on the same tables, folded by Python; reads alone",
     LOADGEN: "tonic in Rust against the same server: what the server gives without Python's client",
     ROWS: "tokio-postgres in Rust reads the rows of a stream and touches each field; the floor",
     UMADB: "its Python client over gRPC, threads; a stream is a tag; orjson decodes",
@@ -73,6 +75,13 @@ def bare(store: Store) -> contextlib.AbstractContextManager[Candidate]:
     """The same tables without the server."""
     assert store.database_url is not None
     return _driven(BARE, _python("bare_asyncpg", store.database_url), store, _ALL)
+
+
+def bare_psycopg(store: Store) -> contextlib.AbstractContextManager[Candidate]:
+    """The same tables by the driver that most programs use."""
+    assert store.database_url is not None
+    command = _python("bare_psycopg", store.database_url)
+    return _driven(BARE_PSYCOPG, command, store, frozenset({"read", "hydrate"}))
 
 
 def loadgen(store: Store, program: Path) -> contextlib.AbstractContextManager[Candidate]:
@@ -141,7 +150,7 @@ def own(folder: Path, program: Path | None) -> Iterator[list[Candidate]]:
     """All that run on one eventfold: the SDK, the bare statements, and the compiled ones."""
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(stores.eventfold(folder / "eventfold"))
-        found = [stack.enter_context(eventfold(store)), stack.enter_context(bare(store))]
+        found = [stack.enter_context(one(store)) for one in (eventfold, bare, bare_psycopg)]
         if program is not None:
             found.append(stack.enter_context(loadgen(store, program)))
             found.append(stack.enter_context(rows(store, program)))
