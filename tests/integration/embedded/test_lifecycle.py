@@ -24,7 +24,7 @@ from eventfold_server.embedded import (
     StartFailed,
 )
 
-RECOVERY_SECONDS_MAX = 8.0
+RECOVERY_SECONDS_MAX = 5.0
 
 
 def socket_directory(dsn):
