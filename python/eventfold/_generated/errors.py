@@ -18,6 +18,7 @@ __all__ = [
     "ExpectedVersionRequired",
     "ExpressionTooDeep",
     "ExpressionTooLong",
+    "FilterFailed",
     "FoldFailed",
     "FoldNotFound",
     "FoldTooLarge",
@@ -1031,6 +1032,40 @@ class EvaluationLimit(EventfoldError):
         return self._text("problem")
 
 
+class FilterFailed(EventfoldError):
+    """The expression of a filter failed on an event, or gave neither true nor false. Whatever
+    passed the filter before that event was sent.
+    """
+
+    reason = "FILTER_FAILED"
+    code = "FAILED_PRECONDITION"
+
+    @property
+    def position(self) -> int | None:
+        """Position of the event."""
+        return self._number("position")
+
+    @property
+    def stream(self) -> str | None:
+        """Name of the stream."""
+        return self._text("stream")
+
+    @property
+    def version(self) -> int | None:
+        """Version of the event."""
+        return self._number("version")
+
+    @property
+    def event_id(self) -> str | None:
+        """Id of the event."""
+        return self._text("event_id")
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong."""
+        return self._text("problem")
+
+
 class Unauthenticated(EventfoldError, PermissionError):
     """The call has no valid token."""
 
@@ -1114,7 +1149,8 @@ class OutcomeUnknown(EventfoldError, ConnectionError):
 
 class DeadlineExceeded(EventfoldError, TimeoutError):
     """The deadline passed. An append whose deadline passed while it waited was not stored; one
-    that was under way answers OUTCOME_UNKNOWN.
+    that was under way answers OUTCOME_UNKNOWN. A read that waited for a position says
+    `requested`, and the `head` that it saw.
     """
 
     reason = "DEADLINE_EXCEEDED"
@@ -1124,6 +1160,16 @@ class DeadlineExceeded(EventfoldError, TimeoutError):
     def deadline_ms(self) -> int | None:
         """The deadline in milliseconds."""
         return self._number("deadline_ms")
+
+    @property
+    def requested(self) -> int | None:
+        """The version or position that was asked for."""
+        return self._number("requested")
+
+    @property
+    def head(self) -> int | None:
+        """Version or position of the head."""
+        return self._number("head")
 
 
 class EventCorrupt(EventfoldError):
@@ -1206,6 +1252,7 @@ BY_REASON: dict[str, type[EventfoldError]] = {
     "STATE_NOT_JSON": StateNotJson,
     "STATE_TOO_LARGE": StateTooLarge,
     "EVALUATION_LIMIT": EvaluationLimit,
+    "FILTER_FAILED": FilterFailed,
     "UNAUTHENTICATED": Unauthenticated,
     "PERMISSION_DENIED": PermissionDenied,
     "OVERLOADED": Overloaded,

@@ -110,6 +110,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The state grew beyond 3 MiB of JSON."""
     ERROR_REASON_EVALUATION_LIMIT: _ErrorReason.ValueType  # 54
     """One event cost more than 1,000,000 evaluation steps, or built a value that is too large."""
+    ERROR_REASON_FILTER_FAILED: _ErrorReason.ValueType  # 55
+    """The expression of a filter failed on an event, or gave neither true nor false. Whatever passed
+    the filter before that event was sent.
+    """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 60
     """The call has no valid token."""
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 61
@@ -128,7 +132,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 75
     """The deadline passed. An append whose deadline passed while it waited was not stored; one that
-    was under way answers OUTCOME_UNKNOWN.
+    was under way answers OUTCOME_UNKNOWN. A read that waited for a position says `requested`, and
+    the `head` that it saw.
     """
     ERROR_REASON_EVENT_CORRUPT: _ErrorReason.ValueType  # 76
     """A stored event does not match what was once validated."""
@@ -223,6 +228,10 @@ ERROR_REASON_STATE_TOO_LARGE: ErrorReason.ValueType  # 53
 """The state grew beyond 3 MiB of JSON."""
 ERROR_REASON_EVALUATION_LIMIT: ErrorReason.ValueType  # 54
 """One event cost more than 1,000,000 evaluation steps, or built a value that is too large."""
+ERROR_REASON_FILTER_FAILED: ErrorReason.ValueType  # 55
+"""The expression of a filter failed on an event, or gave neither true nor false. Whatever passed
+the filter before that event was sent.
+"""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 60
 """The call has no valid token."""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 61
@@ -241,7 +250,8 @@ all. Repeat it with the same event ids, and it is stored once.
 """
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 75
 """The deadline passed. An append whose deadline passed while it waited was not stored; one that
-was under way answers OUTCOME_UNKNOWN.
+was under way answers OUTCOME_UNKNOWN. A read that waited for a position says `requested`, and
+the `head` that it saw.
 """
 ERROR_REASON_EVENT_CORRUPT: ErrorReason.ValueType  # 76
 """A stored event does not match what was once validated."""

@@ -782,6 +782,7 @@ class ReadRequest(_message.Message):
     TO_VERSION_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     TYPES_FIELD_NUMBER: _builtins.int
+    AT_LEAST_POSITION_FIELD_NUMBER: _builtins.int
     stream: _builtins.str
     """Name of the stream."""
     direction: Global___Direction.ValueType
@@ -797,6 +798,11 @@ class ReadRequest(_message.Message):
     """
     limit: _builtins.int
     """Most events to return; 0, the default: no limit. Events left out by `types` do not count."""
+    at_least_position: _builtins.int
+    """Waits, within the deadline, until the log has this position, and reads then: whoever appended
+    at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
+    deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+    """
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only events of these types; empty, the default: all. At most 100."""
@@ -810,10 +816,11 @@ class ReadRequest(_message.Message):
         to_version: _builtins.int | None = ...,
         limit: _builtins.int = ...,
         types: _abc.Iterable[_builtins.str] | None = ...,
+        at_least_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "_to_version", b"_to_version", "from_version", b"from_version", "to_version", b"to_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "_to_version", b"_to_version", "direction", b"direction", "from_version", b"from_version", "limit", b"limit", "stream", b"stream", "to_version", b"to_version", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "_to_version", b"_to_version", "at_least_position", b"at_least_position", "direction", b"direction", "from_version", b"from_version", "limit", b"limit", "stream", b"stream", "to_version", b"to_version", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__from_version: _TypeAlias = _typing.Literal["from_version"]  # noqa: Y015
     _WhichOneofArgType__from_version: _TypeAlias = _typing.Literal["_from_version", b"_from_version"]  # noqa: Y015
@@ -909,6 +916,7 @@ class ReadAllRequest(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     INCLUDE_SYSTEM_EVENTS_FIELD_NUMBER: _builtins.int
+    AT_LEAST_POSITION_FIELD_NUMBER: _builtins.int
     direction: Global___Direction.ValueType
     """Default: forwards. With `resume_token` only forwards."""
     from_position: _builtins.int
@@ -924,6 +932,11 @@ class ReadAllRequest(_message.Message):
     """Most events to return; 0, the default: no limit. Events left out by filters do not count."""
     include_system_events: _builtins.bool
     """Also events of streams whose name starts with `$`. Default: false."""
+    at_least_position: _builtins.int
+    """Waits, within the deadline, until the log has this position, and reads then: whoever appended
+    at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
+    deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+    """
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only events of these categories; empty, the default: all. At most 100."""
@@ -948,10 +961,11 @@ class ReadAllRequest(_message.Message):
         types: _abc.Iterable[_builtins.str] | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         include_system_events: _builtins.bool = ...,
+        at_least_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_to_position", b"_to_position", "from", b"from", "from_position", b"from_position", "resume_token", b"resume_token", "to_position", b"to_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_to_position", b"_to_position", "categories", b"categories", "direction", b"direction", "from", b"from", "from_position", b"from_position", "include_system_events", b"include_system_events", "limit", b"limit", "resume_token", b"resume_token", "tags", b"tags", "to_position", b"to_position", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_to_position", b"_to_position", "at_least_position", b"at_least_position", "categories", b"categories", "direction", b"direction", "from", b"from", "from_position", b"from_position", "include_system_events", b"include_system_events", "limit", b"limit", "resume_token", b"resume_token", "tags", b"tags", "to_position", b"to_position", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__to_position: _TypeAlias = _typing.Literal["to_position"]  # noqa: Y015
     _WhichOneofArgType__to_position: _TypeAlias = _typing.Literal["_to_position", b"_to_position"]  # noqa: Y015

@@ -60,12 +60,18 @@ class HydrateRequest(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     RECORDED_AT_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    AT_LEAST_POSITION_FIELD_NUMBER: _builtins.int
     stream: _builtins.str
     """Name of the stream."""
     version: _builtins.int
     """Events up to this version, inclusive; 0: the initial state. Above the head: VERSION_AHEAD."""
     position: _builtins.int
     """Events up to this position of the log, inclusive. Above the head: POSITION_AHEAD."""
+    at_least_position: _builtins.int
+    """Waits, within the deadline, until the log has this position, and folds then: whoever appended
+    at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
+    deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+    """
     @_builtins.property
     def fold(self) -> Global___FoldRef:
         """Required."""
@@ -89,10 +95,11 @@ class HydrateRequest(_message.Message):
         position: _builtins.int = ...,
         recorded_at: _timestamp_pb2.Timestamp | None = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        at_least_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "fold", b"fold", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "fold", b"fold", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "stream", b"stream", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "at_least_position", b"at_least_position", "fold", b"fold", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "stream", b"stream", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_at: _TypeAlias = _typing.Literal["version", "position", "recorded_at", "occurred_at"]  # noqa: Y015
     _WhichOneofArgType_at: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
@@ -162,6 +169,12 @@ class HydrateManyRequest(_message.Message):
 
     STREAMS_FIELD_NUMBER: _builtins.int
     FOLD_FIELD_NUMBER: _builtins.int
+    AT_LEAST_POSITION_FIELD_NUMBER: _builtins.int
+    at_least_position: _builtins.int
+    """Waits, within the deadline, until the log has this position, and folds then: whoever appended
+    at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
+    deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+    """
     @_builtins.property
     def streams(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the streams, 1 to 1,000, each once."""
@@ -175,10 +188,11 @@ class HydrateManyRequest(_message.Message):
         *,
         streams: _abc.Iterable[_builtins.str] | None = ...,
         fold: Global___FoldRef | None = ...,
+        at_least_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold", "streams", b"streams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_position", b"at_least_position", "fold", b"fold", "streams", b"streams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

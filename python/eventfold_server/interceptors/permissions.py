@@ -27,6 +27,7 @@ PERMISSIONS: dict[str, str | None] = {
     "/eventfold.v1.Folds/HydrateMany": READ,
     "/eventfold.v1.Folds/ListFolds": READ,
     "/eventfold.v1.Folds/PutFold": ADMIN,
+    "/eventfold.v1.Subscriptions/Subscribe": READ,
     "/grpc.health.v1.Health/Check": None,
     "/grpc.health.v1.Health/List": None,
     "/grpc.health.v1.Health/Watch": None,
