@@ -1,5 +1,5 @@
-"""The part of the Rust core that filters pages of events; not a module of its own: `eventfold._core`
-has all of it.
+"""The part of the Rust core that filters pages of events; not a module of its own:
+`eventfold._core` has all of it.
 """
 
 from collections.abc import Sequence

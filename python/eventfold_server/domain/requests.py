@@ -27,7 +27,7 @@ class Caller:
     permissions: frozenset[str]
     # W3C traceparent that came with the call.
     trace_context: str | None = None
-    # When the call's time is over, by the clock of the event loop; None: it has as long as it takes.
+    # When the call's time is over, by the clock of the event loop; None: never.
     expires: float | None = None
 
 

@@ -220,8 +220,8 @@ class Subscription:
                 raise failure
             if events:
                 continue
-            if (frame := self._news()) is not None:
-                yield frame
+            if (news := self._news()) is not None:
+                yield news
                 continue
             await self._tail.moved(self._pause_s())
 
@@ -426,5 +426,5 @@ class _StreamSource(_Source):
 
 async def _nothing() -> Pages:
     """The pages of a stream that has no event yet."""
-    return
-    yield
+    for page in list[_core.Page]():
+        yield page

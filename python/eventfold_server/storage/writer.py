@@ -69,7 +69,9 @@ class Writer:
     one waits for the next. So appends to one stream are decided in the order in which they came.
     """
 
-    def __init__(self, storage: AppendStorage, committed: Callable[[int], None]) -> None:
+    def __init__(
+        self, storage: AppendStorage, committed: Callable[[int], object] = lambda _: None
+    ) -> None:
         """`committed` gets the position that the log has reached with a batch."""
         self._storage = storage
         self._committed = committed
