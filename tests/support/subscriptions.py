@@ -109,7 +109,7 @@ async def append(
     """Appends events in one append; position of the last."""
     done = 0
     while done < count:
-        part = min(count - done, 500)
+        part = min(count - done, 500, max(1, 2_000_000 // (size + 100)))
         events = [eventfold.Event(type_, {"n": done + n, "fill": "x" * size}) for n in range(part)]
         result = await client.append(stream, events, expected_version=eventfold.ANY)
         done += part
