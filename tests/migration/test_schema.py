@@ -251,13 +251,16 @@ async def test_pages_follow_their_indexes(database_url: str) -> None:
     schema = await make_store(database_url)
     queries = Queries(schema)
     cases = {
-        "stream_page": ("1, 1, 100, 50, NULL", "events_stream_version"),
-        "stream_page_backwards": ("1, 1, 100, 50, NULL", "events_stream_version"),
+        "stream_page": ("1, 1, 100, 50, NULL, NULL", "events_stream_version"),
+        "stream_page_backwards": ("1, 1, 100, 50, NULL, NULL", "events_stream_version"),
         "fold_begin": ("'c-1', 1, 100, 50", "events_stream_version"),
         "fold_rest_brief": (f"1, 1, {NO_END}, {NO_END}", "events_stream_version"),
         "fold_begin_until": ("'c-1', 1, 9, 50, NULL, NULL, NULL", "events_stream_version"),
         "log_page": ("true, 1, 20000, 50, NULL, NULL, NULL", "events_pkey"),
         "log_page_backwards": ("true, 1, 20000, 50, NULL, NULL, NULL", "events_pkey"),
+        "tail_page": (f"'{ID.format(1)}', 1, {NO_END}, {NO_END}, 0", "events_pkey"),
+        "version_from_position": ("1, 10, 5000", "events_stream_version"),
+        "position_from_time": ("20000, '2020-01-01'", "events_pkey"),
         "event": (f"'{ID.format(1)}', 1, {NO_END}, 1", "events_id"),
         "stream": ("'c-1'", "streams_name_key"),
     }

@@ -16,7 +16,7 @@ from eventfold_server.interceptors.permissions import ALL, PERMISSIONS, Permissi
 from eventfold_server.server import Server, methods_of
 from eventfold_server.storage.database import Database
 
-FILES = (event_store_pb2, folds_pb2, health_pb2, reflection_pb2)
+FILES = (event_store_pb2, folds_pb2, subscriptions_pb2, health_pb2, reflection_pb2)
 DECLARED = {
     method
     for file in FILES

@@ -244,8 +244,8 @@ SELECT string_agg(uuid_send(event_id), '' ORDER BY position)
   FROM {schema}.events WHERE position BETWEEN $1 AND $2;
 
 -- name: version_from_position
--- The first version of the stream $1, of at most $2, whose event has a position of $3 or above; else
--- the one behind $2. Positions grow with versions, so it is found by halving.
+-- The first version of the stream $1, up to $2, whose event has a position of $3 or above; else the
+-- one behind $2. Positions grow with versions, so it is found by halving.
 WITH RECURSIVE half (lower, upper) AS (
     SELECT 1::bigint, $2::bigint + 1
     UNION ALL
@@ -258,8 +258,8 @@ WITH RECURSIVE half (lower, upper) AS (
 SELECT lower FROM half WHERE lower = upper;
 
 -- name: position_from_time
--- The first position, of at most $1, whose event was recorded at $2 or after; else the one behind
--- $1. Times never decrease with positions, so it is found by halving. The time comes as a text.
+-- The first position, up to $1, whose event was recorded at $2 or after; else the one behind $1.
+-- Times never decrease with positions, so it is found by halving. The time comes as a text.
 WITH RECURSIVE half (lower, upper) AS (
     SELECT 1::bigint, $1::bigint + 1
     UNION ALL
