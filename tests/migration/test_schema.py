@@ -276,6 +276,27 @@ async def test_pages_follow_their_indexes(database_url: str) -> None:
             assert "Seq Scan on events" not in plan, f"{name}\n{plan}"
 
 
+async def test_pages_of_categories_follow_their_index(database_url: str) -> None:
+    """Whatever the planner knows of the values: it sorts positions, and no events."""
+    schema = await make_store(database_url)
+    text = Queries(schema)["categories_page"]
+    async with connected(database_url) as connection:
+        await _fill(connection, schema)
+        await connection.execute("SET enable_bitmapscan = off; SET jit = off")
+        await connection.execute(f"PREPARE page AS {text}")
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            await connection.execute(f"SET plan_cache_mode = {mode}")
+            for categories in ("ARRAY['c']", "ARRAY['a', 'b', 'c']"):
+                rows = await connection.fetch(
+                    f"EXPLAIN EXECUTE page ({categories}, 9000, 20000, 20000, NULL, NULL)"
+                )
+                plan = "\n".join(row[0] for row in rows)
+                assert "using events_category_position on" in plan, plan
+                assert "using events_pkey on" in plan, plan
+                assert "Seq Scan" not in plan, plan
+                assert "Hash" not in plan, plan
+
+
 async def _fill(connection: Any, schema: str) -> None:
     """2,000 streams of 10 events each, interleaved."""
     await connection.execute(

@@ -9,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from eventfold.v1 import event_store_pb2, folds_pb2
+from eventfold.v1 import event_store_pb2, folds_pb2, subscriptions_pb2
 from eventfold_server.config import ServerConfig
 from eventfold_server.interceptors import permissions
 from eventfold_server.interceptors.permissions import ALL, PERMISSIONS, PermissionTableError
