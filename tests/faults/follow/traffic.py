@@ -43,7 +43,7 @@ WANTED = (
     Wanted("a tag", {"tags": ["red"]}, lambda event: "red" in event.tags),
     Wanted(
         "an expression",
-        {"where": "event.n % 7 == 3 && meta.category != 'note'"},
+        {"where": "int(event.n) % 7 == 3 && meta.category != 'note'"},
         lambda event: event.fields["n"] % 7 == 3 and event.category != "note",
     ),
     Wanted("nothing", {"types": ["Never"]}, lambda event: False),
