@@ -100,6 +100,12 @@ bench-peers: build ## install the peers and measure them beside eventfold; half 
 bench-growth: build ## measure eventfold and UmaDB up to 10 million events; resumable
 	@exec $(BIN)/python benchmarks/run.py growth $(ARGS)
 
+HISTORIES ?= 200
+
+.PHONY: faults
+faults: build ## many random histories of subscriptions, with restarts of PostgreSQL; an hour or so
+	$(BIN)/python -m pytest tests/faults --histories $(HISTORIES) --with-restarts $(ARGS)
+
 # The targets of rust/fuzz, each for so many seconds; what breaks one is kept in rust/fuzz/artifacts.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(notdir $(basename $(sort $(wildcard rust/fuzz/fuzz_targets/*.rs))))

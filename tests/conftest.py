@@ -17,6 +17,15 @@ hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make faults` says; only the conftest of all tests may add options."""
+    group = parser.getgroup("faults")
+    group.addoption("--histories", type=int, default=20, help="random histories of subscriptions")
+    group.addoption(
+        "--with-restarts", action="store_true", help="restart PostgreSQL in each history"
+    )
+
+
 @pytest.fixture
 def shared_tmp_path() -> Iterator[Path]:
     """Yields a folder whose parents any user can enter, which pytest's `tmp_path` is not.

@@ -22,6 +22,8 @@ __all__ = [
     "FoldFailed",
     "FoldNotFound",
     "FoldTooLarge",
+    "GroupExists",
+    "GroupNotFound",
     "InvalidEventId",
     "InvalidEventType",
     "InvalidExpression",
@@ -33,6 +35,7 @@ __all__ = [
     "InvalidTag",
     "InvalidTime",
     "JsonTooDeep",
+    "LeaseLost",
     "MetadataTooLarge",
     "NumberRange",
     "OutcomeUnknown",
@@ -728,6 +731,50 @@ class StreamDeleted(EventfoldError):
         return self._number("check_index")
 
 
+class GroupExists(EventfoldError):
+    """A consumer group of this name exists with another source or other settings; `field` names
+    the first that differs.
+    """
+
+    reason = "GROUP_EXISTS"
+    code = "ALREADY_EXISTS"
+
+    @property
+    def group(self) -> str | None:
+        """Name of the consumer group."""
+        return self._text("group")
+
+    @property
+    def field(self) -> str | None:
+        """Name of the field."""
+        return self._text("field")
+
+
+class LeaseLost(EventfoldError):
+    """The lease under which an event of a consumer group is to be settled has ended, or is not
+    one of this session: the event may be with another consumer. `position` is the first such
+    event.
+    """
+
+    reason = "LEASE_LOST"
+    code = "ABORTED"
+
+    @property
+    def group(self) -> str | None:
+        """Name of the consumer group."""
+        return self._text("group")
+
+    @property
+    def position(self) -> int | None:
+        """Position of the event."""
+        return self._number("position")
+
+    @property
+    def lease(self) -> int | None:
+        """The lease that the settlement named."""
+        return self._number("lease")
+
+
 class StreamNotFound(EventfoldError, LookupError):
     """The stream never had an event."""
 
@@ -825,6 +872,18 @@ class StoreIncarnationChanged(EventfoldError):
     def token_position(self) -> int | None:
         """Position that the resume token stands for."""
         return self._number("token_position")
+
+
+class GroupNotFound(EventfoldError, LookupError):
+    """There is no consumer group of this name, or it was deleted."""
+
+    reason = "GROUP_NOT_FOUND"
+    code = "NOT_FOUND"
+
+    @property
+    def group(self) -> str | None:
+        """Name of the consumer group."""
+        return self._text("group")
 
 
 class FoldFailed(EventfoldError):
@@ -1241,12 +1300,15 @@ BY_REASON: dict[str, type[EventfoldError]] = {
     "EVENT_ID_REUSED": EventIdReused,
     "STREAM_CLOSED": StreamClosed,
     "STREAM_DELETED": StreamDeleted,
+    "GROUP_EXISTS": GroupExists,
+    "LEASE_LOST": LeaseLost,
     "STREAM_NOT_FOUND": StreamNotFound,
     "EVENT_NOT_FOUND": EventNotFound,
     "FOLD_NOT_FOUND": FoldNotFound,
     "VERSION_AHEAD": VersionAhead,
     "POSITION_AHEAD": PositionAhead,
     "STORE_INCARNATION_CHANGED": StoreIncarnationChanged,
+    "GROUP_NOT_FOUND": GroupNotFound,
     "FOLD_FAILED": FoldFailed,
     "NUMBER_RANGE": NumberRange,
     "STATE_NOT_JSON": StateNotJson,

@@ -86,6 +86,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The stream is closed; `successor` names the stream that goes on from it."""
     ERROR_REASON_STREAM_DELETED: _ErrorReason.ValueType  # 33
     """The stream was deleted; its name is never used again."""
+    ERROR_REASON_GROUP_EXISTS: _ErrorReason.ValueType  # 34
+    """A consumer group of this name exists with another source or other settings; `field` names the
+    first that differs.
+    """
+    ERROR_REASON_LEASE_LOST: _ErrorReason.ValueType  # 35
+    """The lease under which an event of a consumer group is to be settled has ended, or is not one of
+    this session: the event may be with another consumer. `position` is the first such event.
+    """
     ERROR_REASON_STREAM_NOT_FOUND: _ErrorReason.ValueType  # 40
     """The stream never had an event."""
     ERROR_REASON_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 41
@@ -100,6 +108,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The log is not the one that the resume token was made on: a restore or a fail-over lost the
     tail. Both agree up to `common_position` (0: on nothing).
     """
+    ERROR_REASON_GROUP_NOT_FOUND: _ErrorReason.ValueType  # 46
+    """There is no consumer group of this name, or it was deleted."""
     ERROR_REASON_FOLD_FAILED: _ErrorReason.ValueType  # 50
     """An expression of the fold failed on an event; nothing partial is returned or stored."""
     ERROR_REASON_NUMBER_RANGE: _ErrorReason.ValueType  # 51
@@ -204,6 +214,14 @@ ERROR_REASON_STREAM_CLOSED: ErrorReason.ValueType  # 32
 """The stream is closed; `successor` names the stream that goes on from it."""
 ERROR_REASON_STREAM_DELETED: ErrorReason.ValueType  # 33
 """The stream was deleted; its name is never used again."""
+ERROR_REASON_GROUP_EXISTS: ErrorReason.ValueType  # 34
+"""A consumer group of this name exists with another source or other settings; `field` names the
+first that differs.
+"""
+ERROR_REASON_LEASE_LOST: ErrorReason.ValueType  # 35
+"""The lease under which an event of a consumer group is to be settled has ended, or is not one of
+this session: the event may be with another consumer. `position` is the first such event.
+"""
 ERROR_REASON_STREAM_NOT_FOUND: ErrorReason.ValueType  # 40
 """The stream never had an event."""
 ERROR_REASON_EVENT_NOT_FOUND: ErrorReason.ValueType  # 41
@@ -218,6 +236,8 @@ ERROR_REASON_STORE_INCARNATION_CHANGED: ErrorReason.ValueType  # 45
 """The log is not the one that the resume token was made on: a restore or a fail-over lost the
 tail. Both agree up to `common_position` (0: on nothing).
 """
+ERROR_REASON_GROUP_NOT_FOUND: ErrorReason.ValueType  # 46
+"""There is no consumer group of this name, or it was deleted."""
 ERROR_REASON_FOLD_FAILED: ErrorReason.ValueType  # 50
 """An expression of the fold failed on an event; nothing partial is returned or stored."""
 ERROR_REASON_NUMBER_RANGE: ErrorReason.ValueType  # 51

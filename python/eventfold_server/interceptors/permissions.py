@@ -10,6 +10,15 @@ ALL = frozenset({READ, WRITE, ADMIN, PERSONAL})
 
 # None: anyone may call, without a token too.
 PERMISSIONS: dict[str, str | None] = {
+    "/eventfold.v1.ConsumerGroups/Consume": READ,
+    "/eventfold.v1.ConsumerGroups/CreateGroup": ADMIN,
+    "/eventfold.v1.ConsumerGroups/DeleteGroup": ADMIN,
+    "/eventfold.v1.ConsumerGroups/GetGroup": READ,
+    "/eventfold.v1.ConsumerGroups/ListGroups": READ,
+    "/eventfold.v1.ConsumerGroups/ListParked": READ,
+    "/eventfold.v1.ConsumerGroups/PurgeParked": ADMIN,
+    "/eventfold.v1.ConsumerGroups/ReplayParked": ADMIN,
+    "/eventfold.v1.ConsumerGroups/ResetGroup": ADMIN,
     "/eventfold.v1.EventStore/Append": WRITE,
     "/eventfold.v1.EventStore/AppendMany": WRITE,
     "/eventfold.v1.EventStore/AppendSession": WRITE,

@@ -1,0 +1,1 @@
+"""Random histories of subscriptions: traffic, faults, what was recorded, and what must be true."""
