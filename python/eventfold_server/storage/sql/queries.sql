@@ -58,13 +58,13 @@ SELECT catalogue_version FROM {schema}.counter;
 -- -infinity and infinity.
 SELECT outcome, first_version, first_position, positions, recorded_at, actual_version, successor,
        differs_at, problem, catalogue_version
-  FROM {schema}.append_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text[]::timestamptz[], $11, $12,
+  FROM {schema}.append_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text[]::timestamptz[], $11, $12,
                           $13, $14, $15, $16);
 
 -- name: append_batch
 SELECT append_number, check_number, outcome, first_version, first_position, positions, recorded_at,
        actual_version, successor, differs_at, problem, catalogue_version
-  FROM {schema}.append_batch_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+  FROM {schema}.append_batch_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
                                 $16, $17, $18::text[]::timestamptz[], $19, $20, $21, $22, $23);
 
 -- name: check_append
