@@ -157,15 +157,16 @@ class LogStorage:
         """Events of positions `lower` to `upper`, both inclusive, encoded or as batches; at most
         `limit`. One statement looks at `window` positions.
         """
+        filters = (categories, types, tags)
+        filtered = any(demand is not None for demand in filters)
+        name = "log_page_filtered" if filtered else "log_page"
         return self._database.events.pages(
-            self._queries["log_page_backwards" if backwards else "log_page"],
+            self._queries[f"{name}_backwards" if backwards else name],
             with_system,
             lower,
             upper,
             limit or _NO_END,
-            categories,
-            types,
-            tags,
+            *(filters if filtered else ()),
             order="positions",
             page_bytes=PAGE_BYTES,
             backwards=backwards,

@@ -58,13 +58,13 @@ SELECT catalogue_version FROM {schema}.counter;
 -- -infinity and infinity.
 SELECT outcome, first_version, first_position, positions, recorded_at, actual_version, successor,
        differs_at, problem, catalogue_version
-  FROM {schema}.append_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text[]::timestamptz[], $11, $12,
+  FROM {schema}.append_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text[]::timestamptz[], $11, $12,
                           $13, $14, $15, $16);
 
 -- name: append_batch
 SELECT append_number, check_number, outcome, first_version, first_position, positions, recorded_at,
        actual_version, successor, differs_at, problem, catalogue_version
-  FROM {schema}.append_batch_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+  FROM {schema}.append_batch_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
                                 $16, $17, $18::text[]::timestamptz[], $19, $20, $21, $22, $23);
 
 -- name: check_append
@@ -374,30 +374,36 @@ SELECT NULL::text AS stream, {event}
  WHERE e.stream_no = $1::bigint AND e.version BETWEEN $2::bigint AND $3::bigint AND {until}
  ORDER BY e.version LIMIT $4::bigint;
 
--- name: log_page
--- Events of the log, positions $2 to $3, forwards. $1: with system events; $5: categories, $6:
--- types, $7: tags (all of them), each NULL for no demand.
+-- fragment: logged
+-- Events of the log, positions $2 to $3. $1: with system events.
 SELECT s.name AS stream, {event}
   FROM {schema}.events e
   JOIN {schema}.streams s ON s.stream_no = e.stream_no
  WHERE e.position BETWEEN $2::bigint AND $3::bigint
    AND ($1::boolean OR e.category < '$' OR e.category >= '%')
-   AND ($5::text[] IS NULL OR e.category = ANY ($5))
+
+-- fragment: filtered
+-- $5: categories, $6: types, $7: tags (all of them), each NULL for no demand.
+AND ($5::text[] IS NULL OR e.category = ANY ($5))
    AND ($6::text[] IS NULL OR e.type = ANY ($6))
    AND ($7::text[] IS NULL OR e.tags @> $7)
- ORDER BY e.position LIMIT $4::bigint;
+
+-- name: log_page
+-- All of them, forwards. In a statement without the filters: with these PostgreSQL expects so few
+-- events that it does not remember the names of streams from one event to the next.
+{logged} ORDER BY e.position LIMIT $4::bigint;
 
 -- name: log_page_backwards
 -- The same from position $3 down to $2.
-SELECT s.name AS stream, {event}
-  FROM {schema}.events e
-  JOIN {schema}.streams s ON s.stream_no = e.stream_no
- WHERE e.position BETWEEN $2::bigint AND $3::bigint
-   AND ($1::boolean OR e.category < '$' OR e.category >= '%')
-   AND ($5::text[] IS NULL OR e.category = ANY ($5))
-   AND ($6::text[] IS NULL OR e.type = ANY ($6))
-   AND ($7::text[] IS NULL OR e.tags @> $7)
- ORDER BY e.position DESC LIMIT $4::bigint;
+{logged} ORDER BY e.position DESC LIMIT $4::bigint;
+
+-- name: log_page_filtered
+-- Those that pass the filters, forwards.
+{logged} {filtered} ORDER BY e.position LIMIT $4::bigint;
+
+-- name: log_page_filtered_backwards
+-- The same from position $3 down to $2.
+{logged} {filtered} ORDER BY e.position DESC LIMIT $4::bigint;
 
 -- name: categories_page
 -- Events of the categories $1, each there once, positions $2 to $3, forwards. $5: types, $6: tags
