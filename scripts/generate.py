@@ -21,6 +21,7 @@ from pathlib import Path
 
 import docs_errors
 import go_stubs
+import go_toolchain
 import sdk_errors
 import sdk_sync
 
@@ -135,7 +136,7 @@ GENERATORS = (
         name="go stubs",
         owns=(f"{go_stubs.CLIENT}/{CONTRACT}/*.pb.go",),
         write=go_stubs.write,
-        require=go_stubs.require_toolchain,
+        require=go_toolchain.require,
     ),
 )
 
@@ -187,8 +188,8 @@ def main() -> int:
     for generator in GENERATORS:
         try:
             generator.require()
-        except go_stubs.ToolchainMissing as missing:
-            if not go_stubs.may_be_skipped():
+        except go_toolchain.ToolchainMissing as missing:
+            if not go_toolchain.may_be_skipped():
                 raise SystemExit(f"{generator.name}: {missing}") from None
             print(f"skipped: {generator.name}. {missing}")
             continue
