@@ -1,7 +1,7 @@
 # Every task of the project is one word here; `make` alone lists them.
 #
 # A fresh machine needs Python 3.11 or later, a Rust toolchain, make and git. `make check` also
-# needs Node.js with npm, for the checker of the protos.
+# needs Node.js with npm, for the checker of the protos; without Go it skips what is written in it.
 #
 # Stamps in .venv remember what is done, so that a second run only starts what was asked for.
 
@@ -14,6 +14,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 BUF := tools/node_modules/.bin/buf
+GO_MODULES := clients/go tests/conformance/go
 # Code that makes the extension: not its tests, benchmarks and fuzz targets.
 RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -type f \
   -not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*' -not -path 'rust/fuzz/*')
@@ -48,10 +49,11 @@ test: build ## run every test: cargo, then pytest, fast ones first
 check: lint test ## what a change must pass: lint, then test
 
 .PHONY: fmt
-fmt: $(VENV)/.deps ## format Python and Rust, and fix what linters can fix
+fmt: $(VENV)/.deps ## format Python, Rust and Go, and fix what linters can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	cargo fmt --all
+	@if command -v gofmt >/dev/null; then gofmt -w $(GO_MODULES); else echo "gofmt: skipped"; fi
 
 .PHONY: lint
 lint: build $(BUF) ## check format, style, types, protos, and that generated code is fresh
@@ -62,6 +64,13 @@ lint: build $(BUF) ## check format, style, types, protos, and that generated cod
 	$(BIN)/python -m mypy.stubtest eventfold._core
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if missing=$$($(BIN)/python scripts/go_toolchain.py); then \
+	  echo "gofmt, go vet: $(GO_MODULES)"; \
+	  unformatted=$$(gofmt -l $(GO_MODULES)); \
+	  [ -z "$$unformatted" ] || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }; \
+	  for module in $(GO_MODULES); do go vet -C $$module ./... || exit 1; done; \
+	elif [ -n "$$CI" ]; then echo "$$missing" >&2; exit 1; \
+	else echo "gofmt, go vet: skipped. $$missing"; fi
 	$(BUF) lint proto
 	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || true); \
 	if [ -n "$$tag" ]; then \

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docs_errors
+import go_stubs
+import go_toolchain
 import sdk_errors
 import sdk_sync
 
@@ -38,6 +40,8 @@ class Generator:
     owns: tuple[str, ...]
     # Fills an empty folder with files at their paths relative to the root.
     write: Callable[[Path], None]
+    # Raises ToolchainMissing where the compiler of the language is not installed.
+    require: Callable[[], None] = lambda: None
 
 
 def write_python_stubs(tree: Path) -> None:
@@ -128,6 +132,12 @@ GENERATORS = (
         owns=("python/eventfold/_sync/[a-z]*.py",),
         write=write_sdk_sync,
     ),
+    Generator(
+        name="go stubs",
+        owns=(f"{go_stubs.CLIENT}/{CONTRACT}/*.pb.go",),
+        write=go_stubs.write,
+        require=go_toolchain.require,
+    ),
 )
 
 
@@ -176,6 +186,13 @@ def main() -> int:
     check: bool = parser.parse_args().check
     stale = 0
     for generator in GENERATORS:
+        try:
+            generator.require()
+        except go_toolchain.ToolchainMissing as missing:
+            if not go_toolchain.may_be_skipped():
+                raise SystemExit(f"{generator.name}: {missing}") from None
+            print(f"skipped: {generator.name}. {missing}")
+            continue
         with tempfile.TemporaryDirectory() as folder:
             tree = Path(folder) / "tree"
             tree.mkdir()

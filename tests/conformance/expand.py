@@ -42,7 +42,12 @@ class Variables:
     def _replacement(self, match: re.Match[str]) -> str:
         name, offset = match.groups()
         value = self._value(name)
-        return value if offset is None else str(int(value) + int(offset))
+        if offset is None:
+            return value
+        try:
+            return str(int(value) + int(offset))
+        except ValueError:
+            raise CaseError(f"{name} is no integer to add to: {value[:80]!r}") from None
 
     def _value(self, name: str) -> str:
         if name not in self._values:

@@ -47,6 +47,8 @@ class Case:
     # Where steps run that do not say it: `shared`, `tokens` or `fresh`.
     server: str
     steps: list[dict[str, Json]]
+    # Of a case that must fail: what the runner must say then.
+    fails: str = ""
 
     @property
     def id(self) -> str:
@@ -77,6 +79,7 @@ def parse_cases(text: str) -> list[Case]:
             texts=document.get("let", {}),
             server=case.get("server", "shared"),
             steps=case["steps"],
+            fails=case.get("fails", ""),
         )
         for case in document["cases"]
     ]
@@ -90,6 +93,11 @@ def case_files() -> list[Path]:
 def load_cases() -> list[Case]:
     """All cases of all files."""
     return [case for file in case_files() for case in parse_cases(file.read_text(encoding="utf-8"))]
+
+
+def load_wrong_cases() -> list[Case]:
+    """The cases that must fail."""
+    return parse_cases((FOLDER / "wrong.yaml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)

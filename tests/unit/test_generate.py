@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import generate
+import go_toolchain
 import pytest
 
 GENERATOR = generate.Generator("sample", owns=("out/*.py",), write=lambda tree: None)
@@ -78,3 +79,35 @@ def test_the_runtime_may_be_as_old_as_pyproject_allows(
         for version in re.findall(pattern, path.read_text(encoding="utf-8"))
     }
     assert written == {floor}
+
+
+@pytest.fixture
+def only_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves nothing to generate but the Go stubs."""
+    (go_stubs,) = (one for one in generate.GENERATORS if one.name == "go stubs")
+    monkeypatch.setattr(generate, "GENERATORS", (go_stubs,))
+    monkeypatch.setattr("sys.argv", ["generate.py", "--check"])
+
+
+@pytest.fixture(params=[None, "go1.2.3"], ids=["none", "old"])
+def no_go(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without Go, and one with a Go that is too old."""
+    if request.param:
+        (tmp_path / "go").write_text(f"#!/bin/sh\necho {request.param}\n", encoding="utf-8")
+        (tmp_path / "go").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def test_without_go_its_stubs_are_skipped_with_a_word(
+    only_go: None, no_go: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    assert generate.main() == 0
+    assert "skipped: go stubs. Go 1." in capsys.readouterr().out
+    assert go_toolchain.main() == 1
+
+
+def test_without_go_ci_fails(only_go: None, no_go: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(SystemExit, match=r"Go 1\.\d+\.\d+ or later is needed"):
+        generate.main()

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, RowStream, Statement};
 
+use crate::cancel::cancel;
 use crate::error::ReadError;
 use crate::param::Param;
 use crate::settings::{Attempt, Settings};
@@ -23,6 +24,8 @@ const QUERY_CANCELED: &str = "57014";
 pub(crate) struct Connection {
     client: Client,
     settings: Arc<Settings>,
+    /// The one that let us in.
+    attempt: Attempt,
     /// By their text; behind a pooler there are none.
     statements: HashMap<Arc<str>, Statement>,
     in_transaction: bool,
@@ -65,6 +68,7 @@ impl Connection {
                         return Ok(Self {
                             client,
                             settings: Arc::clone(settings),
+                            attempt: attempt.clone(),
                             statements: HashMap::new(),
                             in_transaction: false,
                             task: task.abort_handle(),
@@ -187,9 +191,12 @@ impl Connection {
             return false;
         }
         let drained = async {
-            // If it cannot be cancelled, it may still end by itself.
-            let _ = self.client.cancel_token().cancel_query(self.settings.tls.connector()).await;
-            // Answered behind the rows that were left. A cancellation that comes too late for the
+            let token = self.client.cancel_token();
+            if cancel(&token, &self.attempt, &self.settings).await.is_err() {
+                // Nobody knows whether the request is still on its way.
+                return false;
+            }
+            // Answered behind the rows that were left. A cancellation that came too late for the
             // statement hits this one; the next is beyond it.
             match self.client.batch_execute("").await {
                 Err(error) if error.code().is_some_and(|code| code.code() == QUERY_CANCELED) => {

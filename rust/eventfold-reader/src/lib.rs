@@ -5,6 +5,7 @@
 //! their order. Everything here runs on the one thread of a [`Runtime`], but for folding that
 //! takes long.
 
+mod cancel;
 mod connection;
 mod error;
 mod hydration;

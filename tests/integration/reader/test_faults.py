@@ -8,10 +8,14 @@ PostgreSQL that loses its connections meanwhile.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import resource
+import struct
 import time
 from contextlib import aclosing
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from tests.support.database import connected
@@ -46,12 +50,12 @@ def log(database: Database, database_url: str) -> LogStorage:
     return LogStorage(database)
 
 
-def whole(log: LogStorage) -> Pages:
-    return log.stream_pages(1, 1, EVENTS, stream="S-0", types=None, backwards=False, limit=None)
+def whole(log: LogStorage, events: int = EVENTS) -> Pages:
+    return log.stream_pages(1, 1, events, stream="S-0", types=None, backwards=False, limit=None)
 
 
-async def count(log: LogStorage) -> int:
-    return sum([page.rows async for page in whole(log)])
+async def count(log: LogStorage, events: int = EVENTS) -> int:
+    return sum([page.rows async for page in whole(log, events)])
 
 
 def running(database_url: str) -> int:
@@ -80,6 +84,65 @@ async def test_given_up_in_the_middle(log: LogStorage, database_url: str) -> Non
                 break
     await until_idle(database_url)
     assert await count(log) == EVENTS
+
+
+class LateCancellations:
+    """A way to PostgreSQL on which requests to cancel take their time, as on a busy machine."""
+
+    # What a request to cancel has behind its length.
+    CODE = struct.pack("!I", 80877102)
+
+    def __init__(self, directory: str, seconds: float) -> None:
+        self._upstream = f"{directory}/.s.PGSQL.5432"
+        self._seconds = seconds
+        self.seen = asyncio.Event()
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serves one connection."""
+        first = await reader.readexactly(8)
+        if first.endswith(self.CODE):
+            self.seen.set()
+            await asyncio.sleep(self._seconds)
+        server_reader, server_writer = await asyncio.open_unix_connection(self._upstream)
+        server_writer.write(first)
+        await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while received := await source.read(64 * 1024):
+            sink.write(received)
+            await sink.drain()
+    sink.close()
+
+
+async def test_a_late_cancellation_hits_nobody(
+    database: Database, log: LogStorage, database_url: str, folder: Path
+) -> None:
+    """A connection serves the next only when the request to cancel cannot reach it any more."""
+    query = parse_qs(urlsplit(database_url).query)
+    late = LateCancellations(query["host"][0], 1.0)
+    listener = await asyncio.start_unix_server(late.carry, folder / ".s.PGSQL.5432")
+    query["host"] = [str(folder)]
+    url = urlsplit(database_url)._replace(query=urlencode(query, doseq=True)).geturl()
+    behind = Database(url, database.queries.schema)
+    async with listener:
+        try:
+            await behind.open()
+            log = LogStorage(behind)
+            # Few enough events that the statements are long over when the requests come.
+            given_up = [whole(log, 3_000) for _ in range(EVENT_CONNECTIONS)]
+            await asyncio.gather(*map(anext, given_up))
+            for pages in given_up:
+                await pages.aclose()
+            await late.seen.wait()
+            deadline = time.monotonic() + 2.0
+            while time.monotonic() < deadline:
+                # On every connection that there is.
+                readers = [count(log, 3_000) for _ in range(EVENT_CONNECTIONS)]
+                assert await asyncio.gather(*readers) == [3_000] * EVENT_CONNECTIONS
+        finally:
+            await behind.close()
 
 
 async def test_cancelled_while_it_waits(log: LogStorage, database_url: str) -> None:

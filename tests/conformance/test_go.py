@@ -1,0 +1,83 @@
+"""Goal: the server does what every conformance case says, over the Go stubs too.
+
+Method: `go test` runs all cases in a process of its own, on the servers of this session; each of
+its tests is reported as a subtest.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import defaultdict
+
+import go_toolchain
+import pytest
+from tests.conformance.runner import FOLDER, load_cases
+from tests.conformance.servers import Servers, handed_out
+
+# The first build compiles gRPC; a fresh store takes the start of a server.
+SECONDS_MAX = 600
+
+
+@pytest.fixture(scope="module")
+def toolchain() -> None:
+    """Skips without Go, and says so; in CI that is an error."""
+    try:
+        go_toolchain.require()
+    except go_toolchain.ToolchainMissing as missing:
+        if go_toolchain.may_be_skipped():
+            pytest.skip(f"the Go runner: {missing}")
+        raise
+
+
+@pytest.mark.timeout(SECONDS_MAX + 60)
+def test_the_go_runner(toolchain: None, servers: Servers, subtests: pytest.Subtests) -> None:
+    # Style is the business of `make lint`.
+    command = ["go", "test", "-json", "-count=1", "-vet=off", f"-timeout={SECONDS_MAX}s", "./..."]
+    with handed_out(servers) as environment:
+        done = subprocess.run(
+            command, cwd=FOLDER / "go", env=environment, capture_output=True, text=True, check=False
+        )
+    outcomes, said = read_events(done.stdout)
+    for name, outcome in outcomes.items():
+        with subtests.test(msg=name):
+            assert outcome == "pass", said[name]
+    told = said[""] + done.stderr
+    assert done.returncode == 0 or set(outcomes.values()) != {"pass"}, told
+    missing = {f"TestCases/{case.id}" for case in load_cases()} - outcomes.keys()
+    assert not missing, f"go test did not tell of {sorted(missing)}: {told}"
+
+
+def read_events(lines: str) -> tuple[dict[str, str], defaultdict[str, str]]:
+    """How each test of `go test -json` ended, and what it printed; what the build and the package
+    printed goes by the name of no test."""
+    outcomes: dict[str, str] = {}
+    said: defaultdict[str, str] = defaultdict(str)
+    for line in lines.splitlines():
+        event = json.loads(line)
+        name = event.get("Test", "")
+        if "Output" in event:
+            said[name] += event["Output"]
+        elif name and event["Action"] in {"pass", "fail", "skip"}:
+            outcomes[name] = event["Action"]
+    # A test that holds others says no more than these do.
+    holders = {name.rpartition("/")[0] for name in outcomes}
+    while inner := {name.rpartition("/")[0] for name in holders} - holders:
+        holders |= inner
+    return {name: how for name, how in outcomes.items() if name not in holders}, said
+
+
+def test_every_outcome_is_read() -> None:
+    lines = [
+        {"Action": "start", "Package": "p"},
+        {"Action": "output", "Package": "p", "Test": "T/a/b", "Output": "wrong\n"},
+        {"Action": "fail", "Package": "p", "Test": "T/a/b"},
+        {"Action": "skip", "Package": "p", "Test": "T/a/c"},
+        {"Action": "fail", "Package": "p", "Test": "T/a"},
+        {"Action": "fail", "Package": "p", "Test": "T"},
+        {"Action": "pass", "Package": "p", "Test": "U"},
+        {"Action": "output", "Package": "p", "Output": "FAIL\n"},
+    ]
+    outcomes, said = read_events("\n".join(map(json.dumps, lines)))
+    assert outcomes == {"T/a/b": "fail", "T/a/c": "skip", "U": "pass"}
+    assert (said["T/a/b"], said[""]) == ("wrong\n", "FAIL\n")
