@@ -179,7 +179,7 @@ class GroupStorage:
         rows = await self._fetch("group", name)
         return _group(rows[0]) if rows else None
 
-    async def list(self, after: str, limit: int) -> list[GroupRow]:
+    async def page(self, after: str, limit: int) -> list[GroupRow]:
         """Groups named above `after`, in byte order."""
         return [_group(row) for row in await self._fetch("groups_page", after, limit)]
 
@@ -232,9 +232,7 @@ class GroupStorage:
         done: int | None = row["done"]
         return done
 
-    async def begin_session(
-        self, group: str, consumer: str, caller: str
-    ) -> tuple[int, int] | None:
+    async def begin_session(self, group: str, consumer: str, caller: str) -> tuple[int, int] | None:
         """Numbers of the group and of a new session on it; None: there is no such group."""
         rows = await self._write("begin_group_session", group, consumer, caller)
         return (rows[0]["group_no"], rows[0]["session"]) if rows else None
@@ -335,7 +333,5 @@ class GroupStorage:
 
 def _group(row: Any) -> GroupRow:
     fields = dict(row)
-    spec = GroupSpec(
-        **{name: fields.pop(name) for name in GroupSpec.__dataclass_fields__}
-    )
+    spec = GroupSpec(**{name: fields.pop(name) for name in GroupSpec.__dataclass_fields__})
     return GroupRow(spec=spec, head=fields.pop("log_head"), **fields)
