@@ -292,8 +292,8 @@ SELECT l.waiting, l.under_way, l.retrying, l.held_back, p.parked, p.oldest_parke
 SELECT s.session, s.consumer, s.caller, s.since, count(l.lane) AS streams,
        coalesce(sum(l.under_way), 0)::bigint AS under_way
   FROM {schema}.group_sessions s
-  LEFT JOIN {schema}.group_lanes l
-         ON l.group_no = s.group_no AND l.state = 2 AND l.session = s.session
+  LEFT JOIN LATERAL (SELECT x.lane, x.under_way FROM {schema}.group_lanes x
+                      WHERE x.session = s.session AND x.lease IS NOT NULL OFFSET 0) l ON true
  WHERE s.group_no = $1 AND s.seen_at > clock_timestamp() - $2::interval
  GROUP BY s.session ORDER BY s.session LIMIT $3;
 
