@@ -122,9 +122,7 @@ class Run:
             )
             assert claimed is not None
             given = {
-                hungry[index]: list(
-                    zip(one.positions, one.leases, one.attempts, strict=True)
-                )
+                hungry[index]: list(zip(one.positions, one.leases, one.attempts, strict=True))
                 for index, one in claimed.deliveries.items()
             }
             self.model.claim(given)
@@ -162,8 +160,8 @@ class Run:
             action = self.random.choice([ACK, ACK, ACK, RETRY, PARK, SKIP, EXTEND])
             session = self.random.choice(self.sessions)
             # Mostly of this session and new; now and then of another one, or long gone.
-            own = [(p, l) for s, p, l in self.seen[-60:] if s == session]
-            any_ = [(p, l) for _, p, l in self.seen]
+            own = [seen[1:] for seen in self.seen[-60:] if seen[0] == session]
+            any_ = [seen[1:] for seen in self.seen]
             pool = own if self.random.random() < 0.9 else any_
             drawn = dict(self.random.sample(pool, min(len(pool), self.random.randint(1, 6))))
             events = tuple(drawn.items())
