@@ -205,6 +205,16 @@ class Groups:
             request.events.add(type=type_, data=data, tags=tags)
         return list((await self._store.Append(request)).positions)
 
+    async def version(self, stream: str) -> int:
+        """The version of a stream; 0: it has no event."""
+        try:
+            get = event_store_pb2.GetStreamRequest(name=stream)
+            return (await self._store.GetStream(get)).stream.version
+        except grpc.aio.AioRpcError as error:
+            if answer_of(error).reason != "STREAM_NOT_FOUND":
+                raise
+            return 0
+
     async def event(self, position: int) -> event_store_pb2.RecordedEvent:
         """The event at a position."""
         read = event_store_pb2.ReadAllRequest(from_position=position, limit=1)

@@ -311,11 +311,7 @@ RETURNING group_no, session;
 
 -- name: end_group_session
 -- Gives back what the session $2 has of the group $1. $3: it failed at it.
-SELECT {schema}.group_end_leases_v1($1, $2, $3);
-
--- name: forget_group_session
--- After its leases have ended, which ask for the name of the consumer.
-DELETE FROM {schema}.group_sessions WHERE session = $1;
+SELECT {schema}.group_end_session_v1($1, $2, $3);
 
 -- name: group_next
 SELECT cursor, head, up_to, positions, lanes FROM {schema}.group_next_v1($1, $2, $3, $4);

@@ -99,9 +99,10 @@ CREATE TABLE {schema}.group_parked (
 );
 CREATE INDEX group_parked_holds ON {schema}.group_parked (group_no, lane) WHERE holds;
 
--- Sessions, for people who look at a group. No promise depends on them.
+-- Sessions: one that has ended, or has no row, is given nothing any more.
 CREATE TABLE {schema}.group_sessions (
     session  bigint      PRIMARY KEY DEFAULT nextval('{schema}.group_numbers'),
+    ended    boolean     NOT NULL DEFAULT false,
     group_no bigint      NOT NULL,
     consumer text        NOT NULL CHECK (octet_length(consumer) <= 128),
     caller   text        NOT NULL,
@@ -436,6 +437,17 @@ BEGIN
 END
 $function$;
 
+-- Ends a session and gives back what it has; p_failed as above.
+CREATE FUNCTION {schema}.group_end_session_v1(p_group bigint, p_session bigint, p_failed boolean)
+RETURNS void LANGUAGE plpgsql AS $function$
+BEGIN
+    -- Waits for a claim under way, the last one that gives it something.
+    UPDATE {schema}.group_sessions s SET ended = true WHERE s.session = p_session;
+    PERFORM {schema}.group_end_leases_v1(p_group, p_session, p_failed);
+    DELETE FROM {schema}.group_sessions s WHERE s.session = p_session;
+END
+$function$;
+
 -- Gives lanes that are ready to sessions, the oldest first and one session after the other, up to
 -- the credits of each, and at most p_lane_max entries of a lane. Answers a row for each session
 -- that got something, and one with dealt = 0 that tells how long nothing more can be given unless
@@ -458,6 +470,7 @@ DECLARE
     v_timeout interval;
     v_lanes   bigint[];
     v_leases  bigint[];
+    v_credits bigint[];
 BEGIN
     SELECT g.ack_timeout INTO v_timeout FROM {schema}.groups g WHERE g.group_no = p_group;
     IF NOT FOUND THEN
@@ -478,12 +491,20 @@ BEGIN
                           AND w.due_at <= v_now FOR UPDATE SKIP LOCKED) x));
     END IF;
 
+    -- A session may end at this very moment: what it is given now, its end waits to give back.
+    v_credits := ARRAY(
+        SELECT CASE WHEN EXISTS (SELECT FROM {schema}.group_sessions t
+                                  WHERE t.session = c.session AND NOT t.ended FOR SHARE)
+                    THEN c.credits ELSE 0 END
+          FROM unnest(p_sessions, p_credits) WITH ORDINALITY AS c (session, credits, n)
+         ORDER BY c.n);
+
     -- In a statement of its own: entries are read and leases numbered after the lanes were locked.
     SELECT array_agg(o.lane ORDER BY o.head) INTO v_lanes
       FROM (SELECT l.lane, l.head FROM {schema}.group_lanes l
              WHERE l.group_no = p_group AND l.state = 1
              ORDER BY l.head
-             LIMIT (SELECT coalesce(sum(c.credits), 0) FROM unnest(p_credits) AS c (credits))
+             LIMIT (SELECT coalesce(sum(c.credits), 0) FROM unnest(v_credits) AS c (credits))
                FOR UPDATE SKIP LOCKED) o;
     v_leases := ARRAY(SELECT nextval('{schema}.group_numbers') FROM unnest(v_lanes));
     RETURN QUERY
@@ -495,8 +516,8 @@ BEGIN
          CROSS JOIN LATERAL
                (SELECT x.position, x.attempts FROM {schema}.group_entries x
                  WHERE x.group_no = p_group AND x.lane = o.lane
-                 ORDER BY x.position LIMIT least(p_lane_max, p_credits[o.session])) e),
-    taken AS MATERIALIZED (SELECT * FROM offered f WHERE f.nth <= p_credits[f.session]),
+                 ORDER BY x.position LIMIT least(p_lane_max, v_credits[o.session])) e),
+    taken AS MATERIALIZED (SELECT * FROM offered f WHERE f.nth <= v_credits[f.session]),
     moved AS (
         UPDATE {schema}.group_lanes l
            SET state = 2, due_at = clock_timestamp() + v_timeout, lease = g.lease,
