@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, Self, final
 
 from eventfold._core_events import EventIterator, EventPage, RecordedEvent
-from eventfold._core_reader import Hydrated, Job, KeptState, Page, Pages, Reader, ReaderError
+from eventfold._core_reader import (
+    Hydrated,
+    Job,
+    KeptState,
+    Opened,
+    Page,
+    Pages,
+    Reader,
+    ReaderError,
+)
 
 __all__ = [
     "FOLD_SEMANTICS",
@@ -21,6 +30,7 @@ __all__ = [
     "Hydrated",
     "Job",
     "KeptState",
+    "Opened",
     "Page",
     "Pages",
     "Reader",
