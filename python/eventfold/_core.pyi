@@ -5,7 +5,16 @@ from typing import Any, Final, Literal, Self, final
 
 from eventfold._core_events import EventIterator, EventPage, RecordedEvent
 from eventfold._core_filter import Filter, Selection
-from eventfold._core_reader import Hydrated, Job, KeptState, Page, Pages, Reader, ReaderError
+from eventfold._core_reader import (
+    Hydrated,
+    Job,
+    KeptState,
+    Opened,
+    Page,
+    Pages,
+    Reader,
+    ReaderError,
+)
 
 __all__ = [
     "FOLD_SEMANTICS",
@@ -23,6 +32,7 @@ __all__ = [
     "Hydrated",
     "Job",
     "KeptState",
+    "Opened",
     "Page",
     "Pages",
     "Reader",

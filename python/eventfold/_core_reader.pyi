@@ -62,6 +62,33 @@ class Reader:
             encoded: Pages are field 1 of a read's message; else batches.
             stream: Name of the stream, where rows leave it out.
         """
+    def open(
+        self,
+        future: Any,
+        stream: str,
+        *,
+        head: tuple[str, tuple[object, ...]],
+        first: str,
+        rest: str,
+        params: tuple[object, ...],
+        page_bytes: int,
+        backwards: bool,
+    ) -> Job:
+        """Begin to read a stream: answer what is known of it, the first page, and the pages behind
+        that, if there are any; or None for a stream that never had an event.
+
+        Args:
+            future: Gets the answer.
+            stream: Name of the stream.
+            head: Statement for its number, version and lifecycle, a version where the read may end
+                and bytes about it; and its arguments.
+            first: Statement for its events, as `pages` takes it, by the name of the stream.
+            rest: The same by its number.
+            params: Arguments of both, the first of which is put in; bounds beyond the stream are
+                taken for its version.
+            page_bytes: A page ends with the event that reaches it.
+            backwards: From the upper bound down.
+        """
     def next(self, future: Any, pages: Pages) -> Job:
         """Answer the next `Page`; not to be asked for behind the last."""
     def hydrate(
@@ -143,6 +170,26 @@ class Page:
     @property
     def done(self) -> bool:
         """Whether this is the last page; only that one may be empty."""
+
+@final
+class Opened:
+    """What is known of a stream when a read begins."""
+
+    @property
+    def stream_no(self) -> int:
+        """Number of the stream."""
+    @property
+    def version(self) -> int:
+        """Version of the stream; no later event is read."""
+    @property
+    def lifecycle(self) -> int:
+        """Number of the proto's Lifecycle."""
+    @property
+    def end_version(self) -> int:
+        """Version where the read may end; 0: none is known."""
+    @property
+    def end_bytes(self) -> bytes:
+        """What was found out about the event there."""
 
 @final
 class KeptState:

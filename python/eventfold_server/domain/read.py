@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 from eventfold import _core
 from eventfold_server.domain.requests import event_id, readable_stream_name
-from eventfold_server.domain.tokens import make_token, position_of_token
+from eventfold_server.domain.tokens import (
+    DISTANCES,
+    make_token,
+    position_of_token,
+    token_of_pairs,
+)
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import LOG_WINDOW_POSITIONS
-from eventfold_server.storage.log import LogStorage, StreamRow, not_found
+from eventfold_server.storage.log import LogStorage, not_found
 
 LIFECYCLE_DELETED = 3
 
@@ -75,21 +80,32 @@ class Reader:
 
     async def stream(self, read: StreamRead) -> Frames:
         """The events of one stream, as it stood when the read began."""
-        row = await self._readable(read.stream)
-        span = _stream_span(read, row)
-        pages = self._log.stream_pages(
-            row.stream_no,
-            *span.ordered,
-            stream=read.stream,
+        readable_stream_name(read.stream)
+        first, last = read.from_version, read.to_version
+        lower, upper = (last, first) if read.backwards else (first, last)
+        found = await self._log.open_stream(
+            read.stream,
+            lower or 1,
+            upper,
             types=read.types,
             backwards=read.backwards,
             limit=read.limit or None,
+            distances=DISTANCES,
         )
-        async with aclosing(pages):
-            async for page in pages:
-                span.look_at(page.looked_at)
-                end = await self._stream_end(row, span, page) if page.done else None
-                yield page.encoded or b"", end
+        if found is None:
+            raise not_found(read.stream)
+        opened, page, rest = found
+        # Not held while the caller takes its time.
+        del found
+        if opened.lifecycle == LIFECYCLE_DELETED:
+            raise Refusal("STREAM_DELETED", "the stream was deleted", stream=read.stream)
+        span = _stream_span(read, opened.version)
+        span.look_at(page.looked_at)
+        while rest is not None and not page.done:
+            yield page.encoded or b"", None
+            page = await self._log.go_on(rest)
+            span.look_at(page.looked_at)
+        yield page.encoded or b"", await self._stream_end(opened, span, page)
 
     async def all(self, read: LogRead) -> Frames:
         """The events of the log, as it stood when the read began."""
@@ -110,15 +126,6 @@ class Reader:
                 span.look_at(page.looked_at)
                 yield page.encoded or b"", await self._log_end(span) if page.done else None
 
-    async def _readable(self, name: str) -> StreamRow:
-        readable_stream_name(name)
-        row = await self._log.stream(name)
-        if row is None:
-            raise not_found(name)
-        if row.lifecycle == LIFECYCLE_DELETED:
-            raise Refusal("STREAM_DELETED", "the stream was deleted", stream=name)
-        return row
-
     async def _log_span(self, read: LogRead, head: int) -> "Span":
         first = read.from_position
         if read.resume_token is not None:
@@ -132,12 +139,14 @@ class Reader:
             )
         return Span.of(read.backwards, first, read.to_position, head)
 
-    async def _stream_end(self, row: StreamRow, span: "Span", page: _core.Page) -> ReadEnd:
+    async def _stream_end(self, opened: _core.Opened, span: "Span", page: _core.Page) -> ReadEnd:
         version = span.looked_at
+        if version == opened.end_version and (known := token_of_pairs(opened.end_bytes)):
+            return ReadEnd(version, *known, span.done())
         if page.rows and page.last_version == version:
             position = page.last_position
         elif version > 0:
-            position = await self._log.position_of(row.stream_no, version)
+            position = await self._log.position_of(opened.stream_no, version)
         else:
             position = 0
         return ReadEnd(version, position, await make_token(self._log, position), span.done())
@@ -186,13 +195,13 @@ class Span:
         self.first = last + self.step
 
 
-def _stream_span(read: StreamRead, row: StreamRow) -> Span:
-    if read.from_version is not None and read.from_version > row.version + 1:
+def _stream_span(read: StreamRead, head: int) -> Span:
+    if read.from_version is not None and read.from_version > head + 1:
         raise Refusal(
             "VERSION_AHEAD",
-            f"version {read.from_version} lies beyond the head {row.version}",
-            stream=row.name,
+            f"version {read.from_version} lies beyond the head {head}",
+            stream=read.stream,
             requested=read.from_version,
-            head=row.version,
+            head=head,
         )
-    return Span.of(read.backwards, read.from_version, read.to_version, row.version)
+    return Span.of(read.backwards, read.from_version, read.to_version, head)

@@ -18,10 +18,13 @@ IDS_BEFORE = 1 << (RESUME_TOKEN_PAIRS_MAX - 2)
 _ID_BYTES = 16
 
 
+# From the position of a token to the ones that its pairs stand for.
+DISTANCES = (0, *(1 << step for step in range(RESUME_TOKEN_PAIRS_MAX - 1)))
+
+
 def _positions(position: int) -> list[int]:
     """The position, and earlier ones at distances 1, 2, 4 and so on, newest first."""
-    earlier = (position - (1 << step) for step in range(RESUME_TOKEN_PAIRS_MAX - 1))
-    return [p for p in (position, *earlier) if p >= 1]
+    return [position - distance for distance in DISTANCES if distance < position]
 
 
 async def make_token(log: LogStorage, position: int) -> bytes:
@@ -29,6 +32,17 @@ async def make_token(log: LogStorage, position: int) -> bytes:
     positions = _positions(position)
     ids = await log.ids_at(positions) if positions else {}
     return _FORMAT + b"".join(_PAIR.pack(p, ids[p].bytes) for p in positions)
+
+
+def token_of_pairs(pairs: bytes) -> tuple[int, bytes] | None:
+    """The position that the pairs stand for, and the token; None: some of them are missing."""
+    if not pairs:
+        return None
+    position: int = _PAIR.unpack_from(pairs)[0]
+    count = 1 + min((position - 1).bit_length(), RESUME_TOKEN_PAIRS_MAX - 1)
+    if len(pairs) != count * _PAIR.size:
+        return None
+    return position, _FORMAT + pairs
 
 
 async def token_after(

@@ -11,6 +11,7 @@ from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import PAGE_BYTES
 from eventfold_server.storage.database import Database
+from eventfold_server.storage.reader import Opened
 
 # What a reader of any range may ask for.
 _NO_END = (1 << 63) - 1
@@ -82,6 +83,44 @@ class LogStorage:
                 limit,
             )
         return [StreamRow(**row) for row in rows]
+
+    async def open_stream(
+        self,
+        stream: str,
+        lower: int,
+        upper: int | None,
+        *,
+        types: Sequence[str] | None,
+        backwards: bool,
+        limit: int | None,
+        distances: Sequence[int],
+    ) -> Opened | None:
+        """The stream, its first page of events of versions `lower` to `upper`, and the ids at the
+        end of the read and at distances before it, in one round trip; None: it never had an event.
+
+        Where a filter meets a limit, the end is not known before, and another one may come.
+        """
+        upper = _NO_END if upper is None else upper
+        steps = limit - 1 if limit and types is None else _NO_END
+        if backwards:
+            head = (stream, upper, steps, lower, distances)
+        else:
+            # Beyond the last version that is wanted, or where it stood if there is none.
+            head = (stream, max(min(upper, lower + steps), lower - 1), 0, 0, distances)
+        suffix = "_backwards" if backwards else ""
+        return await self._database.events.open(
+            stream,
+            head=(self._queries["stream_head"], head),
+            first=self._queries[f"stream_begin{suffix}"],
+            rest=self._queries[f"stream_page{suffix}"],
+            params=(None, lower, upper, limit or _NO_END, types),
+            page_bytes=PAGE_BYTES,
+            backwards=backwards,
+        )
+
+    async def go_on(self, pages: _core.Pages) -> _core.Page:
+        """The next page of a stream that was opened."""
+        return await self._database.events.next(pages)
 
     def stream_pages(
         self,

@@ -24,6 +24,9 @@ from eventfold_server.storage.address import Address
 GRACE_S = 0.05
 CLOSE_S_MAX = 5.0
 
+# What is known of a stream, the first page, and the pages behind it, if there are any.
+Opened = tuple[_core.Opened, _core.Page, _core.Pages | None]
+
 
 class EventReader:
     """Connections that only read events, on a thread of their own."""
@@ -105,13 +108,25 @@ class EventReader:
             stream=stream,
         )
         while True:
-            page = await self._call(lambda future: self._reader.next(future, pages))
+            page = await self.next(pages)
             done = page.done
             # Not held while the caller has it, who may wait for a slow client.
             yielded, page = [page], None
             yield yielded.pop()
             if done:
                 return
+
+    async def next(self, pages: _core.Pages) -> _core.Page:
+        """The next page of a range; not to be asked for behind the last."""
+        page: _core.Page = await self._call(lambda future: self._reader.next(future, pages))
+        return page
+
+    async def open(self, stream: str, **more: Any) -> Opened | None:
+        """The beginning of a read of a stream; see `_core.Reader.open`."""
+        opened: Opened | None = await self._call(
+            lambda future: self._reader.open(future, stream, **more)
+        )
+        return opened
 
     async def hydrate(self, stream: str, fold: _core.Fold, **more: Any) -> _core.Hydrated:
         """What a fold makes of a stream; see `_core.Reader.hydrate`."""

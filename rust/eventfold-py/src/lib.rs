@@ -39,7 +39,7 @@ mod _core {
     // The server's alone, which needs Unix.
     #[cfg(unix)]
     #[pymodule_export]
-    use super::reader::{Hydrated, Job, KeptState, Page, Pages, Reader, ReaderError};
+    use super::reader::{Hydrated, Job, KeptState, Opened, Page, Pages, Reader, ReaderError};
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};
     #[pymodule_export]

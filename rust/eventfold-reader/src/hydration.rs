@@ -180,7 +180,7 @@ impl Hydration {
 }
 
 /// Reads the few rows that are not needed, which is faster than to cancel them.
-async fn rest_of(mut rows: Rows, mut lease: Lease) -> Result<(), ReadError> {
+pub(crate) async fn rest_of(mut rows: Rows, mut lease: Lease) -> Result<(), ReadError> {
     while rows.next().await?.is_some() {}
     lease.finish().await
 }

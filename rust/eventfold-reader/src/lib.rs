@@ -9,6 +9,7 @@ mod cancel;
 mod connection;
 mod error;
 mod hydration;
+mod opening;
 mod pages;
 mod param;
 mod pool;
@@ -19,6 +20,7 @@ mod tls;
 
 pub use error::ReadError;
 pub use hydration::{Folded, Head, Hydrated, Hydration, Kept, Outcome, Statement};
+pub use opening::{Found, Opened, Opening};
 pub use pages::{Content, Form, Order, Page, Pages, Range};
 pub use param::Param;
 pub use pool::Pool;

@@ -17,12 +17,12 @@ use crate::row::{One, PgRows};
 
 /// Where the arguments stand that change from one statement of a range to the next: the key, the
 /// lower bound, the upper one (both inclusive), and the most rows that it may answer.
-const KEY: usize = 0;
-const LOWER: usize = 1;
-const UPPER: usize = 2;
-const ROWS: usize = 3;
+pub(crate) const KEY: usize = 0;
+pub(crate) const LOWER: usize = 1;
+pub(crate) const UPPER: usize = 2;
+pub(crate) const ROWS: usize = 3;
 /// Most rows that one statement answers, so that none holds its snapshot for long.
-const STATEMENT_ROWS_MAX: i64 = 20_000;
+pub(crate) const STATEMENT_ROWS_MAX: i64 = 20_000;
 
 /// What the rows of a range are ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,15 @@ pub struct Range {
     pub page_bytes: usize,
 }
 
+impl Range {
+    pub(crate) fn bound(&self, at: usize) -> i64 {
+        match self.params.get(at) {
+            Some(Param::Int(value)) => *value,
+            _ => 0,
+        }
+    }
+}
+
 /// What a page holds.
 #[derive(Debug)]
 pub enum Content {
@@ -101,9 +110,13 @@ pub struct Pages(mpsc::Receiver<Result<Page, ReadError>>);
 impl Pages {
     /// Begins to read; to be called on the thread of the runtime.
     pub fn begin(pool: Pool, range: Range) -> Self {
+        Self::go_on(Reading::new(pool, range))
+    }
+
+    /// Goes on with a range.
+    pub(crate) fn go_on(mut reading: Reading) -> Self {
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
-            let mut reading = Reading::new(pool, range);
             if let Err(error) = reading.run(&sender).await {
                 let _ = sender.send(Err(error)).await;
             }
@@ -131,7 +144,7 @@ struct Statement {
 }
 
 /// A range on its way.
-struct Reading {
+pub(crate) struct Reading {
     pool: Pool,
     /// Its arguments are those of what is left.
     range: Range,
@@ -145,7 +158,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(pool: Pool, range: Range) -> Self {
+    pub(crate) fn new(pool: Pool, range: Range) -> Self {
         let mut reading = Self {
             pool,
             rows_left: 0,
@@ -161,6 +174,12 @@ impl Reading {
             Order::Spans => reading.spans(LOWER).is_empty(),
         };
         reading
+    }
+
+    /// Takes up a statement that was begun already, which may also answer events beyond the range.
+    pub(crate) fn take_up(&mut self, rows: Rows, lease: Lease, rows_max: i64) {
+        let end = self.bound(if self.range.backwards { LOWER } else { UPPER });
+        self.statement = Some(Statement { rows, lease, rows_max, rows_seen: 0, end });
     }
 
     /// Sends all pages. The room for one is waited for before it is read, so that there is never
@@ -190,7 +209,8 @@ impl Reading {
         }
     }
 
-    async fn page(&mut self) -> Result<Page, ReadError> {
+    /// The next page.
+    pub(crate) async fn page(&mut self) -> Result<Page, ReadError> {
         let mut page = Page::empty(&self.range.form);
         while !self.is_done() {
             let statement = match &mut self.statement {
@@ -209,6 +229,9 @@ impl Reading {
                 continue;
             };
             statement.rows_seen += 1;
+            if self.is_beyond(&One(&row))? {
+                continue;
+            }
             self.rows_left -= 1;
             self.look_at_row(&One(&row))?;
             page.add(row, &self.range.form)?;
@@ -228,7 +251,12 @@ impl Reading {
         Ok(page)
     }
 
-    fn is_done(&self) -> bool {
+    /// Whether an event came in after the bounds of the range were found.
+    fn is_beyond(&self, row: &One<'_>) -> Result<bool, ReadError> {
+        Ok(self.range.order == Order::Versions && row.version(0)? > self.bound(UPPER))
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
         self.exhausted || self.rows_left <= 0
     }
 
@@ -355,10 +383,7 @@ impl Reading {
     }
 
     fn bound(&self, at: usize) -> i64 {
-        match self.range.params.get(at) {
-            Some(Param::Int(value)) => *value,
-            _ => 0,
-        }
+        self.range.bound(at)
     }
 }
 

@@ -411,6 +411,38 @@ NULL::text AS stream, e.version, e.position, e.event_id, e.type, e.data,
    AND ($6::text IS NULL OR e.recorded_at <= $6::text::timestamptz)
    AND ($7::text IS NULL OR e.occurred_at <= $7::text::timestamptz)
 
+-- name: stream_head
+-- What a read must know of the stream $1, and where it ends, as far as that is known before: at the
+-- stream's version or at $2, whichever is less, $3 before that, but not before $4. The pairs of the
+-- resume token: position and id there, and at the distances $5 before it.
+SELECT s.stream_no, s.version, s.lifecycle, e.version AS end_version,
+       (SELECT string_agg(int8send(p.position) || uuid_send(p.event_id), ''
+                          ORDER BY p.position DESC)
+          FROM {schema}.events p
+         WHERE p.position = ANY (ARRAY(SELECT e.position - d FROM unnest($5::bigint[]) AS d)))
+       AS end_pairs
+  FROM {schema}.streams s
+  LEFT JOIN {schema}.events e
+         ON e.stream_no = s.stream_no
+        AND e.version = greatest(least(s.version, $2::bigint) - $3::bigint, $4::bigint)
+ WHERE s.name = $1::text;
+
+-- name: stream_begin
+-- The first page of the stream named $1, as `stream_page`.
+SELECT NULL::text AS stream, {event}
+  FROM {schema}.events e
+ WHERE e.stream_no = {named} AND e.version BETWEEN $2::bigint AND $3::bigint
+   AND ($5::text[] IS NULL OR e.type = ANY ($5))
+ ORDER BY e.version LIMIT $4::bigint;
+
+-- name: stream_begin_backwards
+-- The same from version $3 down to $2.
+SELECT NULL::text AS stream, {event}
+  FROM {schema}.events e
+ WHERE e.stream_no = {named} AND e.version BETWEEN $2::bigint AND $3::bigint
+   AND ($5::text[] IS NULL OR e.type = ANY ($5))
+ ORDER BY e.version DESC LIMIT $4::bigint;
+
 -- name: stream_page
 -- Events of the stream $1, versions $2 to $3, forwards. $5: types, $6: tags (all of them), each
 -- NULL for no demand.

@@ -6,6 +6,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::Pages;
 use super::completions::Done;
 use crate::batch::Batch;
 use crate::errors;
@@ -49,6 +50,12 @@ fn value(py: Python<'_>, done: Done) -> PyResult<Bound<'_, PyAny>> {
     match done {
         Done::Nothing => Ok(py.None().into_bound(py)),
         Done::Page(page) => Ok(Bound::new(py, Page::new(py, *page)?)?.into_any()),
+        Done::Opened(opened) => {
+            let reader::Opened { found, end, page, rest } = *opened;
+            let rest = rest.map(|rest| Py::new(py, Pages::begun(rest))).transpose()?;
+            let opened = (Opened::new(py, found, end), Page::new(py, page)?, rest);
+            Ok(opened.into_pyobject(py)?.into_any())
+        }
         Done::Hydrated(hydrated) => Ok(Bound::new(py, Hydrated::new(py, *hydrated)?)?.into_any()),
     }
 }
@@ -89,6 +96,29 @@ impl Page {
             looked_at: page.looked_at,
             done: page.done,
         })
+    }
+}
+
+/// What is known of a stream when a read begins.
+#[pyclass(frozen, get_all, module = "eventfold._core")]
+pub struct Opened {
+    stream_no: i64,
+    version: i64,
+    lifecycle: i16,
+    end_version: i64,
+    end_bytes: Py<PyBytes>,
+}
+
+impl Opened {
+    fn new(py: Python<'_>, found: reader::Found, end: Option<(i64, Vec<u8>)>) -> Self {
+        let (end_version, end_bytes) = end.unwrap_or_default();
+        Self {
+            stream_no: found.stream_no,
+            version: found.version,
+            lifecycle: found.lifecycle,
+            end_version,
+            end_bytes: PyBytes::new(py, &end_bytes).unbind(),
+        }
     }
 }
 

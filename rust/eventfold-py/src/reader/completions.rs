@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eventfold_core::error::CoreError;
-use eventfold_reader::{Hydrated, Page, ReadError};
+use eventfold_reader::{Hydrated, Opened, Page, ReadError};
 use pyo3::prelude::*;
 
 /// What a call came to.
@@ -16,6 +16,7 @@ pub enum Done {
     Nothing,
     Page(Box<Page>),
     Hydrated(Box<Hydrated>),
+    Opened(Box<Opened>),
 }
 
 /// A future of asyncio and what it is to be told.

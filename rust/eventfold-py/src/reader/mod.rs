@@ -7,13 +7,13 @@ mod completions;
 use std::future::Future;
 use std::sync::Arc;
 
-use eventfold_reader::{self as reader, Hydration, Pool, ReadError, Runtime};
+use eventfold_reader::{self as reader, Hydration, Opening, Pool, ReadError, Runtime};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use tokio::sync::Mutex;
 
-pub use answers::{Hydrated, KeptState, Page, ReaderError};
+pub use answers::{Hydrated, KeptState, Opened, Page, ReaderError};
 
 use super::fold::Fold;
 use arguments::{KeptArgument, SettingsArgument};
@@ -70,6 +70,31 @@ impl Reader {
         let range =
             arguments::range(sql, params, order, backwards, window, encoded, stream, page_bytes)?;
         Ok(Pages(Arc::new(Mutex::new(Reading::New(self.pool.clone(), Box::new(range))))))
+    }
+
+    #[pyo3(signature = (future, stream, *, head, first, rest, params, page_bytes, backwards))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn open(
+        &self,
+        future: Py<PyAny>,
+        stream: String,
+        head: (String, Bound<'_, PyTuple>),
+        first: String,
+        rest: String,
+        params: &Bound<'_, PyTuple>,
+        page_bytes: usize,
+        backwards: bool,
+    ) -> PyResult<Job> {
+        let name = Some(stream.clone());
+        let range =
+            arguments::range(rest, params, "versions", backwards, None, true, name, page_bytes)?;
+        let opening =
+            Opening { stream, head: arguments::statement(head)?, first: first.into(), range };
+        let pool = self.pool.clone();
+        self.begin(future, async move {
+            let opened = opening.run(pool).await?;
+            Ok(opened.map_or(Done::Nothing, |opened| Done::Opened(Box::new(opened))))
+        })
     }
 
     fn next(&self, future: Py<PyAny>, pages: &Bound<'_, Pages>) -> PyResult<Job> {
@@ -153,6 +178,12 @@ impl Job {
 /// The pages of a range.
 #[pyclass(frozen, module = "eventfold._core")]
 pub struct Pages(Arc<Mutex<Reading>>);
+
+impl Pages {
+    fn begun(pages: reader::Pages) -> Self {
+        Self(Arc::new(Mutex::new(Reading::Begun(pages))))
+    }
+}
 
 enum Reading {
     /// Nothing was asked for yet.
