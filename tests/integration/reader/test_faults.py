@@ -96,9 +96,13 @@ class LateCancellations:
         self._upstream = f"{directory}/.s.PGSQL.5432"
         self._seconds = seconds
         self.seen = asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
         first = await reader.readexactly(8)
         if first.endswith(self.CODE):
             self.seen.set()
@@ -106,6 +110,15 @@ class LateCancellations:
         server_reader, server_writer = await asyncio.open_unix_connection(self._upstream)
         server_writer.write(first)
         await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))
+        for one in (server_writer, writer):
+            one.close()
+            with contextlib.suppress(ConnectionError):
+                await one.wait_closed()
+
+    async def ended(self) -> None:
+        """Waits until all connections are closed."""
+        async with asyncio.timeout(20):
+            await asyncio.gather(*self._connections)
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -113,7 +126,9 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         while received := await source.read(64 * 1024):
             sink.write(received)
             await sink.drain()
-    sink.close()
+    # Not closed: the other direction goes on until PostgreSQL ends it.
+    with contextlib.suppress(OSError):
+        sink.write_eof()
 
 
 async def test_a_late_cancellation_hits_nobody(
@@ -143,6 +158,7 @@ async def test_a_late_cancellation_hits_nobody(
                 assert await asyncio.gather(*readers) == [3_000] * EVENT_CONNECTIONS
         finally:
             await behind.close()
+            await late.ended()
 
 
 async def test_cancelled_while_it_waits(log: LogStorage, database_url: str) -> None:
