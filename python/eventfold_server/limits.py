@@ -11,8 +11,7 @@ CORE = _core.limits()
 STREAM_NAME_BYTES_MAX = CORE["stream_name_bytes_max"]
 APPEND_EVENTS_MAX = CORE["append_events_max"]
 APPEND_BYTES_MAX = CORE["append_bytes_max"]
-# Checks on other streams in an append to several.
-APPEND_CHECKS_MAX = 1_000
+APPEND_CHECKS_MAX = CORE["append_checks_max"]
 FOLD_SOURCE_BYTES_MAX = CORE["fold_source_bytes_max"]
 
 # A page ends with the row that reaches it; every message fits gRPC's default of 4 MiB then.

@@ -14,10 +14,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.database import appends_held, connected
-from tests.support.writers import Store, blocked, many, new, one_mebibyte, opened, outcome
+from tests.support.writers import (
+    ANY,
+    EXISTS,
+    NewEvents,
+    Store,
+    blocked,
+    many,
+    new,
+    one_mebibyte,
+    opened,
+    outcome,
+)
 
 from eventfold_server import limits
-from eventfold_server.domain.append import ANY, EXISTS, NewEvents
 from eventfold_server.errors import Refusal
 
 

@@ -8,14 +8,17 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eventfold_core::error::CoreError;
-use eventfold_reader::{Hydrated, Page, ReadError};
+use eventfold_reader::{Hydrated, Page, ReadError, WriteError};
 use pyo3::prelude::*;
+
+use super::writer::Stored;
 
 /// What a call came to.
 pub enum Done {
     Nothing,
     Page(Box<Page>),
     Hydrated(Box<Hydrated>),
+    Stored(Result<Stored, WriteError>),
 }
 
 /// A future of asyncio and what it is to be told.
