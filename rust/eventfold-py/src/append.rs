@@ -215,12 +215,10 @@ fn in_session(
 ) -> PyResult<Bound<'_, PyAny>> {
     let append::InSession { number, size_bytes, timeout_s, append } = one;
     match append {
-        Ok(append) => Append {
-            number,
-            timeout_s,
-            ..Append::new(append, size_bytes, catalogue_version)
+        Ok(append) => {
+            Append { number, timeout_s, ..Append::new(append, size_bytes, catalogue_version) }
+                .into_bound_py_any(py)
         }
-        .into_bound_py_any(py),
         Err(error) => RefusedAppend {
             number,
             message_bytes: size_bytes,

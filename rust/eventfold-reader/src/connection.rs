@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use futures_util::future::{FutureExt, join, poll_fn, try_join};
 use futures_util::{StreamExt, pin_mut};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::{AsyncMessage, Client, Row, RowStream, Statement};
 
 use crate::error::ReadError;

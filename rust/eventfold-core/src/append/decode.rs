@@ -47,9 +47,7 @@ pub(super) struct Time {
 /// The refusal of what is no message of the method.
 pub(super) fn malformed() -> CoreError {
     let message = "the request is not a message of the method, or has a text that is not UTF-8";
-    CoreError::new("INVALID_REQUEST", message)
-        .fact("field", "request")
-        .fact("problem", "malformed")
+    CoreError::new("INVALID_REQUEST", message).fact("field", "request").fact("problem", "malformed")
 }
 
 /// Calls `take` with each field of a message that has a span in `message`.

@@ -60,11 +60,7 @@ pub struct StoredEvent<'a> {
 
 impl StreamAppend {
     /// Checks what was found in a message, whose values passed, and takes it over.
-    pub(super) fn check(
-        message: &[u8],
-        found: &Found,
-        ids: NewIds<'_>,
-    ) -> Result<Self, CoreError> {
+    pub(super) fn check(message: &[u8], found: &Found, ids: NewIds<'_>) -> Result<Self, CoreError> {
         let stream = text_of(message, found.stream);
         // The name is told before anything that names the stream.
         crate::names::check_stream_name(stream)?;

@@ -63,9 +63,7 @@ fn value(py: Python<'_>, done: Done) -> PyResult<Bound<'_, PyAny>> {
     match done {
         Done::Nothing => Ok(py.None().into_bound(py)),
         Done::Page(page) => Ok(Bound::new(py, Page::new(py, *page)?)?.into_any()),
-        Done::Stored(stored) => {
-            stored.map_err(|error| writer::exception(py, error))?.outcomes(py)
-        }
+        Done::Stored(stored) => stored.map_err(|error| writer::exception(py, error))?.outcomes(py),
         Done::Hydrated(hydrated) => Ok(Bound::new(py, Hydrated::new(py, *hydrated)?)?.into_any()),
     }
 }
