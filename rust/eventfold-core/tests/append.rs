@@ -1,5 +1,8 @@
 //! Appends from the bytes of a request to those of the answer, beside an independent protobuf.
 
+#[path = "common/requests.rs"]
+mod requests;
+
 use std::sync::Arc;
 
 use eventfold_core::append::{
@@ -10,126 +13,10 @@ use eventfold_core::envelope::{sent_digest, stored_digest, uuid_text};
 use eventfold_core::error::CoreError;
 use proptest::prelude::*;
 use prost::Message;
-
-#[derive(Clone, Copy, PartialEq, Message)]
-struct Time {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
-
-#[derive(Clone, Copy, PartialEq, Message)]
-struct Empty {}
-
-#[derive(Clone, Copy, PartialEq, prost::Oneof)]
-enum Kind {
-    #[prost(int64, tag = "1")]
-    Exact(i64),
-    #[prost(message, tag = "2")]
-    Exists(Empty),
-    #[prost(message, tag = "3")]
-    Any(Empty),
-}
-
-#[derive(Clone, Copy, PartialEq, Message)]
-struct Expected {
-    #[prost(oneof = "Kind", tags = "1, 2, 3")]
-    kind: Option<Kind>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct NewEvent {
-    #[prost(string, tag = "1")]
-    id: String,
-    #[prost(string, tag = "2")]
-    event_type: String,
-    #[prost(bytes = "vec", tag = "3")]
-    data: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    metadata: Vec<u8>,
-    #[prost(string, repeated, tag = "5")]
-    tags: Vec<String>,
-    #[prost(message, tag = "6")]
-    occurred_at: Option<Time>,
-}
-
-/// `AppendRequest` and `StreamAppend`; without events `VersionCheck`.
-#[derive(Clone, PartialEq, Message)]
-struct Request {
-    #[prost(string, tag = "1")]
-    stream: String,
-    #[prost(message, tag = "2")]
-    expected_version: Option<Expected>,
-    #[prost(message, repeated, tag = "3")]
-    events: Vec<NewEvent>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Many {
-    #[prost(message, repeated, tag = "1")]
-    appends: Vec<Request>,
-    #[prost(message, repeated, tag = "2")]
-    checks: Vec<Request>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SessionAppend {
-    #[prost(uint64, tag = "1")]
-    number: u64,
-    #[prost(message, tag = "2")]
-    append: Option<Request>,
-    #[prost(message, tag = "3")]
-    timeout: Option<Time>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SessionRequest {
-    #[prost(message, repeated, tag = "1")]
-    appends: Vec<SessionAppend>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Response {
-    #[prost(int64, tag = "1")]
-    first_version: i64,
-    #[prost(int64, tag = "2")]
-    last_version: i64,
-    #[prost(int64, repeated, tag = "3")]
-    positions: Vec<i64>,
-    #[prost(string, repeated, tag = "4")]
-    ids: Vec<String>,
-    #[prost(bool, tag = "5")]
-    duplicate: bool,
-    #[prost(message, tag = "6")]
-    recorded_at: Option<Time>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Answer {
-    #[prost(uint64, tag = "1")]
-    number: u64,
-    #[prost(message, tag = "2")]
-    appended: Option<Response>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Answers {
-    #[prost(message, repeated, tag = "1")]
-    answers: Vec<Answer>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Stored {
-    #[prost(message, repeated, tag = "1")]
-    appends: Vec<Response>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ManyResponse {
-    #[prost(message, tag = "1")]
-    stored: Option<Stored>,
-}
+use requests::{
+    Answers, Empty, Expected, Kind, Many, ManyResponse, NewEvent, Request, Response, SessionAppend,
+    SessionRequest, Time,
+};
 
 fn origin() -> Arc<Origin> {
     Arc::new(Origin { writer: "me".to_owned(), trace_context: None })
