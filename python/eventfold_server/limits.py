@@ -72,6 +72,9 @@ TRACE_CONTEXT_BYTES_MAX = 55
 
 # What one transaction of the writer takes; an append that is larger by itself goes alone.
 BATCH_APPENDS_MAX = 256
+# With more appends than this outstanding a batch takes half of them, so that clients, server and
+# PostgreSQL work at once and not in turn; with fewer a second flush would cost more than it brings.
+BATCH_ALL_APPENDS_MAX = 16
 BATCH_EVENTS_MAX = 4_000
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 # Appends that wait in a server process, or are under way.

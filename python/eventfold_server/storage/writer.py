@@ -9,6 +9,7 @@ from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
     APPENDS_WAITING_BYTES_MAX,
     APPENDS_WAITING_MAX,
+    BATCH_ALL_APPENDS_MAX,
     BATCH_APPENDS_MAX,
     BATCH_BYTES_MAX,
     BATCH_EVENTS_MAX,
@@ -166,7 +167,7 @@ class Writer:
         others: list[Waiting] = []
         held: list[Waiting] = []
         size = events = 0
-        room = BATCH_APPENDS_MAX
+        room = self._room()
         while self._ready and room > 0:
             waiting = self._ready.popleft()
             if waiting.error is not None:
@@ -195,6 +196,12 @@ class Writer:
         for waiting in others:
             appends.add(waiting.append)
         return plain + others, appends
+
+    def _room(self) -> int:
+        """How many appends the next batch may take."""
+        if self._appends <= BATCH_ALL_APPENDS_MAX:
+            return BATCH_APPENDS_MAX
+        return min((self._appends + 1) // 2, BATCH_APPENDS_MAX)
 
     async def _store(self, batch: Sequence[Waiting], appends: _core.AppendBatch) -> None:
         """Stores the batch and answers it; whatever happens, every append gets an answer."""

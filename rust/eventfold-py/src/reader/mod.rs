@@ -33,7 +33,7 @@ pub struct Reader {
 impl Reader {
     #[new]
     fn new(settings: SettingsArgument) -> PyResult<Self> {
-        let runtime = Runtime::start(settings.fold_threads)?;
+        let runtime = Runtime::start("reader", settings.fold_threads)?;
         Ok(Self {
             runtime: Arc::new(runtime),
             pool: Pool::new(settings.settings()?),

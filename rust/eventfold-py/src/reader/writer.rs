@@ -29,7 +29,7 @@ pub struct Writer {
 impl Writer {
     #[new]
     fn new(settings: SettingsArgument, alone: String, batch: String) -> PyResult<Self> {
-        let runtime = Runtime::start(settings.fold_threads)?;
+        let runtime = Runtime::start("writer", settings.fold_threads)?;
         let statements = Statements { alone: alone.into(), batch: batch.into() };
         Ok(Self {
             runtime,

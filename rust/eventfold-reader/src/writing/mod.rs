@@ -166,11 +166,6 @@ impl Writer {
         };
         Ok((decisions, connection.take_unreplicated()))
     }
-
-    /// Closes the connection; a batch under way ends first.
-    pub async fn close(&self) {
-        self.0.connection.lock().await.take();
-    }
 }
 
 fn as_dyn<P: ToSql + Sync>(params: &[P]) -> Vec<&(dyn ToSql + Sync)> {
