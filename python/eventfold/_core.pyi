@@ -3,6 +3,16 @@
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Self, final
 
+from eventfold._core_append import (
+    Append,
+    AppendBatch,
+    Decision,
+    Outcome,
+    RefusedAppend,
+    SessionMessage,
+    Writer,
+    encode_session_answers,
+)
 from eventfold._core_events import EventIterator, EventPage, RecordedEvent
 from eventfold._core_filter import Filter, Selection
 from eventfold._core_reader import (
@@ -18,11 +28,13 @@ from eventfold._core_reader import (
 
 __all__ = [
     "FOLD_SEMANTICS",
+    "Append",
+    "AppendBatch",
     "Batch",
     "CelProgram",
-    "CheckedAppend",
     "CoreError",
     "Coverage",
+    "Decision",
     "EventIterator",
     "EventPage",
     "Filter",
@@ -33,15 +45,19 @@ __all__ = [
     "Job",
     "KeptState",
     "Opened",
+    "Outcome",
     "Page",
     "Pages",
     "Reader",
     "ReaderError",
     "RecordedEvent",
+    "RefusedAppend",
     "Selection",
-    "check_append",
+    "SessionMessage",
+    "Writer",
     "check_stream_name",
     "decode_json",
+    "encode_session_answers",
     "limits",
     "version",
 ]
@@ -66,61 +82,6 @@ def check_stream_name(name: str, *, system: bool = False) -> str:
 
     Raises:
         CoreError: INVALID_STREAM_NAME.
-    """
-
-@final
-class CheckedAppend:
-    """An append that passed every check. The lists have one item for each event.
-
-    Attributes:
-        category: Category of the stream.
-        ids: Event ids in lower case; an empty one is still to be made by the caller.
-        metadata: Metadata to store: as sent, `{}` for none.
-        tags: Tags, sorted bytewise and without repetitions.
-        flags: Sum of `EventFlag`.
-        sent_digests: SHA-256 of type, data, metadata and tags; empty metadata counts as `{}`.
-        stored_digests: SHA-256 of the stored data and metadata.
-        total_bytes: Data, metadata, types, tags and the stream name together, as sent.
-    """
-
-    category: Final[str]
-    ids: Final[list[str]]
-    metadata: Final[list[bytes]]
-    tags: Final[list[list[str]]]
-    flags: Final[list[int]]
-    sent_digests: Final[list[bytes]]
-    stored_digests: Final[list[bytes]]
-    total_bytes: Final[int]
-
-def check_append(
-    stream: str,
-    ids: Sequence[str],
-    types: Sequence[str],
-    data: Sequence[bytes],
-    metadata: Sequence[bytes],
-    tags: Sequence[Sequence[str]],
-    occurred_us: Sequence[int | None],
-) -> CheckedAppend:
-    """Check a whole append, column by column; the first refusal is raised.
-
-    In this order: stream name, number of events, sizes; then event by event type, id, tags, time,
-    data, metadata; at last ids that stand twice.
-
-    Args:
-        stream: Name of the stream.
-        ids: UUIDs in canonical form; an empty one is left for the caller to make.
-        types: Event types.
-        data: JSON objects.
-        metadata: JSON objects; empty for none.
-        tags: Tags of each event.
-        occurred_us: Microseconds since 1970; None for the time of recording.
-
-    Raises:
-        CoreError: INVALID_STREAM_NAME, EMPTY_APPEND, TOO_MANY_EVENTS, EVENT_TOO_LARGE,
-            METADATA_TOO_LARGE, APPEND_TOO_LARGE, INVALID_EVENT_TYPE, INVALID_EVENT_ID,
-            INVALID_TAG, INVALID_TIME, INVALID_JSON, JSON_TOO_DEEP, EVENT_ID_REUSED; with the fact
-            `event_index` where it concerns one event. INVALID_REQUEST if the columns differ in
-            length.
     """
 
 @final

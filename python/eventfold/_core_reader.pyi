@@ -7,11 +7,16 @@ from typing import Any, final
 from eventfold._core import Batch, Fold, FoldResult
 
 class ReaderError(Exception):
-    """PostgreSQL refused, or cannot be reached; nothing was changed."""
+    """PostgreSQL refused, or cannot be reached; a read changed nothing."""
 
     sqlstate: str | None
     """Why PostgreSQL refused; None: there is no connection, or it broke."""
     message: str
+    constraint: str | None
+    """The constraint that was broken."""
+    kind: str
+    """Of a write: `refused` and `unsent` stored nothing, of `unknown` nobody knows, `unreplicated`
+    is stored where no standby has it."""
 
 @final
 class Reader:

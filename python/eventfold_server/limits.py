@@ -11,8 +11,7 @@ CORE = _core.limits()
 STREAM_NAME_BYTES_MAX = CORE["stream_name_bytes_max"]
 APPEND_EVENTS_MAX = CORE["append_events_max"]
 APPEND_BYTES_MAX = CORE["append_bytes_max"]
-# Checks on other streams in an append to several.
-APPEND_CHECKS_MAX = 1_000
+APPEND_CHECKS_MAX = CORE["append_checks_max"]
 FOLD_SOURCE_BYTES_MAX = CORE["fold_source_bytes_max"]
 
 # A page ends with the row that reaches it; every message fits gRPC's default of 4 MiB then.
@@ -86,6 +85,9 @@ TRACE_CONTEXT_BYTES_MAX = 55
 
 # What one transaction of the writer takes; an append that is larger by itself goes alone.
 BATCH_APPENDS_MAX = 256
+# With more appends than this outstanding a batch takes half of them, so that clients, server and
+# PostgreSQL work at once and not in turn; with fewer a second flush would cost more than it brings.
+BATCH_ALL_APPENDS_MAX = 16
 BATCH_EVENTS_MAX = 4_000
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 # Appends that wait in a server process, or are under way.

@@ -87,8 +87,9 @@ def _serialised(answer: Any) -> bytes:
 
 def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpcHandler:
     """Handlers of every method of the service; each must be implemented under its name in
-    snake case. Requests are decoded by the guard, once the caller is known. Streams of answers
-    come as bytes that are serialised already, and single answers may.
+    snake case. Requests are decoded by the guard, once the caller is known, but for the methods in
+    `RAW` of the service, which get the bytes. Streams of answers come as bytes that are serialised
+    already, and single answers may.
     """
     handlers: dict[str, Any] = {}
     for method in descriptor.methods:
@@ -96,6 +97,8 @@ def _handlers(guard: Guard, descriptor: Any, service: object) -> grpc.GenericRpc
         full_name = f"/{descriptor.full_name}/{method.name}"
         # Requests come as bytes: the guard parses them, and refuses what is no message.
         parse = method.input_type._concrete_class.FromString
+        if method.name in getattr(service, "RAW", ()):
+            parse = bytes
         if method.client_streaming:
             assert method.server_streaming
             handlers[method.name] = grpc.stream_stream_rpc_method_handler(

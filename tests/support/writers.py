@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from eventfold_server.domain.append import ANY, Appended, Appender, NewEvents, Started
+from eventfold import _core
+from eventfold.v1 import event_store_pb2 as pb
+from eventfold_server.domain.append import Appender, Started, error_of
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.appends import AppendStorage
@@ -18,7 +21,56 @@ from eventfold_server.storage.writer import Writer
 from .database import appends_waiting, connected
 
 ME = Caller("tester", frozenset())
+EXISTS = -1
+ANY = -2
 Outcome = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NewEvents:
+    """An append to one stream."""
+
+    stream: str
+    # 0 or more is exact, -1 exists, -2 any.
+    expected: int
+    ids: list[str]
+    types: list[str]
+    data: list[bytes]
+    tags: list[list[str]]
+
+    def fill(self, request: pb.AppendRequest | pb.StreamAppend) -> None:
+        """Writes it into a message."""
+        request.stream = self.stream
+        expect(request.expected_version, self.expected)
+        for id_, type_, data, tags in zip(self.ids, self.types, self.data, self.tags, strict=True):
+            request.events.add(id=id_, type=type_, data=data, tags=tags)
+
+    def request(self) -> bytes:
+        """The serialised request."""
+        message = pb.AppendRequest()
+        self.fill(message)
+        return message.SerializeToString()
+
+
+def expect(message: pb.ExpectedVersion, expected: int) -> None:
+    """Says what is expected."""
+    if expected == EXISTS:
+        message.exists.SetInParent()
+    elif expected == ANY:
+        message.any.SetInParent()
+    else:
+        message.exact = expected
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An append that was begun."""
+
+    started: Started
+    decided: asyncio.Event
+
+    def withdraw(self, refusal: Refusal) -> bool:
+        return self.started.withdraw(refusal)
 
 
 class Store:
@@ -31,11 +83,16 @@ class Store:
         self.writer = Writer(self.storage)
         self.appender = Appender(self.storage, self.writer)
 
-    def start(self, new: NewEvents) -> Started:
-        return self.appender.start(ME, new)
+    def start(self, new: NewEvents) -> Begun:
+        """Begins an append as a session does."""
+        append = _core.Append.of_request(
+            new.request(), ME.writer, None, self.writer.catalogue_version
+        )
+        decided = asyncio.Event()
+        return Begun(self.appender.start(append, lambda _: decided.set()), decided)
 
-    async def append(self, new: NewEvents) -> Appended:
-        return await self.appender.append(ME, new)
+    async def append(self, new: NewEvents) -> pb.AppendResponse:
+        return pb.AppendResponse.FromString(await self.appender.append(ME, new.request()))
 
     async def together(self, *appends: NewEvents) -> list[Outcome]:
         """Outcomes of appends that were all there when the writer looked."""
@@ -81,9 +138,7 @@ def new(
         ids=ids,
         types=[kind] * count,
         data=[data] * count,
-        metadata=[b""] * count,
         tags=[[f"tag-{n}" for n in range(int(id_[0], 16) % 3)] for id_ in ids],
-        occurred_us=[None] * count,
     )
 
 
@@ -103,21 +158,21 @@ async def blocked(store: Store) -> None:
     raise AssertionError("no batch is under way")
 
 
-async def outcome(started: Started) -> Outcome:
-    done = asyncio.Event()
-    started.when_decided(done.set)
+async def outcome(begun: Begun) -> Outcome:
     async with asyncio.timeout(30):
-        await done.wait()
-    return told(started.result)
+        await begun.decided.wait()
+    started = begun.started
+    if (error := error_of(started)) is not None:
+        if isinstance(error, Refusal):
+            facts = (f"{name}={fact}" for name, fact in sorted(error.facts.items()))
+            return (error.reason, *facts)
+        raise error
+    assert started.outcome is not None
+    return told(pb.AppendResponse.FromString(started.outcome.response()))
 
 
-def told(result: Callable[[], Appended]) -> Outcome:
+def told(done: pb.AppendResponse) -> Outcome:
     """What an append became, without what differs between two stores."""
-    try:
-        done = result()
-    except Refusal as refusal:
-        facts = (f"{name}={fact}" for name, fact in sorted(refusal.facts.items()))
-        return (refusal.reason, *facts)
     kind = "duplicate" if done.duplicate else "stored"
     return (kind, str(done.first_version), *map(str, done.positions))
 
@@ -126,15 +181,19 @@ async def many(
     store: Store, appends: Sequence[NewEvents], checks: Sequence[tuple[str, int]] = ()
 ) -> Outcome:
     """The outcome of an append to several streams."""
+    request = pb.AppendManyRequest()
+    for new in appends:
+        new.fill(request.appends.add())
+    for stream, expected in checks:
+        expect(request.checks.add(stream=stream).expected_version, expected)
     try:
-        answer = await store.appender.append_many(ME, appends, checks)
+        answer = await store.appender.append_many(ME, request.SerializeToString())
     except Refusal as refusal:
         return (refusal.reason,)
-    parts: list[str] = []
-    for one in answer:
-        if isinstance(one, Appended):
-            parts += told(lambda one=one: one)  # type: ignore[misc]
-        else:
-            parts.append(f"{one.append_index}/{one.check_index}: {one.refusal.reason} "
-                         f"{one.actual_version}")  # fmt: skip
-    return tuple(parts)
+    if isinstance(answer, bytes):
+        stored = pb.AppendManyResponse.FromString(answer).stored
+        return tuple(part for one in stored.appends for part in told(one))
+    return tuple(
+        f"{one.append_index}/{one.check_index}: {one.refusal.reason} {one.actual_version}"
+        for one in answer
+    )

@@ -1,10 +1,9 @@
-"""The data path of the core, through its bindings: appends in, pages out.
+"""The data path of the core, through its bindings: names in, pages out.
 
 The rules themselves are tested in Rust; here is what the bindings add: conversions, exceptions,
 and messages that the generated stubs can read.
 """
 
-import hashlib
 import struct
 import threading
 
@@ -62,19 +61,6 @@ def page(
     ]
 
 
-def check(**changes: object) -> _core.CheckedAppend:
-    columns: dict[str, object] = {
-        "stream": "account-1",
-        "ids": [ID],
-        "types": ["Moved"],
-        "data": [b"{}"],
-        "metadata": [b""],
-        "tags": [[]],
-        "occurred_us": [None],
-    }
-    return _core.check_append(**(columns | changes))  # type: ignore[arg-type]
-
-
 def test_stream_names() -> None:
     assert _core.check_stream_name("account-1-2") == "account"
     assert _core.check_stream_name("$audit", system=True) == "$audit"
@@ -83,54 +69,6 @@ def test_stream_names() -> None:
     assert caught.value.reason == "INVALID_STREAM_NAME"
     assert caught.value.facts == {"problem": "reserved"}
     assert caught.value.message in str(caught.value)
-
-
-def test_a_checked_append_has_what_is_stored() -> None:
-    metadata = b'{"m": 1}'
-    checked = check(
-        ids=[ID.upper(), ""],
-        types=["A", "B"],
-        data=[b"{}", b'{"\\u0061":1}'],
-        metadata=[b"", metadata],
-        tags=[["b", "a", "b"], []],
-        occurred_us=[None, -5],
-    )
-    assert checked.category == "account"
-    assert checked.ids == [ID, ""]
-    assert checked.metadata == [b"{}", metadata]
-    assert checked.metadata[1] is metadata
-    assert checked.tags == [["a", "b"], []]
-    assert checked.flags == [1, 3]
-    assert checked.total_bytes == len("account-1AB{}") + 12 + 8 + 3
-    stored = (
-        b"eventfold stored event 1\n" + struct.pack(">Q", 2) + b"{}" + struct.pack(">Q", 2) + b"{}"
-    )
-    assert checked.stored_digests[0] == hashlib.sha256(stored).digest()
-    assert len({*checked.sent_digests, *checked.stored_digests}) == 4
-
-
-def test_refusals_carry_their_facts() -> None:
-    with pytest.raises(_core.CoreError) as caught:
-        check(data=[b'{"a":1,"a":2}'])
-    assert caught.value.reason == "INVALID_JSON"
-    assert caught.value.facts == {
-        "field": "data",
-        "problem": "duplicate_key",
-        "offset": "7",
-        "event_index": "0",
-    }
-    with pytest.raises(_core.CoreError) as caught:
-        check(
-            ids=[ID, ID],
-            types=["A"] * 2,
-            data=[b"{}"] * 2,
-            metadata=[b""] * 2,
-            tags=[[]] * 2,
-            occurred_us=[None] * 2,
-        )
-    assert caught.value.reason == "EVENT_ID_REUSED"
-    with pytest.raises(TypeError):
-        check(data=["{}"])
 
 
 def test_pages_become_messages() -> None:

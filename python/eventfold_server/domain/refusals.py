@@ -1,15 +1,15 @@
 """What the database decided against an append, as the refusal that callers get."""
 
+from eventfold import _core
 from eventfold_server.errors import Refusal
-from eventfold_server.storage.appends import Decision, StreamAppend, StreamCheck
 
 
-def refusal_of(decision: Decision, demand: StreamAppend | StreamCheck) -> Refusal:
+def refusal_of(decision: _core.Decision) -> Refusal:
     """The refusal of a part of an append, or of a check."""
-    stream = demand.stream
+    stream = decision.stream
     match decision.outcome:
         case "conflict":
-            wanted = str(demand.expected) if demand.expected >= 0 else "exists"
+            wanted = str(decision.expected) if decision.expected >= 0 else "exists"
             return Refusal(
                 "VERSION_CONFLICT",
                 f"expected version {wanted}, the stream is at {decision.actual_version}",
@@ -18,12 +18,10 @@ def refusal_of(decision: Decision, demand: StreamAppend | StreamCheck) -> Refusa
                 actual=decision.actual_version,
             )
         case "reused":
-            assert isinstance(demand, StreamAppend)
-            assert decision.differs_at is not None
             return Refusal(
                 "EVENT_ID_REUSED",
                 "ids of this append are stored already, but not as this append",
-                event_id=demand.ids[decision.differs_at],
+                event_id=decision.event_id,
                 event_index=decision.differs_at,
                 problem=decision.problem,
                 stream=stream,

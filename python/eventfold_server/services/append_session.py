@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from eventfold import _core
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold_server import limits
-from eventfold_server.domain import requests
-from eventfold_server.domain.append import Appender, Started
+from eventfold_server.domain.append import Appender, Started, error_of
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.guard import refusal_of_fault, too_late
-from eventfold_server.services.appends import append_response, new_events
 from eventfold_server.status import to_status
 
 _METHOD = "/eventfold.v1.EventStore/AppendSession"
@@ -22,17 +21,20 @@ class AppendSession:
     def __init__(self, appender: Appender, caller: Caller) -> None:
         self._appender = appender
         self._caller = caller
+        self._loop = asyncio.get_running_loop()
         # Under way: read, and not yet on their way back.
         self._appends = 0
         self._bytes = 0
         self._room = asyncio.Event()
-        self._ready: list[pb.SessionAnswer] = []
+        # By number: what was stored, or a serialised answer.
+        self._ready: list[tuple[int, _core.Outcome | bytes]] = []
         self._wake = asyncio.Event()
-        self._started: set[Started] = set()
+        # By append: the time until which it may wait, and how long that was.
+        self._waiting: dict[Started, tuple[float, float]] = {}
+        # Rings at the first of these times.
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def answers(
-        self, messages: AsyncIterator[pb.AppendSessionRequest]
-    ) -> AsyncIterator[bytes]:
+    async def answers(self, messages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Serialised answers, all that are ready in each; ends after the last append's."""
         reading = asyncio.create_task(self._read(messages))
         reading.add_done_callback(lambda _: self._wake.set())
@@ -47,83 +49,100 @@ class AppendSession:
                     return
         finally:
             reading.cancel()
-            for started in self._started:
-                started.withdraw(_cut())
+            if self._timer is not None:
+                self._timer.cancel()
+            for waiting in list(self._waiting):
+                waiting.withdraw(_cut())
 
-    async def _read(self, messages: AsyncIterator[pb.AppendSessionRequest]) -> None:
-        async for message in messages:
-            for append in message.appends:
-                size = append.ByteSize()
-                while self._appends and (
-                    self._appends >= limits.SESSION_APPENDS_MAX
-                    or self._bytes + size > limits.SESSION_BYTES_MAX
-                ):
+    async def _read(self, messages: AsyncIterator[bytes]) -> None:
+        async for serialised in messages:
+            message = self._appender.session_message(self._caller, serialised)
+            while not message.done:
+                taken = self._appender.take(
+                    message,
+                    limits.SESSION_APPENDS_MAX - self._appends,
+                    limits.SESSION_BYTES_MAX - self._bytes,
+                    any_size=self._appends == 0,
+                )
+                if taken:
+                    now = self._loop.time()
+                    for append in taken:
+                        self._start(append, now)
+                else:
                     self._room.clear()
                     await self._room.wait()
-                self._appends += 1
-                self._bytes += size
-                self._start(append, size)
 
-    def _start(self, append: pb.SessionAppend, size: int) -> None:
+    def _start(self, append: _core.Append | _core.RefusedAppend, now: float) -> None:
         """Hands the append to the writer; everything that can go wrong is its answer."""
+        self._appends += 1
+        self._bytes += append.message_bytes
         try:
-            timeout_s = _timeout_s(append)
-            started = self._appender.start(self._caller, new_events(append.append))
+            if isinstance(append, _core.RefusedAppend):
+                raise Refusal.of_core(append.error)
+            waiting = self._appender.start(append, self._decided)
         except Exception as error:  # noqa: BLE001 - every fault is an answer
-            self._answer(_refused(append.number, error), size)
+            self._answer(append, _refused(append.number, error))
             return
-        timer = asyncio.get_running_loop().call_later(
-            timeout_s, lambda: started.withdraw(too_late(timeout_s))
-        )
+        timeout_s = append.timeout_s
+        if timeout_s is None:
+            timeout_s = limits.UNARY_DEADLINE_S_DEFAULT
+        timeout_s = min(timeout_s, limits.UNARY_DEADLINE_S_MAX)
+        deadline = now + timeout_s
+        self._waiting[waiting] = (deadline, timeout_s)
+        if self._timer is None or deadline < self._timer.when():
+            self._ring_at(deadline)
 
-        def decided() -> None:
-            timer.cancel()
-            self._started.discard(started)
-            try:
-                answer = pb.SessionAnswer(
-                    number=append.number, appended=append_response(started.result())
-                )
-            except Exception as error:  # noqa: BLE001 - every fault is an answer
-                answer = _refused(append.number, error)
-            self._answer(answer, size)
+    def _ring_at(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._ring)
 
-        self._started.add(started)
-        started.when_decided(decided)
+    def _ring(self) -> None:
+        """Withdraws what has waited for too long; what is under way is carried through."""
+        rung_at = self._timer.when() if self._timer is not None else 0.0
+        self._timer = None
+        now = max(self._loop.time(), rung_at)
+        for waiting, (deadline, timeout_s) in list(self._waiting.items()):
+            if deadline <= now:
+                waiting.withdraw(too_late(timeout_s))
+        later = [deadline for deadline, _ in self._waiting.values() if deadline > now]
+        if later:
+            self._ring_at(min(later))
 
-    def _answer(self, answer: pb.SessionAnswer, size: int) -> None:
-        self._ready.append(answer)
-        self._bytes -= size
+    def _decided(self, waiting: Started) -> None:
+        del self._waiting[waiting]
+        append = waiting.append
+        outcome = waiting.outcome
+        if outcome is not None and outcome.stored:
+            self._answer(append, outcome)
+            return
+        try:
+            error = error_of(waiting)
+            assert error is not None
+        except Exception as fault:  # noqa: BLE001 - every fault is an answer
+            error = fault
+        self._answer(append, _refused(append.number, error))
+
+    def _answer(
+        self, append: _core.Append | _core.RefusedAppend, answer: _core.Outcome | bytes
+    ) -> None:
+        self._ready.append((append.number, answer))
+        self._bytes -= append.message_bytes
         self._wake.set()
 
     def _next_message(self) -> bytes:
         """The next answers, about 1 MiB."""
-        response = pb.AppendSessionResponse()
-        size = taken = 0
-        for answer in self._ready:
-            response.answers.append(answer)
-            taken += 1
-            size += answer.ByteSize()
-            if size >= limits.PAGE_BYTES:
-                break
+        message, taken = _core.encode_session_answers(self._ready, limits.PAGE_BYTES)
         del self._ready[:taken]
         self._appends -= taken
         self._room.set()
-        return response.SerializeToString()
+        return message
 
 
-def _refused(number: int, error: Exception) -> pb.SessionAnswer:
-    return pb.SessionAnswer(number=number, refused=to_status(refusal_of_fault(_METHOD, error)))
+def _refused(number: int, error: Exception) -> bytes:
+    status = to_status(refusal_of_fault(_METHOD, error))
+    return pb.SessionAnswer(number=number, refused=status).SerializeToString()
 
 
 def _cut() -> Refusal:
     return Refusal("SHUTTING_DOWN", "the session ended; nothing was stored")
-
-
-def _timeout_s(append: pb.SessionAppend) -> float:
-    """How long the append may wait, in seconds."""
-    if not append.HasField("timeout"):
-        return limits.UNARY_DEADLINE_S_DEFAULT
-    seconds = append.timeout.seconds + append.timeout.nanos / 1e9
-    if seconds <= 0:
-        raise requests.invalid("timeout", "must be above 0")
-    return min(seconds, limits.UNARY_DEADLINE_S_MAX)

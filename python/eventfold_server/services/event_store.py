@@ -7,22 +7,20 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold_server import limits
 from eventfold_server.domain import requests
-from eventfold_server.domain.append import Appended, Appender, NewEvents, placed
+from eventfold_server.domain.append import Appender, FailedCheck
 from eventfold_server.domain.read import Frames, LogRead, ReadEnd, Reader, StreamRead
 from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.streams import Stream, StreamFilter, Streams
 from eventfold_server.domain.tail import Tail
 from eventfold_server.services.append_session import AppendSession
-from eventfold_server.services.appends import (
-    append_response,
-    expected_version,
-    failed_check,
-    new_events,
-)
+from eventfold_server.status import to_status
 
 
 class EventStoreService:
     """Decodes requests, calls the domain, encodes answers. Events pass as bytes."""
+
+    # Methods whose requests the core reads.
+    RAW = frozenset({"Append", "AppendMany", "AppendSession", "CheckAppend"})
 
     def __init__(self, appender: Appender, reader: Reader, streams: Streams, tail: Tail) -> None:
         self._appender = appender
@@ -30,49 +28,29 @@ class EventStoreService:
         self._streams = streams
         self._tail = tail
 
-    async def append(self, request: pb.AppendRequest, caller: Caller) -> pb.AppendResponse:
+    async def append(self, request: bytes, caller: Caller) -> bytes:
         """`EventStore.Append`."""
-        return append_response(await self._appender.append(caller, new_events(request)))
+        return await self._appender.append(caller, request)
 
-    async def append_many(
-        self, request: pb.AppendManyRequest, caller: Caller
-    ) -> pb.AppendManyResponse:
+    async def append_many(self, request: bytes, caller: Caller) -> bytes | pb.AppendManyResponse:
         """`EventStore.AppendMany`."""
-        appends: list[NewEvents] = []
-        for index, append in enumerate(request.appends):
-            with placed(append_index=index):
-                appends.append(new_events(append))
-        checks: list[tuple[str, int | None]] = []
-        for index, check in enumerate(request.checks):
-            with placed(check_index=index):
-                checks.append((check.stream, expected_version(check)))
-        outcome = await self._appender.append_many(caller, appends, checks)
+        outcome = await self._appender.append_many(caller, request)
+        if isinstance(outcome, bytes):
+            return outcome
         response = pb.AppendManyResponse()
-        for done in outcome:
-            if isinstance(done, Appended):
-                response.stored.appends.append(append_response(done))
-            else:
-                response.failed.checks.append(failed_check(done))
+        response.failed.checks.extend(_failed_check(failed) for failed in outcome)
         return response
 
     def append_session(
-        self, messages: AsyncIterator[pb.AppendSessionRequest], caller: Caller
+        self, messages: AsyncIterator[bytes], caller: Caller
     ) -> AsyncIterator[bytes]:
-        """`EventStore.AppendSession`; yields serialised messages."""
+        """`EventStore.AppendSession`; takes and yields serialised messages."""
         return AppendSession(self._appender, caller).answers(messages)
 
-    async def check_append(
-        self, request: pb.CheckAppendRequest, _caller: Caller
-    ) -> pb.CheckAppendResponse:
+    async def check_append(self, request: bytes, caller: Caller) -> pb.CheckAppendResponse:
         """`EventStore.CheckAppend`."""
-        append = request.append
-        decision = await self._appender.check(new_events(append))
-        assert decision.first_version is not None
-        return pb.CheckAppendResponse(
-            first_version=decision.first_version,
-            last_version=decision.first_version + len(append.events) - 1,
-            duplicate=decision.outcome == "duplicate",
-        )
+        first, last, duplicate = await self._appender.check(caller, request)
+        return pb.CheckAppendResponse(first_version=first, last_version=last, duplicate=duplicate)
 
     async def read(self, request: pb.ReadRequest, caller: Caller) -> AsyncIterator[bytes]:
         """`EventStore.Read`; yields serialised messages."""
@@ -153,6 +131,20 @@ class EventStoreService:
             streams=[_stream(row) for row in rows],
             next_page_token=rows[-1].name if more else "",
         )
+
+
+def _failed_check(failed: FailedCheck) -> pb.FailedCheck:
+    """One line of the answer to an append to several streams that is refused."""
+    line = pb.FailedCheck(
+        stream=failed.stream,
+        actual_version=failed.actual_version,
+        refused=to_status(failed.refusal),
+    )
+    if failed.append_index is not None:
+        line.append_index = failed.append_index
+    elif failed.check_index is not None:
+        line.check_index = failed.check_index
+    return line
 
 
 def _backwards(direction: pb.Direction.ValueType) -> bool:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from eventfold_server import limits
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import address, faults, liveness, pooler
 from eventfold_server.storage.queries import Migration, Queries, migrations
-from eventfold_server.storage.reader import EventReader
+from eventfold_server.storage.reader import GRACE_S, EventReader
 from eventfold_server.storage.writing import (
     CLOSE_S_MAX,
     DEAD_AFTER_S,
@@ -224,7 +225,15 @@ class Database:
 
     def write_connection(self) -> WriteConnection:
         """A connection of its own for a writer, which closes it; it is made at the first use."""
-        return WriteConnection(lambda: self._single(self._dsn, _WRITE_SETTINGS, self._pooled))
+        settings, told = _WRITE_SETTINGS, dict[str, str]()
+        if self._pooled:
+            settings, told = pooler.split(_WRITE_SETTINGS)
+            # Each transaction says it where it begins.
+            del told["default_transaction_isolation"]
+        return WriteConnection(
+            lambda: self._core_settings(settings, told, connections_max=1, fold_threads=1),
+            self.queries,
+        )
 
     async def notice_connection(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection for sending notifications; its faults are the driver's own."""
@@ -267,18 +276,41 @@ class Database:
             if self._pooled:
                 settings, told = pooler.split(_READ_SETTINGS)
             return EventReader(
-                address.resolve(self._dsn),
-                settings=settings,
-                told=told,
-                pooled=self._pooled,
-                connections=EVENT_CONNECTIONS,
-                connect_timeout_s=CONNECT_TIMEOUT_S,
-                answer_timeout_s=DEAD_AFTER_S,
-                drain_timeout_s=RELEASE_S_MAX,
-                idle_timeout_s=IDLE_S_MAX,
+                self._core_settings(
+                    settings,
+                    told,
+                    connections_max=EVENT_CONNECTIONS,
+                    fold_threads=limits.FOLD_THREADS,
+                )
             )
         except ValueError as error:
             raise StorageRefused(str(error)) from error
+
+    def _core_settings(
+        self, settings: dict[str, str], told: dict[str, str], **more: Any
+    ) -> dict[str, Any]:
+        """How Rust connects; behind a pooler each transaction is `told` what that does not keep."""
+        found = address.resolve(self._dsn)
+        return {
+            "attempts": found.attempts,
+            "user": found.user,
+            "password": found.password,
+            "database": found.database,
+            "startup": list({**found.startup, **settings}.items()),
+            "session": found.session,
+            "verify": found.verify,
+            "authorities": found.authorities,
+            "revoked": found.revoked,
+            "identity": found.identity,
+            "pooled": self._pooled,
+            "told": list(told.items()),
+            "connect_timeout_s": CONNECT_TIMEOUT_S,
+            "answer_timeout_s": DEAD_AFTER_S,
+            "drain_timeout_s": RELEASE_S_MAX,
+            "idle_timeout_s": IDLE_S_MAX,
+            "grace_s": GRACE_S,
+            **more,
+        }
 
     async def _pool(
         self, size: int, settings: dict[str, str], command_timeout: float | None = None

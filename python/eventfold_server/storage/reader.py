@@ -1,28 +1,22 @@
 """The reader of events on the event loop: calls that Rust answers by a pipe.
 
 Pages of events and hydrations go this way, since asyncpg would make Python objects of every row;
-single rows and writes stay with asyncpg. docs/architecture.md has what was measured.
+single rows stay with asyncpg. docs/architecture.md has what was measured.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import asyncpg
-from asyncpg import exceptions
-
 from eventfold import _core
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import FOLD_THREADS
 from eventfold_server.storage import faults
-from eventfold_server.storage.address import Address
+from eventfold_server.storage.bridge import Bridge, driver_error
 
 # How long a connection waits for a client that has a page and does not ask for the next; after
 # that its statement is given up, and begun anew where it was when the client comes back.
 GRACE_S = 0.05
-CLOSE_S_MAX = 5.0
 
 # What is known of a stream, the first page, and the pages behind it, if there are any.
 Opened = tuple[_core.Opened, _core.Page, _core.Pages | None]
@@ -31,52 +25,10 @@ Opened = tuple[_core.Opened, _core.Page, _core.Pages | None]
 class EventReader:
     """Connections that only read events, on a thread of their own."""
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        settings: dict[str, str],
-        told: dict[str, str],
-        pooled: bool,
-        connections: int,
-        connect_timeout_s: float,
-        answer_timeout_s: float,
-        drain_timeout_s: float,
-        idle_timeout_s: float,
-    ) -> None:
-        """Connects when the first read comes; answers go to the loop that is running.
-
-        Sessions begin with the settings; behind a pooler (`pooled`) each transaction is `told` what
-        the pooler does not keep.
-        """
-        startup = {**address.startup, **settings}
-        self._reader = _core.Reader(
-            {
-                "attempts": address.attempts,
-                "user": address.user,
-                "password": address.password,
-                "database": address.database,
-                "startup": list(startup.items()),
-                "session": address.session,
-                "verify": address.verify,
-                "authorities": address.authorities,
-                "revoked": address.revoked,
-                "identity": address.identity,
-                "pooled": pooled,
-                "told": list(told.items()),
-                "connections_max": connections,
-                "connect_timeout_s": connect_timeout_s,
-                "answer_timeout_s": answer_timeout_s,
-                "drain_timeout_s": drain_timeout_s,
-                "idle_timeout_s": idle_timeout_s,
-                "grace_s": GRACE_S,
-                "fold_threads": FOLD_THREADS,
-            }
-        )
-        self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
-        self._closed = False
-        self._loop.add_reader(self._reader.fileno(), self._tell)
+    def __init__(self, settings: dict[str, Any]) -> None:
+        """Connects when the first read comes; answers go to the loop that is running."""
+        self._reader = _core.Reader(settings)
+        self._bridge = Bridge(self._reader)
 
     async def nothing(self) -> None:
         """The empty call, for measurements."""
@@ -137,35 +89,16 @@ class EventReader:
 
     async def close(self) -> None:
         """Ends the thread; reads under way are refused."""
-        if self._closed:
-            return
-        self._closed = True
-        await self._loop.run_in_executor(None, self._reader.close)
-        self._tell()
-        self._loop.remove_reader(self._reader.fileno())
+        await self._bridge.close()
 
     async def _call(self, begin: Callable[[asyncio.Future[Any]], _core.Job]) -> Any:
-        if self._closed:
-            raise Refusal("SHUTTING_DOWN", "the server has no connection to PostgreSQL open")
-        assert self._process == os.getpid(), "a reader does not survive a fork"
-        future = self._loop.create_future()
-        job = begin(future)
+        future, job = self._bridge.begin(begin)
         try:
             with _faults():
                 return await future
         except asyncio.CancelledError:
             job.cancel()
             raise
-
-    def _tell(self) -> None:
-        for future, is_result, value in self._reader.take():
-            # A caller who has left is told nothing.
-            if future.done():
-                continue
-            if is_result:
-                future.set_result(value)
-            else:
-                future.set_exception(value)
 
 
 @contextmanager
@@ -175,8 +108,6 @@ def _faults() -> Iterator[None]:
         try:
             yield
         except _core.ReaderError as error:
-            if error.sqlstate is None:
-                raise exceptions.ConnectionDoesNotExistError(error.message) from error
-            raise asyncpg.PostgresError.new({"C": error.sqlstate, "M": error.message}) from error
+            raise driver_error(error) from error
         except _core.CoreError as error:
             raise Refusal.of_core(error) from None

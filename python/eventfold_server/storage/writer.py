@@ -4,62 +4,67 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
     APPENDS_WAITING_BYTES_MAX,
     APPENDS_WAITING_MAX,
+    BATCH_ALL_APPENDS_MAX,
     BATCH_APPENDS_MAX,
     BATCH_BYTES_MAX,
     BATCH_EVENTS_MAX,
 )
 from eventfold_server.storage import faults
-from eventfold_server.storage.appends import (
-    Append,
-    AppendStorage,
-    Decision,
-    newest_position,
-)
+from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.storage.writing import CLOSE_S_MAX
 
 
 class Waiting:
     """An append that was handed to the writer."""
 
-    __slots__ = ("answer", "append", "events", "size_bytes", "under_way")
+    __slots__ = ("append", "error", "outcome", "stream", "tell", "under_way")
 
-    def __init__(
-        self, append: Append, size_bytes: int, answer: asyncio.Future[list[Decision]]
-    ) -> None:
+    def __init__(self, append: _core.Append, tell: Callable[["Waiting"], None]) -> None:
         self.append = append
-        self.size_bytes = size_bytes
-        self.events = sum(len(part.ids) for part in append.parts)
-        # The decisions of the database, or a refusal.
-        self.answer = answer
+        # The stream, or the first of several.
+        self.stream = append.stream
+        # Called once there is an outcome or an error.
+        self.tell = tell
+        self.outcome: _core.Outcome | None = None
+        self.error: Exception | None = None
         # True: on its way to the disk, and not to be held up any more.
         self.under_way = False
 
     @property
-    def stream(self) -> str:
-        """The stream, or the first of several."""
-        return self.append.parts[0].stream
+    def is_decided(self) -> bool:
+        """Whether it has been told."""
+        return self.outcome is not None or self.error is not None
+
+    def decide(self, outcome: _core.Outcome) -> None:
+        """Tells what became of it."""
+        if not self.is_decided:
+            self.outcome = outcome
+            self.tell(self)
 
     def withdraw(self, refusal: Refusal) -> bool:
         """Ends the wait of an append that is not under way: it is surely not stored."""
-        if not self.under_way and not self.answer.done():
-            self.answer.set_exception(refusal)
-            return True
-        return False
+        if self.under_way or self.is_decided:
+            return False
+        self.error = refusal
+        self.tell(self)
+        return True
 
     def fail(self, error: Exception) -> None:
-        """Answers with what went wrong; a refusal becomes one of its own for each append."""
-        if self.answer.done():
+        """Tells what went wrong; a refusal becomes one of its own for each append."""
+        if self.is_decided:
             return
         if isinstance(error, Refusal):
             own = Refusal(error.reason, error.message)
             own.facts = error.facts | ({"stream": self.stream} if "stream" in error.facts else {})
             own.__cause__ = error.__cause__
             error = own
-        self.answer.set_exception(error)
+        self.error = error
+        self.tell(self)
 
 
 class Writer:
@@ -90,17 +95,17 @@ class Writer:
         """Learns the version of the rules, so that not even the first append is stale."""
         self.catalogue_version = await self._storage.catalogue_version()
 
-    def submit(self, append: Append, size_bytes: int) -> Waiting:
-        """Takes an append; OVERLOADED if too many wait already."""
+    def submit(self, append: _core.Append, tell: Callable[[Waiting], None]) -> Waiting:
+        """Takes an append, and tells when it is decided; OVERLOADED if too many wait already."""
         if self._closed:
             raise _closed()
         if self._appends >= APPENDS_WAITING_MAX:
             raise _overloaded("appends_waiting", APPENDS_WAITING_MAX)
-        if self._bytes + size_bytes > APPENDS_WAITING_BYTES_MAX:
+        if self._bytes + append.size_bytes > APPENDS_WAITING_BYTES_MAX:
             raise _overloaded("appends_waiting_bytes", APPENDS_WAITING_BYTES_MAX)
-        waiting = Waiting(append, size_bytes, asyncio.get_running_loop().create_future())
+        waiting = Waiting(append, tell)
         self._appends += 1
-        self._bytes += size_bytes
+        self._bytes += append.size_bytes
         if not append.plain:
             self._ready.append(waiting)
         elif waiting.stream not in self._behind:
@@ -114,17 +119,27 @@ class Writer:
             self._writing = asyncio.create_task(self._write())
         return waiting
 
-    async def store(self, append: Append, size_bytes: int) -> list[Decision]:
-        """The decisions on an append. Cancelled while it waits, it has stored nothing; once it is
+    async def store(self, append: _core.Append) -> _core.Outcome:
+        """What became of an append. Cancelled while it waits, it has stored nothing; once it is
         under way it is carried through, and the caller who left gets OUTCOME_UNKNOWN.
         """
-        waiting = self.submit(append, size_bytes)
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def tell(_: Waiting) -> None:
+            if not told.done():
+                told.set_result(None)
+
+        waiting = self.submit(append, tell)
         try:
-            return await waiting.answer
+            await told
         except asyncio.CancelledError as error:
-            if waiting.under_way:
+            if not waiting.withdraw(_left()):
                 raise faults.outcome_unknown(waiting.stream) from error
             raise
+        if waiting.outcome is None:
+            assert waiting.error is not None
+            raise waiting.error
+        return waiting.outcome
 
     async def close(self) -> None:
         """Refuses what waits, and lets the batch under way end."""
@@ -143,48 +158,59 @@ class Writer:
                 except Exception as error:  # noqa: BLE001 - the appends are told
                     self._refuse_all(error)
                     continue
-                if batch := self._next_batch():
-                    await self._store(batch)
+                batch, appends = self._next_batch()
+                if batch:
+                    await self._store(batch, appends)
         finally:
             self._writing = None
 
-    def _next_batch(self) -> list[Waiting]:
+    def _next_batch(self) -> tuple[list[Waiting], _core.AppendBatch]:
         """What goes into one transaction: plain appends first, each kind in order of arrival."""
+        appends = _core.AppendBatch()
         plain: list[Waiting] = []
         others: list[Waiting] = []
         held: list[Waiting] = []
-        ids: set[str] = set()
         size = events = 0
-        while self._ready and len(plain) + len(others) < BATCH_APPENDS_MAX:
+        room = self._room()
+        while self._ready and room > 0:
             waiting = self._ready.popleft()
-            if waiting.answer.done():
+            if waiting.error is not None:
                 self._leave(waiting)
                 continue
+            append = waiting.append
             if (plain or others) and (
-                size + waiting.size_bytes > BATCH_BYTES_MAX
-                or events + waiting.events > BATCH_EVENTS_MAX
+                size + append.size_bytes > BATCH_BYTES_MAX
+                or events + append.events > BATCH_EVENTS_MAX
             ):
                 self._ready.appendleft(waiting)
                 break
-            if not waiting.append.plain:
+            if not append.plain:
                 # In a statement of its own, where it sees the others.
                 others.append(waiting)
-            elif ids.isdisjoint(waiting.append.parts[0].ids):
-                ids.update(waiting.append.parts[0].ids)
+            elif appends.add(append):
                 plain.append(waiting)
             else:
                 held.append(waiting)
                 continue
-            size += waiting.size_bytes
-            events += waiting.events
+            room -= 1
+            size += append.size_bytes
+            events += append.events
             waiting.under_way = True
         self._ready.extendleft(reversed(held))
-        return plain + others
+        for waiting in others:
+            appends.add(waiting.append)
+        return plain + others, appends
 
-    async def _store(self, batch: Sequence[Waiting]) -> None:
+    def _room(self) -> int:
+        """How many appends the next batch may take."""
+        if self._appends <= BATCH_ALL_APPENDS_MAX:
+            return BATCH_APPENDS_MAX
+        return min((self._appends + 1) // 2, BATCH_APPENDS_MAX)
+
+    async def _store(self, batch: Sequence[Waiting], appends: _core.AppendBatch) -> None:
         """Stores the batch and answers it; whatever happens, every append gets an answer."""
         try:
-            decided = await self._storage.store([waiting.append for waiting in batch])
+            outcomes, newest = await self._storage.store(appends, batch[0].stream)
         except Exception as error:  # noqa: BLE001 - the appends are told
             if isinstance(error, Refusal) or len(batch) == 1:
                 for waiting in batch:
@@ -193,30 +219,30 @@ class Writer:
                 return
             # One of them broke the statement, and the others have nothing to do with it.
             for waiting in batch:
-                await self._store([waiting])
+                alone = _core.AppendBatch()
+                alone.add(waiting.append)
+                await self._store([waiting], alone)
             return
-        self._committed(newest_position(decided))
+        if newest is not None:
+            self._committed(newest)
         stale: list[Waiting] = []
-        for waiting, decisions in zip(batch, decided, strict=True):
-            if decisions[0].outcome == "stale":
-                assert decisions[0].catalogue_version is not None
-                self.catalogue_version = decisions[0].catalogue_version
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if (catalogue_version := outcome.stale) is not None:
+                self.catalogue_version = catalogue_version
                 stale.append(waiting)
                 continue
-            if not waiting.answer.done():
-                waiting.answer.set_result(decisions)
+            waiting.decide(outcome)
             self._leave(waiting)
-        # In front of all others, and checked under the newest rules. No rule is known to the server
-        # today but by its version.
+        # In front of all others, and checked under the newest rules.
         for waiting in reversed(stale):
-            waiting.append.catalogue_version = self.catalogue_version
+            waiting.append.check_again(self.catalogue_version)
             waiting.under_way = False
             self._ready.appendleft(waiting)
 
     def _leave(self, waiting: Waiting) -> None:
         """Forgets an append that has its answer; the next one to its stream becomes ready."""
         self._appends -= 1
-        self._bytes -= waiting.size_bytes
+        self._bytes -= waiting.append.size_bytes
         if not waiting.append.plain:
             return
         if behind := self._behind[waiting.stream]:
@@ -235,11 +261,15 @@ class Writer:
                 waiting = behind.popleft()
                 waiting.fail(error)
                 self._appends -= 1
-                self._bytes -= waiting.size_bytes
+                self._bytes -= waiting.append.size_bytes
 
 
 def _closed() -> Refusal:
     return Refusal("SHUTTING_DOWN", "the server is shutting down; nothing was stored")
+
+
+def _left() -> Refusal:
+    return Refusal("CANCELLED", "the caller has left; nothing was stored")
 
 
 def _overloaded(resource: str, limit: int) -> Refusal:

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import UNARY_DEADLINE_S_MAX
-from eventfold_server.storage import faults
+from eventfold_server.storage import bridge, faults
+from eventfold_server.storage.bridge import Bridge
+from eventfold_server.storage.queries import Queries
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -60,37 +63,58 @@ def lost_its_primary(refusal: Refusal) -> bool:
 
 
 class WriteConnection:
-    """One connection that is kept between statements, and replaced when it broke."""
+    """The connection of Rust that appends go through; it is replaced when it broke."""
 
-    def __init__(
-        self, connect: Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
-    ) -> None:
-        self._connect = connect
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+    def __init__(self, settings: Callable[[], dict[str, Any]], queries: Queries) -> None:
+        self._settings = settings
+        self._queries = queries
+        self._writer: _core.Writer | None = None
+        self._bridge: Bridge | None = None
 
     async def ready(self) -> None:
         """Connects if need be; STORAGE_UNAVAILABLE if that does not work."""
-        if self._connection is None or self._connection.is_closed():
-            with faults.reading():
-                self._connection = await self._connect()
+        if self._writer is None:
+            self._writer = _core.Writer(
+                self._settings(), self._queries["append"], self._queries["append_batch"]
+            )
+            self._bridge = Bridge(self._writer)
+        if self._writer.is_ready:
+            return
+        assert self._bridge is not None
+        connected, _ = self._bridge.begin(self._writer.ready)
+        with faults.reading():
+            try:
+                await connected
+            except _core.ReaderError as error:
+                raise bridge.driver_error(error) from error
 
-    async def write(self, sql: str, *arguments: object, stream: str | None = None) -> list[Any]:
-        """The rows that the statement answers; call `ready` before."""
-        if self._connection is None or self._connection.is_closed():
+    async def store(
+        self, batch: _core.AppendBatch, stream: str
+    ) -> tuple[list[_core.Outcome], int | None]:
+        """What became of each append of the batch, and the position of the newest event that was
+        stored; call `ready` before. `stream` is named where nobody knows what became of it.
+
+        It is carried through, whatever happens to the task that waits for it.
+        """
+        if self._writer is None or self._bridge is None:
             raise faults.unavailable()
-        try:
-            return await run_write(self._connection, sql, arguments, stream)
-        except Refusal as refusal:
-            if lost_its_primary(refusal):
-                await self.close()
-            raise
+        writer = self._writer
+        stored, _ = self._bridge.begin(lambda future: writer.store(future, batch))
+        with faults.writing(stream):
+            try:
+                outcomes: tuple[list[_core.Outcome], int | None] = await stored
+            except _core.ReaderError as error:
+                if error.kind == "unsent":
+                    raise faults.unavailable() from error
+                if error.kind == "unreplicated":
+                    raise faults.outcome_unknown(stream) from error
+                raise bridge.driver_error(error) from error
+            except _core.CoreError as error:
+                # The thread ended, or panicked, on the way.
+                raise faults.outcome_unknown(stream) from error
+        return outcomes
 
     async def close(self) -> None:
-        """Closes it within bounds; a statement under way must have ended."""
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        try:
-            await connection.close(timeout=CLOSE_S_MAX)
-        except (TimeoutError, *faults.LOST):
-            connection.terminate()
+        """Closes it; whoever is still under way is told that nobody knows."""
+        if self._bridge is not None:
+            await self._bridge.close()

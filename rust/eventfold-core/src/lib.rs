@@ -2,6 +2,7 @@
 //!
 //! Pure functions over bytes: no I/O, no clock, no Python.
 
+pub mod append;
 mod bytes;
 pub mod cel;
 pub mod envelope;

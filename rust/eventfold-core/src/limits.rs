@@ -19,6 +19,8 @@ pub const JSON_DEPTH_MAX: usize = 64;
 pub const APPEND_EVENTS_MAX: usize = 1_000;
 /// Most bytes in one append: data, metadata, types, tags and names together.
 pub const APPEND_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Most checks on other streams in an append to several.
+pub const APPEND_CHECKS_MAX: usize = 1_000;
 /// Most tags on one event.
 pub const EVENT_TAGS_MAX: usize = 64;
 /// Longest tag, in bytes of UTF-8; the shortest has one byte.

@@ -123,7 +123,7 @@ pub fn check_event_type(name: &str) -> Result<(), CoreError> {
 ///
 /// Refused with INVALID_TAG, whose `problem` is one of `too_many`, `empty`, `too_long`,
 /// `control_character`. Repetitions count towards the limit, so that it bounds the work.
-pub fn check_tags<S: AsRef<str>>(tags: &[S]) -> Result<Vec<&str>, CoreError> {
+pub fn check_tags(mut tags: Vec<&str>) -> Result<Vec<&str>, CoreError> {
     if tags.len() > EVENT_TAGS_MAX {
         let message =
             format!("the event has {} tags; at most {EVENT_TAGS_MAX} are allowed", tags.len());
@@ -133,12 +133,11 @@ pub fn check_tags<S: AsRef<str>>(tags: &[S]) -> Result<Vec<&str>, CoreError> {
             .fact("actual", tags.len()));
     }
     for (index, tag) in tags.iter().enumerate() {
-        check_tag(tag.as_ref()).map_err(|error| error.fact("tag_index", index))?;
+        check_tag(tag).map_err(|error| error.fact("tag_index", index))?;
     }
-    let mut sorted: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
-    sorted.sort_unstable();
-    sorted.dedup();
-    Ok(sorted)
+    tags.sort_unstable();
+    tags.dedup();
+    Ok(tags)
 }
 
 fn check_tag(tag: &str) -> Result<(), CoreError> {

@@ -1,83 +1,229 @@
-//! Appends: columns of Python values in, columns of checked values out.
+//! Appends: bytes of requests in, checked appends out.
 
-use eventfold_core::envelope::{self, Append};
-use eventfold_core::names;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use eventfold_core::append::{self, Origin, SessionMessage as Message};
+use eventfold_core::envelope::uuid_text;
+use eventfold_core::error::CoreError;
+use eventfold_reader::{Checked, new_id};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 
 use super::errors;
 
-/// Checks the name of a stream; returns its category.
-#[pyfunction]
-#[pyo3(signature = (name, *, system = false))]
-pub fn check_stream_name(py: Python<'_>, name: &str, system: bool) -> PyResult<String> {
-    let check = if system { names::check_readable_stream_name } else { names::check_stream_name };
-    check(name).map(str::to_owned).map_err(|error| errors::raise(py, error))
-}
-
-/// What an append becomes once it passed.
+/// An append that passed every check that needs no database.
 #[pyclass(frozen, module = "eventfold._core")]
-pub struct CheckedAppend {
+pub struct Append {
+    append: Arc<append::Append>,
+    /// Of the rules that it was checked under.
+    catalogue_version: AtomicI64,
+    /// In its session.
     #[pyo3(get)]
-    category: String,
+    number: u64,
     #[pyo3(get)]
-    ids: Py<PyList>,
+    message_bytes: usize,
     #[pyo3(get)]
-    metadata: Py<PyList>,
+    timeout_s: Option<f64>,
     #[pyo3(get)]
-    tags: Py<PyList>,
+    size_bytes: usize,
     #[pyo3(get)]
-    flags: Py<PyList>,
+    events: usize,
     #[pyo3(get)]
-    sent_digests: Py<PyList>,
-    #[pyo3(get)]
-    stored_digests: Py<PyList>,
-    #[pyo3(get)]
-    total_bytes: usize,
+    plain: bool,
 }
 
-/// Checks a whole append, column by column.
-#[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "one argument a column, as in the stub")]
-pub fn check_append(
-    py: Python<'_>,
-    stream: PyBackedStr,
-    ids: Vec<PyBackedStr>,
-    types: Vec<PyBackedStr>,
-    data: Vec<PyBackedBytes>,
-    metadata: Vec<PyBackedBytes>,
-    tags: Vec<Vec<PyBackedStr>>,
-    occurred_us: Vec<Option<i64>>,
-) -> PyResult<CheckedAppend> {
-    let append = Append {
-        stream: &stream,
-        ids: &ids,
-        types: &types,
-        data: &data,
-        metadata: &metadata,
-        tags: &tags,
-        occurred_us: &occurred_us,
-    };
-    let bytes = data.iter().map(|data| data.len()).sum();
-    let checked = errors::run(py, bytes, || envelope::check_append(&append))?;
+type Check = fn(&[u8], &Arc<Origin>, append::NewIds<'_>) -> Result<append::Append, CoreError>;
 
-    let bytes = |digest: &[u8; 32]| PyBytes::new(py, digest);
-    // A backed value becomes the very object that came in: nothing is copied.
-    let stored = |sent: &PyBackedBytes| match sent.is_empty() {
-        true => Ok(PyBytes::new(py, envelope::NO_METADATA).into_any()),
-        false => sent.into_bound_py_any(py),
-    };
-    let metadata = metadata.iter().map(stored).collect::<PyResult<Vec<_>>>()?;
-    Ok(CheckedAppend {
-        category: checked.category.to_owned(),
-        metadata: PyList::new(py, metadata)?.unbind(),
-        ids: PyList::new(py, checked.ids)?.unbind(),
-        tags: PyList::new(py, checked.tags)?.unbind(),
-        flags: PyList::new(py, checked.flags)?.unbind(),
-        sent_digests: PyList::new(py, checked.sent_digests.iter().map(bytes))?.unbind(),
-        stored_digests: PyList::new(py, checked.stored_digests.iter().map(bytes))?.unbind(),
-        total_bytes: checked.total_bytes,
-    })
+fn origin(writer: String, trace_context: Option<String>) -> Arc<Origin> {
+    Arc::new(Origin { writer, trace_context })
+}
+
+impl Append {
+    fn new(append: append::Append, message_bytes: usize, catalogue_version: i64) -> Self {
+        Self {
+            size_bytes: append.size_bytes,
+            events: append.events(),
+            plain: append.is_plain(),
+            append: Arc::new(append),
+            catalogue_version: AtomicI64::new(catalogue_version),
+            number: 0,
+            message_bytes,
+            timeout_s: None,
+        }
+    }
+
+    fn check(
+        py: Python<'_>,
+        message: &[u8],
+        origin: &Arc<Origin>,
+        catalogue_version: i64,
+        check: Check,
+    ) -> PyResult<Self> {
+        let append = errors::run(py, message.len(), || check(message, origin, &mut new_id))?;
+        Ok(Self::new(append, message.len(), catalogue_version))
+    }
+
+    pub fn inner(&self) -> &Arc<append::Append> {
+        &self.append
+    }
+
+    pub fn checked(&self) -> Checked {
+        let catalogue_version = self.catalogue_version.load(Ordering::Relaxed);
+        Checked { append: Arc::clone(&self.append), catalogue_version }
+    }
+}
+
+#[pymethods]
+impl Append {
+    #[staticmethod]
+    fn of_request(
+        py: Python<'_>,
+        message: &[u8],
+        writer: String,
+        trace_context: Option<String>,
+        catalogue_version: i64,
+    ) -> PyResult<Self> {
+        let origin = origin(writer, trace_context);
+        Self::check(py, message, &origin, catalogue_version, append::Append::of_request)
+    }
+
+    #[staticmethod]
+    fn of_many(
+        py: Python<'_>,
+        message: &[u8],
+        writer: String,
+        trace_context: Option<String>,
+        catalogue_version: i64,
+    ) -> PyResult<Self> {
+        let origin = origin(writer, trace_context);
+        Self::check(py, message, &origin, catalogue_version, append::Append::of_many)
+    }
+
+    #[staticmethod]
+    fn of_check(
+        py: Python<'_>,
+        message: &[u8],
+        writer: String,
+        trace_context: Option<String>,
+        catalogue_version: i64,
+    ) -> PyResult<Self> {
+        let origin = origin(writer, trace_context);
+        Self::check(py, message, &origin, catalogue_version, append::Append::of_check)
+    }
+
+    #[getter]
+    fn stream(&self) -> &str {
+        self.append.parts[0].stream()
+    }
+
+    #[getter]
+    fn expected(&self) -> i64 {
+        self.append.parts[0].expected()
+    }
+
+    #[getter]
+    fn ids(&self) -> Vec<String> {
+        self.append.parts[0].events().map(|event| uuid_text(event.id)).collect()
+    }
+
+    #[getter]
+    fn sent_digests<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        self.append.parts[0].events().map(|event| PyBytes::new(py, event.sent_digest)).collect()
+    }
+
+    #[getter]
+    fn catalogue_version(&self) -> i64 {
+        self.catalogue_version.load(Ordering::Relaxed)
+    }
+
+    fn check_again(&self, catalogue_version: i64) {
+        // No rule is known to the server today but by its version.
+        self.catalogue_version.store(catalogue_version, Ordering::Relaxed);
+    }
+}
+
+/// An append of a session that did not pass.
+#[pyclass(frozen, get_all, module = "eventfold._core")]
+pub struct RefusedAppend {
+    number: u64,
+    message_bytes: usize,
+    error: Py<PyAny>,
+}
+
+/// A message of a session of appends.
+#[pyclass(module = "eventfold._core")]
+pub struct SessionMessage {
+    message: Message<PyBackedBytes>,
+    bytes: usize,
+    origin: Arc<Origin>,
+}
+
+#[pymethods]
+impl SessionMessage {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        message: PyBackedBytes,
+        writer: String,
+        trace_context: Option<String>,
+    ) -> PyResult<Self> {
+        let bytes = message.len();
+        let message = errors::run(py, bytes, || Message::decode(message))?;
+        Ok(Self { message, bytes, origin: origin(writer, trace_context) })
+    }
+
+    #[getter]
+    fn done(&self) -> bool {
+        self.message.next_bytes().is_none()
+    }
+
+    fn take<'py>(
+        &mut self,
+        py: Python<'py>,
+        appends_room: i64,
+        bytes_room: i64,
+        any_size: bool,
+        catalogue_version: i64,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let Self { message, bytes, origin } = self;
+        let taken = errors::run(py, *bytes, || {
+            let (mut appends_room, mut bytes_room) = (appends_room, bytes_room);
+            let mut taken = Vec::new();
+            while let Some(bytes) = message.next_bytes() {
+                let fits = appends_room > 0 && bytes as i64 <= bytes_room;
+                if !(fits || any_size && taken.is_empty()) {
+                    break;
+                }
+                appends_room -= 1;
+                bytes_room -= bytes as i64;
+                taken.extend(message.take(origin, &mut new_id));
+            }
+            Ok(taken)
+        })?;
+        let taken = taken.into_iter().map(|one| in_session(py, one, catalogue_version));
+        PyList::new(py, taken.collect::<PyResult<Vec<_>>>()?)
+    }
+}
+
+fn in_session(
+    py: Python<'_>,
+    one: append::InSession,
+    catalogue_version: i64,
+) -> PyResult<Bound<'_, PyAny>> {
+    let append::InSession { number, size_bytes, timeout_s, append } = one;
+    match append {
+        Ok(append) => {
+            Append { number, timeout_s, ..Append::new(append, size_bytes, catalogue_version) }
+                .into_bound_py_any(py)
+        }
+        Err(error) => RefusedAppend {
+            number,
+            message_bytes: size_bytes,
+            error: errors::raise(py, error).into_value(py).into_any(),
+        }
+        .into_bound_py_any(py),
+    }
 }

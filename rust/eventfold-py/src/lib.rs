@@ -2,6 +2,7 @@
 //!
 //! No logic lives here: whatever can be decided without Python belongs to `eventfold-core`.
 
+#[cfg(unix)]
 mod append;
 mod batch;
 mod cel;
@@ -11,6 +12,7 @@ mod errors;
 mod filter;
 mod fold;
 mod limits;
+mod names;
 #[cfg(unix)]
 mod reader;
 mod recorded;
@@ -20,8 +22,10 @@ use pyo3::prelude::*;
 /// The whole export surface; `python/eventfold/_core.pyi` declares the same names.
 #[pymodule(gil_used = false)]
 mod _core {
+    // The server's alone, which needs Unix.
+    #[cfg(unix)]
     #[pymodule_export]
-    use super::append::{CheckedAppend, check_append, check_stream_name};
+    use super::append::{Append, RefusedAppend, SessionMessage};
     #[pymodule_export]
     use super::batch::Batch;
     #[pymodule_export]
@@ -36,10 +40,14 @@ mod _core {
     use super::fold::{Coverage, Fold, FoldResult, FoldRun};
     #[pymodule_export]
     use super::limits::limits;
-    // The server's alone, which needs Unix.
+    #[pymodule_export]
+    use super::names::check_stream_name;
     #[cfg(unix)]
     #[pymodule_export]
-    use super::reader::{Hydrated, Job, KeptState, Opened, Page, Pages, Reader, ReaderError};
+    use super::reader::{
+        AppendBatch, Decision, Hydrated, Job, KeptState, Opened, Outcome, Page, Pages, Reader,
+        ReaderError, Writer, encode_session_answers,
+    };
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};
     #[pymodule_export]

@@ -27,6 +27,7 @@ pub fn limits(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         JSON_DEPTH_MAX,
         APPEND_EVENTS_MAX,
         APPEND_BYTES_MAX,
+        APPEND_CHECKS_MAX,
         EVENT_TAGS_MAX,
         TAG_BYTES_MAX,
         FOLD_SOURCE_BYTES_MAX,

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use futures_util::future::{FutureExt, try_join};
+use futures_util::future::{FutureExt, join, poll_fn, try_join};
 use futures_util::{StreamExt, pin_mut};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row, RowStream, Statement};
+use tokio_postgres::{AsyncMessage, Client, Row, RowStream, Statement};
 
 use crate::cancel::cancel;
 use crate::error::ReadError;
@@ -29,6 +31,8 @@ pub(crate) struct Connection {
     /// By their text; behind a pooler there are none.
     statements: HashMap<Arc<str>, Statement>,
     in_transaction: bool,
+    /// PostgreSQL warned that a commit did not wait for its standby.
+    unreplicated: Arc<AtomicBool>,
     task: AbortHandle,
     pub(crate) used_at: Instant,
 }
@@ -63,14 +67,15 @@ impl Connection {
                 let connecting = config.connect(settings.tls.connector());
                 let error = match timeout(settings.connect_timeout, connecting).await {
                     Ok(Ok((client, connection))) => {
-                        // A broken connection fails whatever waits for it, which tells.
-                        let task = tokio::spawn(async move { drop(connection.await) });
+                        let unreplicated = Arc::new(AtomicBool::new(false));
+                        let task = tokio::spawn(drive(connection, Arc::clone(&unreplicated)));
                         return Ok(Self {
                             client,
                             settings: Arc::clone(settings),
                             attempt: attempt.clone(),
                             statements: HashMap::new(),
                             in_transaction: false,
+                            unreplicated,
                             task: task.abort_handle(),
                             used_at: Instant::now(),
                         });
@@ -161,14 +166,48 @@ impl Connection {
         if self.in_transaction {
             return self.client.query_typed_raw(sql, typed).await;
         }
-        let mut begin = "BEGIN READ ONLY".to_owned();
-        for (name, value) in &self.settings.told {
-            begin.push_str(&format!("; SET LOCAL {name} = '{value}'"));
-        }
+        let begin = self.begin("BEGIN READ ONLY");
         self.in_transaction = true;
         let begin = self.client.batch_execute(&begin);
         let query = self.client.query_typed_raw(sql, typed);
         try_join(begin, query).await.map(|(_, stream)| stream)
+    }
+
+    /// The rows that a statement answers which writes, as a transaction of its own.
+    pub(crate) async fn write(
+        &mut self,
+        sql: &Arc<str>,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        self.unreplicated.store(false, Ordering::Relaxed);
+        if !self.settings.pooled {
+            let statement = self.statement(sql).await?;
+            return self.client.query(&statement, params).await;
+        }
+        // Whatever the default is: the checks of an append need it.
+        let begin = self.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
+        let typed: Vec<_> = params.iter().map(|param| (*param, Type::UNKNOWN)).collect();
+        let (begun, rows) =
+            join(self.client.batch_execute(&begin), self.client.query_typed(sql, &typed)).await;
+        let rows = begun.and(rows);
+        let end = if rows.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = self.client.batch_execute(end).await;
+        let rows = rows?;
+        ended.map(|()| rows)
+    }
+
+    /// Whether the commit before did not wait for its standby.
+    pub(crate) fn take_unreplicated(&self) -> bool {
+        self.unreplicated.swap(false, Ordering::Relaxed)
+    }
+
+    /// Begins a transaction that says its settings.
+    fn begin(&self, begin: &str) -> String {
+        let mut begin = begin.to_owned();
+        for (name, value) in &self.settings.told {
+            begin.push_str(&format!("; SET LOCAL {name} = '{value}'"));
+        }
+        begin
     }
 
     /// Ends what was begun, after all rows were read.
@@ -212,6 +251,25 @@ impl Connection {
     /// Cuts the connection off, whatever it is doing.
     pub(crate) fn kill(self) {
         self.task.abort();
+    }
+}
+
+/// Moves what is sent and received. A broken connection fails whatever waits for it, which tells.
+async fn drive<S, T>(
+    mut connection: tokio_postgres::Connection<S, T>,
+    unreplicated: Arc<AtomicBool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        // Told by the place in PostgreSQL's source, since the text comes in the server's
+        // language. It comes before the end of the answer, so it is noted before that is read.
+        if let AsyncMessage::Notice(notice) = message
+            && notice.routine() == Some("SyncRepWaitForLSN")
+        {
+            unreplicated.store(true, Ordering::Relaxed);
+        }
     }
 }
 

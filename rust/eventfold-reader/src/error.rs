@@ -13,6 +13,8 @@ pub enum ReadError {
         sqlstate: String,
         /// What PostgreSQL said; may quote what is stored.
         message: String,
+        /// The constraint that was broken, if it was one.
+        constraint: Option<String>,
     },
     /// There is no connection, or it broke.
     Lost(String),
@@ -44,6 +46,7 @@ impl From<tokio_postgres::Error> for ReadError {
             return Self::Refused {
                 sqlstate: refusal.code().code().to_owned(),
                 message: refusal.message().to_owned(),
+                constraint: refusal.constraint().map(str::to_owned),
             };
         }
         let mut message = error.to_string();

@@ -1,9 +1,10 @@
-//! Reads a store in PostgreSQL: rows become the bytes of an answer, or the state of a fold.
+//! Reads a store in PostgreSQL: rows become the bytes of an answer, or the state of a fold. And
+//! writes to it: a batch of checked appends becomes one statement, its rows become decisions.
 //!
 //! The only crate of the product with I/O. It knows tokio-postgres and `eventfold-core`, neither
 //! SQL nor Python: statements come as texts, with the columns of [`eventfold_core::rows`] in
 //! their order. Everything here runs on the one thread of a [`Runtime`], but for folding that
-//! takes long.
+//! takes long; what writes has a runtime of its own.
 
 mod cancel;
 mod connection;
@@ -17,6 +18,7 @@ mod row;
 mod runtime;
 mod settings;
 mod tls;
+mod writing;
 
 pub use error::ReadError;
 pub use hydration::{Folded, Head, Hydrated, Hydration, Kept, Outcome, Statement};
@@ -28,3 +30,4 @@ pub use row::PgRows;
 pub use runtime::{Job, Runtime};
 pub use settings::{Address, Attempt, Session, Settings, TlsUse};
 pub use tls::{Identity, Tls, Verify};
+pub use writing::{Checked, Statements, WriteError, Writer, new_id};

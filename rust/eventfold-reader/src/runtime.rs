@@ -1,4 +1,4 @@
-//! The thread that all reading happens on.
+//! The thread that all reading happens on, and the one for all writing.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -32,8 +32,8 @@ impl Job {
 }
 
 impl Runtime {
-    /// Starts the thread.
-    pub fn start(fold_threads: usize) -> std::io::Result<Self> {
+    /// Starts the thread, under a name.
+    pub fn start(name: &str, fold_threads: usize) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(fold_threads)
@@ -41,7 +41,7 @@ impl Runtime {
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("reader".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             // Ends when it is told to, or with whoever could tell.
             let _ = runtime.block_on(stopped);
             runtime.shutdown_timeout(STOP);

@@ -10,9 +10,12 @@ use crate::tls::Tls;
 
 /// A quiet connection is probed after this time, so that one whose other end went without a
 /// word is noticed.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+/// And again after this time, so often, until it counts as dead.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
 /// Bytes that nobody acknowledges for this long mean that the connection is dead.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
 
 /// Everything that a pool must know.
 #[derive(Debug, Clone)]
@@ -110,6 +113,8 @@ impl Settings {
             .dbname(self.database.as_str())
             .connect_timeout(self.connect_timeout)
             .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_RETRIES)
             .tcp_user_timeout(UNACKNOWLEDGED)
             .target_session_attrs(session)
             .ssl_mode(match attempt.tls {

@@ -2,6 +2,7 @@
 //!
 //! The core's own tests include this file, and run it over the committed corpora on stable.
 
+mod appends;
 mod choices;
 mod expressions;
 mod folds;
@@ -10,6 +11,7 @@ mod reference;
 mod rows;
 mod wire;
 
+pub use appends::append_request;
 pub use expressions::{expr_eval, expr_parse};
 pub use folds::{fold_document, fold_run};
 pub use json::{event_json, scan_vs_strict};
@@ -20,7 +22,7 @@ pub use wire::event_page;
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each stands in a folder of that name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("expr_parse", expr_parse),
     ("expr_eval", expr_eval),
     ("fold_document", fold_document),
@@ -28,5 +30,6 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("scan_vs_strict", scan_vs_strict),
     ("rows_decode", rows_decode),
     ("event_page", event_page),
+    ("append_request", append_request),
     ("fold_run", fold_run),
 ];

@@ -12,9 +12,7 @@ import random
 import uuid
 from collections.abc import Sequence
 
-from tests.support.writers import many, new, opened
-
-from eventfold_server.domain.append import ANY, EXISTS, NewEvents
+from tests.support.writers import ANY, EXISTS, NewEvents, many, new, opened
 
 
 class Random:

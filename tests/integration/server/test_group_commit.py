@@ -14,10 +14,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.database import appends_held, connected
-from tests.support.writers import Store, blocked, many, new, one_mebibyte, opened, outcome
+from tests.support.writers import (
+    ANY,
+    EXISTS,
+    NewEvents,
+    Store,
+    blocked,
+    many,
+    new,
+    one_mebibyte,
+    opened,
+    outcome,
+)
 
 from eventfold_server import limits
-from eventfold_server.domain.append import ANY, EXISTS, NewEvents
 from eventfold_server.errors import Refusal
 
 
@@ -27,22 +37,38 @@ async def store(database_url: str) -> AsyncIterator[Store]:
         yield one
 
 
+def halves(outstanding: int) -> list[int]:
+    """The batches of so many appends that come together."""
+    batches = []
+    while outstanding > limits.BATCH_ALL_APPENDS_MAX:
+        batches.append(min((outstanding + 1) // 2, limits.BATCH_APPENDS_MAX))
+        outstanding -= batches[-1]
+    return [*batches, outstanding]
+
+
 async def test_what_comes_together_is_stored_in_one_transaction(store: Store) -> None:
+    together = limits.BATCH_ALL_APPENDS_MAX
+    outcomes = await store.together(*(new(f"a-{n}", 0) for n in range(together)))
+    assert outcomes == [("stored", "1", str(n + 1)) for n in range(together)]
+    assert store.batches() == [together]
+    assert store.rows("SELECT count(DISTINCT recorded_at) FROM {}.events") == [(1,)]
+    assert store.rows("SELECT position FROM {}.counter") == [(together,)]
+
+
+async def test_of_many_one_transaction_takes_half(store: Store) -> None:
     outcomes = await store.together(*(new(f"a-{n}", 0) for n in range(100)))
     assert outcomes == [("stored", "1", str(n + 1)) for n in range(100)]
-    assert store.batches() == [100]
-    assert store.rows("SELECT count(DISTINCT recorded_at) FROM {}.events") == [(1,)]
-    assert store.rows("SELECT position FROM {}.counter") == [(100,)]
+    assert store.batches() == halves(100) == [50, 25, 13, 12]
 
 
 async def test_what_comes_during_a_transaction_waits_for_the_next(store: Store) -> None:
     with appends_held(store.url, store.schema):
         first = store.start(new("first-1"))
         await blocked(store)
-        others = [store.start(new(f"a-{n}")) for n in range(20)]
+        others = [store.start(new(f"a-{n}")) for n in range(16)]
     for started in (first, *others):
         assert (await outcome(started))[0] == "stored"
-    assert store.batches() == [1, 20]
+    assert store.batches() == [1, 16]
 
 
 async def test_one_does_not_touch_the_others(store: Store) -> None:
@@ -132,8 +158,8 @@ async def test_what_breaks_a_statement_breaks_it_for_itself(store: Store) -> Non
     ("appends", "batches"),
     [
         (
-            [new(f"a-{n}") for n in range(limits.BATCH_APPENDS_MAX + 1)],
-            [limits.BATCH_APPENDS_MAX, 1],
+            [new(f"a-{n}") for n in range(2 * limits.BATCH_APPENDS_MAX + 1)],
+            halves(2 * limits.BATCH_APPENDS_MAX + 1),
         ),
         ([new(f"a-{n}", ids=[""] * 1000) for n in range(5)], [limits.BATCH_EVENTS_MAX, 1000]),
         ([one_mebibyte(n) for n in range(9)], [8, 1]),

@@ -30,23 +30,21 @@ pub const MICROS_MAX: i64 = 253_402_300_799_999_999;
 /// Metadata of an event that came without.
 pub const NO_METADATA: &[u8] = b"{}";
 
-/// The events of one append, column by column; all columns have the same length.
-#[derive(Debug)]
-pub struct Append<'a, S, B> {
-    /// Name of the stream.
-    pub stream: &'a str,
-    /// Event ids; an empty one is still to be made.
-    pub ids: &'a [S],
-    /// Event types.
-    pub types: &'a [S],
-    /// JSON texts.
-    pub data: &'a [B],
-    /// JSON texts; empty: none.
-    pub metadata: &'a [B],
-    /// Tags of each event.
-    pub tags: &'a [Vec<S>],
+/// An event as it came in.
+#[derive(Debug, Clone)]
+pub struct NewEvent<'a> {
+    /// Event id; an empty one is still to be made.
+    pub id: &'a str,
+    /// Event type.
+    pub event_type: &'a str,
+    /// JSON text.
+    pub data: &'a [u8],
+    /// JSON text; empty: none.
+    pub metadata: &'a [u8],
+    /// Tags, in any order.
+    pub tags: Vec<&'a str>,
     /// Microseconds since 1970; `None`: the time at which the event is recorded.
-    pub occurred_us: &'a [Option<i64>],
+    pub occurred_us: Option<i64>,
 }
 
 /// What an append becomes once it passed.
@@ -54,18 +52,25 @@ pub struct Append<'a, S, B> {
 pub struct CheckedAppend<'a> {
     /// Category of the stream.
     pub category: &'a str,
-    /// Event ids in lower case; an empty one is still to be made.
-    pub ids: Vec<String>,
-    /// Tags of each event, sorted and without repetitions.
-    pub tags: Vec<Vec<&'a str>>,
-    /// Sum of the `FLAG_` constants for each event.
-    pub flags: Vec<i32>,
-    /// Digest of each event as sent; empty metadata counts as `{}`.
-    pub sent_digests: Vec<[u8; 32]>,
-    /// Digest of the stored bytes of each event.
-    pub stored_digests: Vec<[u8; 32]>,
+    /// The events, in their order.
+    pub events: Vec<CheckedEvent<'a>>,
     /// Data, metadata, types, tags and the stream name together, as sent.
     pub total_bytes: usize,
+}
+
+/// What an event becomes once it passed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CheckedEvent<'a> {
+    /// Event id; `None`: it is still to be made.
+    pub id: Option<[u8; 16]>,
+    /// Tags, sorted and without repetitions.
+    pub tags: Vec<&'a str>,
+    /// Sum of the `FLAG_` constants.
+    pub flags: i32,
+    /// Digest of the event as sent; empty metadata counts as `{}`.
+    pub sent_digest: [u8; 32],
+    /// Digest of the stored bytes.
+    pub stored_digest: [u8; 32],
 }
 
 /// Checks an append.
@@ -73,30 +78,26 @@ pub struct CheckedAppend<'a> {
 /// In this order: stream name, number of events, sizes of data and metadata, size of the whole;
 /// then event by event type, id, tags, time, data, metadata; at last ids that stand twice. The
 /// first refusal is returned, with `event_index` where it concerns one event.
-pub fn check_append<'a, S: AsRef<str>, B: AsRef<[u8]>>(
-    append: &Append<'a, S, B>,
+pub fn check_append<'a>(
+    stream: &'a str,
+    events: &[NewEvent<'a>],
 ) -> Result<CheckedAppend<'a>, CoreError> {
-    let category = check_stream_name(append.stream)?;
-    let events = append.count()?;
-    append.check_sizes()?;
-    let total_bytes = append.check_total()?;
-    let mut checked = CheckedAppend {
-        category,
-        ids: Vec::with_capacity(events),
-        tags: Vec::with_capacity(events),
-        flags: Vec::with_capacity(events),
-        sent_digests: Vec::with_capacity(events),
-        stored_digests: Vec::with_capacity(events),
-        total_bytes,
-    };
+    let category = check_stream_name(stream)?;
+    check_count(events.len())?;
+    check_sizes(events)?;
+    let total_bytes = stream.len() + events.iter().map(NewEvent::bytes).sum::<usize>();
+    check_total(total_bytes)?;
+    let mut checked = Vec::with_capacity(events.len());
     let mut checker = Checker::default();
-    for index in 0..events {
-        append
-            .check_event(index, &mut checker, &mut checked)
-            .map_err(|error| error.fact("event_index", index))?;
+    for (index, event) in events.iter().enumerate() {
+        let event = event.check(&mut checker).map_err(|error| error.fact("event_index", index))?;
+        checked.push(event);
     }
-    check_ids_unique(&checked.ids)?;
-    Ok(checked)
+    // Most appends are one event.
+    if checked.len() > 1 {
+        check_ids_unique(checked.iter().map(|event| event.id), &mut HashSet::new())?;
+    }
+    Ok(CheckedAppend { category, events: checked, total_bytes })
 }
 
 /// The metadata that is stored for metadata as sent.
@@ -104,104 +105,87 @@ pub fn stored_metadata(sent: &[u8]) -> &[u8] {
     if sent.is_empty() { NO_METADATA } else { sent }
 }
 
-impl<'a, S: AsRef<str>, B: AsRef<[u8]>> Append<'a, S, B> {
-    fn count(&self) -> Result<usize, CoreError> {
-        let events = self.types.len();
-        let columns = [
-            self.ids.len(),
-            self.data.len(),
-            self.metadata.len(),
-            self.tags.len(),
-            self.occurred_us.len(),
-        ];
-        if columns.iter().any(|&length| length != events) {
-            let message = "the columns of an append differ in length";
-            return Err(CoreError::new("INVALID_REQUEST", message)
-                .fact("field", "events")
-                .fact("problem", "columns_differ"));
-        }
-        if events == 0 {
-            return Err(CoreError::new("EMPTY_APPEND", "the append holds no event"));
-        }
-        if events > APPEND_EVENTS_MAX {
-            let message = format!(
-                "the append holds {events} events; at most {APPEND_EVENTS_MAX} are allowed"
-            );
-            return Err(CoreError::new("TOO_MANY_EVENTS", message)
-                .fact("limit", APPEND_EVENTS_MAX)
-                .fact("actual", events));
-        }
-        Ok(events)
+/// Holds the number of events of a whole append to its limit.
+pub(crate) fn check_count(events: usize) -> Result<(), CoreError> {
+    if events == 0 {
+        return Err(CoreError::new("EMPTY_APPEND", "the append holds no event"));
     }
+    if events > APPEND_EVENTS_MAX {
+        let message =
+            format!("the append holds {events} events; at most {APPEND_EVENTS_MAX} are allowed");
+        return Err(CoreError::new("TOO_MANY_EVENTS", message)
+            .fact("limit", APPEND_EVENTS_MAX)
+            .fact("actual", events));
+    }
+    Ok(())
+}
 
-    fn check_sizes(&self) -> Result<(), CoreError> {
-        let checks = [
-            ("EVENT_TOO_LARGE", "data", EVENT_DATA_BYTES_MAX, self.data),
-            ("METADATA_TOO_LARGE", "metadata", EVENT_METADATA_BYTES_MAX, self.metadata),
-        ];
-        for (reason, field, limit, column) in checks {
-            for (index, bytes) in column.iter().enumerate() {
-                let actual = bytes.as_ref().len();
-                if actual > limit {
-                    let message = format!(
-                        "{field} of the event has {actual} bytes; at most {limit} are allowed"
-                    );
-                    return Err(CoreError::new(reason, message)
-                        .fact("limit", limit)
-                        .fact("actual", actual)
-                        .fact("event_index", index));
-                }
+fn check_sizes(events: &[NewEvent<'_>]) -> Result<(), CoreError> {
+    type Field = for<'e, 'a> fn(&'e NewEvent<'a>) -> &'a [u8];
+    let checks: [(_, _, _, Field); 2] = [
+        ("EVENT_TOO_LARGE", "data", EVENT_DATA_BYTES_MAX, |event| event.data),
+        ("METADATA_TOO_LARGE", "metadata", EVENT_METADATA_BYTES_MAX, |event| event.metadata),
+    ];
+    for (reason, field, limit, bytes) in checks {
+        for (index, event) in events.iter().enumerate() {
+            let actual = bytes(event).len();
+            if actual > limit {
+                let message =
+                    format!("{field} of the event has {actual} bytes; at most {limit} are allowed");
+                return Err(CoreError::new(reason, message)
+                    .fact("limit", limit)
+                    .fact("actual", actual)
+                    .fact("event_index", index));
             }
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+/// Holds the bytes of a whole append to their limit.
+pub(crate) fn check_total(actual: usize) -> Result<(), CoreError> {
+    if actual > APPEND_BYTES_MAX {
+        let message =
+            format!("the append has {actual} bytes; at most {APPEND_BYTES_MAX} are allowed");
+        return Err(CoreError::new("APPEND_TOO_LARGE", message)
+            .fact("limit", APPEND_BYTES_MAX)
+            .fact("actual", actual));
+    }
+    Ok(())
+}
+
+impl<'a> NewEvent<'a> {
+    fn bytes(&self) -> usize {
+        let tags = self.tags.iter().map(|tag| tag.len()).sum::<usize>();
+        self.event_type.len() + self.data.len() + self.metadata.len() + tags
     }
 
-    fn check_total(&self) -> Result<usize, CoreError> {
-        let bytes = |column: &[B]| column.iter().map(|cell| cell.as_ref().len()).sum::<usize>();
-        let texts = |column: &[S]| column.iter().map(|cell| cell.as_ref().len()).sum::<usize>();
-        let tags = self.tags.iter().map(|tags| texts(tags)).sum::<usize>();
-        let actual =
-            self.stream.len() + texts(self.types) + bytes(self.data) + bytes(self.metadata) + tags;
-        if actual > APPEND_BYTES_MAX {
-            let message =
-                format!("the append has {actual} bytes; at most {APPEND_BYTES_MAX} are allowed");
-            return Err(CoreError::new("APPEND_TOO_LARGE", message)
-                .fact("limit", APPEND_BYTES_MAX)
-                .fact("actual", actual));
-        }
-        Ok(actual)
-    }
-
-    fn check_event(
-        &self,
-        index: usize,
-        checker: &mut Checker,
-        checked: &mut CheckedAppend<'a>,
-    ) -> Result<(), CoreError> {
-        let event_type = self.types[index].as_ref();
-        check_event_type(event_type)?;
-        let id = self.ids[index].as_ref();
-        if !id.is_empty() && parse_uuid(id).is_none() {
-            let message = "the event id is not a UUID of 32 hexadecimal digits with hyphens";
-            return Err(CoreError::new("INVALID_EVENT_ID", message).fact("problem", "syntax"));
-        }
-        let tags = check_tags(&self.tags[index])?;
-        if let Some(micros) = self.occurred_us[index] {
+    fn check(&self, checker: &mut Checker) -> Result<CheckedEvent<'a>, CoreError> {
+        check_event_type(self.event_type)?;
+        let id = if self.id.is_empty() { None } else { Some(event_id(self.id)?) };
+        let tags = check_tags(self.tags.clone())?;
+        if let Some(micros) = self.occurred_us {
             check_time(micros, "occurred_at")?;
         }
-        let data = self.data[index].as_ref();
-        let found = checker.check(data).map_err(|refusal| refusal.into_error("data"))?;
-        let metadata = stored_metadata(self.metadata[index].as_ref());
+        let found = checker.check(self.data).map_err(|refusal| refusal.into_error("data"))?;
+        let metadata = stored_metadata(self.metadata);
         checker.check(metadata).map_err(|refusal| refusal.into_error("metadata"))?;
-
         let escaped = if found.escaped_keys { FLAG_ESCAPED_KEYS } else { 0 };
-        checked.flags.push(FLAG_VALIDATED_V1 | escaped);
-        checked.sent_digests.push(sent_digest(event_type, data, metadata, &tags));
-        checked.stored_digests.push(stored_digest(data, metadata));
-        checked.ids.push(id.to_ascii_lowercase());
-        checked.tags.push(tags);
-        Ok(())
+        Ok(CheckedEvent {
+            id,
+            flags: FLAG_VALIDATED_V1 | escaped,
+            sent_digest: sent_digest(self.event_type, self.data, metadata, &tags),
+            stored_digest: stored_digest(self.data, metadata),
+            tags,
+        })
     }
+}
+
+fn event_id(text: &str) -> Result<[u8; 16], CoreError> {
+    parse_uuid(text).ok_or_else(|| {
+        let message = "the event id is not a UUID of 32 hexadecimal digits with hyphens";
+        CoreError::new("INVALID_EVENT_ID", message).fact("problem", "syntax")
+    })
 }
 
 /// Checks that a time lies in the years 1 to 9999.
@@ -213,10 +197,15 @@ pub fn check_time(micros: i64, field: &'static str) -> Result<(), CoreError> {
     Err(CoreError::new("INVALID_TIME", message).fact("field", field).fact("problem", "range"))
 }
 
-fn check_ids_unique(ids: &[String]) -> Result<(), CoreError> {
-    let mut seen = HashSet::with_capacity(ids.len());
-    for (index, id) in ids.iter().enumerate() {
-        if !id.is_empty() && !seen.insert(id.as_str()) {
+/// Refuses an id that was seen before, and notes the others.
+pub(crate) fn check_ids_unique(
+    ids: impl Iterator<Item = Option<[u8; 16]>>,
+    seen: &mut HashSet<[u8; 16]>,
+) -> Result<(), CoreError> {
+    for (index, id) in ids.enumerate() {
+        let Some(id) = id else { continue };
+        if !seen.insert(id) {
+            let id = uuid_text(&id);
             let message = format!("the event id {id} stands twice in the append");
             return Err(CoreError::new("EVENT_ID_REUSED", message)
                 .fact("event_id", id)

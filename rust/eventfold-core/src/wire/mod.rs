@@ -2,7 +2,8 @@
 //! messages, without message objects.
 
 mod event;
-mod proto;
+pub(crate) mod fields;
+pub(crate) mod proto;
 mod read;
 mod state;
 

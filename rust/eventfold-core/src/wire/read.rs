@@ -6,7 +6,7 @@ use super::event::{
     CANCELS, COPIED_FROM, DATA, DELETED, FLAGS, ID, METADATA, OCCURRED_AT, POSITION, RECORDED_AT,
     STREAM, TAGS, TRACE_CONTEXT, TYPE, VERSION, WRITER,
 };
-use super::proto;
+use super::fields::{Fields, Span, Value};
 use crate::envelope::{parse_uuid, stored_metadata};
 use crate::error::CoreError;
 use crate::rows::{Row, Tags};
@@ -23,21 +23,6 @@ pub struct EventPage<B> {
     events: Vec<Entry>,
     tags: Vec<Span>,
     end: Option<Span>,
-}
-
-/// Where some bytes of a page stand.
-#[derive(Debug, Clone, Copy, Default)]
-struct Span {
-    // Half of the size of a `Range<usize>`; longer messages are refused.
-    first: u32,
-    last: u32,
-}
-
-impl Span {
-    fn of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        // Never out of bounds: the span was found in these bytes.
-        bytes.get(self.first as usize..self.last as usize).unwrap_or_default()
-    }
 }
 
 /// One event of a page.
@@ -71,7 +56,7 @@ impl<B: AsRef<[u8]>> EventPage<B> {
         let mut events = Vec::new();
         let mut tags = Vec::new();
         let mut end = None;
-        let mut fields = Fields::of_message(message)?;
+        let mut fields = Fields::of_message(message).ok_or_else(too_long)?;
         while let Some((number, value)) = fields.next() {
             match (number, value) {
                 (EVENTS, Value::Bytes(span)) => {
@@ -81,14 +66,14 @@ impl<B: AsRef<[u8]>> EventPage<B> {
                 _ => {}
             }
         }
-        fields.finish()?;
+        fields.finish().ok_or_else(cut_off)?;
         Ok(Self { bytes, events, tags, end })
     }
 
     /// Takes one serialised `RecordedEvent` for a page of its own.
     pub fn of_event(bytes: B) -> Result<Self, CoreError> {
         let message = bytes.as_ref();
-        let whole = Fields::of_message(message)?.rest();
+        let whole = Fields::of_message(message).ok_or_else(too_long)?.rest();
         let mut tags = Vec::new();
         let events = vec![Entry::index(message, whole, &mut tags)?];
         Ok(Self { bytes, events, tags, end: None })
@@ -144,7 +129,7 @@ impl Entry {
                 _ => {}
             }
         }
-        fields.finish()?;
+        fields.finish().ok_or_else(cut_off)?;
         // A tag takes two bytes and more, so their number fits as well.
         event.tags = Span { first: first_tag as u32, last: tags.len() as u32 };
         let texts = [event.id, event.stream, event.event_type, event.writer];
@@ -313,6 +298,14 @@ fn malformed(problem: &str) -> CoreError {
         .fact("problem", problem)
 }
 
+fn cut_off() -> CoreError {
+    malformed("it is cut off, or garbled")
+}
+
+fn too_long() -> CoreError {
+    malformed("it has 4 GiB or more")
+}
+
 fn text(bytes: &[u8]) -> Result<&str, CoreError> {
     std::str::from_utf8(bytes).map_err(|_| malformed("a text is not UTF-8"))
 }
@@ -336,99 +329,9 @@ fn micros(message: &[u8], span: Span) -> Result<i64, CoreError> {
             _ => {}
         }
     }
-    fields.finish()?;
+    fields.finish().ok_or_else(cut_off)?;
     seconds
         .checked_mul(1_000_000)
         .and_then(|micros| micros.checked_add(nanos / 1_000))
         .ok_or_else(|| malformed("a time is out of range"))
-}
-
-enum Value {
-    Number(u64),
-    Bytes(Span),
-    /// A fixed number of 4 or 8 bytes, which none of our messages has.
-    Fixed,
-}
-
-/// The fields of a message, one after the other.
-struct Fields<'a> {
-    /// The bytes up to the end of the message.
-    bytes: &'a [u8],
-    place: usize,
-    broken: bool,
-}
-
-impl<'a> Fields<'a> {
-    fn of_message(bytes: &'a [u8]) -> Result<Self, CoreError> {
-        if u32::try_from(bytes.len()).is_err() {
-            return Err(malformed("it has 4 GiB or more"));
-        }
-        Ok(Self { bytes, place: 0, broken: false })
-    }
-
-    /// Those of a message inside of another.
-    fn within(bytes: &'a [u8], span: Span) -> Self {
-        Self { bytes: &bytes[..span.last as usize], place: span.first as usize, broken: false }
-    }
-
-    fn rest(&self) -> Span {
-        Span { first: self.place as u32, last: self.bytes.len() as u32 }
-    }
-
-    /// The next field; `None` at the end, or where the bytes make no sense.
-    fn next(&mut self) -> Option<(u32, Value)> {
-        if self.place >= self.bytes.len() {
-            return None;
-        }
-        let field = self.field();
-        self.broken = field.is_none();
-        field
-    }
-
-    /// Whether the end was the end.
-    fn finish(self) -> Result<(), CoreError> {
-        if self.broken { Err(malformed("it is cut off, or garbled")) } else { Ok(()) }
-    }
-
-    fn field(&mut self) -> Option<(u32, Value)> {
-        let key = u32::try_from(self.varint()?).ok()?;
-        let value = match key & 7 {
-            proto::VARINT => Value::Number(self.varint()?),
-            proto::LENGTH_DELIMITED => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                Value::Bytes(self.take(length)?)
-            }
-            proto::FIXED_64 => self.take(8).map(|_| Value::Fixed)?,
-            proto::FIXED_32 => self.take(4).map(|_| Value::Fixed)?,
-            _ => return None,
-        };
-        (key >> 3 > 0).then_some((key >> 3, value))
-    }
-
-    fn take(&mut self, length: usize) -> Option<Span> {
-        let first = self.place;
-        let last = first.checked_add(length).filter(|last| *last <= self.bytes.len())?;
-        self.place = last;
-        Some(Span { first: first as u32, last: last as u32 })
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let first = *self.bytes.get(self.place)?;
-        self.place += 1;
-        if first < 0x80 { Some(u64::from(first)) } else { self.long_varint(first) }
-    }
-
-    fn long_varint(&mut self, first: u8) -> Option<u64> {
-        let mut value = u64::from(first & 0x7f);
-        // Ten bytes at the most; the last gives the one bit that is left.
-        for shift in [7, 14, 21, 28, 35, 42, 49, 56, 63] {
-            let byte = *self.bytes.get(self.place)?;
-            self.place += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
 }

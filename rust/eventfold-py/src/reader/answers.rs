@@ -4,10 +4,11 @@ use eventfold_core::wire::encode_hydrated;
 use eventfold_reader::{self as reader, Content, Folded, Outcome, ReadError};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 
 use super::Pages;
-use super::completions::Done;
+use super::completions::{Completions, Done};
+use super::writer;
 use crate::batch::Batch;
 use crate::errors;
 use crate::fold::FoldResult;
@@ -19,8 +20,14 @@ pyo3::create_exception!(
     "PostgreSQL refused, or cannot be reached."
 );
 
-/// A future, whether it has a result, and that or the exception.
-pub fn told<'py>(
+/// What has been done since the last time: a future each, whether it has a result, and that or the
+/// exception.
+pub fn take<'py>(py: Python<'py>, completions: &Completions) -> PyResult<Bound<'py, PyList>> {
+    let done = completions.take().into_iter().map(|(future, result)| told(py, future, result));
+    PyList::new(py, done.collect::<PyResult<Vec<_>>>()?)
+}
+
+fn told<'py>(
     py: Python<'py>,
     future: Py<PyAny>,
     result: Result<Done, ReadError>,
@@ -32,15 +39,22 @@ pub fn told<'py>(
     })
 }
 
-fn exception(py: Python<'_>, error: ReadError) -> PyErr {
-    let (sqlstate, message) = match error {
+/// The exception for an error of the reader.
+pub fn exception(py: Python<'_>, error: ReadError) -> PyErr {
+    let (sqlstate, message, constraint) = match error {
         ReadError::Core(error) => return errors::raise(py, error),
-        ReadError::Refused { sqlstate, message } => (Some(sqlstate), message),
-        ReadError::Lost(message) => (None, message),
+        ReadError::Refused { sqlstate, message, constraint } => {
+            (Some(sqlstate), message, constraint)
+        }
+        ReadError::Lost(message) => (None, message, None),
     };
     let exception = ReaderError::new_err(message.clone());
     let value = exception.value(py);
-    match value.setattr("sqlstate", sqlstate).and_then(|()| value.setattr("message", message)) {
+    let set = value
+        .setattr("sqlstate", sqlstate)
+        .and_then(|()| value.setattr("message", message))
+        .and_then(|()| value.setattr("constraint", constraint));
+    match set {
         Ok(()) => exception,
         Err(failure) => failure,
     }
@@ -56,6 +70,7 @@ fn value(py: Python<'_>, done: Done) -> PyResult<Bound<'_, PyAny>> {
             let opened = (Opened::new(py, found, end), Page::new(py, page)?, rest);
             Ok(opened.into_pyobject(py)?.into_any())
         }
+        Done::Stored(stored) => stored.map_err(|error| writer::exception(py, error))?.outcomes(py),
         Done::Hydrated(hydrated) => Ok(Bound::new(py, Hydrated::new(py, *hydrated)?)?.into_any()),
     }
 }

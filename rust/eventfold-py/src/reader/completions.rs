@@ -8,8 +8,10 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eventfold_core::error::CoreError;
-use eventfold_reader::{Hydrated, Opened, Page, ReadError};
+use eventfold_reader::{Hydrated, Opened, Page, ReadError, WriteError};
 use pyo3::prelude::*;
+
+use super::writer::Stored;
 
 /// What a call came to.
 pub enum Done {
@@ -17,6 +19,7 @@ pub enum Done {
     Page(Box<Page>),
     Hydrated(Box<Hydrated>),
     Opened(Box<Opened>),
+    Stored(Result<Stored, WriteError>),
 }
 
 /// A future of asyncio and what it is to be told.

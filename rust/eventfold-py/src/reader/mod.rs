@@ -1,8 +1,9 @@
-//! Reads of the database, for asyncio.
+//! Reads of the database and writes to it, for asyncio.
 
 mod answers;
 mod arguments;
 mod completions;
+mod writer;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use pyo3::types::{PyList, PyTuple};
 use tokio::sync::Mutex;
 
 pub use answers::{Hydrated, KeptState, Opened, Page, ReaderError};
+pub use writer::{AppendBatch, Decision, Outcome, Writer, encode_session_answers};
 
 use super::fold::Fold;
 use arguments::{KeptArgument, SettingsArgument};
@@ -31,7 +33,7 @@ pub struct Reader {
 impl Reader {
     #[new]
     fn new(settings: SettingsArgument) -> PyResult<Self> {
-        let runtime = Runtime::start(settings.fold_threads)?;
+        let runtime = Runtime::start("reader", settings.fold_threads)?;
         Ok(Self {
             runtime: Arc::new(runtime),
             pool: Pool::new(settings.settings()?),
@@ -44,9 +46,7 @@ impl Reader {
     }
 
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let done = self.completions.take();
-        let done = done.into_iter().map(|(future, result)| answers::told(py, future, result));
-        PyList::new(py, done.collect::<PyResult<Vec<_>>>()?)
+        answers::take(py, &self.completions)
     }
 
     fn nothing(&self, future: Py<PyAny>) -> PyResult<Job> {

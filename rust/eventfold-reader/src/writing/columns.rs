@@ -1,0 +1,368 @@
+//! Appends as the arguments of their statements, in PostgreSQL's binary forms, written straight
+//! into the message.
+
+use std::error::Error;
+
+use bytes::{BufMut, BytesMut};
+use eventfold_core::append::{StoredEvent, StreamAppend};
+use eventfold_core::value::Timestamp;
+use tokio_postgres::types::{IsNull, ToSql, Type};
+
+use super::Checked;
+
+type Written = Result<IsNull, Box<dyn Error + Sync + Send>>;
+
+const BYTEA: u32 = 17;
+const INT8: u32 = 20;
+const INT4: u32 = 23;
+const TEXT: u32 = 25;
+const UUID: u32 = 2950;
+
+/// Writes an array whose elements `write` writes; false stands for NULL.
+fn array<T>(
+    element: u32,
+    items: impl Iterator<Item = T>,
+    out: &mut BytesMut,
+    mut write: impl FnMut(T, &mut BytesMut) -> bool,
+) -> Written {
+    let start = out.len();
+    // Dimensions, whether there are NULLs, type, length, and the index of the first.
+    out.put_i32(1);
+    out.put_i32(0);
+    out.put_u32(element);
+    out.put_i32(0);
+    out.put_i32(1);
+    let mut count = 0_i32;
+    let mut nulls = false;
+    for item in items {
+        let place = out.len();
+        out.put_i32(0);
+        let length = if write(item, out) {
+            i32::try_from(out.len() - place - 4)?
+        } else {
+            nulls = true;
+            -1
+        };
+        out[place..place + 4].copy_from_slice(&length.to_be_bytes());
+        count += 1;
+    }
+    if count == 0 {
+        out.truncate(start + 12);
+        out[start..start + 4].copy_from_slice(&0_i32.to_be_bytes());
+    } else {
+        out[start + 4..start + 8].copy_from_slice(&i32::from(nulls).to_be_bytes());
+        out[start + 12..start + 16].copy_from_slice(&count.to_be_bytes());
+    }
+    Ok(IsNull::No)
+}
+
+fn bytes(value: &[u8], out: &mut BytesMut) -> bool {
+    out.put_slice(value);
+    true
+}
+
+fn int(value: usize, out: &mut BytesMut) -> bool {
+    // Numbers within a batch.
+    out.put_i32(i32::try_from(value).unwrap_or(i32::MAX));
+    true
+}
+
+fn bigint(value: i64, out: &mut BytesMut) -> bool {
+    out.put_i64(value);
+    true
+}
+
+/// A time as text: the statements cast it, since no driver's calendar ends as PostgreSQL's does.
+fn time(micros: Option<i64>, out: &mut BytesMut) -> bool {
+    let Some(time) = micros.and_then(Timestamp::from_micros) else { return false };
+    bytes(time.to_string().as_bytes(), out)
+}
+
+/// One array a column of the events of some parts.
+#[derive(Debug, Clone, Copy)]
+enum OfEvents {
+    Ids,
+    Types,
+    Data,
+    Metadata,
+    Tags,
+    TagEnds,
+    OccurredAt,
+    Flags,
+    SentDigests,
+    StoredDigests,
+}
+
+impl OfEvents {
+    fn write<'a>(
+        self,
+        parts: impl Iterator<Item = &'a StreamAppend> + Clone,
+        out: &mut BytesMut,
+    ) -> Written {
+        let events = parts.clone().flat_map(StreamAppend::events);
+        let texts = |oid, out: &mut BytesMut, field: fn(StoredEvent<'a>) -> &'a [u8]| {
+            array(oid, events.clone().map(field), out, bytes)
+        };
+        match self {
+            Self::Ids => texts(UUID, out, |event| event.id),
+            Self::Types => texts(TEXT, out, |event| event.event_type),
+            Self::Data => texts(BYTEA, out, |event| event.data),
+            Self::Metadata => texts(BYTEA, out, |event| event.metadata),
+            Self::SentDigests => texts(BYTEA, out, |event| event.sent_digest),
+            Self::StoredDigests => texts(BYTEA, out, |event| event.stored_digest),
+            Self::Tags => array(TEXT, parts.flat_map(StreamAppend::tags), out, bytes),
+            Self::TagEnds => {
+                let ends = parts.scan(0, |before, part| {
+                    let first = *before;
+                    *before += part.tags().len();
+                    Some(part.events().map(move |event| first + event.tags_end))
+                });
+                array(INT4, ends.flatten(), out, int)
+            }
+            Self::OccurredAt => array(TEXT, events.map(|event| event.occurred_us), out, time),
+            Self::Flags => array(INT4, events.map(|event| event.flags), out, |flags, out| {
+                out.put_i32(flags);
+                true
+            }),
+        }
+    }
+}
+
+/// An argument of the statement for one append.
+#[derive(Debug)]
+pub(super) struct Alone<'a>(&'a Checked, AloneColumn);
+
+#[derive(Debug, Clone, Copy)]
+enum AloneColumn {
+    Stream,
+    Category,
+    Expected,
+    Events(OfEvents),
+    Writer,
+    TraceContext,
+    CatalogueVersion,
+}
+
+impl<'a> Alone<'a> {
+    /// The arguments, for a plain append.
+    pub(super) fn params(checked: &'a Checked) -> [Self; 16] {
+        use AloneColumn::{CatalogueVersion, Category, Events, Expected, Stream, TraceContext};
+        [
+            Stream,
+            Category,
+            Expected,
+            Events(OfEvents::Ids),
+            Events(OfEvents::Types),
+            Events(OfEvents::Data),
+            Events(OfEvents::Metadata),
+            Events(OfEvents::Tags),
+            Events(OfEvents::TagEnds),
+            Events(OfEvents::OccurredAt),
+            Events(OfEvents::Flags),
+            Events(OfEvents::SentDigests),
+            Events(OfEvents::StoredDigests),
+            AloneColumn::Writer,
+            TraceContext,
+            CatalogueVersion,
+        ]
+        .map(|column| Self(checked, column))
+    }
+}
+
+impl ToSql for Alone<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+        let Self(Checked { append, catalogue_version }, column) = self;
+        let part = &append.parts[0];
+        match column {
+            AloneColumn::Stream => out.put_slice(part.stream().as_bytes()),
+            AloneColumn::Category => out.put_slice(part.category().as_bytes()),
+            AloneColumn::Expected => out.put_i64(part.expected()),
+            AloneColumn::Events(column) => return column.write(append.parts.iter(), out),
+            AloneColumn::Writer => out.put_slice(append.origin.writer.as_bytes()),
+            AloneColumn::TraceContext => match &append.origin.trace_context {
+                Some(context) => out.put_slice(context.as_bytes()),
+                None => return Ok(IsNull::Yes),
+            },
+            AloneColumn::CatalogueVersion => out.put_i64(*catalogue_version),
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+/// A batch with the numbers that its statement gives to parts and checks, less 1.
+#[derive(Debug)]
+pub(super) struct Numbered<'a> {
+    batch: &'a [Checked],
+    /// Append and part.
+    parts: Vec<(usize, usize)>,
+    /// Append and check.
+    checks: Vec<(usize, usize)>,
+    /// Of each group: how many parts and checks there are up to its end.
+    group_ends: Vec<(usize, usize)>,
+}
+
+impl<'a> Numbered<'a> {
+    pub(super) fn new(batch: &'a [Checked]) -> Self {
+        let mut numbered =
+            Self { batch, parts: Vec::new(), checks: Vec::new(), group_ends: Vec::new() };
+        for (index, Checked { append, .. }) in batch.iter().enumerate() {
+            numbered.parts.extend((0..append.parts.len()).map(|part| (index, part)));
+            numbered.checks.extend((0..append.checks.len()).map(|check| (index, check)));
+            // Plain ones are one group.
+            if append.is_plain() {
+                numbered.group_ends.pop();
+            }
+            numbered.group_ends.push((numbered.parts.len(), numbered.checks.len()));
+        }
+        numbered
+    }
+
+    pub(super) fn appends(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Append, place and part of a number less 1.
+    pub(super) fn part(&self, number: usize) -> Option<(usize, usize, &'a StreamAppend)> {
+        let (append, place) = *self.parts.get(number)?;
+        self.batch[append].append.parts.get(place).map(|part| (append, place, part))
+    }
+
+    /// Append and place of the number of a check, less 1.
+    pub(super) fn check(&self, number: usize) -> Option<(usize, usize)> {
+        self.checks.get(number).copied()
+    }
+
+    /// The arguments of the statement.
+    pub(super) fn params(&self) -> [OfBatch<'_>; 23] {
+        use BatchColumn::{
+            Appends, CatalogueVersions, Categories, CheckEnds, CheckExpected, CheckStreams,
+            EventEnds, Events, Expected, GroupEnds, Plain, Streams, TraceContexts, Writers,
+        };
+        [
+            Plain,
+            GroupEnds,
+            CheckEnds,
+            Streams,
+            Expected,
+            EventEnds,
+            CatalogueVersions,
+            Appends,
+            Categories,
+            Writers,
+            TraceContexts,
+            Events(OfEvents::Ids),
+            Events(OfEvents::Types),
+            Events(OfEvents::Data),
+            Events(OfEvents::Metadata),
+            Events(OfEvents::Tags),
+            Events(OfEvents::TagEnds),
+            Events(OfEvents::OccurredAt),
+            Events(OfEvents::Flags),
+            Events(OfEvents::SentDigests),
+            Events(OfEvents::StoredDigests),
+            CheckStreams,
+            CheckExpected,
+        ]
+        .map(|column| OfBatch(self, column))
+    }
+
+    fn write(&self, column: BatchColumn, out: &mut BytesMut) -> Written {
+        let appends = self.batch.iter();
+        let parts = appends.clone().flat_map(|one| &one.append.parts);
+        let checks = appends.clone().flat_map(|one| &one.append.checks);
+        // Of each part, and as often as it has events.
+        let owners =
+            appends.clone().flat_map(|one| one.append.parts.iter().map(move |part| (one, part)));
+        let by_event = owners.clone().enumerate().flat_map(|(number, (one, part))| {
+            std::iter::repeat_n((number + 1, one, part), part.events().len())
+        });
+        match column {
+            BatchColumn::Plain => {
+                let plain = self.batch.first().is_some_and(|one| one.append.is_plain());
+                out.put_u8(u8::from(plain));
+                Ok(IsNull::No)
+            }
+            BatchColumn::GroupEnds => {
+                array(INT4, self.group_ends.iter().map(|(parts, _)| *parts), out, int)
+            }
+            BatchColumn::CheckEnds => {
+                array(INT4, self.group_ends.iter().map(|(_, checks)| *checks), out, int)
+            }
+            BatchColumn::Streams => {
+                array(TEXT, parts.map(|part| part.stream().as_bytes()), out, bytes)
+            }
+            BatchColumn::Expected => array(INT8, parts.map(StreamAppend::expected), out, bigint),
+            BatchColumn::EventEnds => {
+                let ends = parts.scan(0, |end, part| {
+                    *end += part.events().len();
+                    Some(*end)
+                });
+                array(INT4, ends, out, int)
+            }
+            BatchColumn::CatalogueVersions => {
+                array(INT8, owners.map(|(one, _)| one.catalogue_version), out, bigint)
+            }
+            BatchColumn::Appends => array(INT4, by_event.map(|(number, ..)| number), out, int),
+            BatchColumn::Categories => {
+                array(TEXT, by_event.map(|(.., part)| part.category().as_bytes()), out, bytes)
+            }
+            BatchColumn::Writers => {
+                let writers = by_event.map(|(_, one, _)| one.append.origin.writer.as_bytes());
+                array(TEXT, writers, out, bytes)
+            }
+            BatchColumn::TraceContexts => {
+                let contexts = by_event.map(|(_, one, _)| &one.append.origin.trace_context);
+                array(TEXT, contexts, out, |context, out| {
+                    context.as_ref().is_some_and(|context| bytes(context.as_bytes(), out))
+                })
+            }
+            BatchColumn::Events(column) => column.write(parts, out),
+            BatchColumn::CheckStreams => {
+                array(TEXT, checks.map(|check| check.stream.as_bytes()), out, bytes)
+            }
+            BatchColumn::CheckExpected => {
+                array(INT8, checks.map(|check| check.expected), out, bigint)
+            }
+        }
+    }
+}
+
+/// An argument of the statement for a batch.
+#[derive(Debug)]
+pub(super) struct OfBatch<'a>(&'a Numbered<'a>, BatchColumn);
+
+#[derive(Debug, Clone, Copy)]
+enum BatchColumn {
+    Plain,
+    GroupEnds,
+    CheckEnds,
+    Streams,
+    Expected,
+    EventEnds,
+    CatalogueVersions,
+    Appends,
+    Categories,
+    Writers,
+    TraceContexts,
+    Events(OfEvents),
+    CheckStreams,
+    CheckExpected,
+}
+
+impl ToSql for OfBatch<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+        self.0.write(self.1, out)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
