@@ -60,7 +60,8 @@ class EventReader:
             stream=stream,
         )
         while True:
-            page = await self.next(pages)
+            page: _core.Page | None = await self.next(pages)
+            assert page is not None
             done = page.done
             # Not held while the caller has it, who may wait for a slow client.
             yielded, page = [page], None

@@ -85,6 +85,12 @@ const (
 	ErrorReason_ERROR_REASON_STREAM_CLOSED ErrorReason = 32
 	// The stream was deleted; its name is never used again.
 	ErrorReason_ERROR_REASON_STREAM_DELETED ErrorReason = 33
+	// A consumer group of this name exists with another source or other settings; `field` names the
+	// first that differs.
+	ErrorReason_ERROR_REASON_GROUP_EXISTS ErrorReason = 34
+	// The lease under which an event of a consumer group is to be settled has ended, or is not one of
+	// this session: the event may be with another consumer. `position` is the first such event.
+	ErrorReason_ERROR_REASON_LEASE_LOST ErrorReason = 35
 	// The stream never had an event.
 	ErrorReason_ERROR_REASON_STREAM_NOT_FOUND ErrorReason = 40
 	// No event has this id.
@@ -98,6 +104,8 @@ const (
 	// The log is not the one that the resume token was made on: a restore or a fail-over lost the
 	// tail. Both agree up to `common_position` (0: on nothing).
 	ErrorReason_ERROR_REASON_STORE_INCARNATION_CHANGED ErrorReason = 45
+	// There is no consumer group of this name, or it was deleted.
+	ErrorReason_ERROR_REASON_GROUP_NOT_FOUND ErrorReason = 46
 	// An expression of the fold failed on an event; nothing partial is returned or stored.
 	ErrorReason_ERROR_REASON_FOLD_FAILED ErrorReason = 50
 	// Arithmetic of a fold left the range of its number type (int64, uint64, 28 decimal digits).
@@ -108,6 +116,9 @@ const (
 	ErrorReason_ERROR_REASON_STATE_TOO_LARGE ErrorReason = 53
 	// One event cost more than 1,000,000 evaluation steps, or built a value that is too large.
 	ErrorReason_ERROR_REASON_EVALUATION_LIMIT ErrorReason = 54
+	// The expression of a filter failed on an event, or gave neither true nor false. Whatever passed
+	// the filter before that event was sent.
+	ErrorReason_ERROR_REASON_FILTER_FAILED ErrorReason = 55
 	// The call has no valid token.
 	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 60
 	// The caller lacks the permission that the method needs.
@@ -124,7 +135,8 @@ const (
 	// all. Repeat it with the same event ids, and it is stored once.
 	ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN ErrorReason = 74
 	// The deadline passed. An append whose deadline passed while it waited was not stored; one that
-	// was under way answers OUTCOME_UNKNOWN.
+	// was under way answers OUTCOME_UNKNOWN. A read that waited for a position says `requested`, and
+	// the `head` that it saw.
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 75
 	// A stored event does not match what was once validated.
 	ErrorReason_ERROR_REASON_EVENT_CORRUPT ErrorReason = 76
@@ -160,17 +172,21 @@ var (
 		31: "ERROR_REASON_EVENT_ID_REUSED",
 		32: "ERROR_REASON_STREAM_CLOSED",
 		33: "ERROR_REASON_STREAM_DELETED",
+		34: "ERROR_REASON_GROUP_EXISTS",
+		35: "ERROR_REASON_LEASE_LOST",
 		40: "ERROR_REASON_STREAM_NOT_FOUND",
 		41: "ERROR_REASON_EVENT_NOT_FOUND",
 		42: "ERROR_REASON_FOLD_NOT_FOUND",
 		43: "ERROR_REASON_VERSION_AHEAD",
 		44: "ERROR_REASON_POSITION_AHEAD",
 		45: "ERROR_REASON_STORE_INCARNATION_CHANGED",
+		46: "ERROR_REASON_GROUP_NOT_FOUND",
 		50: "ERROR_REASON_FOLD_FAILED",
 		51: "ERROR_REASON_NUMBER_RANGE",
 		52: "ERROR_REASON_STATE_NOT_JSON",
 		53: "ERROR_REASON_STATE_TOO_LARGE",
 		54: "ERROR_REASON_EVALUATION_LIMIT",
+		55: "ERROR_REASON_FILTER_FAILED",
 		60: "ERROR_REASON_UNAUTHENTICATED",
 		61: "ERROR_REASON_PERMISSION_DENIED",
 		70: "ERROR_REASON_OVERLOADED",
@@ -208,17 +224,21 @@ var (
 		"ERROR_REASON_EVENT_ID_REUSED":           31,
 		"ERROR_REASON_STREAM_CLOSED":             32,
 		"ERROR_REASON_STREAM_DELETED":            33,
+		"ERROR_REASON_GROUP_EXISTS":              34,
+		"ERROR_REASON_LEASE_LOST":                35,
 		"ERROR_REASON_STREAM_NOT_FOUND":          40,
 		"ERROR_REASON_EVENT_NOT_FOUND":           41,
 		"ERROR_REASON_FOLD_NOT_FOUND":            42,
 		"ERROR_REASON_VERSION_AHEAD":             43,
 		"ERROR_REASON_POSITION_AHEAD":            44,
 		"ERROR_REASON_STORE_INCARNATION_CHANGED": 45,
+		"ERROR_REASON_GROUP_NOT_FOUND":           46,
 		"ERROR_REASON_FOLD_FAILED":               50,
 		"ERROR_REASON_NUMBER_RANGE":              51,
 		"ERROR_REASON_STATE_NOT_JSON":            52,
 		"ERROR_REASON_STATE_TOO_LARGE":           53,
 		"ERROR_REASON_EVALUATION_LIMIT":          54,
+		"ERROR_REASON_FILTER_FAILED":             55,
 		"ERROR_REASON_UNAUTHENTICATED":           60,
 		"ERROR_REASON_PERMISSION_DENIED":         61,
 		"ERROR_REASON_OVERLOADED":                70,
@@ -341,7 +361,7 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	"\x19eventfold/v1/errors.proto\x12\feventfold.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto\"G\n" +
 	"\tErrorInfo\x12$\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x10.google.rpc.CodeR\x04code\x12\x14\n" +
-	"\x05facts\x18\x02 \x03(\tR\x05facts*\xa7\x1a\n" +
+	"\x05facts\x18\x02 \x03(\tR\x05facts*\xb1\x1c\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12Z\n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x1a8\xea\xe1\x184\b\x03\x12\x05field\x12\aproblem\x12\x05limit\x12\fappend_index\x12\vcheck_index\x12_\n" +
@@ -369,19 +389,24 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	"\x12\x06stream\x12\bexpected\x12\x06actual\x12\fappend_index\x12\vcheck_index\x12^\n" +
 	"\x1cERROR_REASON_EVENT_ID_REUSED\x10\x1f\x1a<\xea\xe1\x188\b\x06\x12\bevent_id\x12\vevent_index\x12\aproblem\x12\x06stream\x12\fappend_index\x12G\n" +
 	"\x1aERROR_REASON_STREAM_CLOSED\x10 \x1a'\xea\xe1\x18#\b\t\x12\x06stream\x12\tsuccessor\x12\fappend_index\x12J\n" +
-	"\x1bERROR_REASON_STREAM_DELETED\x10!\x1a)\xea\xe1\x18%\b\t\x12\x06stream\x12\fappend_index\x12\vcheck_index\x121\n" +
+	"\x1bERROR_REASON_STREAM_DELETED\x10!\x1a)\xea\xe1\x18%\b\t\x12\x06stream\x12\fappend_index\x12\vcheck_index\x123\n" +
+	"\x19ERROR_REASON_GROUP_EXISTS\x10\"\x1a\x14\xea\xe1\x18\x10\b\x06\x12\x05group\x12\x05field\x12;\n" +
+	"\x17ERROR_REASON_LEASE_LOST\x10#\x1a\x1e\xea\xe1\x18\x1a\b\n" +
+	"\x12\x05group\x12\bposition\x12\x05lease\x121\n" +
 	"\x1dERROR_REASON_STREAM_NOT_FOUND\x10(\x1a\x0e\xea\xe1\x18\n" +
 	"\b\x05\x12\x06stream\x122\n" +
 	"\x1cERROR_REASON_EVENT_NOT_FOUND\x10)\x1a\x10\xea\xe1\x18\f\b\x05\x12\bevent_id\x127\n" +
 	"\x1bERROR_REASON_FOLD_NOT_FOUND\x10*\x1a\x16\xea\xe1\x18\x12\b\x05\x12\x04fold\x12\brevision\x12?\n" +
 	"\x1aERROR_REASON_VERSION_AHEAD\x10+\x1a\x1f\xea\xe1\x18\x1b\b\v\x12\x06stream\x12\trequested\x12\x04head\x128\n" +
 	"\x1bERROR_REASON_POSITION_AHEAD\x10,\x1a\x17\xea\xe1\x18\x13\b\v\x12\trequested\x12\x04head\x12S\n" +
-	"&ERROR_REASON_STORE_INCARNATION_CHANGED\x10-\x1a'\xea\xe1\x18#\b\t\x12\x0fcommon_position\x12\x0etoken_position\x12]\n" +
+	"&ERROR_REASON_STORE_INCARNATION_CHANGED\x10-\x1a'\xea\xe1\x18#\b\t\x12\x0fcommon_position\x12\x0etoken_position\x12/\n" +
+	"\x1cERROR_REASON_GROUP_NOT_FOUND\x10.\x1a\r\xea\xe1\x18\t\b\x05\x12\x05group\x12]\n" +
 	"\x18ERROR_REASON_FOLD_FAILED\x102\x1a?\xea\xe1\x18;\b\t\x12\x04fold\x12\ahandler\x12\x04path\x12\x06stream\x12\aversion\x12\bevent_id\x12\aproblem\x12^\n" +
 	"\x19ERROR_REASON_NUMBER_RANGE\x103\x1a?\xea\xe1\x18;\b\t\x12\x04fold\x12\ahandler\x12\x04path\x12\x06stream\x12\aversion\x12\bevent_id\x12\aproblem\x12`\n" +
 	"\x1bERROR_REASON_STATE_NOT_JSON\x104\x1a?\xea\xe1\x18;\b\t\x12\x04fold\x12\ahandler\x12\x04path\x12\x06stream\x12\aversion\x12\bevent_id\x12\aproblem\x12N\n" +
 	"\x1cERROR_REASON_STATE_TOO_LARGE\x105\x1a,\xea\xe1\x18(\b\t\x12\x04fold\x12\x06stream\x12\aversion\x12\x05limit\x12\x06actual\x12i\n" +
-	"\x1dERROR_REASON_EVALUATION_LIMIT\x106\x1aF\xea\xe1\x18B\b\t\x12\x04fold\x12\ahandler\x12\x04path\x12\x06stream\x12\aversion\x12\bevent_id\x12\x05limit\x12\aproblem\x121\n" +
+	"\x1dERROR_REASON_EVALUATION_LIMIT\x106\x1aF\xea\xe1\x18B\b\t\x12\x04fold\x12\ahandler\x12\x04path\x12\x06stream\x12\aversion\x12\bevent_id\x12\x05limit\x12\aproblem\x12T\n" +
+	"\x1aERROR_REASON_FILTER_FAILED\x107\x1a4\xea\xe1\x180\b\t\x12\bposition\x12\x06stream\x12\aversion\x12\bevent_id\x12\aproblem\x121\n" +
 	"\x1cERROR_REASON_UNAUTHENTICATED\x10<\x1a\x0f\xea\xe1\x18\v\b\x10\x12\aproblem\x12>\n" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10=\x1a\x1a\xea\xe1\x18\x16\b\a\x12\n" +
 	"permission\x12\x06method\x124\n" +
@@ -390,8 +415,8 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	" ERROR_REASON_STORAGE_UNAVAILABLE\x10H\x1a\x06\xea\xe1\x18\x02\b\x0e\x12&\n" +
 	"\x1aERROR_REASON_SHUTTING_DOWN\x10I\x1a\x06\xea\xe1\x18\x02\b\x0e\x120\n" +
 	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10J\x1a\x0e\xea\xe1\x18\n" +
-	"\b\x0e\x12\x06stream\x127\n" +
-	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10K\x1a\x13\xea\xe1\x18\x0f\b\x04\x12\vdeadline_ms\x12T\n" +
+	"\b\x0e\x12\x06stream\x12H\n" +
+	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10K\x1a$\xea\xe1\x18 \b\x04\x12\vdeadline_ms\x12\trequested\x12\x04head\x12T\n" +
 	"\x1aERROR_REASON_EVENT_CORRUPT\x10L\x1a4\xea\xe1\x180\b\x0f\x12\x06stream\x12\aversion\x12\bposition\x12\bevent_id\x12\aproblem\x12(\n" +
 	"\x10ERROR_REASON_BUG\x10M\x1a\x12\xea\xe1\x18\x0e\b\r\x12\n" +
 	"request_id:R\n" +

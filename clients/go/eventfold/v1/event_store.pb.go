@@ -1585,9 +1585,13 @@ type ReadRequest struct {
 	// Most events to return; 0, the default: no limit. Events left out by `types` do not count.
 	Limit int64 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Only events of these types; empty, the default: all. At most 100.
-	Types         []string `protobuf:"bytes,6,rep,name=types,proto3" json:"types,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Types []string `protobuf:"bytes,6,rep,name=types,proto3" json:"types,omitempty"`
+	// Waits, within the deadline, until the log has this position, and reads then: whoever appended
+	// at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
+	// deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+	AtLeastPosition int64 `protobuf:"varint,7,opt,name=at_least_position,json=atLeastPosition,proto3" json:"at_least_position,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ReadRequest) Reset() {
@@ -1660,6 +1664,13 @@ func (x *ReadRequest) GetTypes() []string {
 		return x.Types
 	}
 	return nil
+}
+
+func (x *ReadRequest) GetAtLeastPosition() int64 {
+	if x != nil {
+		return x.AtLeastPosition
+	}
+	return 0
 }
 
 // Where a read ended.
@@ -1816,8 +1827,12 @@ type ReadAllRequest struct {
 	Tags []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Also events of streams whose name starts with `$`. Default: false.
 	IncludeSystemEvents bool `protobuf:"varint,9,opt,name=include_system_events,json=includeSystemEvents,proto3" json:"include_system_events,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Waits, within the deadline, until the log has this position, and reads then: whoever appended
+	// at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
+	// deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+	AtLeastPosition int64 `protobuf:"varint,10,opt,name=at_least_position,json=atLeastPosition,proto3" json:"at_least_position,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ReadAllRequest) Reset() {
@@ -1922,6 +1937,13 @@ func (x *ReadAllRequest) GetIncludeSystemEvents() bool {
 		return x.IncludeSystemEvents
 	}
 	return false
+}
+
+func (x *ReadAllRequest) GetAtLeastPosition() int64 {
+	if x != nil {
+		return x.AtLeastPosition
+	}
+	return 0
 }
 
 type isReadAllRequest_From interface {
@@ -2534,7 +2556,7 @@ const file_eventfold_v1_event_store_proto_rawDesc = "" +
 	"copiedFrom\x12\x18\n" +
 	"\acancels\x18\x0e \x01(\tR\acancels\x12#\n" +
 	"\rtrace_context\x18\x0f \x01(\tR\ftraceContext\x12\x18\n" +
-	"\adeleted\x18\x10 \x01(\bR\adeleted\"\xf4\x01\n" +
+	"\adeleted\x18\x10 \x01(\bR\adeleted\"\xa0\x02\n" +
 	"\vReadRequest\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x125\n" +
 	"\tdirection\x18\x02 \x01(\x0e2\x17.eventfold.v1.DirectionR\tdirection\x12&\n" +
@@ -2542,7 +2564,8 @@ const file_eventfold_v1_event_store_proto_rawDesc = "" +
 	"\n" +
 	"to_version\x18\x04 \x01(\x03H\x01R\ttoVersion\x88\x01\x01\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\x03R\x05limit\x12\x14\n" +
-	"\x05types\x18\x06 \x03(\tR\x05typesB\x0f\n" +
+	"\x05types\x18\x06 \x03(\tR\x05types\x12*\n" +
+	"\x11at_least_position\x18\a \x01(\x03R\x0fatLeastPositionB\x0f\n" +
 	"\r_from_versionB\r\n" +
 	"\v_to_version\"\x83\x01\n" +
 	"\aReadEnd\x12\x18\n" +
@@ -2553,7 +2576,7 @@ const file_eventfold_v1_event_store_proto_rawDesc = "" +
 	"endReached\"l\n" +
 	"\fReadResponse\x123\n" +
 	"\x06events\x18\x01 \x03(\v2\x1b.eventfold.v1.RecordedEventR\x06events\x12'\n" +
-	"\x03end\x18\x02 \x01(\v2\x15.eventfold.v1.ReadEndR\x03end\"\xe5\x02\n" +
+	"\x03end\x18\x02 \x01(\v2\x15.eventfold.v1.ReadEndR\x03end\"\x91\x03\n" +
 	"\x0eReadAllRequest\x125\n" +
 	"\tdirection\x18\x01 \x01(\x0e2\x17.eventfold.v1.DirectionR\tdirection\x12%\n" +
 	"\rfrom_position\x18\x02 \x01(\x03H\x00R\ffromPosition\x12#\n" +
@@ -2566,7 +2589,9 @@ const file_eventfold_v1_event_store_proto_rawDesc = "" +
 	"categories\x12\x14\n" +
 	"\x05types\x18\a \x03(\tR\x05types\x12\x12\n" +
 	"\x04tags\x18\b \x03(\tR\x04tags\x122\n" +
-	"\x15include_system_events\x18\t \x01(\bR\x13includeSystemEventsB\x06\n" +
+	"\x15include_system_events\x18\t \x01(\bR\x13includeSystemEvents\x12*\n" +
+	"\x11at_least_position\x18\n" +
+	" \x01(\x03R\x0fatLeastPositionB\x06\n" +
 	"\x04fromB\x0e\n" +
 	"\f_to_position\"o\n" +
 	"\x0fReadAllResponse\x123\n" +

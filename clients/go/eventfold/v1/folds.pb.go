@@ -127,9 +127,13 @@ type HydrateRequest struct {
 	//	*HydrateRequest_Position
 	//	*HydrateRequest_RecordedAt
 	//	*HydrateRequest_OccurredAt
-	At            isHydrateRequest_At `protobuf_oneof:"at"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	At isHydrateRequest_At `protobuf_oneof:"at"`
+	// Waits, within the deadline, until the log has this position, and folds then: whoever appended
+	// at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
+	// deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+	AtLeastPosition int64 `protobuf:"varint,7,opt,name=at_least_position,json=atLeastPosition,proto3" json:"at_least_position,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *HydrateRequest) Reset() {
@@ -217,6 +221,13 @@ func (x *HydrateRequest) GetOccurredAt() *timestamppb.Timestamp {
 		}
 	}
 	return nil
+}
+
+func (x *HydrateRequest) GetAtLeastPosition() int64 {
+	if x != nil {
+		return x.AtLeastPosition
+	}
+	return 0
 }
 
 type isHydrateRequest_At interface {
@@ -369,9 +380,13 @@ type HydrateManyRequest struct {
 	// Names of the streams, 1 to 1,000, each once.
 	Streams []string `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
 	// Required.
-	Fold          *FoldRef `protobuf:"bytes,2,opt,name=fold,proto3" json:"fold,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Fold *FoldRef `protobuf:"bytes,2,opt,name=fold,proto3" json:"fold,omitempty"`
+	// Waits, within the deadline, until the log has this position, and folds then: whoever appended
+	// at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
+	// deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+	AtLeastPosition int64 `protobuf:"varint,3,opt,name=at_least_position,json=atLeastPosition,proto3" json:"at_least_position,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *HydrateManyRequest) Reset() {
@@ -416,6 +431,13 @@ func (x *HydrateManyRequest) GetFold() *FoldRef {
 		return x.Fold
 	}
 	return nil
+}
+
+func (x *HydrateManyRequest) GetAtLeastPosition() int64 {
+	if x != nil {
+		return x.AtLeastPosition
+	}
+	return 0
 }
 
 // The answer for one stream.
@@ -1803,7 +1825,7 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\aFoldRef\x12\x14\n" +
 	"\x04name\x18\x01 \x01(\tH\x00R\x04name\x12\x18\n" +
 	"\x06source\x18\x02 \x01(\tH\x00R\x06sourceB\x06\n" +
-	"\x04kind\"\x91\x02\n" +
+	"\x04kind\"\xbd\x02\n" +
 	"\x0eHydrateRequest\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12)\n" +
 	"\x04fold\x18\x02 \x01(\v2\x15.eventfold.v1.FoldRefR\x04fold\x12\x1a\n" +
@@ -1812,7 +1834,8 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\vrecorded_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\n" +
 	"recordedAt\x12=\n" +
 	"\voccurred_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\n" +
-	"occurredAtB\x04\n" +
+	"occurredAt\x12*\n" +
+	"\x11at_least_position\x18\a \x01(\x03R\x0fatLeastPositionB\x04\n" +
 	"\x02at\"\xff\x01\n" +
 	"\x0fHydrateResponse\x12\x16\n" +
 	"\x06exists\x18\x01 \x01(\bR\x06exists\x12\x14\n" +
@@ -1824,10 +1847,11 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\revents_folded\x18\x06 \x01(\x03R\feventsFolded\x12\x1f\n" +
 	"\vfold_digest\x18\a \x01(\tR\n" +
 	"foldDigest\x12!\n" +
-	"\fkept_version\x18\b \x01(\x03R\vkeptVersion\"Y\n" +
+	"\fkept_version\x18\b \x01(\x03R\vkeptVersion\"\x85\x01\n" +
 	"\x12HydrateManyRequest\x12\x18\n" +
 	"\astreams\x18\x01 \x03(\tR\astreams\x12)\n" +
-	"\x04fold\x18\x02 \x01(\v2\x15.eventfold.v1.FoldRefR\x04fold\"\x9b\x01\n" +
+	"\x04fold\x18\x02 \x01(\v2\x15.eventfold.v1.FoldRefR\x04fold\x12*\n" +
+	"\x11at_least_position\x18\x03 \x01(\x03R\x0fatLeastPosition\"\x9b\x01\n" +
 	"\x0eHydratedStream\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12;\n" +
 	"\bhydrated\x18\x02 \x01(\v2\x1d.eventfold.v1.HydrateResponseH\x00R\bhydrated\x12*\n" +
