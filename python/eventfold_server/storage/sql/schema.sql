@@ -793,10 +793,11 @@ CREATE FUNCTION {schema}.group_next_v1(
     lanes     bigint[]
 ) LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
 DECLARE
-    v_group  {schema}.groups%ROWTYPE;
-    v_stream bigint;
-    v_looked bigint;
-    v_last   bigint;
+    v_group   {schema}.groups%ROWTYPE;
+    v_stream  bigint;
+    v_version bigint;
+    v_looked  bigint;
+    v_last    bigint;
 BEGIN
     SELECT * INTO v_group FROM {schema}.groups g WHERE g.group_no = p_group;
     IF NOT FOUND THEN
@@ -805,6 +806,7 @@ BEGIN
     SELECT c.position INTO head FROM {schema}.counter c;
     cursor := v_group.cursor;
     up_to := cursor;
+    -- Both columns of an index are compared as one, so that no other gives the order asked for.
     IF cursor < head AND p_open > (
         SELECT coalesce(sum(o.entries), 0)
           FROM unnest(ARRAY[1, 2, 3]) AS s (state)
@@ -813,6 +815,7 @@ BEGIN
     THEN
         IF v_group.stream IS NOT NULL THEN
             SELECT s.stream_no INTO v_stream FROM {schema}.streams s WHERE s.name = v_group.stream;
+            v_version := {schema}.version_at_v1(v_stream, v_group.cursor);
             SELECT count(*), max(e.position),
                    array_agg(e.position ORDER BY e.position) FILTER (WHERE e.passes),
                    array_agg(e.lane ORDER BY e.position) FILTER (WHERE e.passes)
@@ -822,10 +825,9 @@ BEGIN
                            (v_group.types IS NULL OR v.type = ANY (v_group.types))
                            AND (v_group.tags IS NULL OR v.tags @> v_group.tags) AS passes
                       FROM {schema}.events v
-                     WHERE v.stream_no = v_stream
-                       AND v.version > {schema}.version_at_v1(v_stream, v_group.cursor)
-                       AND v.position <= head
-                     ORDER BY v.version LIMIT p_page) e;
+                     WHERE (v.stream_no, v.version) > (v_stream, v_version)
+                       AND (v.stream_no, v.version) < (v_stream + 1, 0)
+                     ORDER BY v.stream_no, v.version LIMIT p_page) e;
             up_to := CASE WHEN v_looked < p_page THEN head ELSE v_last END;
         ELSIF v_group.categories IS NOT NULL THEN
             SELECT count(*), max(e.position),
@@ -841,9 +843,9 @@ BEGIN
                       FROM unnest(v_group.categories) AS c (category)
                      CROSS JOIN LATERAL
                            (SELECT * FROM {schema}.events x
-                             WHERE x.category = c.category AND x.position > v_group.cursor
-                               AND x.position <= head
-                             ORDER BY x.position LIMIT p_page) v
+                             WHERE (x.category, x.position) > (c.category, v_group.cursor)
+                               AND (x.category, x.position) <= (c.category, head)
+                             ORDER BY x.category, x.position LIMIT p_page) v
                      ORDER BY v.position LIMIT p_page) e;
             up_to := CASE WHEN v_looked < p_page THEN head ELSE v_last END;
         ELSE
