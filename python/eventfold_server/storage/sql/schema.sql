@@ -1100,8 +1100,18 @@ BEGIN
         RETURN;
     END IF;
     UPDATE {schema}.group_sessions s SET seen_at = v_now WHERE s.session = ANY (p_alive);
-    IF EXISTS (SELECT FROM {schema}.group_lanes l
-                WHERE l.group_no = p_group AND l.due_at <= v_now) THEN
+    -- A session may end at this very moment: what it is given now, its end waits to give back.
+    v_credits := ARRAY(
+        SELECT CASE WHEN EXISTS (SELECT FROM {schema}.group_sessions t
+                                  WHERE t.session = c.session AND NOT t.ended FOR SHARE)
+                    THEN c.credits ELSE 0 END
+          FROM unnest(p_sessions, p_credits) WITH ORDINALITY AS c (session, credits, n)
+         ORDER BY c.n);
+
+    -- Nobody takes over what nobody wants.
+    IF 0 < ANY (v_credits)
+       AND EXISTS (SELECT FROM {schema}.group_lanes l
+                    WHERE l.group_no = p_group AND l.due_at <= v_now) THEN
         PERFORM {schema}.group_end_leases_v1(p_group, NULL, true);
         UPDATE {schema}.group_lanes l SET state = 1, due_at = NULL
          WHERE l.ctid = ANY (ARRAY(
@@ -1113,14 +1123,6 @@ BEGIN
                         WHERE w.group_no = p_group AND w.lane = o.lane AND w.state = 3
                           AND w.due_at <= v_now FOR UPDATE SKIP LOCKED) x));
     END IF;
-
-    -- A session may end at this very moment: what it is given now, its end waits to give back.
-    v_credits := ARRAY(
-        SELECT CASE WHEN EXISTS (SELECT FROM {schema}.group_sessions t
-                                  WHERE t.session = c.session AND NOT t.ended FOR SHARE)
-                    THEN c.credits ELSE 0 END
-          FROM unnest(p_sessions, p_credits) WITH ORDINALITY AS c (session, credits, n)
-         ORDER BY c.n);
 
     -- In a statement of its own: entries are read and leases numbered after the lanes were locked.
     SELECT array_agg(o.lane ORDER BY o.head) INTO v_lanes
