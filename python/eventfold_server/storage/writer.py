@@ -219,6 +219,7 @@ class Writer:
                 alone.add(waiting.append)
                 await self._store([waiting], alone)
             return
+        # Committed up to `_newest`, None if nothing is new: who follows the log can be told here.
         stale: list[Waiting] = []
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if (catalogue_version := outcome.stale) is not None:
