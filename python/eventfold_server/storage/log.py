@@ -104,15 +104,16 @@ class LogStorage:
         steps = limit - 1 if limit and types is None else _NO_END
         if backwards:
             head = (stream, upper, steps, lower, distances)
+            first, rest = "stream_begin_backwards", "stream_page_backwards"
         else:
+            first, rest = "stream_begin", "stream_page"
             # Beyond the last version that is wanted, or where it stood if there is none.
             head = (stream, max(min(upper, lower + steps), lower - 1), 0, 0, distances)
-        suffix = "_backwards" if backwards else ""
         return await self._database.events.open(
             stream,
             head=(self._queries["stream_head"], head),
-            first=self._queries[f"stream_begin{suffix}"],
-            rest=self._queries[f"stream_page{suffix}"],
+            first=self._queries[first],
+            rest=self._queries[rest],
             params=(None, lower, upper, limit or _NO_END, types),
             page_bytes=PAGE_BYTES,
             backwards=backwards,
@@ -198,9 +199,12 @@ class LogStorage:
         """
         filters = (categories, types, tags)
         filtered = any(demand is not None for demand in filters)
-        name = "log_page_filtered" if filtered else "log_page"
+        if filtered:
+            name = "log_page_filtered_backwards" if backwards else "log_page_filtered"
+        else:
+            name = "log_page_backwards" if backwards else "log_page"
         return self._database.events.pages(
-            self._queries[f"{name}_backwards" if backwards else name],
+            self._queries[name],
             with_system,
             lower,
             upper,

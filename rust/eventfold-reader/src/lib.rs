@@ -22,7 +22,7 @@ mod writing;
 
 pub use error::ReadError;
 pub use hydration::{Folded, Head, Hydrated, Hydration, Kept, Outcome, Statement};
-pub use opening::{Found, Opened, Opening};
+pub use opening::{End, Found, Opened, Opening};
 pub use pages::{Content, Form, Order, Page, Pages, Range};
 pub use param::Param;
 pub use pool::Pool;

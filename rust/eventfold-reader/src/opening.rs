@@ -38,13 +38,16 @@ pub struct Found {
     pub lifecycle: i16,
 }
 
+/// A version where a read may end, and bytes about it.
+pub type End = (i64, Vec<u8>);
+
 /// A read that has begun.
 #[derive(Debug)]
 pub struct Opened {
     /// The stream.
     pub found: Found,
     /// What was known of where it may end.
-    pub end: Option<(i64, Vec<u8>)>,
+    pub end: Option<End>,
     /// The first page.
     pub page: Page,
     /// The pages behind it; `None` if it is the last.
@@ -94,7 +97,7 @@ fn cut(range: &mut Range, found: &Found) -> bool {
     as_asked
 }
 
-fn read_head(row: &Row) -> Result<(Found, Option<(i64, Vec<u8>)>), tokio_postgres::Error> {
+fn read_head(row: &Row) -> Result<(Found, Option<End>), tokio_postgres::Error> {
     let found =
         Found { stream_no: row.try_get(0)?, version: row.try_get(1)?, lifecycle: row.try_get(2)? };
     let version: Option<i64> = row.try_get(3)?;

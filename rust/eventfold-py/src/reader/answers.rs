@@ -125,7 +125,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    fn new(py: Python<'_>, found: reader::Found, end: Option<(i64, Vec<u8>)>) -> Self {
+    fn new(py: Python<'_>, found: reader::Found, end: Option<reader::End>) -> Self {
         let (end_version, end_bytes) = end.unwrap_or_default();
         Self {
             stream_no: found.stream_no,
