@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -60,13 +61,19 @@ func newMessage(described protoreflect.MessageDescriptor) (proto.Message, error)
 	return kind.New().Interface(), nil
 }
 
-// encoded returns a request, from protobuf JSON to the bytes of its message.
-func encoded(called protoreflect.MethodDescriptor, request any) ([]byte, error) {
+// encoded returns a request as the case writes it, expanded, as the bytes of its message.
+func encoded(
+	called protoreflect.MethodDescriptor, written any, v *Variables,
+) ([]byte, error) {
+	expanded, err := Expand(written, v)
+	if err != nil {
+		return nil, err
+	}
 	message, err := newMessage(called.Input())
 	if err != nil {
 		return nil, err
 	}
-	if err := protojson.Unmarshal([]byte(compact(request)), message); err != nil {
+	if err := protojson.Unmarshal([]byte(compact(expanded)), message); err != nil {
 		return nil, caseError("the request is not %s: %v", called.Input().Name(), err)
 	}
 	return proto.Marshal(message)
@@ -85,91 +92,158 @@ func (bytesOut) Unmarshal(data mem.BufferSlice, value any) error {
 	return proto.Unmarshal(data.Materialize(), value.(proto.Message))
 }
 
-// call makes a call with the bytes of requests: one of them, or any number where the method takes a
-// stream.
-func (r *Runner) call(
-	conn *grpc.ClientConn, called protoreflect.MethodDescriptor, requests [][]byte, headers object,
-) (*Outcome, error) {
-	if len(requests) != 1 && !called.IsStreamingClient() {
-		return nil, caseError("%s takes one request", called.Name())
-	}
+// call is one that is under way, and what came so far.
+type call struct {
+	runner *Runner
+	method protoreflect.MethodDescriptor
+	stream grpc.ClientStream
+	// Ends it, whatever it is doing.
+	cancel context.CancelFunc
+	parts  []object
+}
+
+// begin starts a call. A call that takes one request or answers once is a stream of one message.
+func (r *Runner) begin(
+	conn *grpc.ClientConn, called protoreflect.MethodDescriptor, headers object,
+) (*call, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
-	defer cancel()
 	for name, value := range headers {
 		ctx = metadata.AppendToOutgoingContext(ctx, name, textOf(value))
 	}
-	path := fmt.Sprintf("/%s/%s", called.Parent().FullName(), called.Name())
-	messages, failure := exchange(ctx, conn, called, path, requests)
-	parts := make([]object, 0, len(messages))
-	for _, message := range messages {
-		part, err := r.answer(message)
-		if err != nil {
-			return nil, err
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{
+		ServerStreams: called.IsStreamingServer(), ClientStreams: called.IsStreamingClient(),
+	}, fmt.Sprintf("/%s/%s", called.Parent().FullName(), called.Name()),
+		grpc.ForceCodecV2(bytesOut{}))
+	return &call{runner: r, method: called, stream: stream, cancel: cancel}, err
+}
+
+// make sends the bytes of requests: one of them, or any number where the method takes a stream.
+// Answers are read to their end, or to the first that is as `stopAt` says.
+func (c *call) make(requests [][]byte, stopAt any) error {
+	// Beside reading: a server that waits for its answers to be read takes no more requests.
+	go func() {
+		for _, request := range requests {
+			if c.stream.SendMsg(request) != nil {
+				return // The call is over; reading tells how.
+			}
 		}
-		parts = append(parts, part)
+		_ = c.stream.CloseSend()
+	}()
+	return c.readOn(stopAt)
+}
+
+func (c *call) readOn(stopAt any) error {
+	for {
+		if err := c.receive(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		last := c.parts[len(c.parts)-1]
+		if !c.method.IsStreamingServer() ||
+			stopAt != nil && len(Differences(stopAt, last, "")) == 0 {
+			return nil
+		}
 	}
-	if failure == nil && !called.IsStreamingServer() {
-		return &Outcome{Answer: parts[0]}, nil
+}
+
+// receive reads one more message; its error is io.EOF at the end of the answers.
+func (c *call) receive() error {
+	message, err := newMessage(c.method.Output())
+	if err != nil {
+		return err
 	}
-	merged, err := merge(called, parts, failure == nil)
-	if err != nil || failure == nil {
-		return &Outcome{Answer: merged}, err
+	if err := c.stream.RecvMsg(message); err != nil {
+		return err
 	}
-	outcome, err := r.failure(failure)
+	part, err := c.runner.answer(message)
+	c.parts = append(c.parts, part)
+	return err
+}
+
+// converse sends requests that depend on what came: turns send one, or read until lists of the
+// answer are as long as they say. After the last the client says that it has no more.
+func (c *call) converse(turns []any, v *Variables) error {
+	for _, item := range turns {
+		turn, _ := item.(object)
+		if written, ok := turn["send"]; ok {
+			request, err := encoded(c.method, written, v)
+			if err != nil {
+				return err
+			}
+			// If the call is over, reading tells how.
+			_ = c.stream.SendMsg(request)
+		}
+		wanted, _ := turn["receive"].(object)
+		if err := c.receiveLists(wanted); err != nil {
+			return err
+		}
+		if saved, ok := turn["save"].(object); ok {
+			merged, err := merge(c.method, c.parts, false)
+			if err != nil {
+				return err
+			}
+			if err := save(saved, merged, v); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.stream.CloseSend(); err != nil {
+		return err
+	}
+	return c.readOn(nil)
+}
+
+func (c *call) receiveLists(wanted object) error {
+	for name, written := range wanted {
+		if field := c.method.Output().Fields().ByName(protoreflect.Name(name)); field == nil ||
+			!field.IsList() {
+			return caseError("the answer has no list %s to receive", name)
+		}
+		items, err := integerOf(written)
+		if err != nil {
+			return err
+		}
+		for found := 0; found < items; {
+			merged, err := merge(c.method, c.parts, false)
+			if err != nil {
+				return err
+			}
+			list, _ := listOf(merged[name])
+			if found = len(list); found >= items {
+				break
+			}
+			if err := c.receive(); errors.Is(err, io.EOF) {
+				return fmt.Errorf("the call ended before %s had come", compact(wanted))
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// outcome tells what the call gave, which ended with this error or none.
+func (c *call) outcome(ended error) (*Outcome, error) {
+	if ended == nil && !c.method.IsStreamingServer() {
+		return &Outcome{Answer: c.parts[0]}, nil
+	}
+	if _, told := status.FromError(ended); !told {
+		return nil, ended
+	}
+	merged, err := merge(c.method, c.parts, ended == nil)
+	if err != nil {
+		return nil, err
+	}
+	if ended == nil {
+		return &Outcome{Answer: merged}, nil
+	}
+	outcome, err := c.runner.failure(ended)
 	if err != nil {
 		return nil, err
 	}
 	outcome.Answer = merged
 	return outcome, nil
-}
-
-// exchange returns all messages that came, and the error that the call ended with.
-func exchange(
-	ctx context.Context, conn *grpc.ClientConn, called protoreflect.MethodDescriptor, path string,
-	requests [][]byte,
-) ([]proto.Message, error) {
-	options := grpc.ForceCodecV2(bytesOut{})
-	if !called.IsStreamingServer() && !called.IsStreamingClient() {
-		message, err := newMessage(called.Output())
-		if err == nil {
-			err = conn.Invoke(ctx, path, requests[0], message, options)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return []proto.Message{message}, nil
-	}
-	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{
-		ServerStreams: called.IsStreamingServer(), ClientStreams: called.IsStreamingClient(),
-	}, path, options)
-	if err != nil {
-		return nil, err
-	}
-	// Beside reading: a server that waits for its answers to be read takes no more requests.
-	go func() {
-		for _, request := range requests {
-			if stream.SendMsg(request) != nil {
-				return // The call is over; reading tells how.
-			}
-		}
-		_ = stream.CloseSend()
-	}()
-	var messages []proto.Message
-	for {
-		message, err := newMessage(called.Output())
-		if err != nil {
-			return messages, err
-		}
-		if err := stream.RecvMsg(message); errors.Is(err, io.EOF) {
-			return messages, nil
-		} else if err != nil {
-			return messages, err
-		}
-		messages = append(messages, message)
-		if !called.IsStreamingServer() {
-			return messages, nil
-		}
-	}
 }
 
 // answer returns a message as protobuf JSON with the names of the proto.

@@ -63,37 +63,73 @@ func (r *Runner) step(step object, conn *grpc.ClientConn, v *Variables) error {
 	if err != nil {
 		return err
 	}
-	requests, err := requestsOf(step, called, v)
+	outcome, err := r.calling(step, called, conn, v)
 	if err != nil {
 		return err
 	}
-	demands := object{}
-	for _, key := range []string{"metadata", "expect", "error"} {
-		// The answer cannot change what a step says, so all of it is expanded before the call.
-		if demands[key], err = Expand(step[key], v); err != nil {
+	// What a step demands may name what its own conversation saved.
+	if written, ok := step["error"]; ok {
+		expected, err := Expand(written, v)
+		if err != nil {
 			return err
 		}
-	}
-	headers, _ := demands["metadata"].(object)
-	outcome, err := r.call(conn, called, requests, headers)
-	if err != nil {
-		return err
-	}
-	if expected, ok := demands["error"].(object); ok {
-		return checkError(expected, outcome)
+		return checkError(expected.(object), outcome)
 	}
 	if outcome.Reason != "" {
 		return fmt.Errorf("refused: %s %s %s",
 			outcome.Reason, compact(outcome.Facts), outcome.Message)
 	}
-	if expected, ok := demands["expect"].(object); ok {
+	if written, ok := step["expect"]; ok {
+		expected, err := Expand(written, v)
+		if err != nil {
+			return err
+		}
 		if problems := Differences(expected, outcome.Answer, ""); len(problems) > 0 {
 			return differing("the answer differs", problems[:min(problemsShownMax, len(problems))])
 		}
 	}
 	saved, _ := step["save"].(object)
-	for name, path := range saved {
-		value, err := at(outcome.Answer, textOf(path))
+	return save(saved, outcome.Answer, v)
+}
+
+// calling makes the call of a step.
+func (r *Runner) calling(
+	step object, called protoreflect.MethodDescriptor, conn *grpc.ClientConn, v *Variables,
+) (*Outcome, error) {
+	headers, err := Expand(step["metadata"], v)
+	if err != nil {
+		return nil, err
+	}
+	stopAt, err := Expand(step["stop_at"], v)
+	if err != nil {
+		return nil, err
+	}
+	turns, conversing := step["conversation"].([]any)
+	var requests [][]byte
+	if !conversing {
+		if requests, err = requestsOf(step, called, v); err != nil {
+			return nil, err
+		}
+		if len(requests) != 1 && !called.IsStreamingClient() {
+			return nil, caseError("%s takes one request", called.Name())
+		}
+	}
+	named, _ := headers.(object)
+	begun, err := r.begin(conn, called, named)
+	defer begun.cancel()
+	if err == nil {
+		if conversing {
+			err = begun.converse(turns, v)
+		} else {
+			err = begun.make(requests, stopAt)
+		}
+	}
+	return begun.outcome(err)
+}
+
+func save(names object, answer any, v *Variables) error {
+	for name, path := range names {
+		value, err := at(answer, textOf(path))
 		if err != nil {
 			return err
 		}
@@ -121,11 +157,7 @@ func requestsOf(
 	}
 	requests := make([][]byte, 0, len(written))
 	for _, request := range written {
-		expanded, err := Expand(request, v)
-		if err != nil {
-			return nil, err
-		}
-		data, err := encoded(called, expanded)
+		data, err := encoded(called, request, v)
 		if err != nil {
 			return nil, err
 		}
