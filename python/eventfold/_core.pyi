@@ -13,25 +13,38 @@ from eventfold._core_append import (
     Writer,
     encode_session_answers,
 )
+from eventfold._core_channel import (
+    AppendSession,
+    Call,
+    CallError,
+    Channel,
+    Job,
+    SentAppend,
+    decode_appended,
+)
 from eventfold._core_events import EventIterator, EventPage, RecordedEvent
 from eventfold._core_filter import Filter, Selection
 from eventfold._core_reader import (
     Hydrated,
-    Job,
     KeptState,
     Opened,
     Page,
     Pages,
     Reader,
     ReaderError,
+    ReadJob,
 )
 
 __all__ = [
     "FOLD_SEMANTICS",
     "Append",
     "AppendBatch",
+    "AppendSession",
     "Batch",
+    "Call",
+    "CallError",
     "CelProgram",
+    "Channel",
     "CoreError",
     "Coverage",
     "Decision",
@@ -48,14 +61,17 @@ __all__ = [
     "Outcome",
     "Page",
     "Pages",
+    "ReadJob",
     "Reader",
     "ReaderError",
     "RecordedEvent",
     "RefusedAppend",
     "Selection",
+    "SentAppend",
     "SessionMessage",
     "Writer",
     "check_stream_name",
+    "decode_appended",
     "decode_json",
     "encode_session_answers",
     "limits",

@@ -40,7 +40,7 @@ class Reader:
 
         A future that was cancelled is among them. Exceptions are ReaderError and CoreError.
         """
-    def nothing(self, future: Any) -> Job:
+    def nothing(self, future: Any) -> ReadJob:
         """Answer None: the cost of a call."""
     def pages(
         self,
@@ -78,7 +78,7 @@ class Reader:
         params: tuple[object, ...],
         page_bytes: int,
         backwards: bool,
-    ) -> Job:
+    ) -> ReadJob:
         """Begin to read a stream: answer what is known of it, the first page, and the pages behind
         that, if there are any; or None for a stream that never had an event.
 
@@ -94,7 +94,7 @@ class Reader:
             page_bytes: A page ends with the event that reaches it.
             backwards: From the upper bound down.
         """
-    def next(self, future: Any, pages: Pages) -> Job:
+    def next(self, future: Any, pages: Pages) -> ReadJob:
         """Answer the next `Page`; not to be asked for behind the last."""
     def hydrate(
         self,
@@ -112,7 +112,7 @@ class Reader:
         rest: tuple[str, tuple[object, ...]],
         inline_steps_max: int,
         slice_steps_max: int,
-    ) -> Job:
+    ) -> ReadJob:
         """Answer what a fold makes of a stream: `Hydrated`.
 
         Args:
@@ -134,7 +134,7 @@ class Reader:
         """End the thread; calls under way are answered with BUG."""
 
 @final
-class Job:
+class ReadJob:
     """A call under way."""
 
     def cancel(self) -> None:

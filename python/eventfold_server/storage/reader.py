@@ -92,7 +92,7 @@ class EventReader:
         """Ends the thread; reads under way are refused."""
         await self._bridge.close()
 
-    async def _call(self, begin: Callable[[asyncio.Future[Any]], _core.Job]) -> Any:
+    async def _call(self, begin: Callable[[asyncio.Future[Any]], _core.ReadJob]) -> Any:
         future, job = self._bridge.begin(begin)
         try:
             with _faults():

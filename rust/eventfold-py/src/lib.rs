@@ -6,6 +6,8 @@
 mod append;
 mod batch;
 mod cel;
+mod channel;
+mod completions;
 mod convert;
 mod decode;
 mod errors;
@@ -31,6 +33,10 @@ mod _core {
     #[pymodule_export]
     use super::cel::CelProgram;
     #[pymodule_export]
+    use super::channel::{
+        AppendSession, Call, CallError, Channel, Job, SentAppend, decode_appended,
+    };
+    #[pymodule_export]
     use super::decode::decode_json;
     #[pymodule_export]
     use super::errors::CoreError;
@@ -45,7 +51,7 @@ mod _core {
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{
-        AppendBatch, Decision, Hydrated, Job, KeptState, Opened, Outcome, Page, Pages, Reader,
+        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ReadJob, Reader,
         ReaderError, Writer, encode_session_answers,
     };
     #[pymodule_export]

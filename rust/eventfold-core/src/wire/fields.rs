@@ -67,9 +67,14 @@ impl<'a> Fields<'a> {
         Span { first: self.place as u32, last: self.bytes.len() as u32 }
     }
 
+    /// Whether nothing is left.
+    pub fn is_over(&self) -> bool {
+        self.place >= self.bytes.len()
+    }
+
     /// The next field; `None` at the end, or where the bytes make no sense.
     pub fn next(&mut self) -> Option<(u32, Value)> {
-        if self.place >= self.bytes.len() {
+        if self.is_over() {
             return None;
         }
         let field = self.field();
@@ -123,7 +128,8 @@ impl<'a> Fields<'a> {
         Some(Span { first: first as u32, last: last as u32 })
     }
 
-    fn varint(&mut self) -> Option<u64> {
+    /// The next number of a packed field; `None` if it is cut off.
+    pub fn varint(&mut self) -> Option<u64> {
         let first = *self.bytes.get(self.place)?;
         self.place += 1;
         if first < 0x80 { Some(u64::from(first)) } else { self.long_varint(first) }

@@ -293,16 +293,16 @@ impl<'a> WireEvent<'a> {
     }
 }
 
-fn malformed(problem: &str) -> CoreError {
+pub(super) fn malformed(problem: &str) -> CoreError {
     CoreError::new("INVALID_REQUEST", format!("no message with events: {problem}"))
         .fact("problem", problem)
 }
 
-fn cut_off() -> CoreError {
+pub(super) fn cut_off() -> CoreError {
     malformed("it is cut off, or garbled")
 }
 
-fn too_long() -> CoreError {
+pub(super) fn too_long() -> CoreError {
     malformed("it has 4 GiB or more")
 }
 
@@ -319,7 +319,7 @@ fn optional_uuid(bytes: &[u8]) -> Result<Option<[u8; 16]>, CoreError> {
 }
 
 /// A `google.protobuf.Timestamp` in microseconds since 1970.
-fn micros(message: &[u8], span: Span) -> Result<i64, CoreError> {
+pub(super) fn micros(message: &[u8], span: Span) -> Result<i64, CoreError> {
     let (mut seconds, mut nanos) = (0, 0);
     let mut fields = Fields::within(message, span);
     while let Some((number, value)) = fields.next() {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::Pages;
-use super::completions::{Completions, Done};
+use super::done::{Completions, Done};
 use super::writer;
 use crate::batch::Batch;
 use crate::errors;

@@ -14,7 +14,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::answers;
 use super::arguments::SettingsArgument;
-use super::completions::{Answer, Completions, Done};
+use super::done::{Answer, Completions, Done};
 use crate::append::Append;
 
 /// A connection to one database that appends go through, and the thread that has it.
