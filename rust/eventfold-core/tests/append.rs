@@ -216,6 +216,8 @@ fn a_session_goes_on_past_what_is_refused() {
     assert!(SessionMessage::decode(&bytes[..bytes.len() - 1]).is_err());
 }
 
+type Change = fn(&mut Many);
+
 fn many(change: impl FnOnce(&mut Many)) -> Result<Append, CoreError> {
     let mut second = request();
     second.stream = "b-1".to_owned();
@@ -234,7 +236,7 @@ fn several_streams_are_held_to_the_limits_of_one() {
     assert_eq!((append.checks[0].stream.as_str(), append.checks[0].expected), ("$c", 7));
     assert_eq!(append.size_bytes, 2 * "a-1T{}".len() + "$c".len());
     let id = "00000000-0000-7000-8000-00000000abcd";
-    let changes: [(&str, &str, fn(&mut Many)); 9] = [
+    let changes: [(&str, &str, Change); 9] = [
         ("EMPTY_APPEND", "", |many| many.appends.clear()),
         ("EMPTY_APPEND", "append 1", |many| many.appends[1].events.clear()),
         ("TOO_MANY_EVENTS", "", |many| many.appends[1].events = vec![event(); 1_000]),
@@ -314,7 +316,7 @@ fn answers_can_be_read() {
         Response { positions: vec![7, 9], ids: Vec::new(), duplicate: true, ..expected };
     let many = append_many_response(&append.parts, std::slice::from_ref(&known));
     let many = ManyResponse::decode(&many[..]).unwrap();
-    assert_eq!(many.stored.unwrap().appends, [duplicate.clone()]);
+    assert_eq!(many.stored.unwrap().appends, std::slice::from_ref(&duplicate));
 
     let mut out = Vec::new();
     for number in [0, u64::MAX] {

@@ -260,6 +260,24 @@ async def test_an_append_waits_for_no_longer_than_it_says(
     assert found == {f"waits-{n}": int(n in (0, 5)) for n in range(6)}
 
 
+async def test_the_least_patient_is_told_first(
+    session: Session, server: RunningServer, database_url: str
+) -> None:
+    with appends_held(database_url, server.options["schema"]):
+        await session.send(append(0, "patient-0", 0))
+        await until(lambda: appends_waiting(database_url) == 1, "an append is under way")
+        began = time.monotonic()
+        for number, timeout_s in enumerate((20, 0.9, 0.3), start=1):
+            await session.send(append(number, f"patient-{number}", 0, timeout_s=timeout_s))
+        assert await session.answers(1) == {3: "DEADLINE_EXCEEDED"}
+        assert 0.3 <= time.monotonic() - began
+        assert await session.answers(1) == {2: "DEADLINE_EXCEEDED"}
+        assert 0.9 <= time.monotonic() - began
+    assert await session.answers(2) == {0: "1", 1: "1"}
+    found = await versions(server.address, [f"patient-{n}" for n in range(4)])
+    assert found == {f"patient-{n}": int(n < 2) for n in range(4)}
+
+
 async def test_a_session_that_breaks_leaves_nothing_waiting(
     session: Session, server: RunningServer, database_url: str
 ) -> None:
