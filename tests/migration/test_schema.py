@@ -194,6 +194,16 @@ ID = "00000000-0000-7000-8000-00000000000{}"
 NO_END = (1 << 63) - 1
 
 
+def _stream(**columns: str) -> str:
+    """Inserts a stream, with other values for some columns."""
+    values = {"name": "'a-1'", "category": "'a'", "version": "1", "root": "'a-1'"} | columns
+    names = ", ".join(values)
+    return (
+        f"INSERT INTO {{s}}.streams (created_at, {names}) "
+        f"VALUES (now(), {', '.join(values.values())})"
+    )
+
+
 @pytest.mark.parametrize(
     ("statement", "error"),
     [
@@ -226,6 +236,23 @@ NO_END = (1 << 63) - 1
             ),
             asyncpg.CheckViolationError,
         ),
+        (_stream(version="0"), asyncpg.CheckViolationError),
+        (_stream(lifecycle="4"), asyncpg.CheckViolationError),
+        (_stream(root="'a-2'"), asyncpg.CheckViolationError),
+        (_stream(predecessor="'a-0'"), asyncpg.CheckViolationError),
+        (_stream(name="''", category="''", root="''"), asyncpg.CheckViolationError),
+        (
+            _stream(name="'a-' || repeat('b', 254)", root="'a-' || repeat('b', 254)"),
+            asyncpg.CheckViolationError,
+        ),
+        (
+            _stream() + "; UPDATE {s}.streams SET successor = 'a-2' WHERE name = 'a-1'",
+            asyncpg.CheckViolationError,
+        ),
+        (
+            _stream() + "; UPDATE {s}.streams SET name = 'b-1', root = 'b-1' WHERE name = 'a-1'",
+            asyncpg.CheckViolationError,
+        ),
     ],
 )
 async def test_the_database_refuses_what_would_break_a_promise(
@@ -253,6 +280,8 @@ async def test_pages_follow_their_indexes(database_url: str) -> None:
     cases = {
         "stream_page": ("1, 1, 100, 50, NULL, NULL", "events_stream_version"),
         "stream_page_backwards": ("1, 1, 100, 50, NULL, NULL", "events_stream_version"),
+        "stream_begin": ("'c-1', 1, 100, 50, NULL, NULL", "events_stream_version"),
+        "stream_begin_backwards": ("'c-1', 1, 100, 50, NULL, NULL", "events_stream_version"),
         "fold_begin": ("'c-1', 1, 100, 50", "events_stream_version"),
         "fold_rest_brief": (f"1, 1, {NO_END}, {NO_END}", "events_stream_version"),
         "fold_begin_until": ("'c-1', 1, 9, 50, NULL, NULL, NULL", "events_stream_version"),
@@ -297,6 +326,20 @@ async def test_pages_of_categories_follow_their_index(database_url: str) -> None
                 assert "using events_pkey on" in plan, plan
                 assert "Seq Scan" not in plan, plan
                 assert "Hash" not in plan, plan
+
+
+async def test_the_head_of_a_read_follows_indexes(database_url: str) -> None:
+    """It sorts, but no more than the pairs of a resume token."""
+    schema = await make_store(database_url)
+    async with connected(database_url) as connection:
+        await _fill(connection, schema)
+        await connection.execute("SET enable_bitmapscan = off; SET jit = off")
+        await connection.execute(f"PREPARE head AS {Queries(schema)['stream_head']}")
+        rows = await connection.fetch("EXPLAIN EXECUTE head ('c-1', 9, 0, 0, '{0,1,2,4}')")
+        plan = "\n".join(row[0] for row in rows)
+        for index in ("streams_name_key", "events_stream_version", "events_pkey"):
+            assert f"using {index} on" in plan, plan
+        assert "Seq Scan" not in plan, plan
 
 
 async def test_a_page_of_the_log_remembers_the_names_of_streams(database_url: str) -> None:

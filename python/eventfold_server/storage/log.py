@@ -114,7 +114,7 @@ class LogStorage:
             head=(self._queries["stream_head"], head),
             first=self._queries[first],
             rest=self._queries[rest],
-            params=(None, lower, upper, limit or _NO_END, types),
+            params=(None, lower, upper, limit or _NO_END, types, None),
             page_bytes=PAGE_BYTES,
             backwards=backwards,
         )

@@ -433,6 +433,7 @@ SELECT NULL::text AS stream, {event}
   FROM {schema}.events e
  WHERE e.stream_no = {named} AND e.version BETWEEN $2::bigint AND $3::bigint
    AND ($5::text[] IS NULL OR e.type = ANY ($5))
+   AND ($6::text[] IS NULL OR e.tags @> $6)
  ORDER BY e.version LIMIT $4::bigint;
 
 -- name: stream_begin_backwards
@@ -441,6 +442,7 @@ SELECT NULL::text AS stream, {event}
   FROM {schema}.events e
  WHERE e.stream_no = {named} AND e.version BETWEEN $2::bigint AND $3::bigint
    AND ($5::text[] IS NULL OR e.type = ANY ($5))
+   AND ($6::text[] IS NULL OR e.tags @> $6)
  ORDER BY e.version DESC LIMIT $4::bigint;
 
 -- name: stream_page
