@@ -19,7 +19,7 @@ from tests.conformance.servers import Servers, handed_out
 SECONDS_MAX = 600
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def toolchain() -> None:
     """Skips without Go, and says so; in CI that is an error."""
     try:
