@@ -11,6 +11,9 @@ from eventfold_server.domain.requests import invalid
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import Delivery, GroupSpec, Settlement
 
+# What the domain knows of events that a session was given is their row.
+Given = Delivery
+
 # Of the proto's SettleAction.
 RETRY = 2
 EXTEND = 5
