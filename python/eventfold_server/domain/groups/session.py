@@ -58,7 +58,7 @@ class Session:
         # Set when there is something to send.
         self.ready = asyncio.Event()
         # Why the session ends, if the group or the storage is why.
-        self.ended: Refusal | None = None
+        self.ended: Exception | None = None
         self.deliveries: deque[Delivery] = deque()
         self.answers: deque[Answer] = deque()
         self._credits = 0
@@ -106,7 +106,7 @@ class Session:
         self.answers.append(answer)
         self.ready.set()
 
-    def end(self, why: Refusal) -> None:
+    def end(self, why: Exception) -> None:
         """Ends the session, after what is ready was sent."""
         self.ended = self.ended or why
         self.take_no_more()
