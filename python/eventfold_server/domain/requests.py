@@ -95,7 +95,7 @@ def event_id(text: str) -> UUID:
     return parsed
 
 
-def time_us(seconds: int, nanos: int, field: str, event_index: int | None = None) -> int:
+def time_us(seconds: int, nanos: int, field: str) -> int:
     """Microseconds since 1970 of a protobuf timestamp; INVALID_TIME if it is none."""
     problem = None
     if not 0 <= nanos <= 999_999_999 or nanos % 1000:
@@ -107,7 +107,6 @@ def time_us(seconds: int, nanos: int, field: str, event_index: int | None = None
         raise Refusal(
             "INVALID_TIME",
             "times are whole microseconds between the years 1 and 9999",
-            event_index=event_index,
             field=field,
             problem=problem,
         )

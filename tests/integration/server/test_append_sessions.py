@@ -270,9 +270,9 @@ async def test_the_least_patient_is_told_first(
         for number, timeout_s in enumerate((20, 0.9, 0.3), start=1):
             await session.send(append(number, f"patient-{number}", 0, timeout_s=timeout_s))
         assert await session.answers(1) == {3: "DEADLINE_EXCEEDED"}
-        assert 0.3 <= time.monotonic() - began
+        assert time.monotonic() - began >= 0.3
         assert await session.answers(1) == {2: "DEADLINE_EXCEEDED"}
-        assert 0.9 <= time.monotonic() - began
+        assert time.monotonic() - began >= 0.9
     assert await session.answers(2) == {0: "1", 1: "1"}
     found = await versions(server.address, [f"patient-{n}" for n in range(4)])
     assert found == {f"patient-{n}": int(n < 2) for n in range(4)}
