@@ -12,7 +12,15 @@ from eventfold._core_channel import (
     SentAppend,
     decode_appended,
 )
-from eventfold._core_events import EventIterator, EventPage, RecordedEvent
+from eventfold._core_events import (
+    Event,
+    EventIterator,
+    EventPage,
+    RecordedEvent,
+    encode_append,
+    restore_event,
+    uuid7,
+)
 from eventfold._core_reader import Hydrated, KeptState, Page, Pages, Reader, ReaderError, ReadJob
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "CheckedAppend",
     "CoreError",
     "Coverage",
+    "Event",
     "EventIterator",
     "EventPage",
     "Fold",
@@ -45,7 +54,10 @@ __all__ = [
     "check_stream_name",
     "decode_appended",
     "decode_json",
+    "encode_append",
     "limits",
+    "restore_event",
+    "uuid7",
     "version",
 ]
 

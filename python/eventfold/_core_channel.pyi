@@ -36,6 +36,13 @@ class Channel:
             ValueError: The target is none, or the token cannot be sent.
             OSError: The authorities cannot be read.
         """
+    @staticmethod
+    def check(settings: ChannelSettings) -> None:
+        """Find out whether a channel could be made, without starting anything.
+
+        Raises:
+            ValueError: The target is none, the token cannot be sent, or the authorities are none.
+        """
     def fileno(self) -> int:
         """Return the descriptor that is readable while futures wait to be told."""
     def tell(self) -> None:

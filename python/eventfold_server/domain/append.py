@@ -7,7 +7,6 @@ from datetime import datetime
 from itertools import accumulate, chain
 
 from eventfold import _core
-from eventfold._uuid7 import uuid7
 from eventfold_server.domain.refusals import refusal_of
 from eventfold_server.domain.requests import (
     Caller,
@@ -175,7 +174,7 @@ def _checked(events: NewEvents) -> tuple[StreamAppend, int]:
         stream=events.stream,
         category=category,
         expected=events.expected,
-        ids=[id_ or str(uuid7()) for id_ in checked.ids],
+        ids=[id_ or _core.uuid7() for id_ in checked.ids],
         types=events.types,
         data=events.data,
         metadata=checked.metadata,

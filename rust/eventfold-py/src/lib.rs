@@ -10,11 +10,13 @@ mod completions;
 mod convert;
 mod decode;
 mod errors;
+mod event;
 mod fold;
 mod limits;
 #[cfg(unix)]
 mod reader;
 mod recorded;
+mod uuid7;
 
 use pyo3::prelude::*;
 
@@ -36,6 +38,8 @@ mod _core {
     #[pymodule_export]
     use super::errors::CoreError;
     #[pymodule_export]
+    use super::event::{Event, encode_append, restore_event};
+    #[pymodule_export]
     use super::fold::{Coverage, Fold, FoldResult, FoldRun};
     #[pymodule_export]
     use super::limits::limits;
@@ -45,6 +49,8 @@ mod _core {
     use super::reader::{Hydrated, KeptState, Page, Pages, ReadJob, Reader, ReaderError};
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};
+    #[pymodule_export]
+    use super::uuid7::uuid7;
     #[pymodule_export]
     use super::version;
     #[pymodule_export]
