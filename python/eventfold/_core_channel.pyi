@@ -123,7 +123,9 @@ class AppendSession:
             timeout: Seconds after which it counts as unanswered; the server is told.
         """
     def begin_put(self, future: Future[Any], request: bytes, timeout: float) -> SentAppend | None:
-        """Send one whose outcome the future is told."""
+        """Add one, whose outcome the future is told, to the next message; `flush` sends it."""
+    def flush(self) -> None:
+        """Send what was added. Appends that are added before it share a message."""
     def __len__(self) -> int: ...
     @property
     def sent(self) -> int:

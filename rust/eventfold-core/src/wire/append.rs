@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Stamp {
         #[prost(int64, tag = "1")]
         seconds: i64,
@@ -217,7 +217,7 @@ mod tests {
         nanos: i32,
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Append {
         #[prost(uint64, tag = "1")]
         number: u64,
@@ -227,22 +227,22 @@ mod tests {
         timeout: Option<Stamp>,
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Request {
         #[prost(message, repeated, tag = "1")]
         appends: Vec<Append>,
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Empty {}
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Version {
         #[prost(oneof = "Kind", tags = "1, 2, 3")]
         kind: Option<Kind>,
     }
 
-    #[derive(prost::Oneof)]
+    #[derive(PartialEq, prost::Oneof)]
     enum Kind {
         #[prost(int64, tag = "1")]
         Exact(i64),
@@ -252,7 +252,7 @@ mod tests {
         Any(Empty),
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Event {
         #[prost(string, tag = "1")]
         id: String,
@@ -268,7 +268,7 @@ mod tests {
         occurred_at: Option<Stamp>,
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct AppendRequest {
         #[prost(string, tag = "1")]
         stream: String,
@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Response {
         #[prost(int64, tag = "1")]
         first_version: i64,
