@@ -22,7 +22,15 @@ from eventfold._core_channel import (
     SentAppend,
     decode_appended,
 )
-from eventfold._core_events import EventIterator, EventPage, RecordedEvent
+from eventfold._core_events import (
+    Event,
+    EventIterator,
+    EventPage,
+    RecordedEvent,
+    encode_append,
+    restore_event,
+    uuid7,
+)
 from eventfold._core_filter import Filter, Selection
 from eventfold._core_reader import (
     Hydrated,
@@ -48,6 +56,7 @@ __all__ = [
     "CoreError",
     "Coverage",
     "Decision",
+    "Event",
     "EventIterator",
     "EventPage",
     "Filter",
@@ -73,8 +82,11 @@ __all__ = [
     "check_stream_name",
     "decode_appended",
     "decode_json",
+    "encode_append",
     "encode_session_answers",
     "limits",
+    "restore_event",
+    "uuid7",
     "version",
 ]
 

@@ -36,6 +36,13 @@ class Channel:
             ValueError: The target is none, or the token cannot be sent.
             OSError: The authorities cannot be read.
         """
+    @staticmethod
+    def check(settings: ChannelSettings) -> None:
+        """Find out whether a channel could be made, without starting anything.
+
+        Raises:
+            ValueError: The target is none, the token cannot be sent, or the authorities are none.
+        """
     def fileno(self) -> int:
         """Return the descriptor that is readable while futures wait to be told."""
     def tell(self) -> None:
@@ -116,7 +123,9 @@ class AppendSession:
             timeout: Seconds after which it counts as unanswered; the server is told.
         """
     def begin_put(self, future: Future[Any], request: bytes, timeout: float) -> SentAppend | None:
-        """Send one whose outcome the future is told."""
+        """Add one, whose outcome the future is told, to the next message; `flush` sends it."""
+    def flush(self) -> None:
+        """Send what was added. Appends that are added before it share a message."""
     def __len__(self) -> int: ...
     @property
     def sent(self) -> int:

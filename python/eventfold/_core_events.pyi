@@ -3,9 +3,92 @@ of its own: `eventfold._core` has all of it.
 """
 
 import datetime as dt
-from typing import Any, Final, Literal, Self, final
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, Self, TypeAlias, final
+
+from _typeshed import DataclassInstance
 
 from eventfold._events import EventFlags
+
+JsonObject: TypeAlias = Mapping[str, Any] | DataclassInstance | bytes
+
+@final
+class Event:
+    """An event to be stored.
+
+    Data and metadata are encoded when the object is made, so that a repeated append sends the
+    same bytes under the same id, and later changes of the mapping change nothing.
+
+    Args:
+        type: name of what happened, such as `MoneyDeposited`; 1 to 128 bytes of UTF-8.
+        data: a mapping or a dataclass that becomes a JSON object of at most 1 MiB, or `bytes`
+            that hold one. `Decimal`, long ints, aware `datetime`, `UUID`, dataclasses may stand
+            anywhere in it. Default: `{}`.
+        metadata: the same, at most 64 KiB. Reserved names: `causation_id`, `correlation_id`,
+            `refs`. Default: `{}`.
+        tags: a set of strings of 1 to 128 bytes, at most 64. Default: none.
+        id: UUID of the event, as `UUID` or text. Default: a new one of version 7. It makes an
+            append idempotent: the same events again are not stored twice.
+        occurred_at: when it happened; a `datetime` with a time zone. Default: the time at which
+            the server records the event.
+
+    Raises:
+        InvalidValue: data or metadata have no JSON form or are no object, the id is no UUID, or
+            `occurred_at` has no time zone.
+        TypeError: `type` is no string, or `tags` are a single string.
+    """
+
+    __match_args__: Final = ("type", "data", "metadata", "tags", "id", "occurred_at")
+
+    type: Final[str]
+    data: Final[JsonObject]
+    metadata: Final[JsonObject]
+    tags: Final[tuple[str, ...]]
+    id: Final[str]
+    occurred_at: Final[dt.datetime | None]
+    data_json: Final[bytes]
+    """The data as they are sent."""
+    metadata_json: Final[bytes]
+    """The metadata as they are sent; empty: none."""
+    _occurred_us: Final[int | None]
+
+    def __new__(
+        cls,
+        type: str,
+        data: JsonObject | None = None,
+        metadata: JsonObject | None = None,
+        tags: Iterable[str] | None = None,
+        id: str | uuid.UUID | None = None,
+        occurred_at: dt.datetime | None = None,
+    ) -> Self: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+def restore_event(
+    fields: tuple[str, Any, Any, tuple[str, ...], str, dt.datetime | None],
+    data_json: bytes,
+    metadata_json: bytes,
+) -> Event:
+    """Make an event of what `copy` and `pickle` took along."""
+
+def encode_append(
+    stream: str, expected: int | None, must_exist: bool, events: Iterable[Event]
+) -> bytes:
+    """Serialise an `AppendRequest`, which is a `StreamAppend` too.
+
+    Args:
+        stream: Name of the stream.
+        expected: The version that it is expected at; None: any.
+        must_exist: Whether it has to have an event; only without `expected`.
+        events: The events.
+
+    Raises:
+        TypeError: One of them is no event, or they are one event instead of several.
+    """
+
+def uuid7() -> str:
+    """Make a UUID of version 7 in canonical form; those of a process increase strictly."""
 
 @final
 class EventPage:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 from eventfold import _core
 from eventfold._errors import EventfoldError, InvalidValue
@@ -12,12 +12,8 @@ from eventfold._json import Numbers, decode, encode
 from eventfold._models import ModelT, converter
 from eventfold._results import Hydrated
 from eventfold._sources import Document, source_of, source_or_file
-from eventfold._time import to_timestamp
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold._time import micros
 from eventfold.v1 import folds_pb2
-
-if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
 
 _STREAM = "local-1"
 _WRITER = "anonymous"
@@ -250,7 +246,7 @@ class _Run:
         if isinstance(event, RecordedEvent):
             self._feed_recorded(event)
         elif isinstance(event, Event):
-            self._feed_new(event._message)
+            self._feed_new(event)
         else:
             raise TypeError(
                 f"events must be eventfold.Event or RecordedEvent, not {type(event).__name__}"
@@ -268,19 +264,19 @@ class _Run:
         self._version = version
         run.feed_recorded(event)
 
-    def _feed_new(self, message: pb.NewEvent) -> None:
-        now = to_timestamp(dt.datetime.now(dt.UTC), "recorded_at")
+    def _feed_new(self, event: Event) -> None:
+        now = micros(dt.datetime.now(dt.UTC), "recorded_at")
         self._version += 1
         self._begun(_STREAM).feed_event(
-            type=message.type,
-            data=message.data,
-            metadata=message.metadata,
-            tags=sorted(set(message.tags), key=str.encode),
-            event_id=message.id,
+            type=event.type,
+            data=event.data_json,
+            metadata=event.metadata_json,
+            tags=sorted(set(event.tags), key=str.encode),
+            event_id=event.id,
             version=self._version,
             position=0,
-            recorded_us=_micros(now),
-            occurred_us=_micros(message.occurred_at if message.HasField("occurred_at") else now),
+            recorded_us=now,
+            occurred_us=now if event._occurred_us is None else event._occurred_us,
             writer=_WRITER,
         )
 
@@ -302,10 +298,6 @@ def _start(state: object) -> dict[str, Any]:
             "position": state.position,
         }
     return {"state": encode(state)}
-
-
-def _micros(value: "Timestamp") -> int:
-    return value.seconds * 1_000_000 + value.nanos // 1000
 
 
 def error_of_core(error: _core.CoreError) -> EventfoldError:

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf import empty_pb2
 
+from eventfold._core import encode_append
 from eventfold._errors import InvalidValue
 from eventfold._events import Event
 from eventfold._expected import Expect, ExpectedVersion
@@ -63,16 +64,10 @@ def append_request(
     stream: str, events: Iterable[Event], expected_version: ExpectedVersion
 ) -> bytes:
     """A serialised `AppendRequest`; every event names its id, so it is safe to repeat."""
-    if isinstance(events, Event):
-        raise TypeError("events must be a list of events, not one event")
-    messages = []
-    for event in events:
-        if not isinstance(event, Event):
-            raise TypeError(f"events must be eventfold.Event, not {type(event).__name__}")
-        messages.append(event._message)
-    request = pb.AppendRequest(
-        stream=stream, expected_version=_expected(expected_version), events=messages
-    ).SerializeToString()
+    exact = None
+    if not isinstance(expected_version, Expect):
+        exact = whole(expected_version, "expected_version")
+    request = encode_append(stream, exact, expected_version is Expect.EXISTS, events)
     _check_size(len(request))
     return request
 

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
+from eventfold import _core
 from eventfold._errors import InsecureConnection, InvalidValue
 from eventfold._json import Numbers
 
@@ -104,6 +105,19 @@ class Settings:
                 "insecure=True if something else protects the way there"
             )
             raise InsecureConnection(problem, {"target": self.target})
+
+    def check(self) -> None:
+        """Finds out whether they will do, without connecting.
+
+        Raises:
+            InvalidValue: the target is no address, the token cannot be sent, or the authorities
+                are none.
+            OSError: the file of the authorities cannot be read.
+        """
+        try:
+            _core.Channel.check(self.channel())
+        except ValueError as error:
+            raise InvalidValue(str(error)) from None
 
     def channel(self) -> ChannelSettings:
         """How to connect. The certificate of the authority is read here.

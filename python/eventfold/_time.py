@@ -14,8 +14,8 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-def to_timestamp(value: object, name: str) -> "Timestamp":
-    """Converts an aware time.
+def micros(value: object, name: str) -> int:
+    """An aware time in whole microseconds since 1970.
 
     Raises:
         InvalidValue: it is no `datetime`, or has no time zone.
@@ -23,8 +23,16 @@ def to_timestamp(value: object, name: str) -> "Timestamp":
     if not isinstance(value, dt.datetime) or value.utcoffset() is None:
         problem = f"{name} must be a datetime with a time zone, not {value!r}"
         raise InvalidValue(problem, {"path": name, "problem": problem})
-    micros = (value - _EPOCH) // _MICROSECOND
-    seconds, rest = divmod(micros, 1_000_000)
+    return (value - _EPOCH) // _MICROSECOND
+
+
+def to_timestamp(value: object, name: str) -> "Timestamp":
+    """Converts an aware time.
+
+    Raises:
+        InvalidValue: it is no `datetime`, or has no time zone.
+    """
+    seconds, rest = divmod(micros(value, name), 1_000_000)
     return timestamp_pb2.Timestamp(seconds=seconds, nanos=rest * 1000)
 
 

@@ -33,6 +33,8 @@ GRPC_LIBRARIES = {"grpc", "grpc_status", "grpc_health", "grpc_reflection"}
 LAYERS = ("services", "domain", "storage")
 # The SDK's doors to the server: the command that runs it, and the means to test against it.
 SDK_DOORS = ("eventfold.cli.serve.", "eventfold.testing.")
+# Generated stubs, for users who want these alone.
+SDK_STUBS = "eventfold.v1."
 # Sentences start with a capital letter alone, so that "Select one of" is no SQL.
 SQL = re.compile(
     r"\s*((SELECT|select)\s|(WITH|with)\s+\w+\s+(AS|as)\s*\(|(INSERT\s+INTO|insert\s+into)\s|"
@@ -92,9 +94,14 @@ def layers_point_down(module: str, tree: ast.Module, imported: list[str]) -> Ite
 
 
 def the_sdk_stands_alone(module: str, tree: ast.Module, imported: list[str]) -> Iterator[str]:
-    """Whoever installs the SDK does not install the server."""
-    if module.startswith("eventfold.") and not module.startswith(SDK_DOORS):
+    """Whoever installs the SDK does not install the server, and its channel is its own."""
+    if not module.startswith("eventfold."):
+        return
+    if not module.startswith(SDK_DOORS):
         yield from (f"{module} imports {n}" for n in imported if n.startswith(f"{SERVER}."))
+    if not module.startswith(SDK_STUBS):
+        libraries = (name for name in imported if name.split(".")[0] in GRPC_LIBRARIES)
+        yield from (f"{module} imports {name}" for name in libraries)
 
 
 def sql_stays_in_files(module: str, tree: ast.Module, imported: list[str]) -> Iterator[str]:
@@ -206,6 +213,8 @@ def test_only_the_binding_crate_knows_python() -> None:
         ("eventfold.client.", "import eventfold_server.limits", "the_sdk_stands_alone"),
         ("eventfold.cli.show.", "from eventfold_server import limits", "the_sdk_stands_alone"),
         ("eventfold.cli.server.", "import eventfold_server", "the_sdk_stands_alone"),
+        ("eventfold.client.", "import grpc", "the_sdk_stands_alone"),
+        ("eventfold.testing.fixtures.", "from grpc import aio", "the_sdk_stands_alone"),
         ("eventfold_server.storage.a.", "q = 'SELECT id FROM events'", "sql_stays_in_files"),
         ("eventfold_server.storage.a.", "q = '\\n insert into t'", "sql_stays_in_files"),
         ("eventfold_server.domain.a.", "q = f'UPDATE {t} SET a = 1'", "sql_stays_in_files"),
@@ -229,7 +238,7 @@ def test_a_rule_can_fail(module: str, source: str, rule: str) -> None:
         ("eventfold_server.interceptors.auth.", "import grpc"),
         ("eventfold.cli.serve.", "import eventfold_server"),
         ("eventfold.testing.fixtures.", "import eventfold_server.server"),
-        ("eventfold.client.", "import grpc"),
+        ("eventfold.v1.folds_pb2_grpc.", "import grpc"),
         ("eventfold_server.a.", "problem = 'Select one of the streams, then go on.'"),
         ("eventfold_server.a.", "problem = 'Update the document: it names no fold.'"),
         ("eventfold_server.a.", "problem = 'Create a folder first.'"),

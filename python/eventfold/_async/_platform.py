@@ -96,6 +96,8 @@ class Session:
 
     def __init__(self, session: _core.AppendSession) -> None:
         self._session = session
+        self._loop = asyncio.get_running_loop()
+        self._is_flushing = False
 
     def __len__(self) -> int:
         """The number of appends without an answer."""
@@ -113,9 +115,20 @@ class Session:
 
     def put(self, request: bytes, timeout: float) -> SentAppend | None:
         """Sends an append with the next message; None: the session is over, and takes none."""
-        future = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         sent = self._session.begin_put(future, request, timeout)
-        return None if sent is None else SentAppend(sent, future)
+        if sent is None:
+            return None
+        if not self._is_flushing:
+            # After all tasks that can go on now: what they append travels in one message, and the
+            # server stores it with one flush to the disk.
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+        return SentAppend(sent, future)
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        self._session.flush()
 
 
 class Channel:

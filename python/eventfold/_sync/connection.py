@@ -36,8 +36,8 @@ class Connection:
         self._owner: object = None
         self._lock = threading.Lock()
         self._closed = False
-        # Read here, so that a missing file is found where the client is made.
-        settings.channel()
+        # So that a missing file or a mistyped target is found where the client is made.
+        settings.check()
 
     def timeout(self, seconds: float | None) -> float:
         """The timeout of a call in seconds; None is that of the client."""

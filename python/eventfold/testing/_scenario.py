@@ -66,19 +66,21 @@ def given(
 
 def _record(event: Event, version: int, stream: str) -> RecordedEvent:
     recorded_at = to_timestamp(_BEGIN + dt.timedelta(seconds=version), "recorded_at")
-    sent = event._message
+    occurred_at = event.occurred_at
     message = pb.RecordedEvent(
-        id=sent.id,
+        id=event.id,
         stream=stream,
-        type=sent.type,
+        type=event.type,
         version=version,
         position=version,
         recorded_at=recorded_at,
-        occurred_at=sent.occurred_at if sent.HasField("occurred_at") else recorded_at,
+        occurred_at=recorded_at
+        if occurred_at is None
+        else to_timestamp(occurred_at, "occurred_at"),
         writer=_WRITER,
-        data=sent.data,
-        metadata=sent.metadata or b"{}",
-        tags=sorted(set(sent.tags), key=str.encode),
+        data=event.data_json,
+        metadata=event.metadata_json or b"{}",
+        tags=sorted(set(event.tags), key=str.encode),
         flags=pb.EVENT_FLAG_VALIDATED_V1,
     )
     return RecordedEvent(message.SerializeToString())

@@ -138,7 +138,8 @@ impl Channel {
 }
 
 impl AppendSession {
-    /// Sends an append with the next message; `None`: the session is over, and takes none.
+    /// Adds an append to the next message, which goes when [`AppendSession::flush`] is called, or
+    /// with others before; `None`: the session is over, and takes none.
     pub fn put(
         &self,
         request: Bytes,
@@ -161,8 +162,12 @@ impl AppendSession {
         if is_earlier {
             self.session.earlier.notify_one();
         }
-        self.session.changed.notify_one();
         Some(ticket)
+    }
+
+    /// Sends what was put. One who puts several calls it once, so that they share a message.
+    pub fn flush(&self) {
+        self.session.changed.notify_one();
     }
 
     /// Appends without an answer.

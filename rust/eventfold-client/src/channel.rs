@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use crate::error::CallError;
 use crate::keepalive;
 use crate::reply::Reply;
 use crate::runtime;
-use crate::settings::Settings;
+use crate::settings::{Authorities, Settings};
 
 /// For names, TCP and TLS together.
 const CONNECT_MAX: Duration = Duration::from_secs(20);
@@ -64,6 +64,8 @@ pub(crate) struct Connected {
     signs: AtomicU64,
     calls: AtomicUsize,
     is_used: AtomicBool,
+    /// Why it was given up here.
+    fate: OnceLock<CallError>,
 }
 
 impl Connected {
@@ -100,7 +102,10 @@ impl Life {
 
     /// What a failure of the stream means.
     pub(crate) fn error(&self, error: &h2::Error) -> CallError {
-        if self.shared.is_closed() { CallError::closed() } else { CallError::of_h2(error) }
+        if self.shared.is_closed() {
+            return CallError::closed();
+        }
+        self.connected.fate.get().cloned().unwrap_or_else(|| CallError::of_h2(error))
     }
 
     /// The connection takes no more calls.
@@ -132,6 +137,16 @@ impl Drop for UnderWay {
 }
 
 impl Channel {
+    /// Whether a channel could be made.
+    ///
+    /// Errors are sentences for people.
+    pub fn check(settings: &Settings) -> Result<(), String> {
+        match &settings.authorities {
+            Some(given @ Authorities::Pem(_)) => connect::tls(given).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
     /// Nothing is sent yet.
     ///
     /// Errors are sentences for people: the authorities cannot be read.
@@ -265,12 +280,17 @@ impl Shared {
     async fn drive(self: Arc<Self>, mut connection: Connection, connected: Arc<Connected>) {
         let ping_pong = connection.ping_pong();
         let quiet = keepalive::lost(ping_pong, Arc::clone(&connected), self.settings.keepalive);
+        tokio::pin!(connection);
         let error = tokio::select! {
-            end = connection => match end {
+            end = &mut connection => match end {
                 Ok(()) => CallError::unavailable("the server closed the connection"),
                 Err(error) => CallError::of_h2(&error),
             },
-            () = quiet => CallError::unavailable("the server gives no sign of life"),
+            () = quiet => {
+                let error = CallError::unavailable("the server gives no sign of life");
+                // Before the connection is dropped, which its calls would tell otherwise.
+                connected.fate.get_or_init(|| error).clone()
+            }
             () = self.until_closed() => return,
         };
         self.lost(&connected, Some(error));

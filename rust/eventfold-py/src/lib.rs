@@ -11,6 +11,7 @@ mod completions;
 mod convert;
 mod decode;
 mod errors;
+mod event;
 mod filter;
 mod fold;
 mod limits;
@@ -18,6 +19,7 @@ mod names;
 #[cfg(unix)]
 mod reader;
 mod recorded;
+mod uuid7;
 
 use pyo3::prelude::*;
 
@@ -41,6 +43,8 @@ mod _core {
     #[pymodule_export]
     use super::errors::CoreError;
     #[pymodule_export]
+    use super::event::{Event, encode_append, restore_event};
+    #[pymodule_export]
     use super::filter::{Filter, Selection};
     #[pymodule_export]
     use super::fold::{Coverage, Fold, FoldResult, FoldRun};
@@ -56,6 +60,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};
+    #[pymodule_export]
+    use super::uuid7::uuid7;
     #[pymodule_export]
     use super::version;
     #[pymodule_export]

@@ -39,7 +39,7 @@ def test_loopback(target: str) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["10.0.0.1:4141", "db.example:4141", "[fe80::1]:1", "localhost.example:1", "dns:///a.b:1", ""],
+    ["10.0.0.1:4141", "db.example:4141", "[fe80::1]:1", "localhost.example:1", "dns:///a.b:1"],
 )
 def test_a_token_stays_here_without_tls(target: str) -> None:
     assert not is_loopback(target)
@@ -50,6 +50,14 @@ def test_a_token_stays_here_without_tls(target: str) -> None:
     eventfold.Client(target).close()
     eventfold.Client(target, token="secret", insecure=True).close()
     eventfold.Client(target, token="secret", tls=True).close()
+
+
+def test_an_empty_target_is_not_this_machine() -> None:
+    assert not is_loopback("")
+    with pytest.raises(eventfold.InsecureConnection):
+        eventfold.Client("", token="secret")
+    with pytest.raises(eventfold.InvalidValue, match="no address"):
+        eventfold.Client("")
 
 
 def test_settings_do_not_tell_the_token() -> None:

@@ -26,7 +26,7 @@ pub fn write_session_append(number: u64, append: &[u8], timeout: Duration, out: 
 }
 
 /// An event to be stored, as its client hands it in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct NewEvent<'a, T> {
     /// UUID in canonical form.
     pub id: &'a str,
@@ -43,24 +43,27 @@ pub struct NewEvent<'a, T> {
 }
 
 impl<T: AsRef<str>> NewEvent<'_, T> {
-    /// The serialised `NewEvent`.
-    pub fn encode(&self) -> Vec<u8> {
-        /// Keys, lengths and a time.
-        const FRAME_BYTES: usize = 48;
-        let texts = self.id.len() + self.event_type.len() + self.data.len() + self.metadata.len();
-        let tags: usize = self.tags.iter().map(|tag| tag.as_ref().len() + 3).sum();
-        let mut out = Vec::with_capacity(texts + tags + FRAME_BYTES);
-        proto::bytes(1, self.id.as_bytes(), &mut out);
-        proto::bytes(2, self.event_type.as_bytes(), &mut out);
-        proto::bytes(3, self.data, &mut out);
-        proto::bytes(4, self.metadata, &mut out);
+    fn size(&self) -> usize {
+        let tag = |tag: &T| proto::delimited_size(5, tag.as_ref().len());
+        proto::bytes_size(1, self.id.as_bytes())
+            + proto::bytes_size(2, self.event_type.as_bytes())
+            + proto::bytes_size(3, self.data)
+            + proto::bytes_size(4, self.metadata)
+            + self.tags.iter().map(tag).sum::<usize>()
+            + self.occurred_us.map_or(0, |micros| proto::timestamp_size(6, micros))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        proto::bytes(1, self.id.as_bytes(), out);
+        proto::bytes(2, self.event_type.as_bytes(), out);
+        proto::bytes(3, self.data, out);
+        proto::bytes(4, self.metadata, out);
         for tag in self.tags {
-            proto::delimited(5, tag.as_ref().as_bytes(), &mut out);
+            proto::delimited(5, tag.as_ref().as_bytes(), out);
         }
         if let Some(micros) = self.occurred_us {
-            proto::timestamp(6, micros, &mut out);
+            proto::timestamp(6, micros, out);
         }
-        out
     }
 }
 
@@ -75,11 +78,15 @@ pub enum Expected {
     Any,
 }
 
-/// An `AppendRequest`, or the `StreamAppend` of an append to several streams, of serialised events.
-pub fn encode_append(stream: &str, expected: Expected, events: &[&[u8]]) -> Vec<u8> {
-    /// Expectation, keys and lengths beside those of events.
+/// An `AppendRequest`, or the `StreamAppend` of an append to several streams.
+pub fn encode_append<T: AsRef<str>>(
+    stream: &str,
+    expected: Expected,
+    events: &[NewEvent<'_, T>],
+) -> Vec<u8> {
+    /// Expectation, and its keys and lengths.
     const FRAME_BYTES: usize = 24;
-    let size: usize = events.iter().map(|event| proto::delimited_size(3, event.len())).sum();
+    let size: usize = events.iter().map(|event| proto::delimited_size(3, event.size())).sum();
     let mut out = Vec::with_capacity(size + stream.len() + FRAME_BYTES);
     proto::bytes(1, stream.as_bytes(), &mut out);
     proto::key(2, proto::LENGTH_DELIMITED, &mut out);
@@ -95,7 +102,9 @@ pub fn encode_append(stream: &str, expected: Expected, events: &[&[u8]]) -> Vec<
         Expected::Any => out.extend_from_slice(&[2, 3 << 3 | 2, 0]),
     }
     for event in events {
-        proto::delimited(3, event, &mut out);
+        proto::key(3, proto::LENGTH_DELIMITED, &mut out);
+        proto::varint(event.size() as u64, &mut out);
+        event.write(&mut out);
     }
     out
 }
@@ -201,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Stamp {
         #[prost(int64, tag = "1")]
         seconds: i64,
@@ -209,7 +218,7 @@ mod tests {
         nanos: i32,
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Append {
         #[prost(uint64, tag = "1")]
         number: u64,
@@ -219,22 +228,22 @@ mod tests {
         timeout: Option<Stamp>,
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Request {
         #[prost(message, repeated, tag = "1")]
         appends: Vec<Append>,
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Empty {}
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Version {
         #[prost(oneof = "Kind", tags = "1, 2, 3")]
         kind: Option<Kind>,
     }
 
-    #[derive(prost::Oneof)]
+    #[derive(PartialEq, prost::Oneof)]
     enum Kind {
         #[prost(int64, tag = "1")]
         Exact(i64),
@@ -244,7 +253,7 @@ mod tests {
         Any(Empty),
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Event {
         #[prost(string, tag = "1")]
         id: String,
@@ -260,7 +269,7 @@ mod tests {
         occurred_at: Option<Stamp>,
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct AppendRequest {
         #[prost(string, tag = "1")]
         stream: String,
@@ -294,10 +303,10 @@ mod tests {
                 event_type: "A",
                 data: b"{}",
                 metadata: b"",
-                tags: &[] as &[&str],
+                tags: &[],
                 occurred_us: None,
             };
-            let written = encode_append("a-1", expected, &[&whole.encode(), &bare.encode()]);
+            let written = encode_append("a-1", expected, &[whole, bare]);
             let request = AppendRequest {
                 stream: "a-1".to_owned(),
                 expected_version: Some(Version { kind: Some(kind) }),
@@ -317,7 +326,7 @@ mod tests {
         }
     }
 
-    #[derive(Message)]
+    #[derive(PartialEq, Message)]
     struct Response {
         #[prost(int64, tag = "1")]
         first_version: i64,

@@ -11,7 +11,10 @@ mod state;
 use crate::error::CoreError;
 use crate::rows::{Page, Row};
 
-pub use append::{Appended, SessionAnswer, SessionOutcome, session_answers, write_session_append};
+pub use append::{
+    Appended, Expected, NewEvent, SessionAnswer, SessionOutcome, encode_append, session_answers,
+    write_session_append,
+};
 pub use event::{event_size, write_event};
 pub use read::{EventPage, WireEvent};
 pub use state::{ChangeList, encode_hydrated, write_explained_event, write_historic_state};

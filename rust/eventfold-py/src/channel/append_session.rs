@@ -24,6 +24,7 @@ impl AppendSession {
         let request = Bytes::copy_from_slice(request);
         let reply = || slot.reply(Told::Append);
         let ticket = self.session.put(request, seconds(timeout), reply)?;
+        self.session.flush();
         Some(SentAppend { ticket, slot: Some(slot) })
     }
 
@@ -32,6 +33,10 @@ impl AppendSession {
         let reply = || future_reply(future, &self.completions, Told::Append);
         let ticket = self.session.put(request, seconds(timeout), reply)?;
         Some(SentAppend { ticket, slot: None })
+    }
+
+    fn flush(&self) {
+        self.session.flush();
     }
 
     fn __len__(&self) -> usize {

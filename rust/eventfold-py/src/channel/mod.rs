@@ -70,6 +70,12 @@ impl Channel {
         })
     }
 
+    #[staticmethod]
+    fn check(settings: ChannelSettings) -> PyResult<()> {
+        let settings = settings.settings().map_err(PyValueError::new_err)?;
+        client::Channel::check(&settings).map_err(PyValueError::new_err)
+    }
+
     fn fileno(&self) -> i32 {
         self.completions.fileno()
     }
