@@ -91,8 +91,10 @@ class AsyncConnection:
         """What begins a session: a call without a deadline, of many requests and answers."""
         return partial(self._callable(method), metadata=self.settings.metadata())
 
-    def stream(self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float) -> Any:
-        """Begins one attempt of a call that streams its answer."""
+    def stream(
+        self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float | None
+    ) -> Any:
+        """Begins one attempt of a call that streams its answer; None: it has no deadline."""
         metadata = self.settings.metadata()
         return self._callable(method)(request, timeout=timeout, metadata=metadata)
 
