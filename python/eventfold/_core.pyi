@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, Self, final
 
 from eventfold._core_events import EventIterator, EventPage, RecordedEvent
+from eventfold._core_filter import Filter, Selection
 from eventfold._core_reader import Hydrated, Job, KeptState, Page, Pages, Reader, ReaderError
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Coverage",
     "EventIterator",
     "EventPage",
+    "Filter",
     "Fold",
     "FoldResult",
     "FoldRun",
@@ -26,6 +28,7 @@ __all__ = [
     "Reader",
     "ReaderError",
     "RecordedEvent",
+    "Selection",
     "check_append",
     "check_stream_name",
     "decode_json",
@@ -154,6 +157,13 @@ class Batch:
         Raises:
             IndexError: There is no such row.
         """
+    def compact(self) -> Batch:
+        """Copy the page, to be kept: rows as they came hold whole buffers of the connection."""
+    @property
+    def size_bytes(self) -> int:
+        """What the rows take."""
+    def event_ids(self) -> bytes:
+        """Return the ids of all rows in order, 16 bytes each."""
     def recorded_us(self, index: int) -> int:
         """Return when the row at an index from 0 was recorded, in microseconds since 1970.
 

@@ -135,6 +135,9 @@ class Page:
     def last_position(self) -> int:
         """Position of the last event; 0 without one."""
     @property
+    def last_id(self) -> bytes:
+        """Id of the last event; zeroes without one."""
+    @property
     def looked_at(self) -> int | None:
         """Up to which version or position the range was looked at; None: not at all."""
     @property

@@ -19,6 +19,8 @@ FOLD_SOURCE_BYTES_MAX = CORE["fold_source_bytes_max"]
 PAGE_BYTES = 1024 * 1024
 # A filter on the log looks at this many positions in one query, so that none runs for long.
 LOG_WINDOW_POSITIONS = 20_000
+# The same where the index of a category is followed, which passes over all others.
+CATEGORY_WINDOW_POSITIONS = 500_000
 
 # What the server receives; above the limits on appends, so that the typed reason comes first.
 MESSAGE_RECEIVE_BYTES_MAX = 8 * 1024 * 1024
@@ -66,6 +68,17 @@ FOLD_FAILURES_REPORTED_MAX = 100
 
 # Earlier positions in a resume token, at doubling distances; 24 bytes each.
 RESUME_TOKEN_PAIRS_MAX = 13
+
+# What every subscriber hears at least, and how often at most that nothing passed the filter.
+SUBSCRIPTION_HEARTBEAT_S = 10.0
+SUBSCRIPTION_CHECKPOINT_S = 1.0
+# The newest events, kept for all subscribers of a server process together.
+TAIL_BYTES_MAX = 8 * 1024 * 1024
+# A server process that hears of no append looks for itself.
+TAIL_POLL_S = 1.0
+# Between two notifications of a server process, and between attempts to listen.
+NOTIFY_PAUSE_S = 0.005
+LISTEN_PAUSE_S = 1.0
 
 WRITER_BYTES_MAX = 64
 # version-traceid-parentid-flags of W3C trace context.

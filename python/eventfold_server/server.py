@@ -12,7 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
-from eventfold.v1 import event_store_pb2, folds_pb2
+from eventfold.v1 import event_store_pb2, folds_pb2, subscriptions_pb2
 from eventfold_server import limits
 from eventfold_server.config import ConfigError, ServerConfig
 from eventfold_server.domain.append import Appender
@@ -24,6 +24,8 @@ from eventfold_server.domain.many import Many
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.streams import Streams
+from eventfold_server.domain.subscribe import Subscriptions
+from eventfold_server.domain.tail import Tail
 from eventfold_server.embedded import FIXED_SETTINGS
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.certificates import Certificate
@@ -33,11 +35,14 @@ from eventfold_server.interceptors.permissions import check_table
 from eventfold_server.services.event_store import EventStoreService
 from eventfold_server.services.folds import FoldsService
 from eventfold_server.services.health import Health
+from eventfold_server.services.subscriptions import SubscriptionsService
 from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.kept import KeptStorage
 from eventfold_server.storage.log import LogStorage
+from eventfold_server.storage.notices import Notices
+from eventfold_server.storage.tail import TailStorage
 from eventfold_server.storage.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -195,7 +200,9 @@ class Server:
             maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX,
         )
         append_storage = AppendStorage(database)
-        self._writer = Writer(append_storage)
+        self._tail = tail = Tail(TailStorage(database))
+        self._notices = Notices(database, tail.told)
+        self._writer = Writer(append_storage, self._notices.committed)
         log_storage = LogStorage(database)
         kept_storage = KeptStorage(database)
         self._registry = registry = FoldRegistry(FoldStorage(database))
@@ -203,12 +210,13 @@ class Server:
         starts = Starts(kept_storage, registry, self._kept)
         event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
         folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
+        subscriptions = subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"]
         check_table(
             method
-            for service in (event_store, folds, _HEALTH, _REFLECTION)
+            for service in (event_store, folds, subscriptions, _HEALTH, _REFLECTION)
             for method in methods_of(service)
         )
-        self._names = [event_store.full_name, folds.full_name]
+        self._names = [event_store.full_name, folds.full_name, subscriptions.full_name]
         self._health = Health(self._names, database.ping)
         self._server.add_generic_rpc_handlers(
             (
@@ -219,6 +227,7 @@ class Server:
                         Appender(append_storage, self._writer),
                         Reader(log_storage),
                         Streams(log_storage),
+                        tail,
                     ),
                 ),
                 _handlers(
@@ -229,7 +238,13 @@ class Server:
                         Historian(log_storage, starts),
                         Many(log_storage, starts, registry),
                         registry,
+                        tail,
                     ),
+                ),
+                _handlers(
+                    self._guard,
+                    subscriptions,
+                    SubscriptionsService(Subscriptions(log_storage, tail)),
                 ),
             )
         )
@@ -261,6 +276,8 @@ class Server:
                 "of this machine?"
             ) from error
         await self._writer.open()
+        self._tail.start()
+        self._notices.start()
         await self._server.start()
         self._kept.start(self._registry.complete)
         await self._health.start()
@@ -279,7 +296,9 @@ class Server:
     async def stop(self) -> None:
         """Refuses new calls, lets those under way end within the grace, then cuts them off."""
         self._guard.shut_down()
+        await self._tail.stop()
         await self._health.stop()
         await self._server.stop(self._config.grace_s)
         await self._writer.close()
+        await self._notices.stop()
         await self._kept.stop()

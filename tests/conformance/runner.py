@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from eventfold.v1 import event_store_pb2, folds_pb2
+from eventfold.v1 import event_store_pb2, folds_pb2, subscriptions_pb2
 
 from .compare import differences
 from .expand import CaseError, Json, Variables, expand
@@ -28,6 +28,7 @@ DETAILS_BYTES_MAX = 4096
 _SERVICES = {
     "EventStore": event_store_pb2.DESCRIPTOR.services_by_name["EventStore"],
     "Folds": folds_pb2.DESCRIPTOR.services_by_name["Folds"],
+    "Subscriptions": subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"],
 }
 
 
@@ -131,7 +132,9 @@ def _run_step(step: dict[str, Json], channel: grpc.Channel, variables: Variables
     else:
         written = step.get("requests", [step.get("request", {})])
         requests = [encoded(step["call"], expand(request, variables)) for request in written]
-    outcome = call(channel, step["call"], requests, expand(step.get("metadata", {}), variables))
+    metadata = expand(step.get("metadata", {}), variables)
+    stop_at = expand(step["stop_at"], variables) if "stop_at" in step else None
+    outcome = call(channel, step["call"], requests, metadata, stop_at)
     error = step.get("error")
     if error is not None:
         _check_error(expand(error, variables), outcome)
@@ -187,10 +190,15 @@ def encoded(name: str, request: Json) -> bytes:
 
 
 def call(
-    channel: grpc.Channel, name: str, requests: list[bytes], metadata: dict[str, str]
+    channel: grpc.Channel,
+    name: str,
+    requests: list[bytes],
+    metadata: dict[str, str],
+    stop_at: Json = None,
 ) -> Outcome:
     """Makes the call with the bytes of requests, which need not be messages: one of them, or any
-    number where the method takes a stream.
+    number where the method takes a stream. A stream of answers is read to its end, or to the first
+    that is as `stop_at` says.
     """
     method = _method(name)
     if len(requests) != 1 and not method.client_streaming:
@@ -213,6 +221,9 @@ def call(
             messages = calls.unary_stream(path, None, read)(requests[0], **options)
         for message in messages:
             parts.append(_json(message))
+            if stop_at is not None and not list(differences(stop_at, parts[-1])):
+                messages.cancel()
+                break
     except grpc.RpcError as error:
         return replace(_failure(error), answer=_merged(method, parts, whole=False))
     return Outcome(_merged(method, parts, whole=True))

@@ -19,7 +19,7 @@ from tests.conformance.compare import OPERATORS, PATTERNS, differences
 from tests.conformance.expand import GENERATORS, CaseError, Variables, expand
 from tests.conformance.runner import FOLDER, case_files, encoded, load_cases, reasons
 
-from eventfold.v1 import errors_pb2, event_store_pb2, folds_pb2
+from eventfold.v1 import errors_pb2, event_store_pb2, folds_pb2, subscriptions_pb2
 
 SCHEMA = json.loads((FOLDER / "case.schema.json").read_text(encoding="utf-8"))
 FILES = {file.name: file.read_text(encoding="utf-8") for file in case_files()}
@@ -126,6 +126,7 @@ def test_every_rpc_has_cases_that_succeed() -> None:
     services = (
         event_store_pb2.DESCRIPTOR.services_by_name["EventStore"],
         folds_pb2.DESCRIPTOR.services_by_name["Folds"],
+        subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"],
     )
     rpcs = {f"{service.name}.{rpc.name}" for service in services for rpc in service.methods}
     succeed = {step["call"] for case in load_cases() for step in case.steps if "expect" in step}

@@ -36,6 +36,25 @@ def appends_waiting(database_url: str) -> int:
     return int(row[0])
 
 
+# An event is never deleted, save by who takes the triggers away.
+_CUTTING = """
+ALTER TABLE {schema}.events DISABLE TRIGGER USER;
+DELETE FROM {schema}.events WHERE position > {position};
+ALTER TABLE {schema}.events ENABLE TRIGGER USER;
+DELETE FROM {schema}.streams s
+ WHERE NOT EXISTS (SELECT FROM {schema}.events e WHERE e.stream_no = s.stream_no);
+UPDATE {schema}.streams s
+   SET version = (SELECT count(*) FROM {schema}.events e WHERE e.stream_no = s.stream_no);
+UPDATE {schema}.counter SET position = {position};
+"""
+
+
+def cut_tail(database_url: str, schema: object, position: int) -> None:
+    """Takes the events behind a position off a log, as a fail-over does that lost them."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(_CUTTING.format(schema=schema, position=position))
+
+
 def postmaster_pid(data_dir: Path) -> int:
     """Process id of an embedded PostgreSQL."""
     return int((data_dir / "cluster/postmaster.pid").read_text().splitlines()[0])

@@ -106,12 +106,13 @@ class Stoppable(Protocol):
         """Ends it soon."""
 
 
-async def in_thread(stoppable: Stoppable, work: Callable[..., T], *arguments: object) -> T:
-    """Does work in a thread; a caller who gives up stops it."""
+async def in_thread(stoppable: Stoppable | None, work: Callable[..., T], *arguments: object) -> T:
+    """Does work in a thread; a caller who gives up stops it, unless it is short."""
     try:
         return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
     except asyncio.CancelledError:
-        stoppable.stop()
+        if stoppable is not None:
+            stoppable.stop()
         raise
 
 

@@ -27,6 +27,8 @@ class Caller:
     permissions: frozenset[str]
     # W3C traceparent that came with the call.
     trace_context: str | None = None
+    # When the call's time is over, by the clock of the event loop; None: never.
+    expires: float | None = None
 
 
 def readable_stream_name(name: str) -> None:
@@ -48,6 +50,11 @@ def at_least(field: str, value: int, lower: int) -> int:
     if value < lower:
         raise invalid(field, f"must be at least {lower}", lower)
     return value
+
+
+def at_least_position(position: int) -> int:
+    """The position that a read waits for; 0: none."""
+    return at_least("at_least_position", position, 0)
 
 
 def text(field: str, value: str) -> str:

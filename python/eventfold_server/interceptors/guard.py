@@ -71,9 +71,12 @@ class Guard:
         return caller
 
     @contextlib.contextmanager
-    def _entered(self, method: str, context: Context) -> Iterator[Caller]:
-        """Counts a call that may go on for as long as it lasts."""
+    def _entered(self, method: str, context: Context, time_s: float | None) -> Iterator[Caller]:
+        """Counts a call that may go on for as long as it lasts, which is at most so long."""
         caller = self.admit(method, context)
+        if time_s is not None:
+            expires = asyncio.get_running_loop().time() + time_s
+            caller = Caller(caller.writer, caller.permissions, caller.trace_context, expires)
         if self._calls >= CONCURRENT_CALLS_MAX:
             raise _overloaded("calls", "concurrent_calls", CONCURRENT_CALLS_MAX)
         # Without tokens everybody is one and the same.
@@ -99,7 +102,7 @@ class Guard:
                 remaining = UNARY_DEADLINE_S_DEFAULT
             deadline_s = min(remaining, UNARY_DEADLINE_S_MAX)
             try:
-                with self._entered(method, context) as caller:
+                with self._entered(method, context, deadline_s) as caller:
                     async with asyncio.timeout(deadline_s):
                         return await function(_decoded(decode, request), caller)
             except TimeoutError:
@@ -116,7 +119,7 @@ class Guard:
 
         async def handle(request: bytes, context: Context) -> AsyncIterator[Any]:
             try:
-                with self._entered(method, context) as caller:
+                with self._entered(method, context, context.time_remaining()) as caller:
                     async for message in function(_decoded(decode, request), caller):
                         yield message
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
@@ -134,7 +137,7 @@ class Guard:
 
         async def handle(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
             try:
-                with self._entered(method, context) as caller:
+                with self._entered(method, context, context.time_remaining()) as caller:
                     async for message in function(self._decoded_each(decode, requests), caller):
                         yield message
             except Exception as error:  # noqa: BLE001 - every fault gets its status here

@@ -11,6 +11,7 @@ from eventfold_server.domain.append import Appended, Appender, NewEvents, placed
 from eventfold_server.domain.read import Frames, LogRead, ReadEnd, Reader, StreamRead
 from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.streams import Stream, StreamFilter, Streams
+from eventfold_server.domain.tail import Tail
 from eventfold_server.services.append_session import AppendSession
 from eventfold_server.services.appends import (
     append_response,
@@ -23,10 +24,11 @@ from eventfold_server.services.appends import (
 class EventStoreService:
     """Decodes requests, calls the domain, encodes answers. Events pass as bytes."""
 
-    def __init__(self, appender: Appender, reader: Reader, streams: Streams) -> None:
+    def __init__(self, appender: Appender, reader: Reader, streams: Streams, tail: Tail) -> None:
         self._appender = appender
         self._reader = reader
         self._streams = streams
+        self._tail = tail
 
     async def append(self, request: pb.AppendRequest, caller: Caller) -> pb.AppendResponse:
         """`EventStore.Append`."""
@@ -72,7 +74,7 @@ class EventStoreService:
             duplicate=decision.outcome == "duplicate",
         )
 
-    def read(self, request: pb.ReadRequest, _caller: Caller) -> AsyncIterator[bytes]:
+    async def read(self, request: pb.ReadRequest, caller: Caller) -> AsyncIterator[bytes]:
         """`EventStore.Read`; yields serialised messages."""
         from_version = to_version = None
         if request.HasField("from_version"):
@@ -87,9 +89,11 @@ class EventStoreService:
             limit=requests.at_least("limit", request.limit, 0),
             types=requests.at_most("types", request.types, limits.FILTER_TYPES_MAX),
         )
-        return _messages(self._reader.stream(read))
+        await self._tail.reach(requests.at_least_position(request.at_least_position), caller)
+        async for message in _messages(self._reader.stream(read)):
+            yield message
 
-    def read_all(self, request: pb.ReadAllRequest, _caller: Caller) -> AsyncIterator[bytes]:
+    async def read_all(self, request: pb.ReadAllRequest, caller: Caller) -> AsyncIterator[bytes]:
         """`EventStore.ReadAll`; yields serialised messages."""
         from_position = resume_token = to_position = None
         start = request.WhichOneof("from")
@@ -115,7 +119,9 @@ class EventStoreService:
             tags=requests.at_most("tags", request.tags, limits.FILTER_TAGS_MAX),
             with_system=request.include_system_events,
         )
-        return _messages(self._reader.all(read))
+        await self._tail.reach(requests.at_least_position(request.at_least_position), caller)
+        async for message in _messages(self._reader.all(read)):
+            yield message
 
     async def get_event(self, request: pb.GetEventRequest, _caller: Caller) -> pb.GetEventResponse:
         """`EventStore.GetEvent`."""

@@ -13,6 +13,7 @@ from eventfold_server.domain.history import Historian, Range
 from eventfold_server.domain.hydrate import At, Hydrated, Hydrator
 from eventfold_server.domain.many import FoldReport, Many, OfStream
 from eventfold_server.domain.requests import Caller
+from eventfold_server.domain.tail import Tail
 from eventfold_server.limits import PAGE_BYTES
 from eventfold_server.status import to_status
 
@@ -21,21 +22,30 @@ class FoldsService:
     """Decodes requests, calls the domain, encodes answers. States pass as bytes."""
 
     def __init__(
-        self, hydrator: Hydrator, historian: Historian, many: Many, registry: FoldRegistry
+        self,
+        hydrator: Hydrator,
+        historian: Historian,
+        many: Many,
+        registry: FoldRegistry,
+        tail: Tail,
     ) -> None:
         self._hydrator = hydrator
         self._historian = historian
         self._many = many
         self._registry = registry
+        self._tail = tail
 
-    async def hydrate(self, request: pb.HydrateRequest, _caller: Caller) -> bytes:
+    async def hydrate(self, request: pb.HydrateRequest, caller: Caller) -> bytes:
         """`Folds.Hydrate`; the answer is serialised already."""
-        return await self._hydrator.hydrate(request.stream, _ref(request.fold), _at(request))
+        ref, at = _ref(request.fold), _at(request)
+        await self._tail.reach(requests.at_least_position(request.at_least_position), caller)
+        return await self._hydrator.hydrate(request.stream, ref, at)
 
     async def hydrate_many(
-        self, request: pb.HydrateManyRequest, _caller: Caller
+        self, request: pb.HydrateManyRequest, caller: Caller
     ) -> AsyncIterator[bytes]:
         """`Folds.HydrateMany`; yields serialised messages."""
+        await self._tail.reach(requests.at_least_position(request.at_least_position), caller)
         message = pb.HydrateManyResponse()
         size = 0
         async for one in self._many.states(list(request.streams), _ref(request.fold)):

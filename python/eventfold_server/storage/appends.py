@@ -150,6 +150,12 @@ class AppendStorage:
         return _decision(row, None, 0)
 
 
+def newest_position(decided: Sequence[Sequence[Decision]]) -> int:
+    """The highest position that a batch has stored, or found stored; 0: none."""
+    known = (one.positions for decisions in decided for one in decisions if one.positions)
+    return max((positions[-1] for positions in known), default=0)
+
+
 class _Numbered:
     """A batch as the arguments of `append_batch_v1`, and the way back from its numbers."""
 

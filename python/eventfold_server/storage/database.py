@@ -43,8 +43,10 @@ WRITE_CONNECTIONS = 2
 READ_CONNECTIONS = 8
 # For pages of events, and for folds.
 EVENT_CONNECTIONS = 8
+# To listen for notifications of other servers, and to send them.
+NOTICE_CONNECTIONS = 2
 # Most that one server process opens.
-CONNECTIONS = 1 + WRITE_CONNECTIONS + READ_CONNECTIONS + EVENT_CONNECTIONS
+CONNECTIONS = 1 + WRITE_CONNECTIONS + READ_CONNECTIONS + EVENT_CONNECTIONS + NOTICE_CONNECTIONS
 IDLE_S_MAX = 300.0
 CONNECT_TIMEOUT_S = 10.0
 PING_TIMEOUT_S = 2.0
@@ -62,6 +64,8 @@ _SETTINGS = {
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
 _READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
+# A notification takes part in no promise: its commit need not wait for the disk.
+_NOTICE_SETTINGS = {**_SETTINGS, "synchronous_commit": "off"}
 _WRITE_SETTINGS = {
     **_SETTINGS,
     # The append function runs with parameters only; planning it anew for each would cost as much
@@ -220,17 +224,24 @@ class Database:
 
     def write_connection(self) -> WriteConnection:
         """A connection of its own for a writer, which closes it; it is made at the first use."""
+        return WriteConnection(lambda: self._single(self._dsn, _WRITE_SETTINGS, self._pooled))
 
-        async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-            connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-                self._dsn,
-                timeout=CONNECT_TIMEOUT_S,
-                **pooler.session_options(_WRITE_SETTINGS, pooled=self._pooled),
-            )
-            await liveness.watch(connection)
-            return connection
+    async def notice_connection(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection for sending notifications; its faults are the driver's own."""
+        return await self._single(self._dsn, _NOTICE_SETTINGS, self._pooled)
 
-        return WriteConnection(connect)
+    async def session_connection(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection that keeps its session, past any pooler; its faults are the driver's own."""
+        return await self._single(self._direct_dsn, _NOTICE_SETTINGS, pooled=False)
+
+    async def _single(
+        self, dsn: str, settings: dict[str, str], pooled: bool
+    ) -> "asyncpg.Connection[asyncpg.Record]":
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+            dsn, timeout=CONNECT_TIMEOUT_S, **pooler.session_options(settings, pooled=pooled)
+        )
+        await liveness.watch(connection)
+        return connection
 
     async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection to a PostgreSQL that may still be on its way up."""

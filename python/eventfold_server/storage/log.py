@@ -91,10 +91,15 @@ class LogStorage:
         *,
         stream: str,
         types: Sequence[str] | None,
-        backwards: bool,
-        limit: int | None,
+        tags: Sequence[str] | None = None,
+        backwards: bool = False,
+        limit: int | None = None,
+        window: int | None = None,
+        encoded: bool = True,
     ) -> Pages:
-        """Events of versions `lower` to `upper`, both inclusive, encoded; at most `limit`."""
+        """Events of versions `lower` to `upper`, both inclusive, encoded or as batches; at most
+        `limit`. One statement looks at `window` versions.
+        """
         return self._database.events.pages(
             self._queries["stream_page_backwards" if backwards else "stream_page"],
             stream_no,
@@ -102,9 +107,12 @@ class LogStorage:
             upper,
             limit or _NO_END,
             types,
+            tags,
             order="versions",
             page_bytes=PAGE_BYTES,
             backwards=backwards,
+            window=window,
+            encoded=encoded,
             stream=stream,
         )
 
@@ -141,12 +149,13 @@ class LogStorage:
         categories: Sequence[str] | None,
         types: Sequence[str] | None,
         tags: Sequence[str] | None,
-        backwards: bool,
-        limit: int | None,
-        window: int | None,
+        backwards: bool = False,
+        limit: int | None = None,
+        window: int | None = None,
+        encoded: bool = True,
     ) -> Pages:
-        """Events of positions `lower` to `upper`, both inclusive, encoded; at most `limit`. One
-        statement looks at `window` positions.
+        """Events of positions `lower` to `upper`, both inclusive, encoded or as batches; at most
+        `limit`. One statement looks at `window` positions.
         """
         return self._database.events.pages(
             self._queries["log_page_backwards" if backwards else "log_page"],
@@ -161,6 +170,35 @@ class LogStorage:
             page_bytes=PAGE_BYTES,
             backwards=backwards,
             window=window,
+            encoded=encoded,
+        )
+
+    def categories_pages(
+        self,
+        categories: Sequence[str],
+        lower: int,
+        upper: int,
+        *,
+        types: Sequence[str] | None,
+        tags: Sequence[str] | None,
+        window: int,
+        encoded: bool,
+    ) -> Pages:
+        """Events of these categories, of which none stands twice, of positions `lower` to `upper`,
+        by the index of categories. One statement looks at `window` positions.
+        """
+        return self._database.events.pages(
+            self._queries["categories_page"],
+            categories,
+            lower,
+            upper,
+            _NO_END,
+            types,
+            tags,
+            order="positions",
+            page_bytes=PAGE_BYTES,
+            window=window,
+            encoded=encoded,
         )
 
     def streams_batches(self, spans: Sequence[Span]) -> Pages:
@@ -196,6 +234,20 @@ class LogStorage:
     async def position_of(self, stream_no: int, version: int) -> int:
         """Position of an event that exists."""
         return int(await self._value("position_of_version", stream_no, version))
+
+    async def version_from(self, stream_no: int, version: int, position: int) -> int | None:
+        """The first version of a stream of this version whose event has the position or a higher
+        one, else the one behind; None: the stream has not all of these versions.
+        """
+        found = await self._value("version_from_position", stream_no, version, position)
+        return None if found is None else int(found)
+
+    async def position_from(self, head: int, time: datetime) -> int | None:
+        """The first position of a log of this head whose event was recorded at the time or after,
+        else the one behind; None: the log has not all of these positions.
+        """
+        found = await self._value("position_from_time", head, time_text(time))
+        return None if found is None else int(found)
 
     async def ids_at(self, positions: Sequence[int]) -> dict[int, UUID]:
         """Ids of the events at those of the positions that exist."""

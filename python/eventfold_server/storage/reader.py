@@ -106,8 +106,11 @@ class EventReader:
         )
         while True:
             page = await self._call(lambda future: self._reader.next(future, pages))
-            yield page
-            if page.done:
+            done = page.done
+            # Not held while the caller has it, who may wait for a slow client.
+            yielded, page = [page], None
+            yield yielded.pop()
+            if done:
                 return
 
     async def hydrate(self, stream: str, fold: _core.Fold, **more: Any) -> _core.Hydrated:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
@@ -13,7 +13,12 @@ from eventfold_server.limits import (
     BATCH_EVENTS_MAX,
 )
 from eventfold_server.storage import faults
-from eventfold_server.storage.appends import Append, AppendStorage, Decision
+from eventfold_server.storage.appends import (
+    Append,
+    AppendStorage,
+    Decision,
+    newest_position,
+)
 from eventfold_server.storage.writing import CLOSE_S_MAX
 
 
@@ -64,8 +69,12 @@ class Writer:
     one waits for the next. So appends to one stream are decided in the order in which they came.
     """
 
-    def __init__(self, storage: AppendStorage) -> None:
+    def __init__(
+        self, storage: AppendStorage, committed: Callable[[int], object] = lambda _: None
+    ) -> None:
+        """`committed` gets the position that the log has reached with a batch."""
         self._storage = storage
+        self._committed = committed
         # What goes into the next batches, at most one append of each stream.
         self._ready: deque[Waiting] = deque()
         # By stream of each append that is ready or under way: those that wait behind it.
@@ -186,6 +195,7 @@ class Writer:
             for waiting in batch:
                 await self._store([waiting])
             return
+        self._committed(newest_position(decided))
         stale: list[Waiting] = []
         for waiting, decisions in zip(batch, decided, strict=True):
             if decisions[0].outcome == "stale":

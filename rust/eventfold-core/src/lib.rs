@@ -6,6 +6,7 @@ mod bytes;
 pub mod cel;
 pub mod envelope;
 pub mod error;
+pub mod filter;
 pub mod fold;
 pub mod json;
 pub mod limits;

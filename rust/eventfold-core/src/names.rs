@@ -11,6 +11,11 @@ pub fn split_stream_name(name: &str) -> Option<(&str, &str)> {
     name.split_once('-')
 }
 
+/// The category of a stream: the text before the first `-`; of a name of the system all of it.
+pub fn category(name: &str) -> &str {
+    split_stream_name(name).map_or(name, |(category, _)| category)
+}
+
 /// Checks the name of a stream that a client appends to; returns its category.
 ///
 /// Refused with INVALID_STREAM_NAME, whose `problem` is one of `empty`, `reserved`, `too_long`,

@@ -1,7 +1,8 @@
 //! Pages of rows.
 
 use eventfold_core::envelope::uuid_text;
-use eventfold_core::rows::{Page, Row, Rows};
+use eventfold_core::error::CoreError;
+use eventfold_core::rows::{Compact, Page, Row, Rows};
 use eventfold_core::wire;
 #[cfg(unix)]
 use eventfold_reader::PgRows;
@@ -19,6 +20,8 @@ pub enum Source {
     /// In the rows that PostgreSQL sent.
     #[cfg(unix)]
     Rows(PgRows),
+    /// In a copy of either.
+    Compact(Compact),
 }
 
 impl Page for Source {
@@ -27,6 +30,7 @@ impl Page for Source {
             Self::Packed(rows) => rows.len(),
             #[cfg(unix)]
             Self::Rows(rows) => rows.len(),
+            Self::Compact(rows) => rows.len(),
         }
     }
 
@@ -36,6 +40,7 @@ impl Page for Source {
             Self::Packed(rows) => rows.cell(column, index),
             #[cfg(unix)]
             Self::Rows(rows) => rows.cell(column, index),
+            Self::Compact(rows) => rows.cell(column, index),
         }
     }
 }
@@ -98,6 +103,29 @@ impl Batch {
     fn event_id(&self, py: Python<'_>, index: usize) -> PyResult<String> {
         self.check(index)?;
         self.rows.event_id(index).map(uuid_text).map_err(|error| errors::raise(py, error))
+    }
+
+    /// A copy that holds on to nothing else.
+    fn compact(&self, py: Python<'_>) -> PyResult<Self> {
+        let rows = errors::run(py, self.bytes, || {
+            Compact::of(&self.rows).ok_or_else(|| CoreError::new("BUG", "a page of 4 GiB or more"))
+        })?;
+        Ok(Self { bytes: rows.size_bytes(), rows: Source::Compact(rows) })
+    }
+
+    /// What the rows take.
+    #[getter]
+    fn size_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Ids of all rows in order, 16 bytes each.
+    fn event_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut ids = Vec::with_capacity(16 * self.rows.len());
+        for index in 0..self.rows.len() {
+            ids.extend(self.rows.event_id(index).map_err(|error| errors::raise(py, error))?);
+        }
+        Ok(PyBytes::new(py, &ids))
     }
 
     fn recorded_us(&self, py: Python<'_>, index: usize) -> PyResult<i64> {

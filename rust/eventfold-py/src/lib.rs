@@ -8,6 +8,7 @@ mod cel;
 mod convert;
 mod decode;
 mod errors;
+mod filter;
 mod fold;
 mod limits;
 #[cfg(unix)]
@@ -29,6 +30,8 @@ mod _core {
     use super::decode::decode_json;
     #[pymodule_export]
     use super::errors::CoreError;
+    #[pymodule_export]
+    use super::filter::{Filter, Selection};
     #[pymodule_export]
     use super::fold::{Coverage, Fold, FoldResult, FoldRun};
     #[pymodule_export]

@@ -85,6 +85,8 @@ pub struct Page {
     pub last_version: i64,
     /// Position of the last event; 0 without one.
     pub last_position: i64,
+    /// Id of the last event; nil without one.
+    pub last_id: [u8; 16],
     /// Up to where the range was looked at, by version or position; `None`: not even its
     /// beginning.
     pub looked_at: Option<i64>,
@@ -366,13 +368,22 @@ impl Page {
             Form::Encoded(_) => Content::Encoded(Vec::new()),
             Form::Rows => Content::Rows(PgRows::default()),
         };
-        Self { content, rows: 0, last_version: 0, last_position: 0, looked_at: None, done: false }
+        Self {
+            content,
+            rows: 0,
+            last_version: 0,
+            last_position: 0,
+            last_id: [0; 16],
+            looked_at: None,
+            done: false,
+        }
     }
 
     fn add(&mut self, row: Row, form: &Form) -> Result<(), ReadError> {
         self.rows += 1;
         self.last_version = One(&row).version(0)?;
         self.last_position = One(&row).position(0)?;
+        self.last_id = *One(&row).event_id(0)?;
         match (&mut self.content, form) {
             (Content::Rows(rows), _) => rows.push(row),
             (Content::Encoded(bytes), Form::Encoded(stream)) => {

@@ -231,6 +231,49 @@ SELECT position FROM {schema}.events WHERE stream_no = $1 AND version = $2;
 -- Ids at positions, newest first: the pairs of a resume token.
 SELECT position, event_id FROM {schema}.events WHERE position = ANY ($1) ORDER BY position DESC;
 
+-- name: log_tail
+-- The head of the log and the id of its event, and the id at position $1; NULL: there is no event.
+SELECT c.position, h.event_id AS head_id, k.event_id AS known_id
+  FROM {schema}.counter c
+  LEFT JOIN {schema}.events h ON h.position = c.position
+  LEFT JOIN {schema}.events k ON k.position = $1;
+
+-- name: ids_between
+-- Ids at positions $1 to $2, 16 bytes each; NULL: none.
+SELECT string_agg(uuid_send(event_id), '' ORDER BY position)
+  FROM {schema}.events WHERE position BETWEEN $1 AND $2;
+
+-- name: version_from_position
+-- The first version of the stream $1, of at most $2, whose event has a position of $3 or above; else
+-- the one behind $2. Positions grow with versions, so it is found by halving.
+WITH RECURSIVE half (lower, upper) AS (
+    SELECT 1::bigint, $2::bigint + 1
+    UNION ALL
+    SELECT CASE WHEN e.position < $3 THEN e.version + 1 ELSE h.lower END,
+           CASE WHEN e.position < $3 THEN h.upper ELSE e.version END
+      FROM half h
+      JOIN {schema}.events e
+        ON e.stream_no = $1::bigint AND e.version = (h.lower + h.upper) / 2
+     WHERE h.lower < h.upper)
+SELECT lower FROM half WHERE lower = upper;
+
+-- name: position_from_time
+-- The first position, of at most $1, whose event was recorded at $2 or after; else the one behind
+-- $1. Times never decrease with positions, so it is found by halving. The time comes as a text.
+WITH RECURSIVE half (lower, upper) AS (
+    SELECT 1::bigint, $1::bigint + 1
+    UNION ALL
+    SELECT CASE WHEN e.recorded_at < $2::text::timestamptz THEN e.position + 1 ELSE h.lower END,
+           CASE WHEN e.recorded_at < $2::text::timestamptz THEN h.upper ELSE e.position END
+      FROM half h
+      JOIN {schema}.events e ON e.position = (h.lower + h.upper) / 2
+     WHERE h.lower < h.upper)
+SELECT lower FROM half WHERE lower = upper;
+
+-- name: notify
+-- Wakes the servers that listen on the channel $1; $2 is the position that the log has reached.
+SELECT pg_notify($1, $2);
+
 -- name: put_fold
 SELECT revision, source, put_at, put_by, created FROM {schema}.put_fold_v2($1, $2, $3, $4, $5, $6);
 
@@ -273,11 +316,13 @@ NULL::text AS stream, e.version, e.position, e.event_id, e.type, e.data,
    AND ($7::text IS NULL OR e.occurred_at <= $7::text::timestamptz)
 
 -- name: stream_page
--- Events of the stream $1, versions $2 to $3, forwards. $5: types, or NULL for all.
+-- Events of the stream $1, versions $2 to $3, forwards. $5: types, $6: tags (all of them), each
+-- NULL for no demand.
 SELECT NULL::text AS stream, {event}
   FROM {schema}.events e
  WHERE e.stream_no = $1::bigint AND e.version BETWEEN $2::bigint AND $3::bigint
    AND ($5::text[] IS NULL OR e.type = ANY ($5))
+   AND ($6::text[] IS NULL OR e.tags @> $6)
  ORDER BY e.version LIMIT $4::bigint;
 
 -- name: stream_page_backwards
@@ -286,6 +331,7 @@ SELECT NULL::text AS stream, {event}
   FROM {schema}.events e
  WHERE e.stream_no = $1::bigint AND e.version BETWEEN $2::bigint AND $3::bigint
    AND ($5::text[] IS NULL OR e.type = ANY ($5))
+   AND ($6::text[] IS NULL OR e.tags @> $6)
  ORDER BY e.version DESC LIMIT $4::bigint;
 
 -- name: fold_begin
@@ -352,6 +398,35 @@ SELECT s.name AS stream, {event}
    AND ($6::text[] IS NULL OR e.type = ANY ($6))
    AND ($7::text[] IS NULL OR e.tags @> $7)
  ORDER BY e.position DESC LIMIT $4::bigint;
+
+-- name: categories_page
+-- Events of the categories $1, each there once, positions $2 to $3, forwards. $5: types, $6: tags
+-- (all of them), each NULL for no demand. First the positions alone, from the index of each
+-- category.
+SELECT s.name AS stream, {event}
+  FROM (SELECT p.position
+          FROM unnest($1::text[]) AS c (category)
+          CROSS JOIN LATERAL
+               (SELECT v.position FROM {schema}.events v
+                 WHERE v.category = c.category AND v.position BETWEEN $2::bigint AND $3::bigint
+                   AND ($5::text[] IS NULL OR v.type = ANY ($5))
+                   AND ($6::text[] IS NULL OR v.tags @> $6)
+                 ORDER BY v.position LIMIT $4::bigint) p
+         ORDER BY p.position LIMIT $4::bigint) q
+  JOIN {schema}.events e ON e.position = q.position
+  JOIN {schema}.streams s ON s.stream_no = e.stream_no
+ ORDER BY q.position;
+
+-- name: tail_page
+-- Events of the log, positions $2 to $3, if the event at position $5 (0: none) still has the id $1:
+-- in one snapshot with them, so that they cannot be those of another log.
+SELECT s.name AS stream, {event}
+  FROM {schema}.events e
+  JOIN {schema}.streams s ON s.stream_no = e.stream_no
+ WHERE e.position BETWEEN $2::bigint AND $3::bigint
+   AND ($5::bigint = 0
+        OR $1::uuid = (SELECT k.event_id FROM {schema}.events k WHERE k.position = $5))
+ ORDER BY e.position LIMIT $4::bigint;
 
 -- name: event
 -- The event with the id $1.

@@ -23,12 +23,7 @@ use super::sum::Sum;
 #[derive(Debug)]
 pub(super) struct TypeHandler {
     pub(super) event_type: Arc<str>,
-    /// Names of the fields that are scanned from the data.
-    pub(super) wanted: Vec<String>,
-    pub(super) needs_event: bool,
-    /// Whether an expression reads anything of `meta`.
-    pub(super) needs_meta: bool,
-    pub(super) needs_metadata: bool,
+    pub(super) inputs: Inputs,
     /// The `let`s of the document that the cases need, in order, by variable index.
     pub(super) lets: Vec<(usize, CompiledLet)>,
     pub(super) lets_sources: Vec<Source>,
@@ -136,7 +131,7 @@ impl Handlers {
 
 /// Compiles the handlers of a document.
 pub(super) fn handlers(document: &Document, text: &Text<'_>) -> Parsed<Handlers> {
-    let mut env = scope::base_env();
+    let mut env = scope::base_env("state");
     let compiler = Compiler { text };
     let lets = compiler.lets(&document.lets, &mut env)?;
     check_work(document, &env)?;
@@ -212,10 +207,7 @@ impl Compiler<'_> {
         }
         Ok(TypeHandler {
             event_type: handler.event_type.as_str().into(),
-            wanted: inputs.wanted,
-            needs_event: inputs.needs_event,
-            needs_meta: inputs.needs_meta,
-            needs_metadata: inputs.needs_metadata,
+            inputs,
             lets: needed,
             lets_sources,
             document_lets: lets.len(),
@@ -309,7 +301,7 @@ impl Compiler<'_> {
 }
 
 /// Whether the type of a program is known, and is not bool.
-fn never_bool(program: &Program) -> bool {
+pub(super) fn never_bool(program: &Program) -> bool {
     use crate::cel::StaticType;
     !matches!(program.static_type(), StaticType::Dyn | StaticType::Known(TypeValue::Bool))
 }

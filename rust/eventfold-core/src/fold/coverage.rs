@@ -35,7 +35,7 @@ impl Coverage {
         let types = fold.handlers.iter().map(|handler| TypeCoverage {
             read: AtomicBool::new(false),
             cases: unseen(handler.cases.len()),
-            fields: unseen(handler.wanted.len()),
+            fields: unseen(handler.inputs.wanted.len()),
         });
         let names = fold.handlers.iter().map(|handler| Arc::clone(&handler.event_type));
         Self { types: types.collect(), index: names.zip(0..).collect(), fold: Arc::clone(fold) }
@@ -68,7 +68,7 @@ impl Coverage {
             if !known.read.load(Ordering::Relaxed) {
                 continue;
             }
-            for (name, seen) in handler.wanted.iter().zip(&known.fields) {
+            for (name, seen) in handler.inputs.wanted.iter().zip(&known.fields) {
                 if !seen.load(Ordering::Relaxed) {
                     unseen.push((handler.event_type.to_string(), name.clone()));
                 }

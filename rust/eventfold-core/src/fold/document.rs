@@ -1,7 +1,7 @@
 //! A fold document: its tree turned into names, literals and parsed expressions.
 
 use crate::cel::{self, Ast};
-use crate::limits::{EVENT_TYPE_BYTES_MAX, EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
+use crate::limits::{EVENT_TYPE_BYTES_MAX, EXPRESSION_BYTES_MAX};
 use crate::value::{Map, Value};
 
 use super::literal::{Plain, literal_value, plain, plain_value};
@@ -311,16 +311,7 @@ impl Reader<'_> {
     }
 
     fn expression_error(&self, at: Position, text: &str, error: cel::CelError) -> Box<Refusal> {
-        let at = self.source.inside(at, text, error.offset);
-        let reason = error.reason;
-        let refusal = Refusal::of_expression(at, error);
-        match reason {
-            cel::EXPRESSION_TOO_LONG => {
-                refusal.limit(reason, EXPRESSION_BYTES_MAX, Some(text.len()))
-            }
-            cel::EXPRESSION_TOO_DEEP => refusal.limit(reason, EXPRESSION_DEPTH_MAX, None),
-            _ => refusal,
-        }
+        Refusal::of_text(self.source.inside(at, text, error.offset), text, error)
     }
 
     fn lets(&self, node: &Node) -> Parsed<Vec<Let>> {

@@ -7,8 +7,10 @@ use super::scope::{self, EVENT, META, MetaField, STATE, Source};
 /// What the programs of one event type read.
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
+    /// Names of the fields that are scanned from the data.
     pub(super) wanted: Vec<String>,
     pub(super) needs_event: bool,
+    /// Whether an expression reads anything of `meta`.
     pub(super) needs_meta: bool,
     pub(super) needs_metadata: bool,
 }

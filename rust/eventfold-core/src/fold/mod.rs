@@ -17,6 +17,7 @@
 mod assign;
 mod case;
 mod compile;
+mod condition;
 mod coverage;
 mod difference;
 mod document;
@@ -43,6 +44,7 @@ use sha2::{Digest, Sha256};
 use compile::Handlers;
 use refusal::{Refusal, Source};
 
+pub use condition::{Condition, Evaluation};
 pub use coverage::Coverage;
 pub use difference::{Found, differences};
 pub use document::Keep;
@@ -128,7 +130,9 @@ impl Fold {
     /// Whether some handler reads more of an event than its data: its metadata, or anything of
     /// `meta`.
     pub fn needs_envelope(&self) -> bool {
-        self.handlers.iter().any(|handler| handler.needs_meta || handler.needs_metadata)
+        self.handlers
+            .iter()
+            .any(|handler| handler.inputs.needs_meta || handler.inputs.needs_metadata)
     }
 
     /// Whether cancelled events are folded as if they had not been.

@@ -1,7 +1,8 @@
 //! Why a fold document is refused, and where.
 
-use crate::cel::{CelError, EXPRESSION_INVALID};
+use crate::cel::{CelError, EXPRESSION_INVALID, EXPRESSION_TOO_DEEP, EXPRESSION_TOO_LONG};
 use crate::error::CoreError;
+use crate::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
 
 /// A place in a document; line and column count from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,25 @@ impl Refusal {
         refusal
     }
 
+    /// The same with the limit, where one was met; `text` is the expression.
+    pub(super) fn of_text(at: Position, text: &str, error: CelError) -> Box<Self> {
+        let reason = error.reason;
+        let refusal = Self::of_expression(at, error);
+        match reason {
+            EXPRESSION_TOO_LONG => refusal.limit(reason, EXPRESSION_BYTES_MAX, Some(text.len())),
+            EXPRESSION_TOO_DEEP => refusal.limit(reason, EXPRESSION_DEPTH_MAX, None),
+            _ => refusal,
+        }
+    }
+
+    /// The same about an expression that stands in no document.
+    pub(super) fn alone(mut self: Box<Self>) -> Box<Self> {
+        if self.reason == "INVALID_FOLD" {
+            self.reason = "INVALID_EXPRESSION";
+        }
+        self
+    }
+
     pub(super) fn hint(mut self: Box<Self>, hint: impl Into<String>) -> Box<Self> {
         self.hint = Some(hint.into());
         self
@@ -101,7 +121,7 @@ impl Refusal {
                 error = error.fact(name, value);
             }
         }
-        if self.reason == "INVALID_FOLD" {
+        if matches!(self.reason, "INVALID_FOLD" | "INVALID_EXPRESSION") {
             error = error.fact("problem", shortened(&self.problem));
             if let Some(hint) = self.hint {
                 error = error.fact("hint", shortened(&hint));

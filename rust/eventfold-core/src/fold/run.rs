@@ -22,6 +22,7 @@ use super::compile::TypeHandler;
 use super::coverage::Coverage;
 use super::failure::{Failure, Place};
 use super::history::Held;
+use super::inputs::Inputs;
 use super::scope::{EventValues, Names};
 
 /// Where a run begins.
@@ -199,7 +200,7 @@ impl FoldRun {
             None => None,
         };
         let is_brief = match handler {
-            Some(handler) if handler.needs_meta => false,
+            Some(handler) if handler.inputs.needs_meta => false,
             Some(handler) => rows::read_brief(rows, index, &handler.event_type, brief)?,
             None => rows::read_brief(rows, index, rows.event_type(index)?, brief)?,
         };
@@ -299,7 +300,7 @@ impl FoldRun {
             whole: None,
             metadata: None,
         };
-        read_event(&mut self.checker, handler, &mut values)
+        read_event(&mut self.checker, &handler.inputs, &mut values)
             .map_err(|problem| place.corrupt(problem))?;
         let mut budget = Budget::new(EVALUATION_STEPS_MAX).with_cancel(&self.stop);
         let evaluated =
@@ -332,11 +333,11 @@ impl FoldRun {
     }
 }
 
-/// Reads what a handler needs of an event; an error says what is wrong with the stored bytes.
+/// Reads what expressions need of an event; an error says what is wrong with the stored bytes.
 #[inline]
-fn read_event(
+pub(super) fn read_event(
     checker: &mut Checker,
-    handler: &TypeHandler,
+    inputs: &Inputs,
     values: &mut EventValues<'_>,
 ) -> Result<(), &'static str> {
     const NOT_JSON: &str = "the stored bytes are not the JSON that was validated";
@@ -352,19 +353,19 @@ fn read_event(
         escaped_keys = found.escaped_keys;
     }
     values.fields.clear();
-    values.fields.resize_with(handler.wanted.len(), || None);
-    if handler.needs_metadata {
+    values.fields.resize_with(inputs.wanted.len(), || None);
+    if inputs.needs_metadata {
         values.metadata = Some(scan_value(row.metadata).map_err(|_| NOT_JSON)?);
     }
-    if handler.needs_event {
+    if inputs.needs_event {
         let whole = scan_value(row.data).map_err(|_| NOT_JSON)?;
         let map = whole.as_map().ok_or(NOT_JSON)?;
-        for (field, name) in values.fields.iter_mut().zip(&handler.wanted) {
+        for (field, name) in values.fields.iter_mut().zip(&inputs.wanted) {
             *field = map.get(name).cloned();
         }
         values.whole = Some(whole);
-    } else if !handler.wanted.is_empty() {
-        scan_fields(row.data, &handler.wanted, escaped_keys, &mut values.fields)
+    } else if !inputs.wanted.is_empty() {
+        scan_fields(row.data, &inputs.wanted, escaped_keys, &mut values.fields)
             .map_err(|_| NOT_JSON)?;
     }
     Ok(())

@@ -52,10 +52,10 @@ const META_FIELDS: [(&str, MetaField); 15] = [
     ("copied_from", MetaField::CopiedFrom),
 ];
 
-/// The environment of a fold without its `let` names.
-pub(super) fn base_env() -> Env {
+/// The environment of a fold without its `let` names. `state` is what the state is called.
+pub(super) fn base_env(state: &str) -> Env {
     let mut env = Env::new().strict_numbers(true);
-    env.declare("state");
+    env.declare(state);
     env.declare("event");
     let meta = env.declare_typed("meta", StaticType::Known(TypeValue::Map));
     for (name, field) in META_FIELDS {

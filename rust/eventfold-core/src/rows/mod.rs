@@ -5,6 +5,7 @@
 //! column; a page of PostgreSQL's own rows need only find its cells.
 
 mod column;
+mod compact;
 mod packed;
 mod tags;
 
@@ -14,6 +15,7 @@ use crate::envelope::{FLAG_VALIDATED_V1, MICROS_MAX, MICROS_MIN, NO_METADATA};
 use crate::error::CoreError;
 
 use column::Element;
+pub use compact::Compact;
 pub use packed::Rows;
 pub use tags::{Tags, TagsIter};
 

@@ -64,6 +64,7 @@ pub struct Page {
     size_bytes: usize,
     last_version: i64,
     last_position: i64,
+    last_id: Py<PyBytes>,
     looked_at: Option<i64>,
     done: bool,
 }
@@ -84,6 +85,7 @@ impl Page {
             size_bytes,
             last_version: page.last_version,
             last_position: page.last_position,
+            last_id: PyBytes::new(py, &page.last_id).unbind(),
             looked_at: page.looked_at,
             done: page.done,
         })
