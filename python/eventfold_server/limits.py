@@ -96,6 +96,46 @@ APPENDS_WAITING_BYTES_MAX = 64 * 1024 * 1024
 SESSION_APPENDS_MAX = 256
 SESSION_BYTES_MAX = 8 * 1024 * 1024
 
+GROUP_NAME_BYTES_MAX = 128
+GROUP_CONSUMER_BYTES_MAX = 128
+GROUP_ACK_TIMEOUT_S_DEFAULT = 30.0
+GROUP_ACK_TIMEOUT_S_MIN = 1.0
+GROUP_ACK_TIMEOUT_S_MAX = 12 * 3600.0
+GROUP_ATTEMPTS_DEFAULT = 10
+GROUP_ATTEMPTS_MAX = 1_000_000
+GROUP_RETRY_INITIAL_S_DEFAULT = 1.0
+GROUP_RETRY_FACTOR_DEFAULT = 2.0
+GROUP_RETRY_FACTOR_MAX = 100.0
+GROUP_RETRY_S_DEFAULT = 60.0
+GROUP_RETRY_S_MAX = 24 * 3600.0
+GROUP_REASON_BYTES_MAX = 1_024
+# Of one session: events that it may be given, and events of settlements that are not answered.
+GROUP_CREDITS_MAX = 10_000
+GROUP_SETTLEMENT_EVENTS_MAX = 10_000
+GROUP_UNANSWERED_EVENTS_MAX = 20_000
+# What one statement settles for all sessions of a group in a server process, what it gives to one
+# of them, and what it gives of one stream.
+GROUP_SETTLE_EVENTS_MAX = 10_000
+GROUP_CLAIM_EVENTS_MAX = 1_000
+GROUP_LANE_EVENTS_MAX = 100
+# What is taken from the log at once, and events that wait or are under way when nothing more is.
+# Events that parked ones hold back do not count.
+GROUP_PAGE_EVENTS_MAX = 1_000
+GROUP_OPEN_EVENTS_MAX = 10_000
+# Between two looks at a group of which other server processes may have changed something: while
+# there is something to wait for, and while there is nothing.
+GROUP_BUSY_PAUSE_S = 0.25
+GROUP_IDLE_PAUSE_S = 1.0
+# How often a session says that it is alive, and how long that counts when a group is shown.
+GROUP_ALIVE_PAUSE_S = 10.0
+GROUP_ALIVE_S = 30.0
+GROUP_CONSUMERS_SHOWN_MAX = 1_000
+# Parked events that one request names, and what one transaction replays or purges.
+GROUP_PARKED_MAX = 1_000
+
+# Between two looks at the head of the log while somebody waits for it.
+LOG_WATCH_PAUSE_S = 0.2
+
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5
 HEALTH_STORAGE_LOST_S = 3.0

@@ -12,14 +12,17 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
-from eventfold.v1 import event_store_pb2, folds_pb2, subscriptions_pb2
+from eventfold.v1 import consumer_groups_pb2, event_store_pb2, folds_pb2, subscriptions_pb2
 from eventfold_server import limits
 from eventfold_server.config import ConfigError, ServerConfig
 from eventfold_server.domain.append import Appender
 from eventfold_server.domain.folding import FoldRegistry
+from eventfold_server.domain.groups.admin import GroupAdmin
+from eventfold_server.domain.groups.consuming import Consumers
 from eventfold_server.domain.history import Historian
 from eventfold_server.domain.hydrate import Hydrator
 from eventfold_server.domain.kept import KeptStates
+from eventfold_server.domain.log_watch import LogWatch
 from eventfold_server.domain.many import Many
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
@@ -32,6 +35,7 @@ from eventfold_server.interceptors.certificates import Certificate
 from eventfold_server.interceptors.guard import Context, Guard, abort
 from eventfold_server.interceptors.identity import Identities
 from eventfold_server.interceptors.permissions import check_table
+from eventfold_server.services.consumer_groups import ConsumerGroupsService
 from eventfold_server.services.event_store import EventStoreService
 from eventfold_server.services.folds import FoldsService
 from eventfold_server.services.health import Health
@@ -39,6 +43,7 @@ from eventfold_server.services.subscriptions import SubscriptionsService
 from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
+from eventfold_server.storage.groups import GroupStorage
 from eventfold_server.storage.kept import KeptStorage
 from eventfold_server.storage.log import LogStorage
 from eventfold_server.storage.notices import Notices
@@ -208,15 +213,20 @@ class Server:
         self._registry = registry = FoldRegistry(FoldStorage(database))
         self._kept = KeptStates(kept_storage)
         starts = Starts(kept_storage, registry, self._kept)
+        group_storage = GroupStorage(database)
+        group_admin = GroupAdmin(group_storage, log_storage)
+        self._consumers = Consumers(group_storage, group_admin, LogWatch(log_storage))
         event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
         folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
         subscriptions = subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"]
+        groups = consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"]
+        own = (event_store, folds, subscriptions, groups)
         check_table(
             method
-            for service in (event_store, folds, subscriptions, _HEALTH, _REFLECTION)
+            for service in (*own, _HEALTH, _REFLECTION)
             for method in methods_of(service)
         )
-        self._names = [event_store.full_name, folds.full_name, subscriptions.full_name]
+        self._names = [service.full_name for service in own]
         self._health = Health(self._names, database.ping)
         self._server.add_generic_rpc_handlers(
             (
@@ -246,6 +256,7 @@ class Server:
                     subscriptions,
                     SubscriptionsService(Subscriptions(log_storage, tail)),
                 ),
+                _handlers(self._guard, groups, ConsumerGroupsService(group_admin, self._consumers)),
             )
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -299,6 +310,7 @@ class Server:
         await self._tail.stop()
         await self._health.stop()
         await self._server.stop(self._config.grace_s)
+        await self._consumers.close()
         await self._writer.close()
         await self._notices.stop()
         await self._kept.stop()

@@ -37,8 +37,8 @@ _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Migrations that servers of the version before can go on with, by the rule of their names.
 _PRE = re.compile(r"[0-9]+_pre_")
 
-# Beside the one of the writer, so that no append waits: the registry, caches.
-WRITE_CONNECTIONS = 2
+# Beside the one of the writer, so that no append waits: the registry, caches, consumer groups.
+WRITE_CONNECTIONS = 6
 # For single rows.
 READ_CONNECTIONS = 8
 # For pages of events, and for folds.

@@ -1,0 +1,1 @@
+"""Consumer groups: their administration, and the sessions of consumers."""
