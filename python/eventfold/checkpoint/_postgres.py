@@ -13,6 +13,15 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtext('eventfold_checkpoints'))"
 _PSYCOPG = ["%s"] * 6
 _ASYNCPG = [f"${number}" for number in range(1, 7)]
 
+# `psycopg.pq.TransactionStatus.IDLE`.
+_IDLE = 0
+
+
+def _tuples(_: Any) -> Any:
+    """Rows of this module, whatever those of the connection are."""
+    return tuple
+
+
 # `advance` and `rewind` of all of them are described at `SqliteCheckpoint`.
 
 
@@ -68,13 +77,9 @@ class PsycopgCheckpoint(Checkpoint):
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
-        from psycopg.pq import TransactionStatus
-        from psycopg.rows import tuple_row
-
         connection = self._connection
-        refuse_transaction(connection.info.transaction_status != TransactionStatus.IDLE)
-        # Rows of the connection may be of any kind.
-        with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        refuse_transaction(connection.info.transaction_status != _IDLE)
+        with connection.transaction(), connection.cursor(row_factory=_tuples) as cursor:
             yield cursor
 
 
@@ -122,12 +127,9 @@ class AsyncPsycopgCheckpoint(Checkpoint):
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Any]:
-        from psycopg.pq import TransactionStatus
-        from psycopg.rows import tuple_row
-
         connection = self._connection
-        refuse_transaction(connection.info.transaction_status != TransactionStatus.IDLE)
-        async with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        refuse_transaction(connection.info.transaction_status != _IDLE)
+        async with connection.transaction(), connection.cursor(row_factory=_tuples) as cursor:
             yield cursor
 
 
