@@ -95,6 +95,7 @@ class Following:
         self._events: EventIterator | None = None
         # Whether the event that the place names has to be seen yet.
         self._unproven = False
+        self._is_doubtful = False
         self.head = 0
         self.is_caught_up = False
 
@@ -151,10 +152,15 @@ class Following:
             if self._unproven and event.position == base.position:
                 self.prove(event)
             first += 1
-        if message.position < base.position and first == len(page):
+        self.head = max(self.head, message.head)
+        is_old = message.position < base.position and first == len(page)
+        # At the head, what did not come by does not come any more.
+        self._is_doubtful = self._unproven and (
+            not is_old or message.kind == pb.FRAME_KIND_CAUGHT_UP
+        )
+        if is_old:
             return None
         frame = Frame(page, first, message)
-        self.head = max(self.head, frame.head)
         if frame.kind is FrameKind.CAUGHT_UP:
             self.is_caught_up = True
         elif frame.kind is FrameKind.FELL_BEHIND:
@@ -162,11 +168,11 @@ class Following:
         return frame
 
     @property
-    def unproven(self) -> Place | None:
-        """The place whose event did not come by, though what lies behind it has come: it has to be
-        looked up, for the filter may hide what it let pass before.
+    def doubtful(self) -> Place | None:
+        """The place whose event did not come by, though it should have: it has to be looked up, for
+        the filter may hide what it let pass before.
         """
-        return self._base if self._unproven else None
+        return self._base if self._is_doubtful else None
 
     def prove(self, event: RecordedEvent | None) -> None:
         """Compares the event at the place with what is stored now; None: no such event.
@@ -177,7 +183,7 @@ class Following:
         base = self._base
         if event is None or (event.id, event.position) != (base.event_id, base.position):
             raise self.changed()
-        self._unproven = False
+        self._unproven = self._is_doubtful = False
 
     def changed(self) -> StoreIncarnationChanged:
         """The error of a log that lost what was taken."""

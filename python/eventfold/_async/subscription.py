@@ -158,15 +158,14 @@ class AsyncSubscription:
             async for message in _waiting.messages(call):
                 frame = following.accept(event_page(message, settings.numbers))
                 self._reconnects.heard(bool(frame and len(frame)))
-                if frame is None:
-                    continue
                 await self._prove()
-                yield frame
+                if frame is not None:
+                    yield frame
         except _waiting.SilenceError:
             raise silent(settings.target) from None
         except grpc.RpcError as error:
             failure = self._connection.failure(error, SILENCE_S, Safety.READ)
-            if isinstance(failure, PositionAhead) and following.unproven:
+            if isinstance(failure, PositionAhead) and following.place.event_id is not None:
                 raise following.changed() from failure
             raise failure from error
         finally:
@@ -174,7 +173,7 @@ class AsyncSubscription:
 
     async def _prove(self) -> None:
         """Looks up the event that was taken last, if it did not come by."""
-        place = self._following.unproven
+        place = self._following.doubtful
         if place is None:
             return
         request = pb.GetEventRequest(id=place.event_id or "")

@@ -159,15 +159,14 @@ class Subscription:
             for message in _waiting.messages(call):
                 frame = following.accept(event_page(message, settings.numbers))
                 self._reconnects.heard(bool(frame and len(frame)))
-                if frame is None:
-                    continue
                 self._prove()
-                yield frame
+                if frame is not None:
+                    yield frame
         except _waiting.SilenceError:
             raise silent(settings.target) from None
         except grpc.RpcError as error:
             failure = self._connection.failure(error, SILENCE_S, Safety.READ)
-            if isinstance(failure, PositionAhead) and following.unproven:
+            if isinstance(failure, PositionAhead) and following.place.event_id is not None:
                 raise following.changed() from failure
             raise failure from error
         finally:
@@ -175,7 +174,7 @@ class Subscription:
 
     def _prove(self) -> None:
         """Looks up the event that was taken last, if it did not come by."""
-        place = self._following.unproven
+        place = self._following.doubtful
         if place is None:
             return
         request = pb.GetEventRequest(id=place.event_id or "")
