@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from eventfold._errors import ConnectionFailed, EventfoldError
 from eventfold._events import EventPage, RecordedEvent
@@ -47,7 +48,7 @@ class State(enum.Enum):
     LOST = "lost"
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Item:
     """A delivered event.
 
@@ -75,6 +76,11 @@ class Item:
     def is_open(self) -> bool:
         """Whether it can be settled."""
         return self.state in (State.WAITING, State.IN_HAND)
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether nobody has settled it, be it lost or not."""
+        return self.is_open or self.state is State.LOST
 
     @property
     def was_settled(self) -> bool:
@@ -122,6 +128,8 @@ class Desk:
         self._waiting: deque[Item] = deque()
         # By position, in the order of delivery.
         self._open: dict[int, Item] = {}
+        # Also those that were lost meanwhile, until their handlers come back or forget them.
+        self._in_hand: WeakSet[Item] = WeakSet()
         self._lost: deque[Lost] = deque()
         self._due: dict[_Settling, list[Item]] = {}
         self._due_since: float | None = None
@@ -213,6 +221,7 @@ class Desk:
         if item.state is not State.WAITING:
             return False
         item.state = State.IN_HAND
+        self._in_hand.add(item)
         if self._clock() - item.touched > self._ack_timeout_s / 3:
             # What it waited here is not to be missing for its handling.
             self.settle(item, pb.SETTLE_ACTION_EXTEND)
@@ -225,11 +234,13 @@ class Desk:
         reason: str = "",
         delay_s: float | None = None,
     ) -> None:
-        """Settles a delivery with the next message.
+        """Settles a delivery with the next message; one that is lost comes to nothing.
 
         Raises:
             RuntimeError: it is settled already.
         """
+        if action != pb.SETTLE_ACTION_EXTEND:
+            self._in_hand.discard(item)
         if item.state is State.LOST:
             return
         if not item.is_open:
@@ -276,10 +287,9 @@ class Desk:
         lease of what it has in hand, and then nothing is extended.
         """
         third = self._ack_timeout_s / 3
-        in_hand = [item for item in self._open.values() if item.state is State.IN_HAND]
-        if any(now - item.touched > 3 * third for item in in_hand):
+        if any(now - item.touched > 3 * third for item in self._in_hand):
             return now + third
-        busy = {item.lease for item in in_hand}
+        busy = {item.lease for item in self._in_hand}
         soonest = now + third
         for item in self._open.values():
             if item.state is State.WAITING and item.lease not in busy:

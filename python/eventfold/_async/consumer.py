@@ -210,10 +210,10 @@ class AsyncConsumer:
             await _platform.settle(handler(delivery))
         except Exception as error:  # noqa: BLE001 - whatever it is, the event is retried
             LOGGER.exception("%s: event %d failed", self._names[0], delivery.event.position)
-            if delivery.is_open:
+            if delivery._item.is_unsettled:
                 delivery.retry(reason=fault_of(error))
         else:
-            if delivery.is_open:
+            if delivery._item.is_unsettled:
                 delivery.ack()
 
     async def __aenter__(self) -> Self:
@@ -230,8 +230,11 @@ class AsyncConsumer:
         the rest goes to other consumers at once. May be called again.
         """
         self._closing.set()
-        if self._session is not None:
-            await self._session.end(self._connection.settings.timeout)
+        session = self._session
+        if session is not None:
+            await session.end(self._connection.settings.timeout)
+            while isinstance(lost := session.desk.next(), Lost):
+                self._tell(session, lost)
         if self._source is not None:
             await _waiting.close_source(self._source)
         self._in_hand = None
@@ -240,8 +243,7 @@ class AsyncConsumer:
         async for delivery in self._deliveries():
             self._in_hand = delivery
             yield delivery.event
-            # After a break it is lost, and comes again.
-            if delivery.is_open:
+            if delivery._item.is_unsettled:
                 delivery.ack()
 
     async def _deliveries(self) -> AsyncGenerator[AsyncDelivery]:

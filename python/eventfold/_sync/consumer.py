@@ -209,10 +209,10 @@ class Consumer:
             _platform.settle(handler(delivery))
         except Exception as error:  # noqa: BLE001 - whatever it is, the event is retried
             LOGGER.exception("%s: event %d failed", self._names[0], delivery.event.position)
-            if delivery.is_open:
+            if delivery._item.is_unsettled:
                 delivery.retry(reason=fault_of(error))
         else:
-            if delivery.is_open:
+            if delivery._item.is_unsettled:
                 delivery.ack()
 
     def __enter__(self) -> Self:
@@ -229,8 +229,11 @@ class Consumer:
         the rest goes to other consumers at once. May be called again.
         """
         self._closing.set()
-        if self._session is not None:
-            self._session.end(self._connection.settings.timeout)
+        session = self._session
+        if session is not None:
+            session.end(self._connection.settings.timeout)
+            while isinstance(lost := session.desk.next(), Lost):
+                self._tell(session, lost)
         if self._source is not None:
             _waiting.close_source(self._source)
         self._in_hand = None
@@ -239,8 +242,7 @@ class Consumer:
         for delivery in self._deliveries():
             self._in_hand = delivery
             yield delivery.event
-            # After a break it is lost, and comes again.
-            if delivery.is_open:
+            if delivery._item.is_unsettled:
                 delivery.ack()
 
     def _deliveries(self) -> Generator[Delivery]:
