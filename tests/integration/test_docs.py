@@ -29,6 +29,7 @@ RUNNABLE = [
     ROOT / "README.md",
     ROOT / "docs/cli.md",
     ROOT / "docs/folds.md",
+    ROOT / "docs/subscriptions.md",
     *(page for page in GUIDE if page != INDEX),
 ]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

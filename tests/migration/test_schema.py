@@ -251,13 +251,16 @@ async def test_pages_follow_their_indexes(database_url: str) -> None:
     schema = await make_store(database_url)
     queries = Queries(schema)
     cases = {
-        "stream_page": ("1, 1, 100, 50, NULL", "events_stream_version"),
-        "stream_page_backwards": ("1, 1, 100, 50, NULL", "events_stream_version"),
+        "stream_page": ("1, 1, 100, 50, NULL, NULL", "events_stream_version"),
+        "stream_page_backwards": ("1, 1, 100, 50, NULL, NULL", "events_stream_version"),
         "fold_begin": ("'c-1', 1, 100, 50", "events_stream_version"),
         "fold_rest_brief": (f"1, 1, {NO_END}, {NO_END}", "events_stream_version"),
         "fold_begin_until": ("'c-1', 1, 9, 50, NULL, NULL, NULL", "events_stream_version"),
         "log_page": ("true, 1, 20000, 50, NULL, NULL, NULL", "events_pkey"),
         "log_page_backwards": ("true, 1, 20000, 50, NULL, NULL, NULL", "events_pkey"),
+        "tail_page": (f"'{ID.format(1)}', 1, {NO_END}, {NO_END}, 0", "events_pkey"),
+        "version_from_position": ("1, 10, 5000", "events_stream_version"),
+        "position_from_time": ("20000, '2020-01-01'", "events_pkey"),
         "event": (f"'{ID.format(1)}', 1, {NO_END}, 1", "events_id"),
         "stream": ("'c-1'", "streams_name_key"),
     }
@@ -271,6 +274,27 @@ async def test_pages_follow_their_indexes(database_url: str) -> None:
             assert f"using {index} on" in plan, f"{name}\n{plan}"
             assert "Sort" not in plan, f"{name}\n{plan}"
             assert "Seq Scan on events" not in plan, f"{name}\n{plan}"
+
+
+async def test_pages_of_categories_follow_their_index(database_url: str) -> None:
+    """Whatever the planner knows of the values: it sorts positions, and no events."""
+    schema = await make_store(database_url)
+    text = Queries(schema)["categories_page"]
+    async with connected(database_url) as connection:
+        await _fill(connection, schema)
+        await connection.execute("SET enable_bitmapscan = off; SET jit = off")
+        await connection.execute(f"PREPARE page AS {text}")
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            await connection.execute(f"SET plan_cache_mode = {mode}")
+            for categories in ("ARRAY['c']", "ARRAY['a', 'b', 'c']"):
+                rows = await connection.fetch(
+                    f"EXPLAIN EXECUTE page ({categories}, 9000, 20000, 20000, NULL, NULL)"
+                )
+                plan = "\n".join(row[0] for row in rows)
+                assert "using events_category_position on" in plan, plan
+                assert "using events_pkey on" in plan, plan
+                assert "Seq Scan" not in plan, plan
+                assert "Hash" not in plan, plan
 
 
 async def _fill(connection: Any, schema: str) -> None:

@@ -36,7 +36,7 @@ class _FrameKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FrameKind.V
     """Here are events. The only kind that has any."""
     FRAME_KIND_CHECKPOINT: _FrameKind.ValueType  # 2
     """The subscription got as far as `position`, and the filter let nothing pass since the frame
-    before: resuming need not look at those events again. Sent about every second at the most.
+    before: resuming need not look at those events again. Sent every 1 s at the most.
     """
     FRAME_KIND_CAUGHT_UP: _FrameKind.ValueType  # 3
     """The subscription reached the head: from here on events come as they are appended. Sent once
@@ -60,7 +60,7 @@ FRAME_KIND_EVENTS: FrameKind.ValueType  # 1
 """Here are events. The only kind that has any."""
 FRAME_KIND_CHECKPOINT: FrameKind.ValueType  # 2
 """The subscription got as far as `position`, and the filter let nothing pass since the frame
-before: resuming need not look at those events again. Sent about every second at the most.
+before: resuming need not look at those events again. Sent every 1 s at the most.
 """
 FRAME_KIND_CAUGHT_UP: FrameKind.ValueType  # 3
 """The subscription reached the head: from here on events come as they are appended. Sent once
@@ -110,10 +110,12 @@ class SubscribeRequest(_message.Message):
     head of the stream: with its next event. Beyond that: VERSION_AHEAD.
     """
     where: _builtins.str
-    """A CEL expression over `event` and `meta`, as in folds, that is true for the events to send;
-    at most 4 KiB. Empty, the default: no demand. It is asked about events that pass the rest
-    of the filter. An event on which it fails, or is neither true nor false, ends the call with
-    FILTER_FAILED: no event is left out because of an error.
+    """A CEL expression over `event` and `meta`, as in folds, that is true of the events to send; at
+    most 4 KiB. Empty, the default: no demand. It names fields of `meta`, of which there are all
+    but `root`, and it is asked of events that pass the rest of the filter. An event on which it
+    fails, or is neither true nor false, ends the call with FILTER_FAILED: no event is left out
+    because of an error. An event whose payload was deleted passes where the expression reads data
+    or metadata.
     """
     include_system_events: _builtins.bool
     """Also events of streams whose name starts with `$`. Default: false. Says nothing about `stream`,
@@ -180,7 +182,7 @@ class SubscribeResponse(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     kind: Global___FrameKind.ValueType
-    """What the frame says."""
+    """What the frame says of the subscription."""
     position: _builtins.int
     """Whatever the request asks for at or below this position was sent, in this frame or before.
     Never decreases; may lie beyond the last event of the frame. 0: nothing is looked at yet.

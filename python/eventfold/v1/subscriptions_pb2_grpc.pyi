@@ -52,7 +52,8 @@ class SubscriptionsStub:
     INVALID_RESUME_TOKEN, INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
     POSITION_AHEAD, VERSION_AHEAD. Errors at any time: STORE_INCARNATION_CHANGED (the log lost a
     tail that was sent already: what to go back to is `common_position`), STREAM_DELETED,
-    FILTER_FAILED, EVENT_CORRUPT. What was sent before an error stands.
+    FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or PERMISSION_DENIED within 10 s after the
+    token was withdrawn. What was sent before an error stands.
     """
 
 @_typing.type_check_only
@@ -79,7 +80,8 @@ class SubscriptionsAsyncStub(SubscriptionsStub):
     INVALID_RESUME_TOKEN, INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
     POSITION_AHEAD, VERSION_AHEAD. Errors at any time: STORE_INCARNATION_CHANGED (the log lost a
     tail that was sent already: what to go back to is `common_position`), STREAM_DELETED,
-    FILTER_FAILED, EVENT_CORRUPT. What was sent before an error stands.
+    FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or PERMISSION_DENIED within 10 s after the
+    token was withdrawn. What was sent before an error stands.
     """
 
 class SubscriptionsServicer(metaclass=_abc_1.ABCMeta):
@@ -109,7 +111,8 @@ class SubscriptionsServicer(metaclass=_abc_1.ABCMeta):
         INVALID_RESUME_TOKEN, INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
         POSITION_AHEAD, VERSION_AHEAD. Errors at any time: STORE_INCARNATION_CHANGED (the log lost a
         tail that was sent already: what to go back to is `common_position`), STREAM_DELETED,
-        FILTER_FAILED, EVENT_CORRUPT. What was sent before an error stands.
+        FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or PERMISSION_DENIED within 10 s after the
+        token was withdrawn. What was sent before an error stands.
         """
 
 def add_SubscriptionsServicer_to_server(servicer: SubscriptionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -147,7 +147,9 @@ class Subscriptions:
         elif start.recorded_at is not None:
             head = await self._log.head()
             found = await self._log.position_from(head, start.recorded_at)
-            position = head if found is None else found - 1
+            if found is None:
+                raise _changed()
+            position = found - 1
         elif start.now:
             position = await self._log.head()
         return position, await make_token(self._log, position)
@@ -382,7 +384,7 @@ class Subscription:
             raise Refusal("STREAM_DELETED", "the stream was deleted", stream=name)
         lower = await self._log.version_from(row.stream_no, row.version, self._position + 1)
         if lower is None:
-            raise Refusal("STORAGE_UNAVAILABLE", "the log changed while it was read")
+            raise _changed()
         pages = self._log.stream_pages(
             row.stream_no,
             lower,
@@ -422,6 +424,11 @@ class _StreamSource(_Source):
         if page.looked_at == page.last_version:
             return page.last_position
         return await self.log.position_of(self.stream_no, page.looked_at)
+
+
+def _changed() -> Refusal:
+    """The refusal for a log that lost its end between two looks."""
+    return Refusal("STORAGE_UNAVAILABLE", "the log changed while it was read")
 
 
 async def _nothing() -> Pages:

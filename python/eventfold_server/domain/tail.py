@@ -199,9 +199,9 @@ class Tail:
                     if reachable:
                         log.warning("the tail of the log cannot be read: %s", refusal.reason)
                     reachable = False
-                except Exception:
-                    # Whoever waits must not do so for ever for the sake of one fault.
-                    log.exception("fault in the tail of the log")
+                except Exception as error:  # noqa: BLE001 - whoever waits must not wait for ever
+                    # What PostgreSQL says can quote rows, so only the kind of the fault is told.
+                    log.error("fault in the tail of the log: %s", type(error).__qualname__)
                     self._drop()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_s):

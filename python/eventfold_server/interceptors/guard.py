@@ -115,12 +115,18 @@ class Guard:
     def streamed(
         self, method: str, decode: Decode, function: Streamed
     ) -> Callable[[bytes, Context], Any]:
-        """The handler of a call with a stream of answers, under the caller's deadline if any."""
+        """The handler of a call with a stream of answers, under the caller's deadline if any. It
+        may last for as long as it likes: when the tokens change, the caller must have one still.
+        """
 
         async def handle(request: bytes, context: Context) -> AsyncIterator[Any]:
             try:
+                edition = self._identities.edition
                 with self._entered(method, context, context.time_remaining()) as caller:
                     async for message in function(_decoded(decode, request), caller):
+                        if edition != self._identities.edition:
+                            edition = self._identities.edition
+                            self.admit(method, context)
                         yield message
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
                 await abort(context, refusal_of_fault(method, error))

@@ -64,6 +64,8 @@ class Identities:
         self._file = token_file
         self._callers = {} if token_file is None else _load(token_file)
         self._anonymous = Caller(ANONYMOUS, ALL)
+        # Goes up when the tokens change: whoever was admitted before may not be any more.
+        self.edition = 0
 
     def reload(self) -> None:
         """Reads the token file again; one that is broken leaves the tokens as they are."""
@@ -74,6 +76,7 @@ class Identities:
         except TokenFileError as error:
             log.error("the token file was not read again: %s", error)
         else:
+            self.edition += 1
             log.info("read %d tokens from the token file", len(self._callers))
 
     def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:

@@ -8,14 +8,18 @@ servers on two stores at once, which append, read, fold, give up, and refuse, si
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
+import psycopg
 import pytest
 from tests.support.database import connected
 from tests.support.pgbouncer import pgbouncer, program
 from tests.support.servers import RunningServer, start_postgres, start_server
+from tests.support.subscriptions import append, stored, subscriber
 
 import eventfold
 
@@ -69,6 +73,25 @@ def servers(
         yield started
 
 
+def listeners(connection: psycopg.Connection[Any]) -> int:
+    """How many sessions listen for notifications."""
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %eventfold_%'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@contextmanager
+def start_beside(server: RunningServer) -> Iterator[RunningServer]:
+    """Another server on the same store."""
+    folder = server.log.parent / "beside"
+    folder.mkdir()
+    options = {name: value for name, value in server.options.items() if name != "listen"}
+    with start_server(folder, **options) as started:
+        yield started
+
+
 async def work(server: RunningServer, factor: int) -> None:
     """Appends, reads and folds streams of its own, many at once."""
     async with eventfold.AsyncClient(server.address, timeout=60) as client:
@@ -114,3 +137,37 @@ async def test_given_up_calls_leave_no_transaction(
             await asyncio.gather(*calls, return_exceptions=True)
         state = await client.hydrate("Pooled", "1", fold="sum", timeout=20)
         assert state.version == EVENTS
+
+
+async def test_subscriptions(servers: list[RunningServer], direct_url: str) -> None:
+    """Both servers follow their own stores; appends of another server are heard of at once."""
+    async with (
+        eventfold.AsyncClient(servers[0].address) as client,
+        subscriber(servers[0].address) as subscribe,
+        subscriber(servers[1].address) as subscribe_other,
+    ):
+        head = await append(client, "Followed-1", 600, size=5_000)
+        one = await subscribe().until_caught_up()
+        where = await subscribe(categories=["Followed"], where="event.n < 10").until_caught_up()
+        other = await subscribe_other(categories=["Followed"]).until_caught_up()
+        with (
+            connected(direct_url) as connection,
+            start_beside(servers[0]) as beside,
+        ):
+            # Each listens past the pooler.
+            async with asyncio.timeout(10):
+                while listeners(connection) < 3:  # noqa: ASYNC110 - told by a query
+                    await asyncio.sleep(0.05)
+            async with eventfold.AsyncClient(beside.address) as writing:
+                await append(writing, "Followed-2")
+                took = []
+                for _ in range(20):
+                    began = time.monotonic()
+                    head = await append(writing, "Followed-2")
+                    await one.until_position(head)
+                    took.append(time.monotonic() - began)
+                assert sorted(took)[10] < 0.3, "the poll alone would take half a second"
+        assert one.events == stored(servers[0].address)
+        await where.until_position(head)
+        assert [event.stream for event in where.events[10:]] == ["Followed-2"] * 21
+        assert other.events == []

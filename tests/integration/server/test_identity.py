@@ -14,10 +14,12 @@ from pathlib import Path
 import grpc
 import pytest
 from tests.integration.server.conftest import Starter
-from tests.support.raw import Answer, bearer, call
+from tests.support.raw import Answer, answer_of, bearer, call
 from tests.support.servers import RunningServer
 
 import eventfold
+from eventfold.v1 import subscriptions_pb2 as sub_pb
+from eventfold.v1 import subscriptions_pb2_grpc
 from eventfold_server.interceptors.permissions import ALL, PERMISSIONS
 
 APPEND = "/eventfold.v1.EventStore/Append"
@@ -221,6 +223,32 @@ def test_a_hangup_reads_the_tokens_again(start: Starter, tmp_path: Path) -> None
         server.reload()
         until("new", "UNAUTHENTICATED")
         assert "nonsense" not in server.log_tail()
+
+
+def test_a_subscription_ends_with_its_token(start: Starter, tmp_path: Path) -> None:
+    """Before anything that was appended since is sent; those of others go on."""
+    file = tmp_path / "tokens"
+    lines = {name: line(name, "read,write") for name in ("kept", "narrowed", "withdrawn")}
+    file.write_text("".join(lines.values()))
+    server = start(token_file=file)
+    with grpc.insecure_channel(server.address) as channel:
+        stub = subscriptions_pb2_grpc.SubscriptionsStub(channel)
+        calls = {
+            name: stub.Subscribe(sub_pb.SubscribeRequest(), metadata=bearer(name)) for name in lines
+        }
+        for subscription in calls.values():
+            assert next(subscription).kind == sub_pb.FRAME_KIND_CAUGHT_UP
+        file.write_text(lines["kept"] + line("narrowed", "write"))
+        server.reload()
+        time.sleep(0.3)
+        with eventfold.Client(server.address, token="kept") as store:
+            store.append("a-1", [eventfold.Event("T", {})], expected_version=0)
+        assert next(calls["kept"]).events
+        for name, reason in (("narrowed", "PERMISSION_DENIED"), ("withdrawn", "UNAUTHENTICATED")):
+            with pytest.raises(grpc.RpcError) as caught:
+                next(calls[name])
+            assert answer_of(caught.value).reason == reason
+        calls["kept"].cancel()
 
 
 def test_without_tokens_everyone_is_anonymous(start: Starter) -> None:

@@ -9,14 +9,21 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from eventfold.v1 import consumer_groups_pb2, event_store_pb2, folds_pb2
+from eventfold.v1 import consumer_groups_pb2, event_store_pb2, folds_pb2, subscriptions_pb2
 from eventfold_server.config import ServerConfig
 from eventfold_server.interceptors import permissions
 from eventfold_server.interceptors.permissions import ALL, PERMISSIONS, PermissionTableError
 from eventfold_server.server import Server, methods_of
 from eventfold_server.storage.database import Database
 
-FILES = (consumer_groups_pb2, event_store_pb2, folds_pb2, health_pb2, reflection_pb2)
+FILES = (
+    consumer_groups_pb2,
+    event_store_pb2,
+    folds_pb2,
+    subscriptions_pb2,
+    health_pb2,
+    reflection_pb2,
+)
 DECLARED = {
     method
     for file in FILES

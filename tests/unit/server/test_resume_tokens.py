@@ -16,7 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventfold_server.domain.tokens import make_token, position_of_token
+from eventfold_server.domain.tokens import (
+    IDS_BEFORE,
+    IdWindow,
+    make_token,
+    position_of_token,
+    token_after,
+)
 from eventfold_server.errors import Refusal
 
 TOKEN_BYTES_MAX = 400
@@ -116,3 +122,51 @@ def test_positions_beyond_those_of_a_log_are_none() -> None:
     pair = struct.pack(">Q16s", 1 << 63, OWN.bytes)
     with pytest.raises(Refusal, match="INVALID_RESUME_TOKEN"):
         resume(Log(10), b"\x01" + pair)
+
+
+def ids_of(log: Log, first: int, last: int) -> bytes:
+    return b"".join(log.id_at(position).bytes for position in range(max(first, 1), last + 1))
+
+
+@given(st.integers(0, 6_000), st.lists(st.integers(1, 3_000), max_size=8))
+def test_a_window_of_ids_makes_the_same_tokens(start: int, steps: list[int]) -> None:
+    """As the tail goes on, however much comes at once."""
+    log = Log(POSITION_MAX)
+    window = IdWindow(start, ids_of(log, start - IDS_BEFORE, start))
+    assert window.is_whole
+    for step in steps:
+        window.extend(ids_of(log, window.last + 1, window.last + step))
+    assert window.last == start + sum(steps)
+    assert window.token() == token_at(log, window.last)
+    assert window.last_id == (log.id_at(window.last) if window.last else None)
+
+
+def test_a_window_that_lacks_ids_is_not_whole() -> None:
+    log = Log(POSITION_MAX)
+    assert not IdWindow(5_000, ids_of(log, 4_000, 5_000)).is_whole
+    assert not IdWindow(10, ids_of(log, 2, 10)).is_whole
+
+
+def follow(log: Log, before: bytes, position: int, sent: tuple[int, bytes] | None) -> bytes:
+    return asyncio.run(token_after(cast(Any, log), before, position, sent))
+
+
+@given(st.integers(0, 3_000), st.integers(0, 3_000), st.integers(0, 6_100), st.data())
+def test_a_token_follows_another_on_the_same_log_only(
+    before: int, step: int, fork: int, data: st.DataObject
+) -> None:
+    """Whatever was sent, or is about to be, must still be in the log."""
+    old, position = Log(10_000), before + step
+    token = token_at(old, before)
+    place = data.draw(st.integers(before, position))
+    sent = (place, old.id_at(place).bytes) if place > before else None
+    assert follow(old, token, position, sent) == token_at(old, position)
+    new = Log(data.draw(st.integers(fork, 10_000)), fork)
+    if fork >= position:
+        assert follow(new, token, position, sent) == token_at(old, position)
+    elif fork < before or (sent is not None and fork < sent[0]):
+        with pytest.raises(Refusal) as refused:
+            follow(new, token, position, sent)
+        changed = fork < before
+        reason = "STORE_INCARNATION_CHANGED" if changed else "STORAGE_UNAVAILABLE"
+        assert refused.value.reason == reason

@@ -244,8 +244,8 @@ SELECT string_agg(uuid_send(event_id), '' ORDER BY position)
   FROM {schema}.events WHERE position BETWEEN $1 AND $2;
 
 -- name: version_from_position
--- The first version of the stream $1, of at most $2, whose event has a position of $3 or above; else
--- the one behind $2. Positions grow with versions, so it is found by halving.
+-- The first version of the stream $1, up to $2, whose event has a position of $3 or above; else the
+-- one behind $2. Positions grow with versions, so it is found by halving.
 WITH RECURSIVE half (lower, upper) AS (
     SELECT 1::bigint, $2::bigint + 1
     UNION ALL
@@ -258,8 +258,8 @@ WITH RECURSIVE half (lower, upper) AS (
 SELECT lower FROM half WHERE lower = upper;
 
 -- name: position_from_time
--- The first position, of at most $1, whose event was recorded at $2 or after; else the one behind
--- $1. Times never decrease with positions, so it is found by halving. The time comes as a text.
+-- The first position, up to $1, whose event was recorded at $2 or after; else the one behind $1.
+-- Times never decrease with positions, so it is found by halving. The time comes as a text.
 WITH RECURSIVE half (lower, upper) AS (
     SELECT 1::bigint, $1::bigint + 1
     UNION ALL
@@ -501,20 +501,22 @@ SELECT s.name AS stream, {event}
 
 -- name: categories_page
 -- Events of the categories $1, each there once, positions $2 to $3, forwards. $5: types, $6: tags
--- (all of them), each NULL for no demand. First the positions alone, from the index of each
--- category.
-SELECT s.name AS stream, {event}
+-- (all of them), each NULL for no demand. First the positions alone, from the index of categories:
+-- rows are compared, so that the planner cannot take the index of positions, which has all other
+-- categories too. Lookups stand in subqueries that it cannot turn into joins.
+SELECT (SELECT s.name FROM {schema}.streams s WHERE s.stream_no = e.stream_no) AS stream, {event}
   FROM (SELECT p.position
           FROM unnest($1::text[]) AS c (category)
           CROSS JOIN LATERAL
                (SELECT v.position FROM {schema}.events v
-                 WHERE v.category = c.category AND v.position BETWEEN $2::bigint AND $3::bigint
+                 WHERE (v.category, v.position) >= (c.category, $2::bigint)
+                   AND (v.category, v.position) <= (c.category, $3::bigint)
                    AND ($5::text[] IS NULL OR v.type = ANY ($5))
                    AND ($6::text[] IS NULL OR v.tags @> $6)
-                 ORDER BY v.position LIMIT $4::bigint) p
+                 ORDER BY v.category, v.position LIMIT $4::bigint) p
          ORDER BY p.position LIMIT $4::bigint) q
-  JOIN {schema}.events e ON e.position = q.position
-  JOIN {schema}.streams s ON s.stream_no = e.stream_no
+  CROSS JOIN LATERAL
+       (SELECT * FROM {schema}.events x WHERE x.position = q.position OFFSET 0) e
  ORDER BY q.position;
 
 -- name: tail_page
