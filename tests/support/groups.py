@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
+from tests.support.database import connected
 from tests.support.raw import answer_of
 
 from eventfold.v1 import consumer_groups_pb2 as pb
@@ -189,14 +190,37 @@ class Groups:
         return await self.stub.GetGroup(pb.GetGroupRequest(name=name))
 
     async def append(
-        self, stream: str, count: int = 1, *, type_: str = "T", tags: Iterable[str] = ()
+        self,
+        stream: str,
+        count: int = 1,
+        *,
+        type_: str = "T",
+        tags: Iterable[str] = (),
+        data: bytes = b"{}",
     ) -> list[int]:
         """Appends so many events; their positions."""
         request = event_store_pb2.AppendRequest(stream=stream)
         request.expected_version.any.SetInParent()
         for _ in range(count):
-            request.events.add(type=type_, data=b"{}", tags=tags)
+            request.events.add(type=type_, data=data, tags=tags)
         return list((await self._store.Append(request)).positions)
+
+    async def version(self, stream: str) -> int:
+        """The version of a stream; 0: it has no event."""
+        try:
+            get = event_store_pb2.GetStreamRequest(name=stream)
+            return (await self._store.GetStream(get)).stream.version
+        except grpc.aio.AioRpcError as error:
+            if answer_of(error).reason != "STREAM_NOT_FOUND":
+                raise
+            return 0
+
+    async def event(self, position: int) -> event_store_pb2.RecordedEvent:
+        """The event at a position."""
+        read = event_store_pb2.ReadAllRequest(from_position=position, limit=1)
+        message = await self._store.ReadAll(read).read()
+        assert isinstance(message, event_store_pb2.ReadAllResponse)
+        return message.events[0]
 
 
 @asynccontextmanager
@@ -204,3 +228,15 @@ async def groups_of(address: str) -> AsyncIterator[Groups]:
     """A client of the server."""
     async with grpc.aio.insecure_channel(address) as channel:
         yield Groups(channel)
+
+
+def make_due(database_url: str, schema: str, group: str) -> int:
+    """Lets all leases and waits of a group be over; how many there were."""
+    with connected(database_url) as connection:
+        done = connection.execute(
+            f"UPDATE {schema}.group_lanes SET due_at = now() - interval '1 s'"
+            f" WHERE due_at IS NOT NULL AND group_no ="
+            f" (SELECT group_no FROM {schema}.groups WHERE name = %s)",
+            [group],
+        )
+    return done.rowcount

@@ -157,9 +157,10 @@ class Guard:
     async def _decoded_each(
         self, decode: Decode, requests: AsyncIterator[bytes]
     ) -> AsyncIterator[Any]:
-        task = asyncio.current_task()
-        assert task is not None
         while not self._is_shutting_down():
+            # Not always the same one: the first message may be read by another than the rest.
+            task = asyncio.current_task()
+            assert task is not None
             self._listening.add(task)
             try:
                 request = await anext(requests)

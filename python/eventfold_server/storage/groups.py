@@ -240,7 +240,6 @@ class GroupStorage:
     async def end_session(self, group_no: int, session: int, *, failed: bool) -> None:
         """Gives back what the session has; `failed`: in vain."""
         await self._write("end_group_session", group_no, session, failed)
-        await self._write("forget_group_session", session)
 
     async def next_events(self, group_no: int) -> NextEvents | None:
         """The next events of the log for the group; None: the group is gone."""

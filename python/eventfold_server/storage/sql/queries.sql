@@ -335,8 +335,8 @@ SELECT l.waiting, l.under_way, l.retrying, l.held_back, p.parked, p.oldest_parke
 SELECT s.session, s.consumer, s.caller, s.since, count(l.lane) AS streams,
        coalesce(sum(l.under_way), 0)::bigint AS under_way
   FROM {schema}.group_sessions s
-  LEFT JOIN {schema}.group_lanes l
-         ON l.group_no = s.group_no AND l.state = 2 AND l.session = s.session
+  LEFT JOIN LATERAL (SELECT x.lane, x.under_way FROM {schema}.group_lanes x
+                      WHERE x.session = s.session AND x.lease IS NOT NULL OFFSET 0) l ON true
  WHERE s.group_no = $1 AND s.seen_at > clock_timestamp() - $2::interval
  GROUP BY s.session ORDER BY s.session LIMIT $3;
 
@@ -354,11 +354,7 @@ RETURNING group_no, session;
 
 -- name: end_group_session
 -- Gives back what the session $2 has of the group $1. $3: it failed at it.
-SELECT {schema}.group_end_leases_v1($1, $2, $3);
-
--- name: forget_group_session
--- After its leases have ended, which ask for the name of the consumer.
-DELETE FROM {schema}.group_sessions WHERE session = $1;
+SELECT {schema}.group_end_session_v1($1, $2, $3);
 
 -- name: group_next
 SELECT cursor, head, up_to, positions, lanes FROM {schema}.group_next_v1($1, $2, $3, $4);

@@ -2,7 +2,10 @@
 CREATE SEQUENCE {schema}.group_numbers AS bigint;
 
 -- Consumer groups. What a group has taken in from the log, and what is not settled of it, stands in
--- the tables below, which only the functions of this file write to.
+-- the tables below, which only these functions write to. They fill and empty all the time, so that
+-- what the planner knows of their sizes is never true. So the functions leave it no choice: single
+-- rows are looked up in subqueries that it cannot turn into joins, and changed by their ctid, which
+-- stays the same while their lane is locked.
 CREATE TABLE {schema}.groups (
     group_no      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name          text        COLLATE "C" NOT NULL UNIQUE
@@ -47,7 +50,7 @@ CREATE TABLE {schema}.group_lanes (
     -- When the lease runs out, or the wait ends; by PostgreSQL's clock.
     due_at    timestamptz,
     -- The fencing token: it goes up with each consumer that the lane is given to.
-    lease     bigint      UNIQUE,
+    lease     bigint,
     -- Session of the consumer that has it.
     session   bigint,
     -- Entries up to this position were delivered under the lease, and so many are not settled yet.
@@ -63,6 +66,9 @@ CREATE TABLE {schema}.group_lanes (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 -- In order of the oldest entry: which lane is next, and how far the group is.
 CREATE INDEX group_lanes_head ON {schema}.group_lanes (group_no, state, head);
+-- What a session has.
+CREATE UNIQUE INDEX group_lanes_lease ON {schema}.group_lanes (session, lease)
+    WHERE lease IS NOT NULL;
 CREATE INDEX group_lanes_due ON {schema}.group_lanes (group_no, due_at) WHERE due_at IS NOT NULL;
 
 -- Events that were taken in, and are neither settled nor parked.
@@ -93,9 +99,10 @@ CREATE TABLE {schema}.group_parked (
 );
 CREATE INDEX group_parked_holds ON {schema}.group_parked (group_no, lane) WHERE holds;
 
--- Sessions, for people who look at a group. No promise depends on them.
+-- Sessions: one that has ended, or has no row, is given nothing any more.
 CREATE TABLE {schema}.group_sessions (
     session  bigint      PRIMARY KEY DEFAULT nextval('{schema}.group_numbers'),
+    ended    boolean     NOT NULL DEFAULT false,
     group_no bigint      NOT NULL,
     consumer text        NOT NULL CHECK (octet_length(consumer) <= 128),
     caller   text        NOT NULL,
@@ -178,8 +185,10 @@ BEGIN
     cursor := v_group.cursor;
     up_to := cursor;
     IF cursor < head AND p_open > (
-        SELECT coalesce(sum(l.entries), 0) FROM {schema}.group_lanes l
-         WHERE l.group_no = p_group AND l.state IN (1, 2, 3))
+        SELECT coalesce(sum(o.entries), 0)
+          FROM unnest(ARRAY[1, 2, 3]) AS s (state)
+         CROSS JOIN LATERAL (SELECT l.entries FROM {schema}.group_lanes l
+                              WHERE l.group_no = p_group AND l.state = s.state OFFSET 0) o)
     THEN
         IF v_group.stream IS NOT NULL THEN
             SELECT s.stream_no INTO v_stream FROM {schema}.streams s WHERE s.name = v_group.stream;
@@ -281,18 +290,22 @@ CREATE FUNCTION {schema}.group_park_v1(
     p_hold_back boolean
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
 BEGIN
-    WITH taken AS (
-        DELETE FROM {schema}.group_entries e
-         USING unnest(p_lanes, p_positions, p_reasons, p_consumers)
+    WITH found AS MATERIALIZED (
+        SELECT n.lane, n.position, n.reason, n.consumer, e.id, e.attempts
+          FROM unnest(p_lanes, p_positions, p_reasons, p_consumers)
                AS n (lane, position, reason, consumer)
-         WHERE e.group_no = p_group AND e.lane = n.lane AND e.position = n.position
-        RETURNING e.lane, e.position, e.attempts, n.reason, n.consumer)
+         CROSS JOIN LATERAL
+               (SELECT x.ctid AS id, x.attempts FROM {schema}.group_entries x
+                 WHERE x.group_no = p_group AND x.lane = n.lane AND x.position = n.position
+                OFFSET 0) e),
+    taken AS (
+        DELETE FROM {schema}.group_entries e WHERE e.ctid = ANY (ARRAY(SELECT f.id FROM found f)))
     INSERT INTO {schema}.group_parked
            (group_no, position, lane, attempts, cause, reason, consumer, holds)
     -- One that a consumer parks has failed in the attempt under way.
-    SELECT p_group, t.position, t.lane, t.attempts + CASE WHEN p_cause = 1 THEN 1 ELSE 0 END,
-           p_cause, t.reason, t.consumer, p_hold_back
-      FROM taken t;
+    SELECT p_group, f.position, f.lane, f.attempts + CASE WHEN p_cause = 1 THEN 1 ELSE 0 END,
+           p_cause, f.reason, f.consumer, p_hold_back
+      FROM found f;
 END
 $function$;
 
@@ -309,6 +322,26 @@ CREATE FUNCTION {schema}.group_move_lanes_v1(
 DECLARE
     v_now timestamptz := clock_timestamp();
 BEGIN
+    WITH n AS MATERIALIZED (
+        SELECT o.id, u.removed, u.wait, h.head,
+               CASE WHEN EXISTS (SELECT FROM {schema}.group_parked p
+                                  WHERE p.group_no = p_group AND p.lane = u.lane AND p.holds)
+                    THEN 4
+                    WHEN u.ends AND u.wait > '0 s' THEN 3
+                    WHEN u.ends OR o.under_way = u.removed THEN 1
+                    ELSE 2 END AS state
+          FROM unnest(p_lanes, p_removed, p_ends, p_waits) AS u (lane, removed, ends, wait)
+         CROSS JOIN LATERAL
+               (SELECT l.ctid AS id, l.under_way FROM {schema}.group_lanes l
+                 WHERE l.group_no = p_group AND l.lane = u.lane OFFSET 0) o
+          LEFT JOIN LATERAL
+               (SELECT e.position AS head FROM {schema}.group_entries e
+                 WHERE e.group_no = p_group AND e.lane = u.lane ORDER BY e.position LIMIT 1) h
+               ON true),
+    -- A lane without entries that nothing holds is over.
+    over AS (
+        DELETE FROM {schema}.group_lanes l
+         WHERE l.ctid = ANY (ARRAY(SELECT n.id FROM n WHERE n.head IS NULL AND n.state <> 4)))
     UPDATE {schema}.group_lanes l
        SET state = n.state, head = n.head, entries = l.entries - n.removed,
            due_at = CASE n.state WHEN 2 THEN v_now + p_ack_timeout WHEN 3 THEN v_now + n.wait END,
@@ -316,25 +349,7 @@ BEGIN
            session = CASE WHEN n.state = 2 THEN l.session END,
            up_to = CASE WHEN n.state = 2 THEN l.up_to END,
            under_way = CASE WHEN n.state = 2 THEN l.under_way - n.removed ELSE 0 END
-      FROM (SELECT m.lane, m.removed, m.wait, m.head,
-                   CASE WHEN EXISTS (SELECT FROM {schema}.group_parked p
-                                      WHERE p.group_no = p_group AND p.lane = m.lane AND p.holds)
-                        THEN 4
-                        WHEN m.ends AND m.wait > '0 s' THEN 3
-                        WHEN m.ends OR o.under_way = m.removed THEN 1
-                        ELSE 2 END AS state
-              FROM (SELECT u.*, (SELECT e.position FROM {schema}.group_entries e
-                                  WHERE e.group_no = p_group AND e.lane = u.lane
-                                  ORDER BY e.position LIMIT 1) AS head
-                      FROM unnest(p_lanes, p_removed, p_ends, p_waits)
-                           AS u (lane, removed, ends, wait)) m
-              JOIN {schema}.group_lanes o ON o.group_no = p_group AND o.lane = m.lane) n
-     WHERE l.group_no = p_group AND l.lane = n.lane AND (n.head IS NOT NULL OR n.state = 4);
-    -- A lane without entries that nothing holds is over. It was left out above.
-    DELETE FROM {schema}.group_lanes l USING unnest(p_lanes) AS u (lane)
-     WHERE l.group_no = p_group AND l.lane = u.lane AND l.state <> 4
-       AND NOT EXISTS (SELECT FROM {schema}.group_entries e
-                        WHERE e.group_no = p_group AND e.lane = u.lane);
+      FROM n WHERE l.ctid = n.id AND (n.head IS NOT NULL OR n.state = 4);
 END
 $function$;
 
@@ -357,23 +372,33 @@ DECLARE
     v_lanes     bigint[];
     v_heads     bigint[];
     v_sessions  bigint[];
+    v_leases    bigint[];
     v_spent     bigint[] := '{}';
     v_at        bigint[];
     v_consumers text[];
 BEGIN
     SELECT * INTO v_group FROM {schema}.groups g WHERE g.group_no = p_group;
+    -- Those that somebody has locked at the moment are looked at again soon, if they ran out.
     IF p_session IS NULL THEN
-        SELECT array_agg(o.lane), array_agg(o.head), array_agg(o.session)
-          INTO v_lanes, v_heads, v_sessions
-          FROM (SELECT l.lane, l.head, l.session FROM {schema}.group_lanes l
-                 WHERE l.group_no = p_group AND l.due_at <= clock_timestamp() AND l.state = 2
-                 ORDER BY l.lane FOR UPDATE SKIP LOCKED) o;
+        SELECT array_agg(x.lane), array_agg(x.head), array_agg(x.session),
+               array_agg(x.lease)
+          INTO v_lanes, v_heads, v_sessions, v_leases
+          FROM (SELECT l.lane FROM {schema}.group_lanes l
+                 WHERE l.group_no = p_group AND l.due_at <= clock_timestamp() OFFSET 0) o
+         CROSS JOIN LATERAL
+               (SELECT l.lane, l.head, l.session, l.lease FROM {schema}.group_lanes l
+                 WHERE l.group_no = p_group AND l.lane = o.lane AND l.state = 2
+                   AND l.due_at <= clock_timestamp() FOR UPDATE SKIP LOCKED) x;
     ELSE
-        SELECT array_agg(o.lane), array_agg(o.head), array_agg(o.session)
-          INTO v_lanes, v_heads, v_sessions
-          FROM (SELECT l.lane, l.head, l.session FROM {schema}.group_lanes l
-                 WHERE l.group_no = p_group AND l.state = 2 AND l.session = p_session
-                 ORDER BY l.lane FOR UPDATE) o;
+        SELECT array_agg(x.lane), array_agg(x.head), array_agg(x.session),
+               array_agg(x.lease)
+          INTO v_lanes, v_heads, v_sessions, v_leases
+          FROM (SELECT l.lane FROM {schema}.group_lanes l
+                 WHERE l.session = p_session AND l.lease IS NOT NULL ORDER BY l.lane OFFSET 0) o
+         CROSS JOIN LATERAL
+               (SELECT l.lane, l.head, l.session, l.lease FROM {schema}.group_lanes l
+                 WHERE l.group_no = p_group AND l.lane = o.lane AND l.session = p_session
+                   FOR UPDATE) x;
     END IF;
     IF v_lanes IS NULL THEN
         RETURN;
@@ -381,13 +406,21 @@ BEGIN
     IF p_failed THEN
         WITH counted AS (
             UPDATE {schema}.group_entries e SET attempts = e.attempts + 1
-              FROM unnest(v_lanes, v_heads, v_sessions) AS n (lane, head, session)
-             -- An entry that was replayed behind the back of the lease is not the consumer's.
-             WHERE e.group_no = p_group AND e.lane = n.lane AND e.position = n.head AND e.fence = 0
+              FROM (SELECT n.session, x.id
+                      FROM unnest(v_lanes, v_heads, v_sessions, v_leases)
+                           AS n (lane, head, session, lease)
+                     CROSS JOIN LATERAL
+                           (SELECT y.ctid AS id FROM {schema}.group_entries y
+                             WHERE y.group_no = p_group AND y.lane = n.lane AND y.position = n.head
+                               -- One that was replayed meanwhile is not the consumer's.
+                               AND y.fence < n.lease OFFSET 0) x) n
+             WHERE e.ctid = n.id
             RETURNING e.lane, e.position, e.attempts, n.session)
         SELECT array_agg(c.lane), array_agg(c.position), array_agg(coalesce(s.consumer, ''))
           INTO v_spent, v_at, v_consumers
-          FROM counted c LEFT JOIN {schema}.group_sessions s ON s.session = c.session
+          FROM counted c
+          LEFT JOIN LATERAL (SELECT t.consumer FROM {schema}.group_sessions t
+                              WHERE t.session = c.session OFFSET 0) s ON true
          WHERE c.attempts >= v_group.attempts_max;
         IF v_spent IS NOT NULL THEN
             PERFORM {schema}.group_park_v1(
@@ -401,6 +434,17 @@ BEGIN
                 FROM unnest(v_lanes) WITH ORDINALITY AS n (lane, n) ORDER BY n.n),
         array_fill(true, ARRAY[cardinality(v_lanes)]),
         array_fill(interval '0 s', ARRAY[cardinality(v_lanes)]), v_group.ack_timeout);
+END
+$function$;
+
+-- Ends a session and gives back what it has; p_failed as above.
+CREATE FUNCTION {schema}.group_end_session_v1(p_group bigint, p_session bigint, p_failed boolean)
+RETURNS void LANGUAGE plpgsql AS $function$
+BEGIN
+    -- Waits for a claim under way, the last one that gives it something.
+    UPDATE {schema}.group_sessions s SET ended = true WHERE s.session = p_session;
+    PERFORM {schema}.group_end_leases_v1(p_group, p_session, p_failed);
+    DELETE FROM {schema}.group_sessions s WHERE s.session = p_session;
 END
 $function$;
 
@@ -426,6 +470,7 @@ DECLARE
     v_timeout interval;
     v_lanes   bigint[];
     v_leases  bigint[];
+    v_credits bigint[];
 BEGIN
     SELECT g.ack_timeout INTO v_timeout FROM {schema}.groups g WHERE g.group_no = p_group;
     IF NOT FOUND THEN
@@ -436,18 +481,30 @@ BEGIN
                 WHERE l.group_no = p_group AND l.due_at <= v_now) THEN
         PERFORM {schema}.group_end_leases_v1(p_group, NULL, true);
         UPDATE {schema}.group_lanes l SET state = 1, due_at = NULL
-          FROM (SELECT w.lane FROM {schema}.group_lanes w
-                 WHERE w.group_no = p_group AND w.due_at <= v_now AND w.state = 3
-                 ORDER BY w.lane FOR UPDATE SKIP LOCKED) o
-         WHERE l.group_no = p_group AND l.lane = o.lane;
+         WHERE l.ctid = ANY (ARRAY(
+               SELECT x.id
+                 FROM (SELECT w.lane FROM {schema}.group_lanes w
+                        WHERE w.group_no = p_group AND w.due_at <= v_now OFFSET 0) o
+                CROSS JOIN LATERAL
+                      (SELECT w.ctid AS id FROM {schema}.group_lanes w
+                        WHERE w.group_no = p_group AND w.lane = o.lane AND w.state = 3
+                          AND w.due_at <= v_now FOR UPDATE SKIP LOCKED) x));
     END IF;
+
+    -- A session may end at this very moment: what it is given now, its end waits to give back.
+    v_credits := ARRAY(
+        SELECT CASE WHEN EXISTS (SELECT FROM {schema}.group_sessions t
+                                  WHERE t.session = c.session AND NOT t.ended FOR SHARE)
+                    THEN c.credits ELSE 0 END
+          FROM unnest(p_sessions, p_credits) WITH ORDINALITY AS c (session, credits, n)
+         ORDER BY c.n);
 
     -- In a statement of its own: entries are read and leases numbered after the lanes were locked.
     SELECT array_agg(o.lane ORDER BY o.head) INTO v_lanes
       FROM (SELECT l.lane, l.head FROM {schema}.group_lanes l
              WHERE l.group_no = p_group AND l.state = 1
              ORDER BY l.head
-             LIMIT (SELECT coalesce(sum(c.credits), 0) FROM unnest(p_credits) AS c (credits))
+             LIMIT (SELECT coalesce(sum(c.credits), 0) FROM unnest(v_credits) AS c (credits))
                FOR UPDATE SKIP LOCKED) o;
     v_leases := ARRAY(SELECT nextval('{schema}.group_numbers') FROM unnest(v_lanes));
     RETURN QUERY
@@ -459,15 +516,20 @@ BEGIN
          CROSS JOIN LATERAL
                (SELECT x.position, x.attempts FROM {schema}.group_entries x
                  WHERE x.group_no = p_group AND x.lane = o.lane
-                 ORDER BY x.position LIMIT least(p_lane_max, p_credits[o.session])) e),
-    taken AS MATERIALIZED (SELECT * FROM offered f WHERE f.nth <= p_credits[f.session]),
+                 ORDER BY x.position LIMIT least(p_lane_max, v_credits[o.session])) e),
+    taken AS MATERIALIZED (SELECT * FROM offered f WHERE f.nth <= v_credits[f.session]),
     moved AS (
         UPDATE {schema}.group_lanes l
            SET state = 2, due_at = clock_timestamp() + v_timeout, lease = g.lease,
                session = p_sessions[g.session], up_to = g.up_to, under_way = g.under_way
-          FROM (SELECT k.session, k.lane, k.lease, max(k.position) AS up_to, count(*) AS under_way
-                  FROM taken k GROUP BY k.session, k.lane, k.lease) g
-         WHERE l.group_no = p_group AND l.lane = g.lane)
+          FROM (SELECT m.*, o.id
+                  FROM (SELECT k.session, k.lane, k.lease, max(k.position) AS up_to,
+                               count(*) AS under_way
+                          FROM taken k GROUP BY k.session, k.lane, k.lease) m
+                 CROSS JOIN LATERAL
+                       (SELECT x.ctid AS id FROM {schema}.group_lanes x
+                         WHERE x.group_no = p_group AND x.lane = m.lane OFFSET 0) o) g
+         WHERE l.ctid = g.id)
     SELECT t.session, array_agg(t.position ORDER BY t.position),
            array_agg(t.lease ORDER BY t.position),
            array_agg(t.attempts::bigint + 1 ORDER BY t.position), NULL::interval
@@ -501,7 +563,7 @@ DECLARE
     v_group       {schema}.groups%ROWTYPE;
     -- By event, the number of its settlement.
     v_settlements bigint[];
-    -- Locked lanes, and by lane what becomes of them.
+    -- Lanes of them, and what becomes of each.
     v_lanes       bigint[];
     v_removed     bigint[];
     v_ends        boolean[];
@@ -510,6 +572,7 @@ DECLARE
     v_n           bigint[];
     v_lane        bigint[];
     v_position    bigint[];
+    v_ids         tid[];
     -- Those of them that are retried, and how often they were delivered in vain.
     v_retried_n   bigint[];
     v_retried     bigint[];
@@ -521,22 +584,31 @@ BEGIN
         SELECT s.n FROM generate_subscripts(p_ends, 1) AS s (n)
          CROSS JOIN generate_series(coalesce(p_ends[s.n - 1], 0) + 1, p_ends[s.n]) AS e (n)
          ORDER BY e.n);
-    SELECT array_agg(o.lane) INTO v_lanes
-      FROM (SELECT l.lane FROM {schema}.group_lanes l
-             WHERE l.lease = ANY (ARRAY(SELECT DISTINCT u FROM unnest(p_leases) AS u))
-               AND l.group_no = p_group
-             ORDER BY l.lane FOR UPDATE) o;
+    -- In order of the lanes, so that nobody waits for each other.
+    PERFORM FROM (SELECT k.lane, d.session, d.lease
+                    FROM (SELECT DISTINCT p_sessions[u.n] AS session, u.lease
+                            FROM unnest(v_settlements, p_leases) AS u (n, lease)) d
+                   CROSS JOIN LATERAL
+                         (SELECT l.lane FROM {schema}.group_lanes l
+                           WHERE l.session = d.session AND l.lease = d.lease OFFSET 0) k
+                   ORDER BY k.lane OFFSET 0) o
+           CROSS JOIN LATERAL
+                 (SELECT FROM {schema}.group_lanes l
+                   WHERE l.session = o.session AND l.lease = o.lease FOR UPDATE) x;
 
     -- In a statement of its own, after the lanes were locked. Of an event that is settled twice the
     -- first counts; of a lane, what comes behind a settlement that gives it back is lost.
     WITH named AS (
-        SELECT DISTINCT u.n, p_actions[u.n] AS action, l.lane, e.position
+        SELECT DISTINCT u.n, p_actions[u.n] AS action, l.lane, u.position, e.id
           FROM unnest(v_settlements, p_positions, p_leases) AS u (n, position, lease)
-          JOIN {schema}.group_lanes l ON l.lease = u.lease
-          JOIN {schema}.group_entries e
-            ON e.group_no = p_group AND e.lane = l.lane AND e.position = u.position
-         WHERE l.group_no = p_group AND l.session = p_sessions[u.n]
-           AND u.position <= l.up_to AND e.fence < l.lease),
+         CROSS JOIN LATERAL
+               (SELECT x.lane, x.up_to, x.lease FROM {schema}.group_lanes x
+                 WHERE x.session = p_sessions[u.n] AND x.lease = u.lease OFFSET 0) l
+         CROSS JOIN LATERAL
+               (SELECT x.ctid AS id, x.fence FROM {schema}.group_entries x
+                 WHERE x.group_no = p_group AND x.lane = l.lane AND x.position = u.position
+                OFFSET 0) e
+         WHERE u.position <= l.up_to AND e.fence < l.lease),
     firsts AS (
         SELECT m.*, min(m.n) FILTER (WHERE m.action <> 5)
                     OVER (PARTITION BY m.lane, m.position) AS first
@@ -547,8 +619,8 @@ BEGIN
                     OVER (PARTITION BY f.lane) AS giving_back
           FROM firsts f)
     SELECT coalesce(array_agg(d.n), '{}'), coalesce(array_agg(d.lane), '{}'),
-           coalesce(array_agg(d.position), '{}')
-      INTO v_n, v_lane, v_position
+           coalesce(array_agg(d.position), '{}'), array_agg(d.id)
+      INTO v_n, v_lane, v_position, v_ids
       FROM ends d
      WHERE (d.first IS NULL OR d.n <= d.first)
        AND (d.giving_back IS NULL OR d.n <= d.giving_back);
@@ -561,14 +633,12 @@ BEGIN
     END IF;
 
     DELETE FROM {schema}.group_entries e
-     USING unnest(v_n, v_lane, v_position) AS g (n, lane, position)
-     WHERE e.group_no = p_group AND e.lane = g.lane AND e.position = g.position
-       AND p_actions[g.n] IN (1, 4);
+     WHERE e.ctid = ANY (ARRAY(SELECT g.id FROM unnest(v_n, v_ids) AS g (n, id)
+                                WHERE p_actions[g.n] IN (1, 4)));
     WITH counted AS (
         UPDATE {schema}.group_entries e SET attempts = e.attempts + 1
-          FROM unnest(v_n, v_lane, v_position) AS g (n, lane, position)
-         WHERE e.group_no = p_group AND e.lane = g.lane AND e.position = g.position
-           AND p_actions[g.n] = 2
+          FROM unnest(v_n, v_ids) AS g (n, id)
+         WHERE e.ctid = g.id AND p_actions[g.n] = 2
         RETURNING g.n, e.lane, e.position, e.attempts)
     SELECT array_agg(c.n), array_agg(c.lane), array_agg(c.position), array_agg(c.attempts)
       INTO v_retried_n, v_retried, v_retried_at, v_attempts
@@ -584,7 +654,8 @@ BEGIN
                FROM unnest(v_retried_n, v_retried, v_retried_at, v_attempts)
                     AS g (n, lane, position, attempts)
               WHERE g.attempts >= v_group.attempts_max) k
-       LEFT JOIN {schema}.group_sessions s ON s.session = p_sessions[k.n]
+       LEFT JOIN LATERAL (SELECT t.consumer FROM {schema}.group_sessions t
+                           WHERE t.session = p_sessions[k.n] OFFSET 0) s ON true
       GROUP BY k.cause;
     RETURN QUERY
     SELECT g.n, g.position, false
@@ -646,8 +717,11 @@ BEGIN
         RETURN 0;
     END IF;
     IF p_purge THEN
-        PERFORM FROM {schema}.group_lanes l
-          WHERE l.group_no = p_group AND l.lane = ANY (v_lanes) ORDER BY l.lane FOR UPDATE;
+        PERFORM FROM (SELECT DISTINCT u.lane FROM unnest(v_lanes) AS u (lane)
+                       ORDER BY u.lane OFFSET 0) o
+               CROSS JOIN LATERAL
+                     (SELECT FROM {schema}.group_lanes l
+                       WHERE l.group_no = p_group AND l.lane = o.lane FOR UPDATE) x;
     ELSE
         INSERT INTO {schema}.group_lanes AS l (group_no, lane, state, head, entries)
         SELECT p_group, n.lane, 1, min(n.position), count(*)
@@ -659,20 +733,31 @@ BEGIN
         INSERT INTO {schema}.group_entries (group_no, lane, position, fence)
         SELECT p_group, n.lane, n.position, coalesce(l.lease, 0)
           FROM unnest(v_lanes, v_at) AS n (lane, position)
-          JOIN {schema}.group_lanes l ON l.group_no = p_group AND l.lane = n.lane;
+         CROSS JOIN LATERAL
+               (SELECT x.lease FROM {schema}.group_lanes x
+                 WHERE x.group_no = p_group AND x.lane = n.lane OFFSET 0) l;
     END IF;
     DELETE FROM {schema}.group_parked p
-     USING unnest(v_at) AS n (position) WHERE p.group_no = p_group AND p.position = n.position;
-    DELETE FROM {schema}.group_lanes l
-     USING unnest(v_lanes) AS n (lane)
-     WHERE l.group_no = p_group AND l.lane = n.lane AND l.state = 4 AND l.entries = 0
-       AND NOT EXISTS (SELECT FROM {schema}.group_parked p
-                        WHERE p.group_no = p_group AND p.lane = l.lane AND p.holds);
+     WHERE p.ctid = ANY (ARRAY(
+           SELECT x.id FROM unnest(v_at) AS n (position)
+            CROSS JOIN LATERAL
+                  (SELECT y.ctid AS id FROM {schema}.group_parked y
+                    WHERE y.group_no = p_group AND y.position = n.position OFFSET 0) x));
+    -- Lanes that nothing holds any more.
+    WITH n AS MATERIALIZED (
+        SELECT l.id, l.entries
+          FROM (SELECT DISTINCT u.lane FROM unnest(v_lanes) AS u (lane)) d
+         CROSS JOIN LATERAL
+               (SELECT x.ctid AS id, x.entries, x.state FROM {schema}.group_lanes x
+                 WHERE x.group_no = p_group AND x.lane = d.lane OFFSET 0) l
+         WHERE l.state = 4
+           AND NOT EXISTS (SELECT FROM {schema}.group_parked p
+                            WHERE p.group_no = p_group AND p.lane = d.lane AND p.holds)),
+    over AS (
+        DELETE FROM {schema}.group_lanes l
+         WHERE l.ctid = ANY (ARRAY(SELECT n.id FROM n WHERE n.entries = 0)))
     UPDATE {schema}.group_lanes l SET state = 1
-      FROM unnest(v_lanes) AS n (lane)
-     WHERE l.group_no = p_group AND l.lane = n.lane AND l.state = 4
-       AND NOT EXISTS (SELECT FROM {schema}.group_parked p
-                        WHERE p.group_no = p_group AND p.lane = l.lane AND p.holds);
+     WHERE l.ctid = ANY (ARRAY(SELECT n.id FROM n WHERE n.entries > 0));
     RETURN cardinality(v_at);
 END
 $function$;
