@@ -6,8 +6,8 @@ A block of code is fenced by three backticks and always tagged. What the tags me
   directory. A line `print(..)  # text` must be reached, and must print that text. Functions
   `test_..(store)` are called at the end.
 - ```` ```python no-run ```` is not executed; an HTML comment before it says why.
-- ```` ```yaml ```` or ```` ```python ```` whose first line is `# file: name` is written to the working
-  directory, and not executed.
+- ```` ```yaml ```` or ```` ```python ```` whose first line is `# file: name` is written to the
+  working directory, and not executed.
 - ```` ```console ```` after the comment `<!-- run -->` has its lines `$ eventfold ..` executed.
 
 The address that the pages name is replaced by that of the server under test.
