@@ -8,6 +8,7 @@ killed (-9), and two of one name at once; the sums are held against the log.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import re
@@ -36,6 +37,7 @@ ADD = """
 INSERT INTO sums AS s VALUES ({}, {})
 ON CONFLICT (stream) DO UPDATE SET sum = s.sum + excluded.sum
 """
+NUMBERS = itertools.count()
 KINDS = ["sqlite", "psycopg", "async psycopg", "asyncpg"]
 
 
@@ -120,7 +122,7 @@ async def consumers(
     if kind == "sqlite":
         yield lambda: Consumer(kind, str(tmp_path / "sums.db"))
         return
-    name = "sums" + re.sub(r"\W", "", request.node.name)[:50].lower()
+    name = f"sums{next(NUMBERS)}"
     with psycopg.connect(postgres_url, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
     yield lambda: Consumer(kind, postgres_url.replace("/postgres?", f"/{name}?"))
