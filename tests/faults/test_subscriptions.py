@@ -77,6 +77,8 @@ async def traffic(address: str) -> AsyncIterator[list[Resuming]]:
     for task in writing:
         task.cancel()
     await asyncio.gather(*writing, return_exceptions=True)
+    # An append that was under way is stored though its writer has left.
+    await asyncio.sleep(1)
     log = await asyncio.to_thread(stored, address)
     async with asyncio.timeout(20):
         while any(len(one.events) < len(log) for one in followers):  # noqa: ASYNC110

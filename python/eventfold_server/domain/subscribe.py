@@ -121,19 +121,24 @@ class Subscriptions:
             raise invalid("from_version", "only with stream")
         filter_ = wanted.compiled()
         with self._tail.following():
-            position, token = await self._begin(wanted, start)
-            one = Subscription(self._log, self._tail, self._clock, wanted, filter_, position, token)
+            # From before the token is compared with the log.
+            edition = self._tail.edition
+            # Whoever appended before the call has its events before the first CAUGHT_UP.
+            head = await self._log.head()
+            self._tail.told(head)
+            position, token = await self._begin(wanted, start, head)
+            one = Subscription(self._log, self._tail, self._clock, wanted, filter_)
+            one.begin(position, token, head, edition)
             async with aclosing(one.frames()) as frames:
                 async for frame in frames:
                     yield frame
 
-    async def _begin(self, wanted: Wanted, start: Start) -> tuple[int, bytes]:
+    async def _begin(self, wanted: Wanted, start: Start, head: int) -> tuple[int, bytes]:
         """The position behind which the subscription begins, and its token."""
         if start.resume_token is not None:
             return await position_of_token(self._log, start.resume_token), start.resume_token
         position = 0
         if start.position is not None:
-            head = await self._log.head()
             if start.position > head + 1:
                 raise Refusal(
                     "POSITION_AHEAD",
@@ -145,13 +150,12 @@ class Subscriptions:
         elif start.version is not None:
             position = await self._before_version(wanted.stream or "", start.version)
         elif start.recorded_at is not None:
-            head = await self._log.head()
             found = await self._log.position_from(head, start.recorded_at)
             if found is None:
                 raise _changed()
             position = found - 1
         elif start.now:
-            position = await self._log.head()
+            position = head
         return position, await make_token(self._log, position)
 
     async def _before_version(self, stream: str, version: int) -> int:
@@ -180,8 +184,6 @@ class Subscription:
         clock: Callable[[], float],
         wanted: Wanted,
         filter_: _core.Filter,
-        position: int,
-        token: bytes,
     ) -> None:
         self._log = log
         self._tail = tail
@@ -189,22 +191,33 @@ class Subscription:
         self._wanted = wanted
         self._filter = filter_
         # All up to here was looked at, and sent if it is wanted; the token stands for it.
-        self._position = position
-        self._token = token
-        # The same of the last frame, and when that was sent.
-        self._told = position
+        self._position = 0
+        self._token = b""
+        # The position of the last frame, and when that was sent.
+        self._told = 0
         self._told_at = clock()
-        # What the tail had lost when the token was last compared with the log.
-        self._losses = tail.losses
+        # Of the tail, when the token was last compared with the log.
+        self._edition = 0
+        # Head of the log then, which the tail may not have seen yet.
+        self._seen_head = 0
         self._caught_up = False
+
+    def begin(self, position: int, token: bytes, head: int, edition: int) -> None:
+        """Places it behind a position of a log whose head is known."""
+        self._position = self._told = position
+        self._token = token
+        self._seen_head = head
+        self._edition = edition
 
     async def frames(self) -> AsyncGenerator[Frame]:
         """The frames, without an end."""
         while True:
             self._tail.check_open()
-            if self._losses != self._tail.losses:
-                self._losses = self._tail.losses
+            if self._edition != self._tail.edition:
+                edition = self._tail.edition
+                self._seen_head = await self._log.head()
                 await position_of_token(self._log, self._token)
+                self._edition = edition
             if not self._tail.covers(self._position):
                 if self._caught_up:
                     self._caught_up = False
@@ -230,12 +243,16 @@ class Subscription:
     def _frame(self, kind: Kind, events: bytes = b"") -> Frame:
         self._told = self._position
         self._told_at = self._clock()
-        head = max(self._tail.head, self._position)
+        head = max(self._head(), self._position)
         return Frame(kind, self._position, self._token, head, events)
+
+    def _head(self) -> int:
+        """The head of the log, as far as it is known."""
+        return max(self._tail.head, self._seen_head)
 
     def _news(self) -> Frame | None:
         """What is to be said where no event is to be sent."""
-        at_head = self._position >= self._tail.head
+        at_head = self._position >= self._head()
         if at_head and not self._caught_up:
             self._caught_up = True
             return self._frame(Kind.CAUGHT_UP)

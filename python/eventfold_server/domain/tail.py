@@ -60,8 +60,9 @@ class Tail:
         self._bytes_max = bytes_max
         # Position of the newest event that this process knows of.
         self.head = 0
-        # Goes up when the log turned out to have lost its end.
-        self.losses = 0
+        # Goes up when events begin to be kept, and when the log turns out to have lost some: what
+        # was read of it before may not be of the same log.
+        self.edition = 0
         self._pages: list[TailPage] = []
         self._bytes = 0
         # Ids up to the end of the pages; None: nothing is kept, since nobody subscribes.
@@ -228,6 +229,7 @@ class Tail:
             return
         self._ids = window
         self._start = state.position
+        self.edition += 1
         self._reached(state.position)
 
     async def _read(self) -> bool:
@@ -245,7 +247,6 @@ class Tail:
         if end and state.known_id != known:
             log.warning("the log lost events that were read: position %d is another event", end)
             self._drop()
-            self.losses += 1
             self._reached(state.position)
             self._wake.set()
             return False

@@ -184,6 +184,23 @@ async def test_live_under_appends_through_two_servers(
         assert got == wanted
 
 
+async def test_caught_up_means_all_that_was_acknowledged(
+    start: Starter, server: RunningServer, client: eventfold.AsyncClient
+) -> None:
+    """Whoever appends and then subscribes, on whichever server, has its events before CAUGHT_UP."""
+    other = start(schema=server.options["schema"])
+    async with subscriber(server.address) as here, subscriber(other.address) as there:
+        # So that both tails are there already, and may be behind.
+        others = [await subscribe().until_caught_up() for subscribe in (here, there)]
+        for n in range(40):
+            head = await append(client, "a-1")
+            one = await (here, there)[n % 2](from_position=head).until_caught_up()
+            assert (one.kinds, one.positions) == (["EVENTS", "CAUGHT_UP"], [head])
+            one.cancel()
+        for one in others:
+            await one.until_position(head)
+
+
 async def test_pages_of_large_events(server: RunningServer, client: eventfold.AsyncClient) -> None:
     """Messages stay within what any client takes, from history and live."""
     head = await append(client, "a-1", 3, size=900_000)
