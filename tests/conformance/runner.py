@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,7 +15,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from eventfold.v1 import event_store_pb2, folds_pb2, subscriptions_pb2
+from eventfold.v1 import consumer_groups_pb2, event_store_pb2, folds_pb2, subscriptions_pb2
 
 from .compare import differences
 from .expand import CaseError, Json, Variables, expand
@@ -26,6 +27,7 @@ DEADLINE_SECONDS = 30.0
 DETAILS_BYTES_MAX = 4096
 
 _SERVICES = {
+    "ConsumerGroups": consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"],
     "EventStore": event_store_pb2.DESCRIPTOR.services_by_name["EventStore"],
     "Folds": folds_pb2.DESCRIPTOR.services_by_name["Folds"],
     "Subscriptions": subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"],
@@ -127,14 +129,12 @@ class Runner:
 
 
 def _run_step(step: dict[str, Json], channel: grpc.Channel, variables: Variables) -> None:
-    if "request_hex" in step:
-        requests = [bytes.fromhex(step["request_hex"])]
-    else:
-        written = step.get("requests", [step.get("request", {})])
-        requests = [encoded(step["call"], expand(request, variables)) for request in written]
     metadata = expand(step.get("metadata", {}), variables)
-    stop_at = expand(step["stop_at"], variables) if "stop_at" in step else None
-    outcome = call(channel, step["call"], requests, metadata, stop_at)
+    if "conversation" in step:
+        outcome = converse(channel, step["call"], step["conversation"], metadata, variables)
+    else:
+        stop_at = expand(step["stop_at"], variables) if "stop_at" in step else None
+        outcome = call(channel, step["call"], _requests(step, variables), metadata, stop_at)
     error = step.get("error")
     if error is not None:
         _check_error(expand(error, variables), outcome)
@@ -146,6 +146,13 @@ def _run_step(step: dict[str, Json], channel: grpc.Channel, variables: Variables
         raise CaseFailed("\n  ".join(["the answer differs", *problems[:10]]))
     for name, path in step.get("save", {}).items():
         variables.set(name, _at(outcome.answer, path))
+
+
+def _requests(step: dict[str, Json], variables: Variables) -> list[bytes]:
+    if "request_hex" in step:
+        return [bytes.fromhex(step["request_hex"])]
+    written = step.get("requests", [step.get("request", {})])
+    return [encoded(step["call"], expand(request, variables)) for request in written]
 
 
 def _check_error(expected: dict[str, Json], outcome: Outcome) -> None:
@@ -226,6 +233,46 @@ def call(
                 break
     except grpc.RpcError as error:
         return replace(_failure(error), answer=_merged(method, parts, whole=False))
+    return Outcome(_merged(method, parts, whole=True))
+
+
+def converse(
+    channel: grpc.Channel,
+    name: str,
+    turns: list[dict[str, Json]],
+    metadata: dict[str, str],
+    variables: Variables,
+) -> Outcome:
+    """Makes a call in which what is sent depends on what came: turns send a request, or read until
+    lists of the answer are as long as they say. After the last the client says that it has no more.
+    """
+    method = _method(name)
+    read = method.output_type._concrete_class.FromString
+    requests: queue.Queue[bytes | None] = queue.Queue()
+    calls: Any = channel
+    messages = calls.stream_stream(
+        f"/{method.containing_service.full_name}/{method.name}", None, read
+    )(iter(requests.get, None), timeout=DEADLINE_SECONDS, metadata=tuple(metadata.items()))
+    parts: list[Json] = []
+    try:
+        for turn in turns:
+            if "send" in turn:
+                requests.put(encoded(name, expand(turn["send"], variables)))
+            wanted = turn.get("receive", {})
+            while any(len(_merged(method, parts, whole=False)[key]) < count
+                      for key, count in wanted.items()):  # fmt: skip
+                parts.append(_json(next(messages)))
+            for variable, path in turn.get("save", {}).items():
+                variables.set(variable, _at(_merged(method, parts, whole=False), path))
+        requests.put(None)
+        parts.extend(_json(message) for message in messages)
+    except StopIteration:
+        raise CaseFailed(f"the call ended before {wanted} had come") from None
+    except grpc.RpcError as error:
+        return replace(_failure(error), answer=_merged(method, parts, whole=False))
+    finally:
+        requests.put(None)
+        messages.cancel()
     return Outcome(_merged(method, parts, whole=True))
 
 

@@ -19,7 +19,13 @@ from tests.conformance.compare import OPERATORS, PATTERNS, differences
 from tests.conformance.expand import GENERATORS, CaseError, Variables, expand
 from tests.conformance.runner import FOLDER, case_files, encoded, load_cases, reasons
 
-from eventfold.v1 import errors_pb2, event_store_pb2, folds_pb2, subscriptions_pb2
+from eventfold.v1 import (
+    consumer_groups_pb2,
+    errors_pb2,
+    event_store_pb2,
+    folds_pb2,
+    subscriptions_pb2,
+)
 
 SCHEMA = json.loads((FOLDER / "case.schema.json").read_text(encoding="utf-8"))
 FILES = {file.name: file.read_text(encoding="utf-8") for file in case_files()}
@@ -44,6 +50,9 @@ def test_a_file_fits_the_schema(name: str) -> None:
         {"call": "EventStore.Append", "request": {}, "request_hex": "00"},
         {"call": "EventStore.Append", "request": {}, "requests": [{}]},
         {"call": "EventStore.Append", "requests": {}},
+        {"call": "ConsumerGroups.Consume", "conversation": []},
+        {"call": "ConsumerGroups.Consume", "conversation": [{"send": {}}], "request": {}},
+        {"call": "ConsumerGroups.Consume", "conversation": [{"receive": {"events": 0}}]},
     ],
 )
 def test_the_schema_refuses(step: dict[str, Any]) -> None:
@@ -116,7 +125,12 @@ def test_every_request_can_be_sent() -> None:
                 # Good for a position, a version, and a token in base64; times have their own form.
                 time = path.endswith(("recorded_at", "put_at"))
                 variables.set(saved, "2020-01-01T00:00:00Z" if time else "1000")
-            if "request_hex" not in step:
+            for turn in step.get("conversation", []):
+                for saved in turn.get("save", {}):
+                    variables.set(saved, "1000")
+                if "send" in turn:
+                    encoded(step["call"], expand(turn["send"], variables))
+            if not {"request_hex", "conversation"} & step.keys():
                 variables.set("n", 0)
                 for request in step.get("requests", [step.get("request", {})]):
                     encoded(step["call"], expand(request, variables))
@@ -124,6 +138,7 @@ def test_every_request_can_be_sent() -> None:
 
 def test_every_rpc_has_cases_that_succeed() -> None:
     services = (
+        consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"],
         event_store_pb2.DESCRIPTOR.services_by_name["EventStore"],
         folds_pb2.DESCRIPTOR.services_by_name["Folds"],
         subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"],
@@ -145,8 +160,14 @@ def test_the_reasons_are_those_of_the_catalogue() -> None:
 
 
 def test_every_reason_has_a_case_or_says_why_not() -> None:
-    provoked = {
-        step["error"]["reason"] for case in load_cases() for step in case.steps if "error" in step
+    steps = [step for case in load_cases() for step in case.steps]
+    provoked = {step["error"]["reason"] for step in steps if "error" in step}
+    # Inside of answers too.
+    provoked |= {
+        item["refused"]["reason"]
+        for step in steps
+        for item in step.get("expect", {}).get("answers", [])
+        if "refused" in item
     }
     excused = {name for name, item in reasons().items() if item.get("not_provoked")}
     assert provoked | excused == reasons().keys()

@@ -93,10 +93,12 @@ class Worker:
             positions = self._sent.pop(number)
             if answer.HasField("settled"):
                 self.history.settled |= positions
-            else:
-                assert reason_of(answer.refused) == "LEASE_LOST", answer
+            elif reason_of(answer.refused) == "LEASE_LOST":
                 self.history.lost += 1
                 self.history.settled |= positions - set(answer.refused_positions)
+            else:
+                # The storage is away: nothing was done, or nobody knows.
+                self.history.ends[reason_of(answer.refused)] += 1
             del consumer.answers[number]
         events, consumer.events = consumer.events, []
         while events:

@@ -107,7 +107,8 @@ class Consumer:
         self, action: pb.SettleAction.ValueType, events: Sequence[Delivered], **more: object
     ) -> pb.SettleAnswer:
         """Settles events; the answer."""
-        return await self.answer(await self.settle(action, events, **more))  # type: ignore[arg-type]
+        number = await self.settle(action, events, **more)  # type: ignore[arg-type]
+        return await self.answer(number)
 
     async def read(self) -> bool:
         """Reads one message; False: there are no more."""

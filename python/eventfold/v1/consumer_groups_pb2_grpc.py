@@ -118,9 +118,10 @@ class ConsumerGroupsServicer:
 
         A settlement that is refused is answered as such, and never ends the session. When the client
         closes its side, nothing more is delivered, everything it settled is answered, what it did not
-        settle goes to other consumers at once, and the call ends with OK. When the session is cut
-        instead, the same happens, and it counts as a failed attempt of the event that each stream was
-        at. Of a server that is killed, the leases run out.
+        settle goes to other consumers at once, and the call ends with OK, after a last message that
+        may be empty. When the session is cut instead (cancelled, or its connection lost), the same
+        happens, and it counts as a failed attempt of the event that each stream was at. Of a server
+        that is killed, the leases run out.
 
         Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
         GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN.

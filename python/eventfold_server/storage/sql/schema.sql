@@ -793,10 +793,11 @@ CREATE FUNCTION {schema}.group_next_v1(
     lanes     bigint[]
 ) LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
 DECLARE
-    v_group  {schema}.groups%ROWTYPE;
-    v_stream bigint;
-    v_looked bigint;
-    v_last   bigint;
+    v_group   {schema}.groups%ROWTYPE;
+    v_stream  bigint;
+    v_version bigint;
+    v_looked  bigint;
+    v_last    bigint;
 BEGIN
     SELECT * INTO v_group FROM {schema}.groups g WHERE g.group_no = p_group;
     IF NOT FOUND THEN
@@ -805,6 +806,7 @@ BEGIN
     SELECT c.position INTO head FROM {schema}.counter c;
     cursor := v_group.cursor;
     up_to := cursor;
+    -- Both columns of an index are compared as one, so that no other gives the order asked for.
     IF cursor < head AND p_open > (
         SELECT coalesce(sum(o.entries), 0)
           FROM unnest(ARRAY[1, 2, 3]) AS s (state)
@@ -813,6 +815,7 @@ BEGIN
     THEN
         IF v_group.stream IS NOT NULL THEN
             SELECT s.stream_no INTO v_stream FROM {schema}.streams s WHERE s.name = v_group.stream;
+            v_version := {schema}.version_at_v1(v_stream, v_group.cursor);
             SELECT count(*), max(e.position),
                    array_agg(e.position ORDER BY e.position) FILTER (WHERE e.passes),
                    array_agg(e.lane ORDER BY e.position) FILTER (WHERE e.passes)
@@ -822,10 +825,9 @@ BEGIN
                            (v_group.types IS NULL OR v.type = ANY (v_group.types))
                            AND (v_group.tags IS NULL OR v.tags @> v_group.tags) AS passes
                       FROM {schema}.events v
-                     WHERE v.stream_no = v_stream
-                       AND v.version > {schema}.version_at_v1(v_stream, v_group.cursor)
-                       AND v.position <= head
-                     ORDER BY v.version LIMIT p_page) e;
+                     WHERE (v.stream_no, v.version) > (v_stream, v_version)
+                       AND (v.stream_no, v.version) < (v_stream + 1, 0)
+                     ORDER BY v.stream_no, v.version LIMIT p_page) e;
             up_to := CASE WHEN v_looked < p_page THEN head ELSE v_last END;
         ELSIF v_group.categories IS NOT NULL THEN
             SELECT count(*), max(e.position),
@@ -841,9 +843,9 @@ BEGIN
                       FROM unnest(v_group.categories) AS c (category)
                      CROSS JOIN LATERAL
                            (SELECT * FROM {schema}.events x
-                             WHERE x.category = c.category AND x.position > v_group.cursor
-                               AND x.position <= head
-                             ORDER BY x.position LIMIT p_page) v
+                             WHERE (x.category, x.position) > (c.category, v_group.cursor)
+                               AND (x.category, x.position) <= (c.category, head)
+                             ORDER BY x.category, x.position LIMIT p_page) v
                      ORDER BY v.position LIMIT p_page) e;
             up_to := CASE WHEN v_looked < p_page THEN head ELSE v_last END;
         ELSE
@@ -1098,8 +1100,18 @@ BEGIN
         RETURN;
     END IF;
     UPDATE {schema}.group_sessions s SET seen_at = v_now WHERE s.session = ANY (p_alive);
-    IF EXISTS (SELECT FROM {schema}.group_lanes l
-                WHERE l.group_no = p_group AND l.due_at <= v_now) THEN
+    -- A session may end at this very moment: what it is given now, its end waits to give back.
+    v_credits := ARRAY(
+        SELECT CASE WHEN EXISTS (SELECT FROM {schema}.group_sessions t
+                                  WHERE t.session = c.session AND NOT t.ended FOR SHARE)
+                    THEN c.credits ELSE 0 END
+          FROM unnest(p_sessions, p_credits) WITH ORDINALITY AS c (session, credits, n)
+         ORDER BY c.n);
+
+    -- Nobody takes over what nobody wants.
+    IF 0 < ANY (v_credits)
+       AND EXISTS (SELECT FROM {schema}.group_lanes l
+                    WHERE l.group_no = p_group AND l.due_at <= v_now) THEN
         PERFORM {schema}.group_end_leases_v1(p_group, NULL, true);
         UPDATE {schema}.group_lanes l SET state = 1, due_at = NULL
          WHERE l.ctid = ANY (ARRAY(
@@ -1111,14 +1123,6 @@ BEGIN
                         WHERE w.group_no = p_group AND w.lane = o.lane AND w.state = 3
                           AND w.due_at <= v_now FOR UPDATE SKIP LOCKED) x));
     END IF;
-
-    -- A session may end at this very moment: what it is given now, its end waits to give back.
-    v_credits := ARRAY(
-        SELECT CASE WHEN EXISTS (SELECT FROM {schema}.group_sessions t
-                                  WHERE t.session = c.session AND NOT t.ended FOR SHARE)
-                    THEN c.credits ELSE 0 END
-          FROM unnest(p_sessions, p_credits) WITH ORDINALITY AS c (session, credits, n)
-         ORDER BY c.n);
 
     -- In a statement of its own: entries are read and leases numbered after the lanes were locked.
     SELECT array_agg(o.lane ORDER BY o.head) INTO v_lanes

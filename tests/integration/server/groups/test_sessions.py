@@ -478,7 +478,7 @@ async def test_a_consumer_that_stops_reading_costs_the_server_little(
         grown = resident_bytes(server.pid) - before
         assert (await groups.get(category)).status.under_way == 210
         stalled.cancel()
-    assert grown < 24 * 1024 * 1024, f"{grown / 2**20:.1f} MiB"
+    assert grown < 8 * 1024 * 1024, f"{grown / 2**20:.1f} MiB"
 
 
 def resident_bytes(pid: int) -> int:
