@@ -3,14 +3,27 @@
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Self, final
 
+from eventfold._core_channel import (
+    AppendSession,
+    Call,
+    CallError,
+    Channel,
+    Job,
+    SentAppend,
+    decode_appended,
+)
 from eventfold._core_events import EventIterator, EventPage, RecordedEvent
 from eventfold._core_filter import Filter, Selection
-from eventfold._core_reader import Hydrated, Job, KeptState, Page, Pages, Reader, ReaderError
+from eventfold._core_reader import Hydrated, KeptState, Page, Pages, Reader, ReaderError, ReadJob
 
 __all__ = [
     "FOLD_SEMANTICS",
+    "AppendSession",
     "Batch",
+    "Call",
+    "CallError",
     "CelProgram",
+    "Channel",
     "CheckedAppend",
     "CoreError",
     "Coverage",
@@ -25,12 +38,15 @@ __all__ = [
     "KeptState",
     "Page",
     "Pages",
+    "ReadJob",
     "Reader",
     "ReaderError",
     "RecordedEvent",
     "Selection",
+    "SentAppend",
     "check_append",
     "check_stream_name",
+    "decode_appended",
     "decode_json",
     "limits",
     "version",

@@ -35,7 +35,7 @@ class Reader:
 
         A future that was cancelled is among them. Exceptions are ReaderError and CoreError.
         """
-    def nothing(self, future: Any) -> Job:
+    def nothing(self, future: Any) -> ReadJob:
         """Answer None: the cost of a call."""
     def pages(
         self,
@@ -62,7 +62,7 @@ class Reader:
             encoded: Pages are field 1 of a read's message; else batches.
             stream: Name of the stream, where rows leave it out.
         """
-    def next(self, future: Any, pages: Pages) -> Job:
+    def next(self, future: Any, pages: Pages) -> ReadJob:
         """Answer the next `Page`; not to be asked for behind the last."""
     def hydrate(
         self,
@@ -80,7 +80,7 @@ class Reader:
         rest: tuple[str, tuple[object, ...]],
         inline_steps_max: int,
         slice_steps_max: int,
-    ) -> Job:
+    ) -> ReadJob:
         """Answer what a fold makes of a stream: `Hydrated`.
 
         Args:
@@ -102,7 +102,7 @@ class Reader:
         """End the thread; calls under way are answered with BUG."""
 
 @final
-class Job:
+class ReadJob:
     """A call under way."""
 
     def cancel(self) -> None:

@@ -70,7 +70,7 @@ class Item:
     state: State = State.WAITING
     error: EventfoldError | None = None
     was_parked: bool = False
-    waiters: list[Any] = field(default_factory=list)
+    waiters: list[Callable[[Any], object]] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
@@ -82,15 +82,10 @@ class Item:
         """Whether nobody has settled it, be it lost or not."""
         return self.is_open or self.state is State.LOST
 
-    @property
-    def was_settled(self) -> bool:
-        """Whether the server has settled it."""
-        return self.state is State.SETTLED
-
     def tell(self) -> None:
         """Tells who waits what became of it."""
         for waiter in self.waiters:
-            waiter.put(self.error or True)
+            waiter(self.error or True)
         self.waiters.clear()
 
 
@@ -136,7 +131,8 @@ class Desk:
         self._repeated: list[tuple[float, _Settling, list[Item]]] = []
         self._sent: dict[int, tuple[float, _Settling, list[Item]]] = {}
         self._is_urgent = False
-        self._is_finishing = False
+        self._is_stopping = False
+        self._is_closing = False
         self._settings = pb.GroupSettings()
         self.session = 0
         self.is_starving = False
@@ -155,7 +151,7 @@ class Desk:
             item = Item(event, lease, attempt, now)
             self._open[event.position] = item
             self._waiting.append(item)
-        if self._is_finishing:
+        if self._is_stopping:
             self._waiting.clear()
         for answer in message.answers:
             self._answer(answer)
@@ -271,8 +267,11 @@ class Desk:
                 error = LeaseLost("an earlier event of its stream was given back")
                 self._lose(item, error)
 
-    def flush(self) -> None:
-        """Acks wait for no company."""
+    def watch(self, item: Item, tell: Callable[[Any], object]) -> None:
+        """Tells what becomes of a delivery: True, or the error; its ack waits for no company."""
+        item.waiters.append(tell)
+        if item.error is not None or item.state is State.SETTLED:
+            item.tell()
         self._is_urgent = True
 
     @property
@@ -316,14 +315,14 @@ class Desk:
         self._due.clear()
         self._due_since = None
         self._is_urgent = False
-        if not self._is_finishing:
+        if not self._is_stopping:
             message.credits, self._credits_due = self._credits_due, 0
         return message if message.ByteSize() else None
 
     def _is_due(self, now: float) -> bool:
         if self._is_urgent or any(at <= now for at, _, _ in self._repeated):
             return True
-        waits = self.is_starving or self._is_finishing
+        waits = self.is_starving or self._is_stopping
         if self._credits_due > (0 if waits else self._credits_max // 4):
             return True
         return self._due_since is not None and now - self._due_since >= _ACK_DELAY_S
@@ -343,7 +342,7 @@ class Desk:
         """Seconds until something may be due though nothing happens; None: never."""
         now = self._clock()
         times = [at for at, _, _ in self._repeated]
-        if self._open:
+        if self._open and not self._is_stopping:
             times.append(self._extend_waiting(now))
         if self._is_urgent:
             return 0.0
@@ -362,15 +361,20 @@ class Desk:
 
     # The end.
 
-    def finish(self) -> None:
-        """Nothing more is handed out; what is settled is still sent."""
-        self._is_finishing = True
+    def stop(self) -> None:
+        """Nothing more is handed out; what is in hand can still be settled."""
+        self._is_stopping = True
         self._waiting.clear()
+
+    def close(self) -> None:
+        """What was settled until now is the last."""
+        self.stop()
+        self._is_closing = True
 
     @property
     def is_finished(self) -> bool:
         """Whether the last has been sent."""
-        return self._is_finishing and not (self._due or self._repeated)
+        return self._is_closing and not (self._due or self._repeated)
 
     def fail(self) -> None:
         """The session is over: nothing of it can be settled any more."""

@@ -2,11 +2,10 @@
 
 import random
 from collections.abc import Callable
-from typing import Any
 
-import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from eventfold._core import CallError
 from eventfold._errors import ConnectionFailed, EventfoldError, UnexpectedAnswer
 from eventfold._generated.errors import (
     BY_REASON,
@@ -25,7 +24,6 @@ _BACKOFF_MAX_S = 2.0
 _CONFLICT_FIRST_S = 0.005
 _CONFLICT_MAX_S = 0.25
 
-_DETAILS_KEY = "grpc-status-details-bin"
 _DOMAIN = "eventfold"
 
 # Codes that say nothing sure about an append when an earlier attempt may have been stored.
@@ -47,18 +45,13 @@ def _info_of(status: status_pb2.Status) -> error_details_pb2.ErrorInfo | None:
     return None
 
 
-def _error_info(call: Any) -> tuple[status_pb2.Status, error_details_pb2.ErrorInfo] | None:
-    for key, value in call.trailing_metadata() or ():
-        if key != _DETAILS_KEY:
-            continue
-        try:
-            status = status_pb2.Status.FromString(value)
-            info = _info_of(status)
-        except Exception:  # noqa: BLE001 - bytes of an unknown server; any fault means "not ours"
-            return None
-        if info is not None:
-            return status, info
-    return None
+def _error_info(details: bytes) -> tuple[status_pb2.Status, error_details_pb2.ErrorInfo] | None:
+    try:
+        status = status_pb2.Status.FromString(details)
+        info = _info_of(status)
+    except Exception:  # noqa: BLE001 - bytes of an unknown server; any fault means "not ours"
+        return None
+    return None if info is None else (status, info)
 
 
 def _of_catalogue(info: error_details_pb2.ErrorInfo, message: str, code: str) -> EventfoldError:
@@ -78,13 +71,11 @@ def error_from_status(status: status_pb2.Status) -> EventfoldError:
 
 
 def error_from_call(
-    error: grpc.RpcError, target: str, timeout: float, safety: Safety
+    error: CallError, target: str, timeout: float, safety: Safety
 ) -> EventfoldError:
     """The error of a failed call: that of the catalogue, or one of the connection."""
-    call: Any = error
-    code = call.code().name
-    text = call.details() or ""
-    found = _error_info(call)
+    code, text = error.code, error.message
+    found = _error_info(error.details)
     if found is not None:
         status, info = found
         return _of_catalogue(info, status.message or text, code)
@@ -118,10 +109,9 @@ def unanswered(timeout: float, is_sent: bool) -> EventfoldError:
     return DeadlineExceeded(f"it was not sent within {timeout:g} s; nothing was stored", facts)
 
 
-def is_unknown(error: grpc.RpcError) -> bool:
+def is_unknown(error: CallError) -> bool:
     """Whether the server does not know the method."""
-    call: Any = error
-    return call.code() is grpc.StatusCode.UNIMPLEMENTED
+    return error.code == "UNIMPLEMENTED"
 
 
 def is_retryable(error: EventfoldError, safety: Safety) -> bool:

@@ -1,9 +1,8 @@
 """The RPCs: path, types, and whether a call may be repeated."""
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -38,17 +37,22 @@ class Method(Generic[RequestT, AnswerT]):
     # Whether the request comes in many messages too.
     is_session: bool = False
 
-    @property
-    def deserializer(self) -> Callable[[bytes], Any] | None:
-        """Makes the answer of its bytes; None: it stays as it is."""
-        return self.answer.FromString if issubclass(self.answer, Message) else None
+    def encode(self, request: RequestT | bytes) -> bytes:
+        """The bytes of a request; of some it is made of bytes at once."""
+        return request if isinstance(request, bytes) else request.SerializeToString()
+
+    def decode(self, answer: bytes) -> AnswerT:
+        """The answer of its bytes, which may be these bytes."""
+        if issubclass(self.answer, Message):
+            return self.answer.FromString(answer)
+        return cast(AnswerT, answer)
 
 
 _STORE = "/eventfold.v1.EventStore/"
 _FOLDS = "/eventfold.v1.Folds/"
 _GROUPS = "/eventfold.v1.ConsumerGroups/"
 
-APPEND = Method(_STORE + "Append", pb.AppendRequest, pb.AppendResponse, Safety.APPEND)
+APPEND = Method(_STORE + "Append", pb.AppendRequest, bytes, Safety.APPEND)
 APPEND_MANY = Method(
     _STORE + "AppendMany", pb.AppendManyRequest, pb.AppendManyResponse, Safety.APPEND
 )

@@ -61,8 +61,8 @@ def _check_size(size: int) -> None:
 
 def append_request(
     stream: str, events: Iterable[Event], expected_version: ExpectedVersion
-) -> pb.AppendRequest:
-    """An append; every event names its id, so it is safe to repeat."""
+) -> bytes:
+    """A serialised `AppendRequest`; every event names its id, so it is safe to repeat."""
     if isinstance(events, Event):
         raise TypeError("events must be a list of events, not one event")
     messages = []
@@ -72,8 +72,8 @@ def append_request(
         messages.append(event._message)
     request = pb.AppendRequest(
         stream=stream, expected_version=_expected(expected_version), events=messages
-    )
-    _check_size(request.ByteSize())
+    ).SerializeToString()
+    _check_size(len(request))
     return request
 
 
@@ -104,10 +104,8 @@ def append_many_request(
     """An append to several streams; every event names its id, so it is safe to repeat."""
     request = pb.AppendManyRequest()
     for stream, events, expected_version in appends:
-        append = append_request(stream, events, expected_version)
-        request.appends.add(
-            stream=stream, expected_version=append.expected_version, events=append.events
-        )
+        # Its fields are those of an `AppendRequest`.
+        request.appends.add().MergeFromString(append_request(stream, events, expected_version))
     for stream, version in checks.items():
         request.checks.add(stream=stream, expected_version=_expected(version))
     _check_size(request.ByteSize())

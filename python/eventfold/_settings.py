@@ -1,21 +1,47 @@
-"""How a client connects: the target, TLS, the token, and the options of the channel."""
+"""How a client connects: the target, TLS, the token, and the limits of the channel."""
 
 import ipaddress
 import math
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TypeAlias
-
-import grpc
+from typing import TypeAlias, TypedDict
 
 from eventfold._errors import InsecureConnection, InvalidValue
 from eventfold._json import Numbers
 
 Tls: TypeAlias = bool | bytes | str | Path
 
-_RECEIVED_BYTES_MAX = 8 << 20
+# Pages and states stay under gRPC's default of 4 MiB; one event with all its parts may come close,
+# so there is room.
+_MESSAGE_BYTES_MAX = 8 << 20
+# A peer that is dead while calls are under way is found within 80 s. A ping a minute is far below
+# what servers call a flood.
+_KEEPALIVE_S = (60.0, 20.0)
+# The first pause after a connection failed is in the range of the pauses between the repetitions of
+# a call.
+_BACKOFF_S = (0.05, 5.0)
 _SCHEMES = ("dns:", "ipv4:", "ipv6:")
+
+
+class ChannelSettings(TypedDict):
+    """How to connect."""
+
+    target: str
+    """`host:port`, or another form of gRPC's targets."""
+    is_tls: bool
+    """False: plain text."""
+    authorities: bytes | None
+    """Who vouches for the server, in PEM; None: the authorities of the system."""
+    user_agent: str
+    token: str | None
+    """Sent as `authorization: Bearer`."""
+    message_bytes_max: int
+    """Longest message, in either direction."""
+    backoff_s: tuple[float, float]
+    """Pause after a connection failed: the first, and the longest."""
+    keepalive_s: tuple[float, float]
+    """After so long without a sign of life a call under way asks for one, and how long it waits."""
 
 
 def _version() -> str:
@@ -23,30 +49,6 @@ def _version() -> str:
         return metadata.version("eventfold")
     except metadata.PackageNotFoundError:
         return "0"
-
-
-def channel_options() -> list[tuple[str, str | int]]:
-    """Options of the channel, each with its reason."""
-    return [
-        # Pages and states stay under gRPC's default of 4 MiB; one event with all its parts may
-        # come close, so there is room.
-        ("grpc.max_receive_message_length", _RECEIVED_BYTES_MAX),
-        ("grpc.max_send_message_length", _RECEIVED_BYTES_MAX),
-        # A dead peer is found within 80 s. A ping a minute is far below what servers call a flood.
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        # By default gRPC stops to ping after two pings without data, and a quiet connection would
-        # be thought alive for ever.
-        ("grpc.http2.max_pings_without_data", 0),
-        # gRPC waits 1 s after a refused connection by default, which is longer than the pauses
-        # between the repetitions of a call.
-        ("grpc.initial_reconnect_backoff_ms", 50),
-        ("grpc.min_reconnect_backoff_ms", 50),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-        # The SDK repeats calls itself, by the reasons of the catalogue.
-        ("grpc.enable_retries", 0),
-        ("grpc.primary_user_agent", f"eventfold-python/{_version()}"),
-    ]
 
 
 def is_loopback(target: str) -> bool:
@@ -103,17 +105,24 @@ class Settings:
             )
             raise InsecureConnection(problem, {"target": self.target})
 
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with every call."""
-        return () if self.token is None else (("authorization", f"Bearer {self.token}"),)
+    def channel(self) -> ChannelSettings:
+        """How to connect. The certificate of the authority is read here.
 
-    def credentials(self) -> grpc.ChannelCredentials | None:
-        """None: plain text. The certificate of the authority is read here."""
-        if self.tls is False:
-            return None
-        roots = None
+        Raises:
+            OSError: the file cannot be read.
+        """
+        authorities = None
         if isinstance(self.tls, bytes):
-            roots = self.tls
-        elif self.tls is not True:
-            roots = Path(self.tls).read_bytes()
-        return grpc.ssl_channel_credentials(root_certificates=roots)
+            authorities = self.tls
+        elif not isinstance(self.tls, bool):
+            authorities = Path(self.tls).read_bytes()
+        return {
+            "target": self.target,
+            "is_tls": self.tls is not False,
+            "authorities": authorities,
+            "user_agent": f"eventfold-python/{_version()}",
+            "token": self.token,
+            "message_bytes_max": _MESSAGE_BYTES_MAX,
+            "backoff_s": _BACKOFF_S,
+            "keepalive_s": _KEEPALIVE_S,
+        }

@@ -222,9 +222,7 @@ class Server:
         groups = consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"]
         own = (event_store, folds, subscriptions, groups)
         check_table(
-            method
-            for service in (*own, _HEALTH, _REFLECTION)
-            for method in methods_of(service)
+            method for service in (*own, _HEALTH, _REFLECTION) for method in methods_of(service)
         )
         self._names = [service.full_name for service in own]
         self._health = Health(self._names, database.ping)

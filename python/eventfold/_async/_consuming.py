@@ -3,9 +3,8 @@
 import asyncio
 from typing import Any
 
-import grpc
-
-from eventfold._async._session import Waiter
+from eventfold._async import _platform
+from eventfold._core import CallError
 from eventfold._desk import Desk, Item, Lost
 from eventfold._errors import EventfoldError
 from eventfold._events import event_page
@@ -17,23 +16,23 @@ class ConsumeSession:
     """One call on a group. It begins at once.
 
     Args:
-        begin: begins the call.
+        call: the call.
         desk: what it has.
         target: address of the server, for errors.
         numbers: how numbers in data are decoded.
     """
 
-    def __init__(self, begin: Any, desk: Desk, target: str, numbers: Numbers) -> None:
+    def __init__(self, call: _platform.Call, desk: Desk, target: str, numbers: Numbers) -> None:
         self.desk = desk
         self.was_useful = False
         self._target = target
         self._numbers = numbers
         self._failure: BaseException | None = None
-        self._is_ending = False
+        self._is_stopping = False
         self._is_over = asyncio.Event()
         self._came = asyncio.Event()
         self._wake = asyncio.Event()
-        self._call = begin()
+        self._call = call
         # The event loop alone would not keep it alive.
         self._task = asyncio.create_task(self._run())
 
@@ -43,18 +42,18 @@ class ConsumeSession:
         return self._is_over.is_set()
 
     async def next(self) -> Item | Lost | None:
-        """The next delivery, or one that was lost; None: the session was ended here.
+        """The next delivery, or one that was lost; None: the session was stopped here.
 
         Raises:
-            grpc.RpcError, EventfoldError: what broke it.
+            CallError, EventfoldError: what broke it.
         """
         while True:
             found = self.desk.next()
             if found is not None:
                 return found
+            if self._is_stopping:
+                return None
             if self.is_over:
-                if self._is_ending:
-                    return None
                 raise self._failure or ended(self._target)
             self._came.clear()
             self._wake.set()
@@ -75,24 +74,42 @@ class ConsumeSession:
 
     async def outcome(self, item: Item, seconds: float) -> Any:
         """What becomes of a delivery; None: nothing within so many seconds."""
-        waiter = Waiter()
-        item.waiters.append(waiter)
-        if item.error is not None or item.was_settled:
-            item.tell()
-        self.desk.flush()
-        self._wake.set()
-        return await waiter.wait(seconds)
+        future = asyncio.get_running_loop().create_future()
 
-    async def end(self, seconds: float) -> None:
-        """Sends what is settled, gives back the rest, and waits for the answers."""
-        self._is_ending = True
-        self.desk.finish()
+        def tell(told: Any) -> None:
+            if not future.done():
+                future.set_result(told)
+
+        self.desk.watch(item, tell)
+        self._wake.set()
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            return None
+
+    def stop(self) -> None:
+        """Hands nothing out any more."""
+        self._is_stopping = True
+        self.desk.stop()
         self._came.set()
         self._wake.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Waits until it is over, as long as that."""
         try:
             async with asyncio.timeout(seconds):
                 await self._is_over.wait()
         except TimeoutError:
+            return False
+        return True
+
+    async def end(self, seconds: float) -> None:
+        """Sends what is settled, gives back the rest, and waits for the answers."""
+        self.stop()
+        self.desk.close()
+        self._wake.set()
+        if not await self.wait(seconds):
             self._call.cancel()
 
     def cancel(self) -> None:
@@ -102,16 +119,13 @@ class ConsumeSession:
     async def _run(self) -> None:
         sender = asyncio.create_task(self._send())
         try:
-            async for message in self._call:
+            while (message := await self._call.next()) is not None:
                 page = event_page(message, self._numbers)
                 self.was_useful = self.desk.receive(page) or self.was_useful
                 self._came.set()
                 self._wake.set()
-        except (grpc.RpcError, EventfoldError) as error:
+        except (CallError, EventfoldError) as error:
             self._failure = self._failure or error
-        except asyncio.CancelledError:
-            # gRPC tells so that the call was cancelled here.
-            pass
         finally:
             sender.cancel()
             self._call.cancel()
@@ -124,7 +138,7 @@ class ConsumeSession:
             while not self.is_over:
                 message = self.desk.next_message()
                 if message is not None:
-                    await self._call.write(message)
+                    await self._call.send(message.SerializeToString())
                 elif self.desk.is_finished:
                     break
                 elif self.desk.is_stuck:
@@ -133,8 +147,8 @@ class ConsumeSession:
                     return
                 else:
                     await self._pause(self.desk.wait_s())
-            await self._call.done_writing()
-        except (grpc.RpcError, asyncio.InvalidStateError):
+            self._call.done_sending()
+        except CallError:
             # Whoever reads the answers finds out why.
             return
 

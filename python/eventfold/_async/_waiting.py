@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from eventfold._async import _platform
 from eventfold._reconnects import SILENCE_S
 
 
@@ -34,25 +35,19 @@ class Closing:
             return
 
 
-async def messages(call: Any) -> AsyncGenerator[bytes]:
-    """The messages of a call; it ends without an error if the call was cancelled here.
+async def messages(call: _platform.Call) -> AsyncGenerator[bytes]:
+    """The messages of a call.
 
     Raises:
         SilenceError: none came for `SILENCE_S` while one was waited for.
+        CallError: the call was refused, failed, or was cancelled.
     """
-    incoming = call.__aiter__()
     while True:
         try:
             async with asyncio.timeout(SILENCE_S):
-                message = await anext(incoming, None)
+                message = await call.next()
         except TimeoutError:
             raise SilenceError from None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # gRPC tells so that the call was cancelled, not the task.
-            return
         if message is None:
             return
         yield message

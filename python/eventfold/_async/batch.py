@@ -20,7 +20,7 @@ class AsyncBatch:
         self._appends = appends
         self._in_flight = in_flight
         self._seconds = seconds
-        self._window: deque[AsyncBegun] = deque()
+        self._window: deque[tuple[str, AsyncBegun]] = deque()
         self._bytes = 0
         # A stream has one append under way, so that a repetition never changes their order.
         self._streams: set[str] = set()
@@ -38,17 +38,18 @@ class AsyncBatch:
                         yield await self._next_result()
                     yield error
                     continue
-                size = request.ByteSize()
+                size = len(request)
                 while self._window and not self._has_room(stream, size):
                     yield await self._next_result()
-                self._window.append(self._appends.begin(request, self._seconds))
+                begun = self._appends.begin(request, self._seconds)
+                self._window.append((stream, begun))
                 self._streams.add(stream)
                 self._bytes += size
             while self._window:
                 yield await self._next_result()
         finally:
             # So that every append that was sent has an outcome when the load is over.
-            for begun in self._window:
+            for _, begun in self._window:
                 await self._appends.abandon(begun)
 
     def _has_room(self, stream: str, size: int) -> bool:
@@ -59,10 +60,10 @@ class AsyncBatch:
         )
 
     async def _next_result(self) -> AppendResult | EventfoldError:
-        begun = self._window.popleft()
-        self._streams.discard(begun.sending.request.stream)
-        self._bytes -= begun.sending.size
+        stream, begun = self._window.popleft()
+        self._streams.discard(stream)
+        self._bytes -= len(begun.request)
         try:
-            return AppendResult._from_wire(await self._appends.finish(begun))
+            return AppendResult(*await self._appends.finish(begun))
         except EventfoldError as error:
             return error

@@ -2,13 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar, cast
-
-import grpc
+from typing import TypeVar
 
 from eventfold._async import _platform
+from eventfold._core import CallError
 from eventfold._errors import EventfoldError
 from eventfold._failures import (
     ATTEMPTS_MAX,
@@ -26,80 +23,71 @@ ResultT = TypeVar("ResultT")
 
 
 class AsyncConnection:
-    """A gRPC channel, opened with the first call."""
+    """A channel to the server, opened with the first call.
+
+    Its calls are `unary`, which repeats what may be repeated, and single attempts: `call`,
+    `stream`, `session`.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._channel: Any = None
+        self._channel: _platform.Channel | None = None
         self._owner: object = None
-        self._calls: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._closed = False
         # Read here, so that a missing file is found where the client is made.
-        settings.credentials()
+        settings.channel()
 
     def timeout(self, seconds: float | None) -> float:
         """The timeout of a call in seconds; None is that of the client."""
         return self.settings.timeout if seconds is None else check_timeout(seconds)
 
-    def failure(self, error: grpc.RpcError, timeout: float, safety: Safety) -> EventfoldError:
+    def failure(self, error: CallError, timeout: float, safety: Safety) -> EventfoldError:
         """The error of a failed call, with the call's own as its cause."""
         failure = error_from_call(error, self.settings.target, timeout, safety)
         failure.__cause__ = error
         return failure
 
-    def check(self) -> None:
-        """Opens the channel if it is not open.
-
-        Raises:
-            RuntimeError: the client is closed, or belongs to somebody else.
-        """
-        with self._lock:
-            self._opened()
-
-    def _opened(self) -> Any:
+    def _opened(self) -> _platform.Channel:
         if self._closed:
             raise RuntimeError("the client is closed")
         if self._channel is None:
-            self._channel = _platform.open_channel(self.settings)
+            self._channel = _platform.Channel(self.settings)
             self._owner = _platform.owner()
         elif self._owner != _platform.owner():
-            # gRPC would hang or fail with an error of its own.
+            # The channel's thread is in the other process, and tells the other event loop.
             raise RuntimeError(
                 "the client was used in another process or event loop before; make a client "
                 "for each"
             )
         return self._channel
 
-    def _callable(self, method: Method[RequestT, AnswerT]) -> Any:
-        with self._lock:
-            channel = self._opened()
-            call = self._calls.get(method.path)
-            if call is None:
-                if method.is_session:
-                    kind = channel.stream_stream
-                else:
-                    kind = channel.unary_stream if method.streams else channel.unary_unary
-                call = self._calls[method.path] = kind(
-                    method.path,
-                    request_serializer=method.request.SerializeToString,
-                    response_deserializer=method.deserializer,
-                )
-            return call
+    def channel(self) -> _platform.Channel:
+        """The channel, opened if it is not yet.
 
-    def session(self, method: Method[RequestT, AnswerT]) -> Callable[..., Any]:
-        """What begins a session: a call without a deadline, of many requests and answers."""
-        return partial(self._callable(method), metadata=self.settings.metadata())
+        Raises:
+            RuntimeError: the client is closed, or belongs to somebody else.
+        """
+        with self._lock:
+            return self._opened()
+
+    def session(self, method: Method[RequestT, AnswerT]) -> _platform.Call:
+        """Begins a session: a call without a deadline, of many requests and answers.
+
+        Its messages are bytes both ways: `method.encode` and `method.decode`.
+        """
+        return self.channel().session(method.path)
 
     def stream(
         self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float | None
-    ) -> Any:
-        """Begins one attempt of a call that streams its answer; None: it has no deadline."""
-        metadata = self.settings.metadata()
-        return self._callable(method)(request, timeout=timeout, metadata=metadata)
+    ) -> _platform.Call:
+        """Begins one attempt of a call that streams its answer, in messages of bytes; None: it has
+        no deadline.
+        """
+        return self.channel().stream(method.path, method.encode(request), timeout)
 
     async def unary(
-        self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float | None
+        self, method: Method[RequestT, AnswerT], request: RequestT | bytes, timeout: float | None
     ) -> AnswerT:
         """Makes a call, again after failures that allow it, all within one deadline.
 
@@ -115,17 +103,17 @@ class AsyncConnection:
         return await self.repeated(attempt, method.safety, seconds)
 
     async def call(
-        self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float
+        self, method: Method[RequestT, AnswerT], request: RequestT | bytes, timeout: float
     ) -> AnswerT:
         """Makes one attempt of a call.
 
         Raises:
-            grpc.RpcError: the call was refused or failed.
+            CallError: the call was refused or failed.
             RuntimeError: the client is closed.
         """
-        metadata = self.settings.metadata()
-        answer = await self._callable(method)(request, timeout=timeout, metadata=metadata)
-        return cast(AnswerT, answer)
+        return method.decode(
+            await self.channel().unary(method.path, method.encode(request), timeout)
+        )
 
     async def repeated(
         self,
@@ -147,7 +135,7 @@ class AsyncConnection:
         while True:
             try:
                 return await attempt(max(0.001, deadline - time.monotonic()))
-            except grpc.RpcError as error:
+            except CallError as error:
                 failure = self.failure(error, seconds, safety)
             except EventfoldError as error:
                 failure = error
@@ -178,6 +166,5 @@ class AsyncConnection:
         with self._lock:
             self._closed = True
             channel, self._channel = self._channel, None
-            self._calls.clear()
         if channel is not None:
             await channel.close()

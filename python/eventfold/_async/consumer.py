@@ -3,13 +3,12 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self
 
-import grpc
-
 from eventfold import _methods as methods
 from eventfold._async import _platform, _waiting
 from eventfold._async._consuming import ConsumeSession
 from eventfold._async._workers import Workers
 from eventfold._async.connection import AsyncConnection
+from eventfold._core import CallError
 from eventfold._desk import Desk, Item, Lost, fault_of
 from eventfold._errors import EventfoldError
 from eventfold._events import RecordedEvent
@@ -107,7 +106,7 @@ class AsyncConsumer:
 
         async with store.consume("mailer") as events:
             async for event in events:
-                await send(event)
+                await mailer.send(event)
 
     Leaving the loop otherwise gives the event in hand back. `delivery` is the delivery of the event
     in hand, to settle it in another way.
@@ -140,6 +139,9 @@ class AsyncConsumer:
         self._session: ConsumeSession | None = None
         self._source: AsyncGenerator[Any] | None = None
         self._in_hand: AsyncDelivery | None = None
+        # Who goes through the deliveries.
+        self._looper: object = None
+        self._is_running = False
 
     @property
     def delivery(self) -> AsyncDelivery:
@@ -189,6 +191,7 @@ class AsyncConsumer:
         if self._source is not None:
             raise RuntimeError("a consumer is used once, and in one way")
         self._source = incoming = self._incoming()
+        self._is_running = True
         try:
             async with Workers(concurrency) as workers:
                 async for delivery in incoming:
@@ -198,6 +201,7 @@ class AsyncConsumer:
 
                     workers.put(delivery.event.stream, job)
         finally:
+            self._is_running = False
             await self.aclose()
 
     async def _handle(
@@ -226,15 +230,22 @@ class AsyncConsumer:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Ends the session, from wherever it is called: what is settled is sent and answered, and
-        the rest goes to other consumers at once. May be called again.
+        """Ends the session: what is settled is sent and answered, and the rest goes to other
+        consumers at once. May be called again.
+
+        Called from elsewhere than the loop, it lets the event in hand be handled to its end, and
+        the loop then ends as if there were no more events; so does `run`, which is not waited for.
         """
         self._closing.set()
         session = self._session
         if session is not None:
-            await session.end(self._connection.settings.timeout)
-            while isinstance(lost := session.desk.next(), Lost):
-                self._tell(session, lost)
+            session.stop()
+            if self._is_running:
+                return
+            if self._looper not in (None, _platform.me()):
+                # The loop ends the session when it comes back from what it has in hand.
+                await session.wait(self._connection.settings.timeout)
+            await self._end(session)
         if self._source is not None:
             await _waiting.close_source(self._source)
         self._in_hand = None
@@ -255,6 +266,7 @@ class AsyncConsumer:
         """Deliveries that nobody handles yet."""
         while not self._closing.is_set():
             self._reconnects.begin()
+            self._looper = _platform.me()
             session = self._open()
             try:
                 while (found := await session.next()) is not None:
@@ -263,8 +275,11 @@ class AsyncConsumer:
                         self._tell(session, found)
                     else:
                         yield AsyncDelivery(session, found)
+                        self._looper = _platform.me()
+                if not self._is_running:
+                    await self._end(session)
                 return
-            except grpc.RpcError as error:
+            except CallError as error:
                 failure = self._connection.failure(error, SILENCE_S, Safety.READ)
             except EventfoldError as error:
                 failure = error
@@ -276,11 +291,16 @@ class AsyncConsumer:
             if not self._closing.is_set():
                 await self._closing.pause(self._reconnects.pause_s(failure))
 
+    async def _end(self, session: ConsumeSession) -> None:
+        await session.end(self._connection.settings.timeout)
+        while isinstance(lost := session.desk.next(), Lost):
+            self._tell(session, lost)
+
     def _open(self) -> ConsumeSession:
         settings = self._connection.settings
         desk = Desk(*self._names, self._under_way)
-        begin = self._connection.session(methods.CONSUME)
-        self._session = ConsumeSession(begin, desk, settings.target, settings.numbers)
+        call = self._connection.session(methods.CONSUME)
+        self._session = ConsumeSession(call, desk, settings.target, settings.numbers)
         return self._session
 
     def _tell(self, session: ConsumeSession, lost: Lost) -> None:

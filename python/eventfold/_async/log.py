@@ -68,7 +68,7 @@ class AsyncLogCalls:
             ConnectionFailed: the same, if the connection broke after the request was sent.
         """
         request = requests.append_request(stream, events, expected_version)
-        return AppendResult._from_wire(await self._appends.append(request, timeout))
+        return AppendResult(*await self._appends.append(request, timeout))
 
     async def append_many(
         self,
@@ -186,7 +186,7 @@ class AsyncLogCalls:
         Parameters and errors are those of `append`.
         """
         append = requests.append_request(stream, events, expected_version)
-        request = pb.CheckAppendRequest(append=append)
+        request = pb.CheckAppendRequest(append=pb.AppendRequest.FromString(append))
         answer = await self._connection.unary(methods.CHECK_APPEND, request, timeout)
         return CheckResult(answer.first_version, answer.last_version, answer.duplicate)
 

@@ -2,10 +2,9 @@
 
 from typing import Any, Self
 
-import grpc
-
 from eventfold._async import _platform
 from eventfold._async.connection import AsyncConnection
+from eventfold._core import CallError
 from eventfold._cursor import Cursor
 from eventfold._errors import UnexpectedAnswer
 from eventfold._events import RecordedEvent, event_page
@@ -79,7 +78,7 @@ class AsyncEventReader:
             has_progress = False
             call = self._connection.stream(self._method, self._cursor.request(), self._timeout)
             try:
-                async for message in call:
+                while (message := await call.next()) is not None:
                     page = event_page(message, numbers)
                     first = self._cursor.accept(page)
                     has_progress = has_progress or len(page) > first
@@ -95,7 +94,7 @@ class AsyncEventReader:
                 if self._end is None:
                     raise UnexpectedAnswer("the answer stopped without its last message")
                 return
-            except grpc.RpcError as error:
+            except CallError as error:
                 if self._end is not None:
                     # All has been read; only the status of the call got lost.
                     return

@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import grpc
-
 from eventfold._async.connection import AsyncConnection
+from eventfold._core import CallError
 from eventfold._errors import UnexpectedAnswer
 from eventfold._methods import Method, Safety
 from eventfold._progress import ItemT_co, Progress
@@ -34,8 +33,8 @@ async def batches(
         has_progress = False
         call = connection.stream(method, progress.request(), seconds)
         try:
-            async for message in call:
-                items = progress.accept(message)
+            while (message := await call.next()) is not None:
+                items = progress.accept(method.decode(message))
                 if items:
                     has_progress = True
                     yield items
@@ -44,7 +43,7 @@ async def batches(
             if not (has_progress and resumes):
                 raise UnexpectedAnswer("the answer stopped before its end")
             continue
-        except grpc.RpcError as error:
+        except CallError as error:
             failure = connection.failure(error, seconds, Safety.READ)
         finally:
             call.cancel()

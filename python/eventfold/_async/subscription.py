@@ -4,11 +4,10 @@ import datetime as dt
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Self
 
-import grpc
-
 from eventfold import _methods as methods
 from eventfold._async import _platform, _waiting
 from eventfold._async.connection import AsyncConnection
+from eventfold._core import CallError
 from eventfold._errors import EventfoldError
 from eventfold._events import event_page
 from eventfold._following import Following, Frame
@@ -46,7 +45,7 @@ class AsyncSubscription:
         self._following = following
         self._reconnects = reconnects
         self._closing = _waiting.Closing()
-        self._call: Any = None
+        self._call: _platform.Call | None = None
         self._source: AsyncGenerator[Any] | None = None
         self._events: _platform.Events | None = None
 
@@ -163,7 +162,7 @@ class AsyncSubscription:
                     yield frame
         except _waiting.SilenceError:
             raise silent(settings.target) from None
-        except grpc.RpcError as error:
+        except CallError as error:
             failure = self._connection.failure(error, SILENCE_S, Safety.READ)
             if isinstance(failure, PositionAhead) and following.place.event_id is not None:
                 raise following.changed() from failure

@@ -1,15 +1,16 @@
 """What differs between the two clients. Written by hand here and in `_async`."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
-import grpc
-
+from eventfold import _core
 from eventfold._events import Event, EventIterator, RecordedEvent
-from eventfold._settings import Settings, channel_options
+from eventfold._sessions import SessionLimits
+from eventfold._settings import Settings
 
 ItemT = TypeVar("ItemT")
 
@@ -25,15 +26,71 @@ Attempt: TypeAlias = Callable[[float], ItemT]
 
 Items: TypeAlias = Iterable[ItemT]
 
+Call: TypeAlias = _core.Call
+"""A call whose answer comes in many messages, and whose request may too."""
+
 sleep = time.sleep
 
 
-def open_channel(settings: Settings) -> Any:
-    """A channel; nothing is sent yet."""
-    credentials = settings.credentials()
-    if credentials is None:
-        return grpc.insecure_channel(settings.target, options=channel_options())
-    return grpc.secure_channel(settings.target, credentials, options=channel_options())
+class SentAppend:
+    """An append of a session, on its way."""
+
+    def __init__(self, sent: _core.SentAppend) -> None:
+        self._sent = sent
+
+    def outcome(self) -> Any:
+        """What became of it; see `_core.SentAppend`.
+
+        Raises:
+            CallError: the session broke.
+        """
+        return self._sent.wait()
+
+
+class Session:
+    """One call that carries many appends."""
+
+    def __init__(self, session: _core.AppendSession) -> None:
+        self._session = session
+
+    def __len__(self) -> int:
+        """The number of appends without an answer."""
+        return len(self._session)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it takes no more appends."""
+        return self._session.is_over
+
+    @property
+    def sent(self) -> int:
+        """The number of appends that were sent and are without an answer."""
+        return self._session.sent
+
+    def put(self, request: bytes, timeout: float) -> SentAppend | None:
+        """Sends an append with the next message; None: the session is over, and takes none."""
+        sent = self._session.put(request, timeout)
+        return None if sent is None else SentAppend(sent)
+
+
+class Channel:
+    """A channel to the server, shared by threads; nothing is sent yet."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._channel = _core.Channel(settings.channel())
+        self.unary = self._channel.unary
+        self.stream = self._channel.stream
+        self.session = self._channel.session
+        self.close = self._channel.close
+
+    def append_session(self, path: str, limits: SessionLimits) -> Session:
+        """Begins a session of appends."""
+        return Session(self._channel.append_session(path, **limits))
+
+
+def me() -> object:
+    """Who calls: this thread."""
+    return threading.get_ident()
 
 
 def owner() -> object:

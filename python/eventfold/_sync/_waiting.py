@@ -5,9 +5,9 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-import grpc
-
+from eventfold._core import CallError
 from eventfold._reconnects import SILENCE_S
+from eventfold._sync import _platform
 
 
 class SilenceError(Exception):
@@ -36,7 +36,7 @@ class Closing:
 class _Watch:
     """A thread that cancels a call when nothing comes for too long while somebody waits."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: _platform.Call) -> None:
         self.was_silent = False
         # None: nobody waits, so that a slow reader is not taken for a dead server.
         self.waiting_since: float | None = None
@@ -59,20 +59,23 @@ class _Watch:
         self._over.set()
 
 
-def messages(call: Any) -> Generator[bytes]:
+def messages(call: _platform.Call) -> Generator[bytes]:
     """The messages of a call.
 
     Raises:
         SilenceError: none came for `SILENCE_S` while one was waited for.
+        CallError: the call was refused, failed, or was cancelled.
     """
     watch = _Watch(call)
     try:
-        watch.waiting_since = time.monotonic()
-        for message in call:
-            watch.waiting_since = None
-            yield message
+        while True:
             watch.waiting_since = time.monotonic()
-    except grpc.RpcError:
+            message = call.next()
+            watch.waiting_since = None
+            if message is None:
+                return
+            yield message
+    except CallError:
         if watch.was_silent:
             raise SilenceError from None
         raise

@@ -2,18 +2,17 @@
 """Appends on their way: each in a call of its own, or many over a few sessions."""
 
 import threading
+import time
 from dataclasses import dataclass
 
-import grpc
-
 from eventfold import _methods as methods
+from eventfold._core import CallError, decode_appended
 from eventfold._errors import EventfoldError
 from eventfold._failures import is_retryable, is_unknown, may_be_done
 from eventfold._methods import Safety
-from eventfold._outbox import APPEND_BYTES_MAX, APPENDS_MAX, Sending, appended
-from eventfold._sync import _session
+from eventfold._sessions import APPEND_BYTES_MAX, LIMITS, Appended, appended
+from eventfold._sync import _platform
 from eventfold._sync.connection import Connection
-from eventfold.v1 import event_store_pb2 as pb
 
 # A further one is begun when all are full: one carries as much as several.
 _SESSIONS_MAX = 4
@@ -23,10 +22,16 @@ _SESSIONS_MAX = 4
 class Begun:
     """An append that is under way, or waits for its turn."""
 
-    sending: Sending[_session.Waiter]
+    request: bytes
     seconds: float
-    # False: its first attempt is made when the answer is asked for.
-    is_sent: bool
+    deadline: float
+    # None: its first attempt is made when the answer is asked for.
+    sent: _platform.SentAppend | None
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left; a little, where none are."""
+        return max(0.001, self.deadline - time.monotonic())
 
 
 class Appends:
@@ -39,14 +44,14 @@ class Appends:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._sessions: list[_session.Session] = []
+        self._sessions: list[_platform.Session] = []
         self._lock = threading.Lock()
         # Whoever appends only once does without a session.
         self._is_used = False
         # False: the server is older than sessions.
         self._knows_sessions = True
 
-    def append(self, request: pb.AppendRequest, timeout: float | None) -> pb.AppendResponse:
+    def append(self, request: bytes, timeout: float | None) -> Appended:
         """Appends, again after failures that allow it, all within one deadline.
 
         Raises:
@@ -56,76 +61,81 @@ class Appends:
         seconds = self._connection.timeout(timeout)
         is_first, self._is_used = not self._is_used, True
 
-        def attempt(remaining: float) -> pb.AppendResponse:
-            if not is_first:
-                sending = Sending(request, remaining, _session.Waiter())
-                if self._send(sending):
-                    return self._outcome(sending, seconds)
-            return self._connection.call(methods.APPEND, request, remaining)
+        def attempt(remaining: float) -> Appended:
+            sent = None if is_first else self._send(request, remaining)
+            if sent is None:
+                return self._call(request, remaining)
+            begun = Begun(request, seconds, time.monotonic() + remaining, sent)
+            return self._outcome(begun, sent)
 
         return self._connection.repeated(attempt, Safety.APPEND, seconds)
 
-    def begin(self, request: pb.AppendRequest, seconds: float) -> Begun:
+    def begin(self, request: bytes, seconds: float) -> Begun:
         """Sends an append over a session without waiting for its answer; `finish` or `abandon` has
         to follow.
 
         Raises:
             RuntimeError: the client is closed.
         """
-        sending = Sending(request, seconds, _session.Waiter())
-        return Begun(sending, seconds, self._send(sending))
+        deadline = time.monotonic() + seconds
+        return Begun(request, seconds, deadline, self._send(request, seconds))
 
-    def finish(self, begun: Begun) -> pb.AppendResponse:
+    def finish(self, begun: Begun) -> Appended:
         """The answer to an append that was begun. It is sent again as `append` would, but at once:
         when a session breaks, all of its appends come by here one after the other.
 
         Raises: as `append`.
         """
-        sending, seconds = begun.sending, begun.seconds
         was_unsure = False
-        if begun.is_sent:
+        if begun.sent is not None:
             try:
-                return self._outcome(sending, seconds)
+                return self._outcome(begun, begun.sent)
             except EventfoldError as failure:
                 if not is_retryable(failure, Safety.APPEND):
                     raise
                 was_unsure = may_be_done(failure)
 
-        def attempt(remaining: float) -> pb.AppendResponse:
-            return self._connection.call(methods.APPEND, sending.request, remaining)
+        def attempt(remaining: float) -> Appended:
+            return self._call(begun.request, remaining)
 
-        return self._connection.repeated(attempt, Safety.APPEND, sending.remaining, was_unsure)
+        return self._connection.repeated(attempt, Safety.APPEND, begun.remaining, was_unsure)
 
     def abandon(self, begun: Begun) -> None:
         """Waits until an append that was begun has an outcome, and takes no interest in it."""
-        if begun.is_sent:
-            begun.sending.waiter.wait(begun.sending.remaining)
+        if begun.sent is not None:
+            try:
+                begun.sent.outcome()
+            except CallError:
+                return
 
-    def _send(self, sending: Sending[_session.Waiter]) -> bool:
-        """Sends an append over a session; False: it has to be a call of its own."""
-        if not self._knows_sessions or sending.size > APPEND_BYTES_MAX:
-            return False
-        while not self._least_busy().put(sending):
+    def _send(self, request: bytes, seconds: float) -> _platform.SentAppend | None:
+        """Sends an append over a session; None: it has to be a call of its own."""
+        if not self._knows_sessions or len(request) > APPEND_BYTES_MAX:
+            return None
+        while (sent := self._least_busy().put(request, seconds)) is None:
             pass
-        return True
+        return sent
 
-    def _least_busy(self) -> _session.Session:
-        self._connection.check()
+    def _least_busy(self) -> _platform.Session:
+        channel = self._connection.channel()
         with self._lock:
             self._sessions = [session for session in self._sessions if not session.is_over]
             session = min(self._sessions, key=len, default=None)
-            is_busy = session is None or len(session) >= APPENDS_MAX
+            is_busy = session is None or len(session) >= LIMITS["appends_max"]
             if session is None or (is_busy and len(self._sessions) < _SESSIONS_MAX):
-                begin = self._connection.session(methods.APPEND_SESSION)
-                session = _session.Session(begin, self._connection.settings.target)
+                session = channel.append_session(methods.APPEND_SESSION.path, LIMITS)
                 self._sessions.append(session)
             return session
 
-    def _outcome(self, sending: Sending[_session.Waiter], seconds: float) -> pb.AppendResponse:
-        outcome = sending.waiter.wait(sending.remaining)
-        if not isinstance(outcome, grpc.RpcError):
-            return appended(outcome, sending, seconds)
-        if not is_unknown(outcome):
-            raise self._connection.failure(outcome, seconds, Safety.APPEND)
-        self._knows_sessions = False
-        return self._connection.call(methods.APPEND, sending.request, sending.remaining)
+    def _outcome(self, begun: Begun, sent: _platform.SentAppend) -> Appended:
+        try:
+            outcome = sent.outcome()
+        except CallError as error:
+            if not is_unknown(error):
+                raise self._connection.failure(error, begun.seconds, Safety.APPEND) from error
+            self._knows_sessions = False
+            return self._call(begun.request, begun.remaining)
+        return appended(outcome, begun.seconds)
+
+    def _call(self, request: bytes, seconds: float) -> Appended:
+        return decode_appended(self._connection.call(methods.APPEND, request, seconds))

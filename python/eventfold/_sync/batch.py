@@ -21,7 +21,7 @@ class Batch:
         self._appends = appends
         self._in_flight = in_flight
         self._seconds = seconds
-        self._window: deque[Begun] = deque()
+        self._window: deque[tuple[str, Begun]] = deque()
         self._bytes = 0
         # A stream has one append under way, so that a repetition never changes their order.
         self._streams: set[str] = set()
@@ -39,17 +39,18 @@ class Batch:
                         yield self._next_result()
                     yield error
                     continue
-                size = request.ByteSize()
+                size = len(request)
                 while self._window and not self._has_room(stream, size):
                     yield self._next_result()
-                self._window.append(self._appends.begin(request, self._seconds))
+                begun = self._appends.begin(request, self._seconds)
+                self._window.append((stream, begun))
                 self._streams.add(stream)
                 self._bytes += size
             while self._window:
                 yield self._next_result()
         finally:
             # So that every append that was sent has an outcome when the load is over.
-            for begun in self._window:
+            for _, begun in self._window:
                 self._appends.abandon(begun)
 
     def _has_room(self, stream: str, size: int) -> bool:
@@ -60,10 +61,10 @@ class Batch:
         )
 
     def _next_result(self) -> AppendResult | EventfoldError:
-        begun = self._window.popleft()
-        self._streams.discard(begun.sending.request.stream)
-        self._bytes -= begun.sending.size
+        stream, begun = self._window.popleft()
+        self._streams.discard(stream)
+        self._bytes -= len(begun.request)
         try:
-            return AppendResult._from_wire(self._appends.finish(begun))
+            return AppendResult(*self._appends.finish(begun))
         except EventfoldError as error:
             return error

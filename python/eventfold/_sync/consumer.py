@@ -4,9 +4,8 @@
 from collections.abc import Callable, Generator
 from typing import Any, Self
 
-import grpc
-
 from eventfold import _methods as methods
+from eventfold._core import CallError
 from eventfold._desk import Desk, Item, Lost, fault_of
 from eventfold._errors import EventfoldError
 from eventfold._events import RecordedEvent
@@ -108,7 +107,7 @@ class Consumer:
 
         with store.consume("mailer") as events:
             for event in events:
-                await send(event)
+                mailer.send(event)
 
     Leaving the loop otherwise gives the event in hand back. `delivery` is the delivery of the event
     in hand, to settle it in another way.
@@ -141,6 +140,9 @@ class Consumer:
         self._session: ConsumeSession | None = None
         self._source: Generator[Any] | None = None
         self._in_hand: Delivery | None = None
+        # Who goes through the deliveries.
+        self._looper: object = None
+        self._is_running = False
 
     @property
     def delivery(self) -> Delivery:
@@ -190,6 +192,7 @@ class Consumer:
         if self._source is not None:
             raise RuntimeError("a consumer is used once, and in one way")
         self._source = incoming = self._incoming()
+        self._is_running = True
         try:
             with Workers(concurrency) as workers:
                 for delivery in incoming:
@@ -199,6 +202,7 @@ class Consumer:
 
                     workers.put(delivery.event.stream, job)
         finally:
+            self._is_running = False
             self.close()
 
     def _handle(self, handler: "Callable[[Delivery], Any]", delivery: Delivery) -> None:
@@ -225,15 +229,22 @@ class Consumer:
         self.close()
 
     def close(self) -> None:
-        """Ends the session, from wherever it is called: what is settled is sent and answered, and
-        the rest goes to other consumers at once. May be called again.
+        """Ends the session: what is settled is sent and answered, and the rest goes to other
+        consumers at once. May be called again.
+
+        Called from elsewhere than the loop, it lets the event in hand be handled to its end, and
+        the loop then ends as if there were no more events; so does `run`, which is not waited for.
         """
         self._closing.set()
         session = self._session
         if session is not None:
-            session.end(self._connection.settings.timeout)
-            while isinstance(lost := session.desk.next(), Lost):
-                self._tell(session, lost)
+            session.stop()
+            if self._is_running:
+                return
+            if self._looper not in (None, _platform.me()):
+                # The loop ends the session when it comes back from what it has in hand.
+                session.wait(self._connection.settings.timeout)
+            self._end(session)
         if self._source is not None:
             _waiting.close_source(self._source)
         self._in_hand = None
@@ -254,6 +265,7 @@ class Consumer:
         """Deliveries that nobody handles yet."""
         while not self._closing.is_set():
             self._reconnects.begin()
+            self._looper = _platform.me()
             session = self._open()
             try:
                 while (found := session.next()) is not None:
@@ -262,8 +274,11 @@ class Consumer:
                         self._tell(session, found)
                     else:
                         yield Delivery(session, found)
+                        self._looper = _platform.me()
+                if not self._is_running:
+                    self._end(session)
                 return
-            except grpc.RpcError as error:
+            except CallError as error:
                 failure = self._connection.failure(error, SILENCE_S, Safety.READ)
             except EventfoldError as error:
                 failure = error
@@ -275,11 +290,16 @@ class Consumer:
             if not self._closing.is_set():
                 self._closing.pause(self._reconnects.pause_s(failure))
 
+    def _end(self, session: ConsumeSession) -> None:
+        session.end(self._connection.settings.timeout)
+        while isinstance(lost := session.desk.next(), Lost):
+            self._tell(session, lost)
+
     def _open(self) -> ConsumeSession:
         settings = self._connection.settings
         desk = Desk(*self._names, self._under_way)
-        begin = self._connection.session(methods.CONSUME)
-        self._session = ConsumeSession(begin, desk, settings.target, settings.numbers)
+        call = self._connection.session(methods.CONSUME)
+        self._session = ConsumeSession(call, desk, settings.target, settings.numbers)
         return self._session
 
     def _tell(self, session: ConsumeSession, lost: Lost) -> None:

@@ -69,7 +69,7 @@ class LogCalls:
             ConnectionFailed: the same, if the connection broke after the request was sent.
         """
         request = requests.append_request(stream, events, expected_version)
-        return AppendResult._from_wire(self._appends.append(request, timeout))
+        return AppendResult(*self._appends.append(request, timeout))
 
     def append_many(
         self,
@@ -187,7 +187,7 @@ class LogCalls:
         Parameters and errors are those of `append`.
         """
         append = requests.append_request(stream, events, expected_version)
-        request = pb.CheckAppendRequest(append=append)
+        request = pb.CheckAppendRequest(append=pb.AppendRequest.FromString(append))
         answer = self._connection.unary(methods.CHECK_APPEND, request, timeout)
         return CheckResult(answer.first_version, answer.last_version, answer.duplicate)
 

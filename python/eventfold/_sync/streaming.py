@@ -4,8 +4,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import grpc
-
+from eventfold._core import CallError
 from eventfold._errors import UnexpectedAnswer
 from eventfold._methods import Method, Safety
 from eventfold._progress import ItemT_co, Progress
@@ -35,8 +34,8 @@ def batches(
         has_progress = False
         call = connection.stream(method, progress.request(), seconds)
         try:
-            for message in call:
-                items = progress.accept(message)
+            while (message := call.next()) is not None:
+                items = progress.accept(method.decode(message))
                 if items:
                     has_progress = True
                     yield items
@@ -45,7 +44,7 @@ def batches(
             if not (has_progress and resumes):
                 raise UnexpectedAnswer("the answer stopped before its end")
             continue
-        except grpc.RpcError as error:
+        except CallError as error:
             failure = connection.failure(error, seconds, Safety.READ)
         finally:
             call.cancel()

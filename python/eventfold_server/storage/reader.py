@@ -129,7 +129,7 @@ class EventReader:
         self._tell()
         self._loop.remove_reader(self._reader.fileno())
 
-    async def _call(self, begin: Callable[[asyncio.Future[Any]], _core.Job]) -> Any:
+    async def _call(self, begin: Callable[[asyncio.Future[Any]], _core.ReadJob]) -> Any:
         if self._closed:
             raise Refusal("SHUTTING_DOWN", "the server has no connection to PostgreSQL open")
         assert self._process == os.getpid(), "a reader does not survive a fork"

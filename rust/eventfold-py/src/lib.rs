@@ -5,6 +5,8 @@
 mod append;
 mod batch;
 mod cel;
+mod channel;
+mod completions;
 mod convert;
 mod decode;
 mod errors;
@@ -27,6 +29,10 @@ mod _core {
     #[pymodule_export]
     use super::cel::CelProgram;
     #[pymodule_export]
+    use super::channel::{
+        AppendSession, Call, CallError, Channel, Job, SentAppend, decode_appended,
+    };
+    #[pymodule_export]
     use super::decode::decode_json;
     #[pymodule_export]
     use super::errors::CoreError;
@@ -39,7 +45,7 @@ mod _core {
     // The server's alone, which needs Unix.
     #[cfg(unix)]
     #[pymodule_export]
-    use super::reader::{Hydrated, Job, KeptState, Page, Pages, Reader, ReaderError};
+    use super::reader::{Hydrated, KeptState, Page, Pages, ReadJob, Reader, ReaderError};
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};
     #[pymodule_export]

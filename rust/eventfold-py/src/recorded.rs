@@ -294,7 +294,8 @@ fn optional<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyS
     (!text.is_empty()).then(|| PyString::from_bytes(py, text)).transpose()
 }
 
-fn time(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
+/// Microseconds since 1970 as a `datetime` in UTC.
+pub(super) fn time(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
     let time = Timestamp::from_micros(micros)
         .ok_or_else(|| PyOverflowError::new_err("a time is outside of the years 1 to 9999"))?;
     convert::to_python(py, &Value::Timestamp(time))

@@ -252,6 +252,55 @@ def test_what_waits_here_is_not_lost(store: Client) -> None:
     assert attempts == [1] * 40
 
 
+@pytest.mark.parametrize("way", ["loop", "run"])
+def test_closing_from_elsewhere_lets_what_is_in_hand_be_handled(store: Client, way: str) -> None:
+    fill(store, 1, 10)
+    store.create_group("g")
+    consumer = store.consume("g")
+    begun, closed = threading.Event(), threading.Event()
+    handled: list[int] = []
+
+    def handle(event: eventfold.RecordedEvent) -> None:
+        begun.set()
+        closed.wait(20)
+        time.sleep(0.2)
+        handled.append(event.version)
+
+    def loop() -> None:
+        for event in consumer:
+            handle(event)
+
+    def run() -> None:
+        consumer.run(lambda delivery: handle(delivery.event))
+
+    thread = threading.Thread(target=loop if way == "loop" else run)
+    thread.start()
+    assert begun.wait(20)
+    threading.Timer(0.1, closed.set).start()
+    consumer.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert handled == [1]
+    group = store.get_group("g")
+    assert group.progress == 1
+    assert group.status is not None
+    assert (group.status.under_way, group.status.waiting) == (0, 9)
+
+
+async def test_closing_from_another_task(eventfold_target: str) -> None:
+    async with eventfold.AsyncClient(eventfold_target) as store:
+        await store.append("a-1", [Event("T"), Event("T")], expected_version=0)
+        await store.create_group("g")
+        consumer = store.consume("g")
+        closing: list[asyncio.Task[None]] = []
+        async for _ in consumer:
+            closing.append(asyncio.create_task(consumer.aclose()))
+            await asyncio.sleep(0.2)
+        await closing[0]
+        assert len(closing) == 1
+        assert (await store.get_group("g")).progress == 1
+
+
 def test_groups_are_described(store: Client) -> None:
     fill(store, 1, 10)
     settings = GroupSettings(ack_timeout=2.5, attempts_max=4, on_park="let pass", unordered=True)

@@ -249,7 +249,7 @@ def test_the_last_settlements_are_sent_and_no_more_credits() -> None:
     table = Table()
     table.deliver(1, 2)
     table.desk.settle(table.take(), ACK)
-    table.desk.finish()
+    table.desk.close()
     assert not table.desk.is_finished
     assert table.desk.next() is None
     before = table.credits

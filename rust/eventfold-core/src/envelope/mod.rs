@@ -2,6 +2,7 @@
 
 mod digest;
 mod uuid;
+mod uuid7;
 
 use std::collections::HashSet;
 
@@ -14,6 +15,7 @@ use crate::names::{check_event_type, check_stream_name, check_tags};
 
 pub use digest::{sent_digest, stored_digest};
 pub use uuid::{UUID_TEXT_BYTES, parse_uuid, uuid_text, write_uuid};
+pub use uuid7::Uuid7Source;
 
 /// Data and metadata passed the strict check of format 1 before they were stored.
 pub const FLAG_VALIDATED_V1: i32 = 1;

@@ -1,7 +1,9 @@
 //! Wire encoding: protobuf messages written straight from rows, and events read straight from
 //! messages, without message objects.
 
+mod append;
 mod event;
+mod fields;
 mod proto;
 mod read;
 mod state;
@@ -9,6 +11,7 @@ mod state;
 use crate::error::CoreError;
 use crate::rows::{Page, Row};
 
+pub use append::{Appended, SessionAnswer, SessionOutcome, session_answers, write_session_append};
 pub use event::{event_size, write_event};
 pub use read::{EventPage, WireEvent};
 pub use state::{ChangeList, encode_hydrated, write_explained_event, write_historic_state};

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::completions::Done;
+use super::done::Done;
 use crate::batch::Batch;
 use crate::errors;
 use crate::fold::FoldResult;

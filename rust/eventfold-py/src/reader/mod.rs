@@ -2,7 +2,7 @@
 
 mod answers;
 mod arguments;
-mod completions;
+mod done;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub use answers::{Hydrated, KeptState, Page, ReaderError};
 
 use super::fold::Fold;
 use arguments::{KeptArgument, SettingsArgument};
-use completions::{Answer, Completions, Done};
+use done::{Answer, Completions, Done};
 
 /// Connections to one database, and the thread that reads from them.
 #[pyclass(frozen, module = "eventfold._core")]
@@ -49,7 +49,7 @@ impl Reader {
         PyList::new(py, done.collect::<PyResult<Vec<_>>>()?)
     }
 
-    fn nothing(&self, future: Py<PyAny>) -> PyResult<Job> {
+    fn nothing(&self, future: Py<PyAny>) -> PyResult<ReadJob> {
         self.begin(future, async { Ok(Done::Nothing) })
     }
 
@@ -72,7 +72,7 @@ impl Reader {
         Ok(Pages(Arc::new(Mutex::new(Reading::New(self.pool.clone(), Box::new(range))))))
     }
 
-    fn next(&self, future: Py<PyAny>, pages: &Bound<'_, Pages>) -> PyResult<Job> {
+    fn next(&self, future: Py<PyAny>, pages: &Bound<'_, Pages>) -> PyResult<ReadJob> {
         let pages = Arc::clone(&pages.get().0);
         self.begin(future, async move {
             let mut pages = pages.lock().await;
@@ -98,7 +98,7 @@ impl Reader {
         rest: (String, Bound<'_, PyTuple>),
         inline_steps_max: u64,
         slice_steps_max: u64,
-    ) -> PyResult<Job> {
+    ) -> PyResult<ReadJob> {
         let hydration = Hydration {
             stream,
             fold: fold.get().shared(),
@@ -130,21 +130,21 @@ impl Reader {
         &self,
         future: Py<PyAny>,
         work: impl Future<Output = Result<Done, ReadError>> + Send + 'static,
-    ) -> PyResult<Job> {
+    ) -> PyResult<ReadJob> {
         let answer = Answer::new(future, &self.completions);
         self.runtime
             .spawn(async move { answer.give(work.await) })
-            .map(Job)
+            .map(ReadJob)
             .ok_or_else(|| PyRuntimeError::new_err("the reader is closed, or of another process"))
     }
 }
 
 /// Work under way.
 #[pyclass(frozen, module = "eventfold._core")]
-pub struct Job(reader::Job);
+pub struct ReadJob(reader::Job);
 
 #[pymethods]
-impl Job {
+impl ReadJob {
     fn cancel(&self) {
         self.0.cancel();
     }
