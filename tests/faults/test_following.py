@@ -8,6 +8,8 @@ and comes back; what they saw is held against the log.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections import defaultdict
@@ -142,6 +144,15 @@ class Traffic:
         mark = self.written + 60
         until(lambda: self.written >= mark)
 
+    def end(self) -> None:
+        """Closes all; may be called again."""
+        self._stop_writing.set()
+        for close in self._closing:
+            close()
+        self._closing.clear()
+        for thread in self._threads:
+            thread.join(WAIT_SECONDS)
+
     def check(self) -> None:
         """Ends all, and holds what was seen against the log."""
         self._stop_writing.set()
@@ -159,11 +170,8 @@ class Traffic:
                 )
             )
             until(lambda: store.get_group("g").progress == len(log) or bool(self.faults))
-        for close in self._closing:
-            close()
-        for thread in self._threads:
-            thread.join(WAIT_SECONDS)
-            assert not thread.is_alive()
+        self.end()
+        assert [thread for thread in self._threads if thread.is_alive()] == []
         assert self.faults == []
         assert self.seen == expected
         for stream in {event.stream for event in events}:
@@ -174,9 +182,12 @@ class Traffic:
 @contextmanager
 def traffic(address: str) -> Iterator[Traffic]:
     going = Traffic(address)
-    going.start()
-    yield going
-    going.check()
+    try:
+        going.start()
+        yield going
+        going.check()
+    finally:
+        going.end()
 
 
 def test_servers_killed(shared_tmp_path: Path) -> None:
@@ -203,9 +214,10 @@ def test_postgres_restarted(shared_tmp_path: Path) -> None:
         start_server(shared_tmp_path, database_url=postgres.dsn) as server,
         traffic(server.address) as going,
     ):
-        for _ in range(2):
+        for is_killed in (False, True):
             going.goes_on()
-            run(postgres.stop())
-            time.sleep(1.0)
-            run(postgres.start())
+            if is_killed:
+                os.kill(postgres.pid, signal.SIGKILL)
+                time.sleep(1.5)
+            run(postgres.restart())
         going.goes_on()
