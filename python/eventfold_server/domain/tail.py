@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 
 # What a page costs beside its rows: the objects that hold it, and its token.
 _PAGE_OVERHEAD_BYTES = 1024
-# An answer that the deadline ends is on its way this much before it, so that it comes in time.
-_ANSWER_S = 0.05
+# An answer that the deadline ends is on its way this much before it, and at most a tenth of the
+# time, so that it comes before gRPC gives up, which says nothing of heads and positions.
+_ANSWER_S = 0.25
 
 
 @dataclass(slots=True)

@@ -7,7 +7,8 @@ from eventfold.v1 import subscriptions_pb2 as pb
 from eventfold_server import limits
 from eventfold_server.domain import requests
 from eventfold_server.domain.requests import Caller
-from eventfold_server.domain.subscribe import Frame, Start, Subscriptions, Wanted
+from eventfold_server.domain.subscribe import Start, Subscriptions
+from eventfold_server.domain.subscription import Frame, Wanted
 
 
 class SubscriptionsService:

@@ -17,7 +17,8 @@ import pytest
 from tests.support.writers import Store, new, opened
 
 from eventfold import _core
-from eventfold_server.domain.subscribe import Kind, Start, Subscriptions, Wanted
+from eventfold_server.domain.subscribe import Start, Subscriptions
+from eventfold_server.domain.subscription import Kind, Wanted
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
