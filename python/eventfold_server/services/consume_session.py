@@ -9,7 +9,7 @@ from eventfold_server import limits
 from eventfold_server.domain import requests
 from eventfold_server.domain.groups.consuming import Consumers
 from eventfold_server.domain.groups.room import Room
-from eventfold_server.domain.groups.session import Answer, Session
+from eventfold_server.domain.groups.session import Answer, Given, Session
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.services.group_messages import settings_message, timedelta_of
@@ -99,16 +99,25 @@ class ConsumeSession:
                 continue
             delivery = session.deliveries.popleft()
             sent = 0
-            async with aclosing(self._consumers.events(delivery.positions)) as pages:
-                async for page in pages:
-                    upto = sent + page.rows
-                    yield (page.encoded or b"") + pb.ConsumeResponse(
-                        leases=delivery.leases[sent:upto],
-                        attempts=delivery.attempts[sent:upto],
-                        answers=_answers(session),
-                    ).SerializeToString()
-                    sent = upto
-            assert sent == len(delivery.positions)
+            while sent < len(delivery.positions):
+                message, upto = await self._next_message(session, delivery, sent)
+                yield message
+                sent = upto
+
+    async def _next_message(
+        self, session: Session, delivery: Given, sent: int
+    ) -> tuple[bytes, int]:
+        """The next events of a delivery, and how many were sent with them. In a function of its
+        own, so that the page is not held while the message is on its way.
+        """
+        page = await self._consumers.page(delivery.positions[sent:])
+        upto = sent + page.rows
+        rest = pb.ConsumeResponse(
+            leases=delivery.leases[sent:upto],
+            attempts=delivery.attempts[sent:upto],
+            answers=_answers(session),
+        )
+        return (page.encoded or b"") + rest.SerializeToString(), upto
 
 
 def _over(session: Session, reading: asyncio.Task[None]) -> bool:

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import aclosing
 
+from eventfold import _core
 from eventfold_server import limits
 from eventfold_server.domain import requests
 from eventfold_server.domain.groups.admin import GroupAdmin, check_name, no_group
@@ -13,7 +15,6 @@ from eventfold_server.domain.log_watch import LogWatch
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import GroupStorage
-from eventfold_server.storage.log import Pages
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +54,16 @@ class Consumers:
         room.enter(session)
         return session, room
 
-    def events(self, positions: Sequence[int]) -> Pages:
-        """The events at the positions, encoded."""
-        return self._groups.events_at(positions)
+    async def page(self, positions: Sequence[int]) -> _core.Page:
+        """The events at the first of the positions, encoded.
+
+        Nothing is read ahead while they are sent: a consumer that takes its time holds no more
+        than this page, and no connection.
+        """
+        async with aclosing(self._groups.events_at(positions)) as pages:
+            page = await anext(pages)
+        assert page.rows
+        return page
 
     def end(self, session: Session, room: Room, *, failed: bool) -> "asyncio.Task[None]":
         """Ends a session; what it has goes to others. `failed`: the consumer was cut off, so that

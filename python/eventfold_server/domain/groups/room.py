@@ -3,7 +3,6 @@ that gives them events. All state is in PostgreSQL, where other processes do the
 """
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -15,8 +14,6 @@ from eventfold_server.domain.groups.session import Answer, Pending, Session
 from eventfold_server.domain.log_watch import LogWatch
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import GroupStorage, Settled
-
-log = logging.getLogger(__name__)
 
 # What is due may be in the hands of another process at the moment.
 _PAUSE_S_MIN = 0.01
@@ -73,18 +70,12 @@ class Room:
 
     async def _run(self, hand: Callable[[], Awaitable[None]]) -> None:
         """One of the tasks of the room; what ends it ends the sessions."""
-        why: Refusal
         try:
             await hand()
-            return
-        except Refusal as refusal:
-            why = refusal
-        except Exception:
-            log.exception("fault in a consumer group")
-            why = Refusal("BUG", "a fault of the server; its log has more")
-        self.broken = True
-        for session in list(self.sessions.values()):
-            session.end(why)
+        except Exception as error:  # noqa: BLE001 - every session tells it to its caller
+            self.broken = True
+            for session in list(self.sessions.values()):
+                session.end(error)
 
     # Settling.
 

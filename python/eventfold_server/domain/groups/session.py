@@ -11,6 +11,9 @@ from eventfold_server.domain.requests import invalid
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import Delivery, GroupSpec, Settlement
 
+# What the domain knows of events that a session was given is their row.
+Given = Delivery
+
 # Of the proto's SettleAction.
 RETRY = 2
 EXTEND = 5
@@ -55,7 +58,7 @@ class Session:
         # Set when there is something to send.
         self.ready = asyncio.Event()
         # Why the session ends, if the group or the storage is why.
-        self.ended: Refusal | None = None
+        self.ended: Exception | None = None
         self.deliveries: deque[Delivery] = deque()
         self.answers: deque[Answer] = deque()
         self._credits = 0
@@ -103,7 +106,7 @@ class Session:
         self.answers.append(answer)
         self.ready.set()
 
-    def end(self, why: Refusal) -> None:
+    def end(self, why: Exception) -> None:
         """Ends the session, after what is ready was sent."""
         self.ended = self.ended or why
         self.take_no_more()
