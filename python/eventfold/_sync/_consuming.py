@@ -127,6 +127,7 @@ class ConsumeSession:
 
     def abandon(self) -> None:
         """Breaks it off, and waits until its threads are through."""
+        self.stop()
         self.cancel()
         with self._came:
             self._came.wait_for(lambda: self.is_over, 1.0)
