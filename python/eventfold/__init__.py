@@ -8,7 +8,9 @@ All public names stand here; `eventfold.testing` has means for tests, `eventfold
 
 from eventfold import cel
 from eventfold._async.client import AsyncClient
+from eventfold._async.consumer import AsyncConsumer, AsyncDelivery
 from eventfold._async.reader import AsyncEventReader
+from eventfold._async.subscription import AsyncSubscription
 from eventfold._errors import (
     ChecksFailed,
     ConnectionFailed,
@@ -22,8 +24,20 @@ from eventfold._errors import (
 from eventfold._events import Event, EventFlags, RecordedEvent
 from eventfold._expected import ANY, EXISTS, Expect, ExpectedVersion
 from eventfold._fold import Fold, FoldLike
+from eventfold._following import Frame, FrameKind
 from eventfold._generated import errors as _catalogue
 from eventfold._generated.errors import *  # noqa: F403 - one class for each reason
+from eventfold._groups import (
+    Group,
+    GroupConsumer,
+    GroupSettings,
+    GroupStatus,
+    OnPark,
+    ParkCause,
+    ParkedEvent,
+)
+from eventfold._place import Place
+from eventfold._reconnects import OnReconnect, Reconnect
 from eventfold._requests import Checks, StreamAppend, StreamAppendLike
 from eventfold._results import (
     AppendResult,
@@ -46,19 +60,26 @@ from eventfold._states import (
 )
 from eventfold._streams import stream_name
 from eventfold._sync.client import Client
+from eventfold._sync.consumer import Consumer, Delivery
 from eventfold._sync.reader import EventReader
+from eventfold._sync.subscription import Subscription
 
 __all__ = [
     "ANY",
     "EXISTS",
     "AppendResult",
     "AsyncClient",
+    "AsyncConsumer",
+    "AsyncDelivery",
     "AsyncEventReader",
+    "AsyncSubscription",
     "CheckResult",
     "Checks",
     "ChecksFailed",
     "Client",
     "ConnectionFailed",
+    "Consumer",
+    "Delivery",
     "Direction",
     "Document",
     "Event",
@@ -73,6 +94,12 @@ __all__ = [
     "FoldInfo",
     "FoldLike",
     "FoldReport",
+    "Frame",
+    "FrameKind",
+    "Group",
+    "GroupConsumer",
+    "GroupSettings",
+    "GroupStatus",
     "Handlers",
     "HistoricState",
     "Hydrated",
@@ -80,13 +107,20 @@ __all__ = [
     "InsecureConnection",
     "InvalidValue",
     "Lifecycle",
+    "OnPark",
+    "OnReconnect",
+    "ParkCause",
+    "ParkedEvent",
+    "Place",
     "ReadEnd",
+    "Reconnect",
     "RecordedEvent",
     "StateChange",
     "StateMismatch",
     "StreamAppend",
     "StreamAppendLike",
     "StreamInfo",
+    "Subscription",
     "UnexpectedAnswer",
     "cel",
     "stream_name",

@@ -55,8 +55,8 @@ class Channel:
         """
     def begin_unary(self, future: Future[Any], path: str, request: bytes, timeout: float) -> Job:
         """Begin such a call."""
-    def stream(self, path: str, request: bytes, timeout: float) -> Call:
-        """Begin a call of one message and many in answer."""
+    def stream(self, path: str, request: bytes, timeout: float | None) -> Call:
+        """Begin a call of one message and many in answer; None: it has no deadline."""
     def session(self, path: str) -> Call:
         """Begin a call without a deadline, of many messages both ways."""
     def append_session(

@@ -92,19 +92,19 @@ def uuid7() -> str:
 
 @final
 class EventPage:
-    """One message of a read, held as the bytes that came; immutable."""
+    """One message of an answer, held as the bytes that came; immutable."""
 
     def __new__(cls, message: bytes, numbers: Literal["decimal", "float"] = "decimal") -> EventPage:
-        """Index a serialised `ReadResponse`, `ReadAllResponse` or `GetEventResponse`; the data of
-        its events are decoded with `numbers`, as by `decode_json`.
+        """Index a serialised answer that has its events in field 1, such as a `ReadResponse`; the
+        data of its events are decoded with `numbers`, as by `decode_json`.
 
         Raises:
             CoreError: INVALID_REQUEST if the bytes are no such message.
         """
     def __len__(self) -> int: ...
     @property
-    def end(self) -> bytes | None:
-        """The serialised `ReadEnd`; None: the message has none."""
+    def rest(self) -> bytes:
+        """The message without its events, serialised."""
     def __getitem__(self, index: int, /) -> RecordedEvent:
         """Return the event at an index from 0; IndexError if there is none."""
     def events(self, first: int = 0) -> EventIterator:
@@ -116,6 +116,9 @@ class EventIterator:
 
     def __iter__(self) -> Self: ...
     def __next__(self) -> RecordedEvent: ...
+    @property
+    def next_index(self) -> int:
+        """Index in the page of the event that comes next: how many were taken from its start."""
     def close(self) -> None:
         """Give no event any more."""
 

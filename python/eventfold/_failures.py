@@ -1,6 +1,7 @@
 """From a failed gRPC call to an error of the SDK, and whether to try again."""
 
 import random
+from collections.abc import Callable
 
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -140,12 +141,13 @@ def final_error(error: EventfoldError, safety: Safety, was_unsure: bool) -> Even
     )
 
 
-def backoff_s(failures: int) -> float:
+def backoff_s(failures: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
     """Seconds to wait after so many failures in a row; between half and all of a doubling pause,
     so that clients that failed together do not come back together.
     """
-    pause = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2.0 ** (failures - 1))
-    return pause * random.uniform(0.5, 1.0)
+    # Failures may go on for days, and a power of 2 beyond 1,023 is no float.
+    pause = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2.0 ** min(failures - 1, 100))
+    return pause * uniform(0.5, 1.0)
 
 
 def conflict_pause_s(conflicts: int) -> float:

@@ -6,8 +6,9 @@ from typing import Generic, TypeVar, cast
 
 from google.protobuf.message import Message
 
+from eventfold.v1 import consumer_groups_pb2 as groups_pb
 from eventfold.v1 import event_store_pb2 as pb
-from eventfold.v1 import folds_pb2
+from eventfold.v1 import folds_pb2, subscriptions_pb2
 
 RequestT = TypeVar("RequestT", bound=Message)
 AnswerT = TypeVar("AnswerT", bound=Message | bytes)
@@ -49,6 +50,7 @@ class Method(Generic[RequestT, AnswerT]):
 
 _STORE = "/eventfold.v1.EventStore/"
 _FOLDS = "/eventfold.v1.Folds/"
+_GROUPS = "/eventfold.v1.ConsumerGroups/"
 
 APPEND = Method(_STORE + "Append", pb.AppendRequest, bytes, Safety.APPEND)
 APPEND_MANY = Method(
@@ -93,3 +95,46 @@ PUT_FOLD = Method(
 )
 GET_FOLD = Method(_FOLDS + "GetFold", folds_pb2.GetFoldRequest, folds_pb2.GetFoldResponse)
 LIST_FOLDS = Method(_FOLDS + "ListFolds", folds_pb2.ListFoldsRequest, folds_pb2.ListFoldsResponse)
+
+SUBSCRIBE = Method(
+    "/eventfold.v1.Subscriptions/Subscribe",
+    subscriptions_pb2.SubscribeRequest,
+    bytes,
+    streams=True,
+)
+
+CONSUME = Method(
+    _GROUPS + "Consume", groups_pb.ConsumeRequest, bytes, streams=True, is_session=True
+)
+CREATE_GROUP = Method(
+    _GROUPS + "CreateGroup",
+    groups_pb.CreateGroupRequest,
+    groups_pb.CreateGroupResponse,
+    Safety.WRITE,
+)
+GET_GROUP = Method(_GROUPS + "GetGroup", groups_pb.GetGroupRequest, groups_pb.GetGroupResponse)
+LIST_GROUPS = Method(
+    _GROUPS + "ListGroups", groups_pb.ListGroupsRequest, groups_pb.ListGroupsResponse
+)
+DELETE_GROUP = Method(
+    _GROUPS + "DeleteGroup",
+    groups_pb.DeleteGroupRequest,
+    groups_pb.DeleteGroupResponse,
+    Safety.WRITE,
+)
+RESET_GROUP = Method(
+    _GROUPS + "ResetGroup", groups_pb.ResetGroupRequest, groups_pb.ResetGroupResponse, Safety.WRITE
+)
+LIST_PARKED = Method(_GROUPS + "ListParked", groups_pb.ListParkedRequest, bytes)
+REPLAY_PARKED = Method(
+    _GROUPS + "ReplayParked",
+    groups_pb.ReplayParkedRequest,
+    groups_pb.ReplayParkedResponse,
+    Safety.WRITE,
+)
+PURGE_PARKED = Method(
+    _GROUPS + "PurgeParked",
+    groups_pb.PurgeParkedRequest,
+    groups_pb.PurgeParkedResponse,
+    Safety.WRITE,
+)

@@ -32,8 +32,9 @@ class Progress(Protocol[MessageT_contra, ItemT_co]):
 class ManyStreams:
     """Follows a hydration of many streams, in calls of at most 1,000."""
 
-    def __init__(self, streams: Iterable[str], fold: pb.FoldRef) -> None:
+    def __init__(self, streams: Iterable[str], fold: pb.FoldRef, position: int) -> None:
         self._fold = fold
+        self._position = position
         # A dict, for its order.
         self._missing = dict.fromkeys(streams)
 
@@ -42,6 +43,7 @@ class ManyStreams:
         return pb.HydrateManyRequest(
             streams=[name for name, _ in zip(self._missing, range(_STREAMS_MAX), strict=False)],
             fold=self._fold,
+            at_least_position=self._position,
         )
 
     def accept(

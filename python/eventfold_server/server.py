@@ -223,13 +223,11 @@ class Server:
         folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
         subscriptions = subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"]
         groups = consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"]
-        services = (event_store, folds, subscriptions, groups)
+        own = (event_store, folds, subscriptions, groups)
         check_table(
-            method
-            for service in (*services, _HEALTH, _REFLECTION)
-            for method in methods_of(service)
+            method for service in (*own, _HEALTH, _REFLECTION) for method in methods_of(service)
         )
-        self._names = [service.full_name for service in services]
+        self._names = [service.full_name for service in own]
         self._health = Health(self._names, database.ping)
         self._server.add_generic_rpc_handlers(
             (

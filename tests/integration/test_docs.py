@@ -29,7 +29,9 @@ RUNNABLE = [
     ROOT / "README.md",
     ROOT / "docs/cli.md",
     ROOT / "docs/folds.md",
+    ROOT / "docs/following.md",
     ROOT / "docs/subscriptions.md",
+    *sorted((ROOT / "docs/tutorials").glob("*.md")),
     *(page for page in GUIDE if page != INDEX),
 ]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -6,7 +6,8 @@ A block of code is fenced by three backticks and always tagged. What the tags me
   directory. A line `print(..)  # text` must be reached, and must print that text. Functions
   `test_..(store)` are called at the end.
 - ```` ```python no-run ```` is not executed; an HTML comment before it says why.
-- ```` ```yaml ```` whose first line is `# file: name` is written to the working directory.
+- ```` ```yaml ```` or ```` ```python ```` whose first line is `# file: name` is written to the
+  working directory, and not executed.
 - ```` ```console ```` after the comment `<!-- run -->` has its lines `$ eventfold ..` executed.
 
 The address that the pages name is replaced by that of the server under test.
@@ -68,14 +69,14 @@ class Block:
     def file(self) -> str | None:
         """The name of the file that it holds, if it says one."""
         match = _FILE.match(self.text.split("\n", 1)[0])
-        return match[1] if match and self.language == "yaml" else None
+        return match[1] if match and self.language in ("yaml", "python") else None
 
     @property
     def is_executed(self) -> bool:
         """Whether running the page executes it."""
         if self.language == "console":
             return self.comment == "run"
-        return self.tags == ("python",)
+        return self.tags == ("python",) and self.file is None
 
 
 def blocks(page: str, text: str) -> Iterator[Block]:
@@ -150,12 +151,12 @@ class Page:
                     test(store)
 
     def _run(self, block: Block, namespace: dict[str, Any]) -> None:
+        text = block.text.replace(ADDRESS, self.address)
         if block.file is not None:
-            Path(block.file).write_text(block.text, encoding="utf-8")
+            Path(block.file).write_text(text, encoding="utf-8")
         if not block.is_executed:
             return
         self.executed += 1
-        text = block.text.replace(ADDRESS, self.address)
         if block.language == "console":
             self._run_commands(block, text)
         else:

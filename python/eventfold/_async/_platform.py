@@ -154,7 +154,7 @@ class Channel:
             raise
         return answer
 
-    def stream(self, path: str, request: bytes, timeout: float) -> Call:
+    def stream(self, path: str, request: bytes, timeout: float | None) -> Call:
         """Begins a call with many messages in answer."""
         return Call(self._channel.stream(path, request, timeout))
 
@@ -172,6 +172,11 @@ class Channel:
         self._channel.begin_close(future)
         await future
         self._loop.remove_reader(self._channel.fileno())
+
+
+def me() -> object:
+    """Who calls: this task."""
+    return asyncio.current_task()
 
 
 def owner() -> object:

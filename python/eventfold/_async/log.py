@@ -199,6 +199,7 @@ class AsyncLogCalls:
         direction: Direction = "forwards",
         limit: int = 0,
         types: Iterable[str] = (),
+        at_least_position: int = 0,
         timeout: float | None = None,
     ) -> AsyncEventReader:
         """Reads a stream, as it stood when the read began.
@@ -212,6 +213,8 @@ class AsyncLogCalls:
             direction: `forwards` (the default) or `backwards`.
             limit: most events to return; 0, the default: all.
             types: only events of these types; at most 100. Default: all.
+            at_least_position: waits until the log has this position, and reads then. 0, the
+                default: does not wait.
             timeout: seconds in which something new has to come. Default: that of the client.
 
         Returns:
@@ -219,11 +222,13 @@ class AsyncLogCalls:
             come when it is first used:
 
         Raises:
+            DeadlineExceeded: the log did not get to `at_least_position` in time.
             StreamNotFound: the stream never had an event.
             VersionAhead: `from_version` is beyond the head + 1.
             StreamDeleted, InvalidStreamName, InvalidRequest: see there.
         """
         request = requests.read_request(stream, from_version, to_version, direction, limit, types)
+        request.at_least_position = requests.whole(at_least_position, "at_least_position")
         return AsyncEventReader(self._connection, methods.READ, Cursor(request), timeout)
 
     def read_all(
@@ -238,6 +243,7 @@ class AsyncLogCalls:
         types: Iterable[str] = (),
         tags: Iterable[str] = (),
         include_system_events: bool = False,
+        at_least_position: int = 0,
         timeout: float | None = None,
     ) -> AsyncEventReader:
         """Reads the log in the order of commits, as it stood when the read began.
@@ -255,6 +261,8 @@ class AsyncLogCalls:
             types: only events of these types; at most 100. Default: all.
             tags: only events that have all of these tags; at most 64. Default: all.
             include_system_events: also events of streams whose name starts with `$`.
+            at_least_position: waits until the log has this position, and reads then. 0, the
+                default: does not wait.
             timeout: seconds in which something new has to come. Default: that of the client.
 
         Returns:
@@ -262,6 +270,7 @@ class AsyncLogCalls:
             come when it is first used:
 
         Raises:
+            DeadlineExceeded: the log did not get to `at_least_position` in time.
             PositionAhead: `from_position` is beyond the head + 1.
             StoreIncarnationChanged: the log is not the one that the token was made on.
             InvalidResumeToken, InvalidRequest: see there.
@@ -275,6 +284,7 @@ class AsyncLogCalls:
             (categories, types, tags),
             include_system_events,
         )
+        request.at_least_position = requests.whole(at_least_position, "at_least_position")
         return AsyncEventReader(self._connection, methods.READ_ALL, Cursor(request), timeout)
 
     async def get_event(

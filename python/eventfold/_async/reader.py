@@ -88,9 +88,9 @@ class AsyncEventReader:
                     finally:
                         # Whoever iterates over it sees the end of a read that was closed.
                         events.close()
-                    if page.end is not None:
+                    if rest := page.rest:
                         self._cursor.finish()
-                        self._end = ReadEnd._from_wire(pb.ReadEnd.FromString(page.end))
+                        self._end = ReadEnd._from_wire(pb.ReadResponse.FromString(rest).end)
                 if self._end is None:
                     raise UnexpectedAnswer("the answer stopped without its last message")
                 return

@@ -35,6 +35,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: None = None,
         timeout: float | None = None,
     ) -> Hydrated: ...
@@ -50,6 +51,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: type[ModelT],
         timeout: float | None = None,
     ) -> Hydrated[ModelT]: ...
@@ -64,6 +66,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: type[Any] | None = None,
         timeout: float | None = None,
     ) -> Hydrated[Any]:
@@ -81,6 +84,9 @@ class AsyncStateCalls(AsyncLogCalls):
             position: events up to this position of the log, inclusive.
             recorded_at: events recorded at or before this time, which has a time zone.
             occurred_at: events that occurred at or before this time, which has a time zone.
+            at_least_position: waits until the log has this position, such as the last of
+                `AppendResult.positions`, and folds then: whoever was told of an append sees it,
+                whichever server answers. 0, the default: does not wait.
             into: class of `state`: a dataclass, a pydantic model, a msgspec Struct. Default:
                 JSON's types.
             timeout: seconds for the call. Default: that of the client.
@@ -89,6 +95,7 @@ class AsyncStateCalls(AsyncLogCalls):
             FoldNotFound: no fold is registered under this name.
             InvalidFold, FoldTooLarge, ExpressionTooLong, ExpressionTooDeep: the document.
             VersionAhead, PositionAhead: the point is beyond the head.
+            DeadlineExceeded: the log did not get to `at_least_position` in time.
             FoldFailed, NumberRange, StateNotJson, StateTooLarge, EvaluationLimit: an event could
                 not be folded; the facts name fold, handler, path and event.
             StreamDeleted, EventCorrupt, InvalidStreamName: see there.
@@ -98,6 +105,7 @@ class AsyncStateCalls(AsyncLogCalls):
             stream_name(category, id),
             fold,
             (version, position, recorded_at, occurred_at),
+            at_least_position,
             into,
             timeout,
         )
@@ -112,6 +120,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: None = None,
         timeout: float | None = None,
     ) -> Hydrated: ...
@@ -126,6 +135,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: type[ModelT],
         timeout: float | None = None,
     ) -> Hydrated[ModelT]: ...
@@ -139,23 +149,26 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: type[Any] | None = None,
         timeout: float | None = None,
     ) -> Hydrated[Any]:
         """Folds the events of a stream, named as a whole. All else as in `hydrate`."""
         point = (version, position, recorded_at, occurred_at)
-        return await self._hydrate(stream, fold, point, into, timeout)
+        return await self._hydrate(stream, fold, point, at_least_position, into, timeout)
 
     async def _hydrate(
         self,
         stream: str,
         fold: FoldLike,
         point: tuple[int | None, int | None, dt.datetime | None, dt.datetime | None],
+        at_least_position: int,
         into: type[Any] | None,
         timeout: float | None,
     ) -> Hydrated[Any]:
         convert = None if into is None else converter(into)
         request = requests.hydrate_request(stream, fold, *point)
+        request.at_least_position = requests.whole(at_least_position, "at_least_position")
         answer = await self._connection.unary(methods.HYDRATE, request, timeout)
         return Hydrated._from_wire(answer, self._connection.settings.numbers, convert)
 
@@ -165,6 +178,7 @@ class AsyncStateCalls(AsyncLogCalls):
         streams: Iterable[str],
         *,
         fold: FoldLike,
+        at_least_position: int = 0,
         into: None = None,
         timeout: float | None = None,
     ) -> HydratedMany: ...
@@ -175,6 +189,7 @@ class AsyncStateCalls(AsyncLogCalls):
         streams: Iterable[str],
         *,
         fold: FoldLike,
+        at_least_position: int = 0,
         into: type[ModelT],
         timeout: float | None = None,
     ) -> HydratedMany[ModelT]: ...
@@ -184,6 +199,7 @@ class AsyncStateCalls(AsyncLogCalls):
         streams: Iterable[str],
         *,
         fold: FoldLike,
+        at_least_position: int = 0,
         into: type[Any] | None = None,
         timeout: float | None = None,
     ) -> HydratedMany[Any]:
@@ -195,6 +211,7 @@ class AsyncStateCalls(AsyncLogCalls):
         Args:
             streams: names of the streams, any number; see `eventfold.stream_name`.
             fold: as in `hydrate`.
+            at_least_position: as in `hydrate`.
             into: as in `hydrate`.
             timeout: seconds in which something new has to come. Default: that of the client.
 
@@ -208,7 +225,8 @@ class AsyncStateCalls(AsyncLogCalls):
         hydrated: dict[str, Hydrated[Any]] = {}
         errors: dict[str, EventfoldError] = {}
         if names:
-            progress = ManyStreams(names, fold_ref(fold))
+            position = requests.whole(at_least_position, "at_least_position")
+            progress = ManyStreams(names, fold_ref(fold), position)
             async for found in batches(self._connection, methods.HYDRATE_MANY, progress, timeout):
                 for name, answer in found:
                     if isinstance(answer, EventfoldError):

@@ -1,6 +1,7 @@
 """What differs between the two clients. Written by hand here and in `_async`."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain
@@ -85,6 +86,11 @@ class Channel:
     def append_session(self, path: str, limits: SessionLimits) -> Session:
         """Begins a session of appends."""
         return Session(self._channel.append_session(path, **limits))
+
+
+def me() -> object:
+    """Who calls: this thread."""
+    return threading.get_ident()
 
 
 def owner() -> object:

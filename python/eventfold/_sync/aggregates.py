@@ -31,6 +31,7 @@ class AggregateCalls(StateCalls):
         handlers: Handlers[StateT],
         from_version: int = 1,
         *,
+        at_least_position: int = 0,
         timeout: float | None = None,
     ) -> tuple[StateT, int]:
         """Folds the events of an aggregate here, with Python functions.
@@ -43,6 +44,8 @@ class AggregateCalls(StateCalls):
             handlers: for each event type a function `fn(state, event) -> state`; events of other
                 types are skipped.
             from_version: version to begin with; `initial` is then the state before it. Default: 1.
+            at_least_position: waits until the log has this position, and reads then. 0, the
+                default: does not wait.
             timeout: seconds in which something new has to come. Default: that of the client.
 
         Returns:
@@ -58,7 +61,11 @@ class AggregateCalls(StateCalls):
         types = list(handlers) if len(handlers) <= _TYPES_MAX else []
         # Without handlers nothing is folded, but the version is still that of the stream.
         reader = self.read(
-            stream_name(category, id), from_version=from_version, types=types, timeout=timeout
+            stream_name(category, id),
+            from_version=from_version,
+            types=types,
+            at_least_position=at_least_position,
+            timeout=timeout,
         )
         try:
             for event in reader:

@@ -8,9 +8,11 @@ from eventfold._settings import Settings, Tls
 from eventfold._sync.aggregates import AggregateCalls
 from eventfold._sync.appends import Appends
 from eventfold._sync.connection import Connection
+from eventfold._sync.groups import GroupCalls
+from eventfold._sync.subscription import SubscriptionCalls
 
 
-class Client(AggregateCalls):
+class Client(AggregateCalls, SubscriptionCalls, GroupCalls):
     """A connection to an eventfold server.
 
         with eventfold.Client("127.0.0.1:4141") as store:

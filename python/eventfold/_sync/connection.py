@@ -79,9 +79,11 @@ class Connection:
         return self.channel().session(method.path)
 
     def stream(
-        self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float
+        self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float | None
     ) -> _platform.Call:
-        """Begins one attempt of a call that streams its answer, in messages of bytes."""
+        """Begins one attempt of a call that streams its answer, in messages of bytes; None: it has
+        no deadline.
+        """
         return self.channel().stream(method.path, method.encode(request), timeout)
 
     def unary(

@@ -200,6 +200,7 @@ class LogCalls:
         direction: Direction = "forwards",
         limit: int = 0,
         types: Iterable[str] = (),
+        at_least_position: int = 0,
         timeout: float | None = None,
     ) -> EventReader:
         """Reads a stream, as it stood when the read began.
@@ -213,6 +214,8 @@ class LogCalls:
             direction: `forwards` (the default) or `backwards`.
             limit: most events to return; 0, the default: all.
             types: only events of these types; at most 100. Default: all.
+            at_least_position: waits until the log has this position, and reads then. 0, the
+                default: does not wait.
             timeout: seconds in which something new has to come. Default: that of the client.
 
         Returns:
@@ -220,11 +223,13 @@ class LogCalls:
             come when it is first used:
 
         Raises:
+            DeadlineExceeded: the log did not get to `at_least_position` in time.
             StreamNotFound: the stream never had an event.
             VersionAhead: `from_version` is beyond the head + 1.
             StreamDeleted, InvalidStreamName, InvalidRequest: see there.
         """
         request = requests.read_request(stream, from_version, to_version, direction, limit, types)
+        request.at_least_position = requests.whole(at_least_position, "at_least_position")
         return EventReader(self._connection, methods.READ, Cursor(request), timeout)
 
     def read_all(
@@ -239,6 +244,7 @@ class LogCalls:
         types: Iterable[str] = (),
         tags: Iterable[str] = (),
         include_system_events: bool = False,
+        at_least_position: int = 0,
         timeout: float | None = None,
     ) -> EventReader:
         """Reads the log in the order of commits, as it stood when the read began.
@@ -256,6 +262,8 @@ class LogCalls:
             types: only events of these types; at most 100. Default: all.
             tags: only events that have all of these tags; at most 64. Default: all.
             include_system_events: also events of streams whose name starts with `$`.
+            at_least_position: waits until the log has this position, and reads then. 0, the
+                default: does not wait.
             timeout: seconds in which something new has to come. Default: that of the client.
 
         Returns:
@@ -263,6 +271,7 @@ class LogCalls:
             come when it is first used:
 
         Raises:
+            DeadlineExceeded: the log did not get to `at_least_position` in time.
             PositionAhead: `from_position` is beyond the head + 1.
             StoreIncarnationChanged: the log is not the one that the token was made on.
             InvalidResumeToken, InvalidRequest: see there.
@@ -276,6 +285,7 @@ class LogCalls:
             (categories, types, tags),
             include_system_events,
         )
+        request.at_least_position = requests.whole(at_least_position, "at_least_position")
         return EventReader(self._connection, methods.READ_ALL, Cursor(request), timeout)
 
     def get_event(self, id: str | uuid.UUID, *, timeout: float | None = None) -> RecordedEvent:

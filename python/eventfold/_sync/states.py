@@ -36,6 +36,7 @@ class StateCalls(LogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: None = None,
         timeout: float | None = None,
     ) -> Hydrated: ...
@@ -51,6 +52,7 @@ class StateCalls(LogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: type[ModelT],
         timeout: float | None = None,
     ) -> Hydrated[ModelT]: ...
@@ -65,6 +67,7 @@ class StateCalls(LogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: type[Any] | None = None,
         timeout: float | None = None,
     ) -> Hydrated[Any]:
@@ -82,6 +85,9 @@ class StateCalls(LogCalls):
             position: events up to this position of the log, inclusive.
             recorded_at: events recorded at or before this time, which has a time zone.
             occurred_at: events that occurred at or before this time, which has a time zone.
+            at_least_position: waits until the log has this position, such as the last of
+                `AppendResult.positions`, and folds then: whoever was told of an append sees it,
+                whichever server answers. 0, the default: does not wait.
             into: class of `state`: a dataclass, a pydantic model, a msgspec Struct. Default:
                 JSON's types.
             timeout: seconds for the call. Default: that of the client.
@@ -90,6 +96,7 @@ class StateCalls(LogCalls):
             FoldNotFound: no fold is registered under this name.
             InvalidFold, FoldTooLarge, ExpressionTooLong, ExpressionTooDeep: the document.
             VersionAhead, PositionAhead: the point is beyond the head.
+            DeadlineExceeded: the log did not get to `at_least_position` in time.
             FoldFailed, NumberRange, StateNotJson, StateTooLarge, EvaluationLimit: an event could
                 not be folded; the facts name fold, handler, path and event.
             StreamDeleted, EventCorrupt, InvalidStreamName: see there.
@@ -99,6 +106,7 @@ class StateCalls(LogCalls):
             stream_name(category, id),
             fold,
             (version, position, recorded_at, occurred_at),
+            at_least_position,
             into,
             timeout,
         )
@@ -113,6 +121,7 @@ class StateCalls(LogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: None = None,
         timeout: float | None = None,
     ) -> Hydrated: ...
@@ -127,6 +136,7 @@ class StateCalls(LogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: type[ModelT],
         timeout: float | None = None,
     ) -> Hydrated[ModelT]: ...
@@ -140,23 +150,26 @@ class StateCalls(LogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        at_least_position: int = 0,
         into: type[Any] | None = None,
         timeout: float | None = None,
     ) -> Hydrated[Any]:
         """Folds the events of a stream, named as a whole. All else as in `hydrate`."""
         point = (version, position, recorded_at, occurred_at)
-        return self._hydrate(stream, fold, point, into, timeout)
+        return self._hydrate(stream, fold, point, at_least_position, into, timeout)
 
     def _hydrate(
         self,
         stream: str,
         fold: FoldLike,
         point: tuple[int | None, int | None, dt.datetime | None, dt.datetime | None],
+        at_least_position: int,
         into: type[Any] | None,
         timeout: float | None,
     ) -> Hydrated[Any]:
         convert = None if into is None else converter(into)
         request = requests.hydrate_request(stream, fold, *point)
+        request.at_least_position = requests.whole(at_least_position, "at_least_position")
         answer = self._connection.unary(methods.HYDRATE, request, timeout)
         return Hydrated._from_wire(answer, self._connection.settings.numbers, convert)
 
@@ -166,6 +179,7 @@ class StateCalls(LogCalls):
         streams: Iterable[str],
         *,
         fold: FoldLike,
+        at_least_position: int = 0,
         into: None = None,
         timeout: float | None = None,
     ) -> HydratedMany: ...
@@ -176,6 +190,7 @@ class StateCalls(LogCalls):
         streams: Iterable[str],
         *,
         fold: FoldLike,
+        at_least_position: int = 0,
         into: type[ModelT],
         timeout: float | None = None,
     ) -> HydratedMany[ModelT]: ...
@@ -185,6 +200,7 @@ class StateCalls(LogCalls):
         streams: Iterable[str],
         *,
         fold: FoldLike,
+        at_least_position: int = 0,
         into: type[Any] | None = None,
         timeout: float | None = None,
     ) -> HydratedMany[Any]:
@@ -196,6 +212,7 @@ class StateCalls(LogCalls):
         Args:
             streams: names of the streams, any number; see `eventfold.stream_name`.
             fold: as in `hydrate`.
+            at_least_position: as in `hydrate`.
             into: as in `hydrate`.
             timeout: seconds in which something new has to come. Default: that of the client.
 
@@ -209,7 +226,8 @@ class StateCalls(LogCalls):
         hydrated: dict[str, Hydrated[Any]] = {}
         errors: dict[str, EventfoldError] = {}
         if names:
-            progress = ManyStreams(names, fold_ref(fold))
+            position = requests.whole(at_least_position, "at_least_position")
+            progress = ManyStreams(names, fold_ref(fold), position)
             for found in batches(self._connection, methods.HYDRATE_MANY, progress, timeout):
                 for name, answer in found:
                     if isinstance(answer, EventfoldError):

@@ -6,6 +6,7 @@ from eventfold.cli import (
     append,
     cel,
     folds,
+    groups,
     hydrate,
     importing,
     read,
@@ -32,6 +33,7 @@ app.command("hydrate")(hydrate.hydrate)
 app.command("streams")(streams.streams)
 app.command("stream")(streams.stream)
 app.add_typer(folds.app, name="fold")
+app.add_typer(groups.app, name="group")
 app.command("cel")(cel.cel)
 app.command("import")(importing.import_file)
 app.command("version")(version.version)

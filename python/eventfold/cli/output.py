@@ -46,33 +46,47 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int
     while part := list(islice(remaining, _ROWS_A_TABLE)):
         if count:
             print()
-        _print_part(columns, part)
+        GrowingTable(columns).add(part)
         count += len(part)
     return count
 
 
-def _print_part(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    out = console()
-    cells = [[printable(str(value)) for value in row] for row in rows]
-    numeric = [all(isinstance(row[i], int) for row in rows) for i in range(len(columns))]
-    widths = [max(cell_len(row[i]) for row in [columns, *cells]) for i in range(len(columns))]
-    used = sum(widths[:-1]) + len(_GAP) * (len(columns) - 1)
-    left = out.width - used if out.is_terminal else 0
-    if _LAST_COLUMNS_MIN <= left < widths[-1]:
-        widths[-1] = left
+class GrowingTable:
+    """A table that rows are added to: its columns grow wider, and never narrower."""
 
-    def line(row: Sequence[str]) -> str:
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._widths = [cell_len(column) for column in columns]
+        # Of each column, once rows have come: whether it has numbers.
+        self._numeric: list[bool] = []
+
+    def add(self, rows: Sequence[Sequence[object]]) -> None:
+        """Prints rows, the first ones below the names of the columns."""
+        out = console()
+        cells = [[printable(str(value)) for value in row] for row in rows]
+        for i, width in enumerate(self._widths):
+            self._widths[i] = max([width, *(cell_len(row[i]) for row in cells)])
+        widths = list(self._widths)
+        used = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+        left = out.width - used if out.is_terminal else 0
+        if _LAST_COLUMNS_MIN <= left < widths[-1]:
+            widths[-1] = left
+        if not self._numeric and rows:
+            self._numeric = [
+                all(isinstance(row[i], int) for row in rows) for i in range(len(widths))
+            ]
+            out.print(Text(self._line(self._columns, widths), style="bold"))
+        for row in cells:
+            out.print(Text(self._line(row, widths)))
+
+    def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
         parts = []
-        for cell, width, is_number in zip(row, widths, numeric, strict=True):
+        for cell, width, is_number in zip(row, widths, self._numeric, strict=True):
             padding = " " * (width - cell_len(cell))
             parts.append(padding + cell if is_number else cell + padding)
         if cell_len(row[-1]) > widths[-1]:
             parts[-1] = set_cell_size(row[-1], widths[-1] - 1) + "…"
         return _GAP.join(parts).rstrip()
-
-    out.print(Text(line(columns), style="bold"))
-    for row in cells:
-        out.print(Text(line(row)))
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:

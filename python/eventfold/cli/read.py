@@ -1,60 +1,16 @@
 """`eventfold read`."""
 
-import base64
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import orjson
 import typer
 
-from eventfold import Client, Direction, EventReader, RecordedEvent
+from eventfold import Client, Direction, EventReader
+from eventfold.cli import follow as following
 from eventfold.cli.connection import with_store
+from eventfold.cli.events import event_columns, event_fields, event_row
 from eventfold.cli.output import AsJson, note, print_json, print_table
-from eventfold.cli.text import compact_json, joined, time_text
-
-
-def event_fields(event: RecordedEvent) -> dict[str, Any]:
-    """All of an event, with data and metadata byte for byte."""
-    return {
-        "id": event.id,
-        "stream": event.stream,
-        "type": event.type,
-        "version": event.version,
-        "position": event.position,
-        "recorded_at": time_text(event.recorded_at),
-        "occurred_at": time_text(event.occurred_at),
-        "writer": event.writer,
-        "data": _fragment(event.data_json),
-        "metadata": _fragment(event.metadata_json),
-        "tags": list(event.tags),
-        "flags": int(event.flags),
-        "copied_from": event.copied_from,
-        "cancels": event.cancels,
-        "trace_context": event.trace_context,
-        "deleted": event.deleted,
-    }
-
-
-def _fragment(text: bytes) -> orjson.Fragment:
-    # JSON may be spelled over several lines; then it would no longer be one object a line.
-    ready = b"\n" not in text and b"\r" not in text
-    return orjson.Fragment((text if ready else compact_json(text)) or b"null")
-
-
-def _row(event: RecordedEvent, whole_log: bool) -> tuple[object, ...]:
-    data = "(deleted)" if event.deleted else compact_json(event.data_json or b"{}")
-    if event.tags:
-        data += f"  [{joined(event.tags)}]"
-    name = (event.stream,) if whole_log else ()
-    return (
-        event.position,
-        *name,
-        event.version,
-        event.type,
-        time_text(event.occurred_at),
-        event.writer,
-        data,
-    )
+from eventfold.cli.values import resume_token, token_text
 
 
 def _print(reader: EventReader, whole_log: bool, as_json: bool) -> None:
@@ -62,10 +18,8 @@ def _print(reader: EventReader, whole_log: bool, as_json: bool) -> None:
         for event in reader:
             print_json(event_fields(event))
         return
-    name = ["stream"] if whole_log else []
-    rows: Iterator[tuple[object, ...]] = (_row(event, whole_log) for event in reader)
-    columns = ["position", *name, "version", "type", "occurred", "writer", "data"]
-    count = print_table(columns, rows)
+    rows: Iterator[tuple[object, ...]] = (event_row(event, whole_log) for event in reader)
+    count = print_table(event_columns(whole_log), rows)
     if not reader.end.end_reached:
         note(f"{count} events; there are more")
     elif count == 0:
@@ -103,6 +57,22 @@ _After = Annotated[
     str | None,
     typer.Option("--after", metavar="TOKEN", help="With --all: begin behind this resume token."),
 ]
+_Follow = Annotated[
+    bool,
+    typer.Option("--follow", "-f", help="Then print what is appended, as it comes, until Ctrl-C."),
+]
+_Now = Annotated[
+    bool, typer.Option("--now", help="With --follow: only what is appended from now on.")
+]
+_Where = Annotated[
+    str,
+    typer.Option(
+        "--where",
+        metavar="CEL",
+        help="With --follow: only events for which this expression over `event` and `meta` is "
+        "true.",
+    ),
+]
 _ShowToken = Annotated[
     bool, typer.Option("--show-token", help="Print the resume token at the end, to stderr.")
 ]
@@ -124,6 +94,9 @@ def read(
     backwards: Annotated[bool, typer.Option("--backwards", help="From the head down.")] = False,
     system: _System = False,
     after: _After = None,
+    follow: _Follow = False,
+    now: _Now = False,
+    where: _Where = "",
     show_token: _ShowToken = False,
     as_json: AsJson = False,
 ) -> None:
@@ -131,6 +104,24 @@ def read(
     _check(stream, whole_log, categories, tags, system or after is not None)
     if after is not None and (first is not None or backwards):
         raise typer.BadParameter("--after does not go with --from or --backwards")
+    if follow:
+        if last is not None or backwards:
+            raise typer.BadParameter("--follow does not go with --to or --backwards")
+        options = following.Options(limit, as_json, show_token)
+        subscription = following.subscription(
+            store,
+            stream,
+            following.start(stream, first, after, now=now),
+            categories=categories or (),
+            types=types or (),
+            tags=tags or (),
+            where=where,
+            include_system_events=system,
+        )
+        following.follow(subscription, options, whole_log=whole_log)
+        return
+    if now or where:
+        raise typer.BadParameter("--now and --where go with --follow")
     direction: Direction = "backwards" if backwards else "forwards"
     if stream is not None:
         reader = store.read(
@@ -144,7 +135,7 @@ def read(
     else:
         reader = store.read_all(
             from_position=first,
-            resume_token=None if after is None else _token(after),
+            resume_token=None if after is None else resume_token(after),
             to_position=last,
             direction=direction,
             limit=limit,
@@ -156,11 +147,4 @@ def read(
     with reader:
         _print(reader, whole_log, as_json)
         if show_token:
-            note(f"resume token: {base64.urlsafe_b64encode(reader.end.resume_token).decode()}")
-
-
-def _token(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, altchars=b"-_", validate=True)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no resume token") from None
+            note(f"resume token: {token_text(reader.end.resume_token)}")

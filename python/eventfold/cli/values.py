@@ -1,5 +1,6 @@
 """What people type: expectations, times, JSON; each with an error that says what was meant."""
 
+import base64
 import datetime as dt
 import re
 
@@ -82,3 +83,20 @@ def json_argument(text: str, name: str) -> bytes:
         raise Failure(
             "INVALID_VALUE", f"{name} is not UTF-8", ExitCode.INVALID_INPUT, {"field": name}
         ) from None
+
+
+def resume_token(text: str) -> bytes:
+    """Reads a resume token as `token_text` wrote it.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    try:
+        return base64.b64decode(text, altchars=b"-_", validate=True)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no resume token") from None
+
+
+def token_text(token: bytes) -> str:
+    """A resume token for the command line."""
+    return base64.urlsafe_b64encode(token).decode()

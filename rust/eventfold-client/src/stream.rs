@@ -46,11 +46,12 @@ struct State {
 }
 
 impl Channel {
-    /// Begins a call of one request and many messages in answer.
-    pub fn stream(&self, path: &str, request: &[u8], timeout: Duration) -> Call {
+    /// Begins a call of one request and many messages in answer; without a timeout it has no
+    /// deadline.
+    pub fn stream(&self, path: &str, request: &[u8], timeout: Option<Duration>) -> Call {
         let frame = framed(request, self.shared().settings.message_bytes_max);
-        let deadline = Instant::now() + timeout;
-        self.begin(path.to_owned(), Some(deadline), move |mut stream, _| async move {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        self.begin(path.to_owned(), deadline, move |mut stream, _| async move {
             let _ = stream.send_data(frame?, true);
             Ok(())
         })

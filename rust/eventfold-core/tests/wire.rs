@@ -172,7 +172,8 @@ proptest! {
         let message = Answer { events: events.clone(), end: end.clone() }.encode_to_vec();
         let page = EventPage::decode(message.as_slice()).unwrap();
         prop_assert_eq!(page.len(), events.len());
-        prop_assert_eq!(page.end(), end.as_deref());
+        let rest = Answer { events: Vec::new(), end: end.clone() }.encode_to_vec();
+        prop_assert_eq!(page.rest(), rest);
         prop_assert!(page.event(events.len()).is_none());
         for (index, event) in events.iter().enumerate() {
             prop_assert_eq!(&as_message(&page.event(index).unwrap()), event);
@@ -198,6 +199,13 @@ proptest! {
             prop_assert!((0..page.len()).all(|index| page.event(index).is_some()));
         }
     }
+}
+
+#[test]
+fn all_but_the_events_is_kept_in_order() {
+    let page = EventPage::decode([0x10, 5, 0x0a, 0, 0x1a, 1, 7, 0x0a, 0, 0x20, 9]).unwrap();
+    assert_eq!(page.len(), 2);
+    assert_eq!(page.rest(), [0x10, 5, 0x1a, 1, 7, 0x20, 9]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
 use super::{convert, decode, errors};
 
-/// One message of a read.
+/// One message of an answer.
 #[pyclass(frozen, module = "eventfold._core")]
 pub struct EventPage {
     page: wire::EventPage<PyBackedBytes>,
@@ -36,8 +36,8 @@ impl EventPage {
     }
 
     #[getter]
-    fn end<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
-        self.page.end().map(|end| PyBytes::new(py, end))
+    fn rest<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.page.rest())
     }
 
     fn __getitem__(slf: &Bound<'_, Self>, index: usize) -> PyResult<RecordedEvent> {
@@ -50,7 +50,8 @@ impl EventPage {
 
     #[pyo3(signature = (first = 0))]
     fn events(slf: &Bound<'_, Self>, first: usize) -> EventIterator {
-        EventIterator { page: slf.clone().unbind(), next: AtomicUsize::new(first) }
+        let last = AtomicUsize::new(slf.get().page.len());
+        EventIterator { page: slf.clone().unbind(), next: AtomicUsize::new(first), last }
     }
 }
 
@@ -60,6 +61,7 @@ impl EventPage {
 pub struct EventIterator {
     page: Py<EventPage>,
     next: AtomicUsize,
+    last: AtomicUsize,
 }
 
 #[pymethods]
@@ -69,18 +71,20 @@ impl EventIterator {
     }
 
     fn __next__(&self, py: Python<'_>) -> Option<RecordedEvent> {
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        let events = self.page.get().page.len();
-        if index >= events {
-            self.close();
-            return None;
-        }
-        Some(RecordedEvent::at(self.page.clone_ref(py), index))
+        let last = self.last.load(Ordering::Relaxed);
+        let taken = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |index| {
+            (index < last).then_some(index + 1)
+        });
+        taken.ok().map(|index| RecordedEvent::at(self.page.clone_ref(py), index))
+    }
+
+    #[getter]
+    fn next_index(&self) -> usize {
+        self.next.load(Ordering::Relaxed)
     }
 
     fn close(&self) {
-        // Far from both ends, so that no call of `next` comes round to the first event.
-        self.next.store(usize::MAX / 2, Ordering::Relaxed);
+        self.last.store(0, Ordering::Relaxed);
     }
 }
 

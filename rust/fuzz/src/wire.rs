@@ -11,7 +11,7 @@ pub fn event_page(data: &[u8]) {
             assert_eq!(alone.event(0), Some(event));
         }
         assert!(page.event(page.len()).is_none());
-        assert!(page.end().is_none_or(|end| end.len() < data.len()));
+        assert!(page.rest().len() <= data.len());
     }
     if let Ok(page) = EventPage::of_event(data) {
         let event = page.event(0).expect("a checked event can be read");

@@ -27,6 +27,10 @@ COMMANDS = [
     ("fold", "list"),
     ("fold", "show"),
     ("fold", "check"),
+    *(
+        ("group", name)
+        for name in ("create", "list", "show", "delete", "reset", "parked", "replay", "purge")
+    ),
     ("import",),
     ("version",),
 ]
@@ -75,6 +79,17 @@ def test_the_reference_names_every_exit_code() -> None:
         (["read", "a-1", "--from", "0"], "greater than or equal to 1"),
         (["read", "--all", "--after", "$"], "no resume token"),
         (["read", "--all", "--after", "YQ==", "--backwards"], "does not go with"),
+        (["read", "a-1", "--follow", "--backwards"], "--follow does not go with"),
+        (["read", "--all", "--follow", "--to", "3"], "--follow does not go with"),
+        (["read", "--all", "--follow", "--now", "--from", "3"], "--now does not go with"),
+        (["read", "a-1", "--now"], "go with --follow"),
+        (["read", "a-1", "--where", "true"], "go with --follow"),
+        (["group", "create"], "GROUP"),
+        (["group", "create", "g", "--from", "1", "--now"], "at most one"),
+        (["group", "create", "g", "--on-park", "x"], "on-park"),
+        (["group", "reset", "g"], "name the start"),
+        (["group", "replay", "g"], "name POSITIONs, or say --all"),
+        (["group", "purge", "g", "1", "--all"], "name POSITIONs, or say --all"),
         (["hydrate", "a-1"], "--fold"),
         (["hydrate", "a-1", "--fold", "f", "--version", "1", "--position", "1"], "at most one"),
         (["hydrate", "a-1", "--fold", "f", "--occurred-at", "1997"], "no time"),

@@ -11,18 +11,24 @@ import eventfold
 from eventfold._generated.errors import BY_REASON
 
 PUBLIC = """
-ANY AppendResult AsyncClient AsyncEventReader CheckResult Checks ChecksFailed Client
-ConnectionFailed Direction Document EXISTS Event EventFlags EventReader EventfoldError Expect
-ExpectedVersion ExplainedEvent FailedCheck Fold FoldInfo FoldLike FoldReport Handlers HistoricState
-Hydrated HydratedMany InsecureConnection InvalidValue Lifecycle ReadEnd RecordedEvent StateChange
-StateMismatch StreamAppend StreamAppendLike StreamInfo UnexpectedAnswer cel stream_name
+ANY AppendResult AsyncClient AsyncConsumer AsyncDelivery AsyncEventReader AsyncSubscription
+CheckResult Checks ChecksFailed Client ConnectionFailed Consumer Delivery Direction Document EXISTS
+Event EventFlags EventReader EventfoldError Expect ExpectedVersion ExplainedEvent FailedCheck Fold
+FoldInfo FoldLike FoldReport Frame FrameKind Group GroupConsumer GroupSettings GroupStatus Handlers
+HistoricState Hydrated HydratedMany InsecureConnection InvalidValue Lifecycle OnPark OnReconnect
+ParkCause ParkedEvent Place ReadEnd Reconnect RecordedEvent StateChange StateMismatch StreamAppend
+StreamAppendLike StreamInfo Subscription UnexpectedAnswer cel stream_name
 """
 CLIENT = """
-append append_batch append_many check_append check_fold close emit_events explain get_event get_fold
-get_stream hydrate hydrate_history hydrate_many hydrate_stream list_folds list_streams put_fold read
-read_aggregate read_all retry target
+append append_batch append_many check_append check_fold close consume create_group delete_group
+emit_events explain get_event get_fold get_group get_stream hydrate hydrate_history hydrate_many
+hydrate_stream list_folds list_groups list_parked list_streams purge_parked put_fold read
+read_aggregate read_all replay_parked reset_group retry subscribe target
 """
 READER = "close end to_list"
+SUBSCRIPTION = "close frames head is_caught_up place position resume_token"
+CONSUMER = "close deliveries delivery run session"
+DELIVERY = "ack attempt confirm event extend is_open park retry skip was_parked"
 
 
 def public(thing: object) -> set[str]:
@@ -39,26 +45,35 @@ def test_public_names() -> None:
 def test_no_module_leaks_a_name_that_is_not_public() -> None:
     modules = {name for name in public(eventfold) if inspect.ismodule(getattr(eventfold, name))}
     assert public(eventfold) - modules == set(eventfold.__all__) - {"cel"}
-    assert modules <= {"cel", "v1", "testing", "cli"}
+    assert modules <= {"cel", "checkpoint", "v1", "testing", "cli"}
 
 
 def test_methods() -> None:
     assert public(eventfold.Client) == set(CLIENT.split())
     assert public(eventfold.EventReader) == set(READER.split())
+    assert public(eventfold.Subscription) == set(SUBSCRIPTION.split())
+    assert public(eventfold.Consumer) == set(CONSUMER.split())
+    # The attributes of an object are no names of its class.
+    assert public(eventfold.Delivery) == set(DELIVERY.split()) - {"attempt", "event"}
 
 
 def test_both_clients_offer_the_same() -> None:
     for sync, twin in [
         (eventfold.Client, eventfold.AsyncClient),
         (eventfold.EventReader, eventfold.AsyncEventReader),
+        (eventfold.Subscription, eventfold.AsyncSubscription),
+        (eventfold.Consumer, eventfold.AsyncConsumer),
+        (eventfold.Delivery, eventfold.AsyncDelivery),
     ]:
         assert {name.replace("aclose", "close") for name in public(twin)} == public(sync)
-        for name in public(sync) - {"close", "end", "target"}:
+        for name in public(sync) - {"close"}:
+            if isinstance(getattr(sync, name), property):
+                continue
             ours = inspect.signature(getattr(sync, name))
             theirs = inspect.signature(getattr(twin, name))
             assert list(ours.parameters.values())[1:] == list(theirs.parameters.values())[1:] or (
                 # There `decide` may be a coroutine function, and the appends come asynchronously.
-                name in ("retry", "append_batch")
+                name in ("retry", "append_batch", "consume", "run")
             )
 
 

@@ -129,8 +129,8 @@ def test_a_page_has_its_events_and_its_end() -> None:
     assert [page[0].id, page[1].id] == ["x", ""]
     with pytest.raises(IndexError, match="event 2 of 2"):
         page[2]
-    assert page.end == end.SerializeToString()
-    assert event_page(b"", "decimal").end is None
+    assert page.rest == pb.ReadResponse(end=end).SerializeToString()
+    assert event_page(b"", "decimal").rest == b""
 
 
 def test_events_of_a_page_that_are_closed_are_over() -> None:

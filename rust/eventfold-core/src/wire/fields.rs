@@ -46,7 +46,7 @@ pub(crate) enum Value {
 pub(crate) struct Fields<'a> {
     /// The bytes up to the end of the message.
     bytes: &'a [u8],
-    place: usize,
+    pub(super) place: usize,
     broken: bool,
 }
 
@@ -65,6 +65,11 @@ impl<'a> Fields<'a> {
     /// What is still to come.
     pub fn rest(&self) -> Span {
         Span { first: self.place as u32, last: self.bytes.len() as u32 }
+    }
+
+    /// Where the next field begins, in the bytes of the whole message.
+    pub fn place(&self) -> usize {
+        self.place
     }
 
     /// Whether nothing is left.

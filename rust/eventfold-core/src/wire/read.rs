@@ -11,18 +11,17 @@ use crate::envelope::{parse_uuid, stored_metadata};
 use crate::error::CoreError;
 use crate::rows::{Row, Tags};
 
-/// `events` of a `ReadResponse`, a `ReadAllResponse`, and `event` of a `GetEventResponse`.
+/// The events of every answer that has some, such as `events` of a `ReadResponse`.
 const EVENTS: u32 = 1;
-/// `end` of a `ReadResponse` and a `ReadAllResponse`.
-const END: u32 = 2;
 
-/// One message of a read: the bytes, and where the fields of its events stand in them.
+/// One message of an answer: the bytes, and where the fields of its events stand in them.
 #[derive(Debug)]
 pub struct EventPage<B> {
     bytes: B,
     events: Vec<Entry>,
     tags: Vec<Span>,
-    end: Option<Span>,
+    /// All between the events.
+    others: Vec<Span>,
 }
 
 /// One event of a page.
@@ -49,25 +48,26 @@ struct Entry {
 }
 
 impl<B: AsRef<[u8]>> EventPage<B> {
-    /// Indexes a serialised `ReadResponse`, `ReadAllResponse` or `GetEventResponse`, and checks
-    /// that every event in it can be read.
+    /// Indexes a serialised answer that has its events in field 1, such as a `ReadResponse`, and
+    /// checks that every event in it can be read.
     pub fn decode(bytes: B) -> Result<Self, CoreError> {
         let message = bytes.as_ref();
         let mut events = Vec::new();
         let mut tags = Vec::new();
-        let mut end = None;
+        let mut others = Vec::new();
         let mut fields = Fields::of_message(message).ok_or_else(too_long)?;
+        let mut first = fields.place();
         while let Some((number, value)) = fields.next() {
             match (number, value) {
                 (EVENTS, Value::Bytes(span)) => {
                     events.push(Entry::index(message, span, &mut tags)?)
                 }
-                (END, Value::Bytes(span)) => end = Some(span),
-                _ => {}
+                _ => others.push(Span { first: first as u32, last: fields.place() as u32 }),
             }
+            first = fields.place();
         }
         fields.finish().ok_or_else(cut_off)?;
-        Ok(Self { bytes, events, tags, end })
+        Ok(Self { bytes, events, tags, others })
     }
 
     /// Takes one serialised `RecordedEvent` for a page of its own.
@@ -76,7 +76,7 @@ impl<B: AsRef<[u8]>> EventPage<B> {
         let whole = Fields::of_message(message).ok_or_else(too_long)?.rest();
         let mut tags = Vec::new();
         let events = vec![Entry::index(message, whole, &mut tags)?];
-        Ok(Self { bytes, events, tags, end: None })
+        Ok(Self { bytes, events, tags, others: Vec::new() })
     }
 
     /// The number of events.
@@ -89,9 +89,10 @@ impl<B: AsRef<[u8]>> EventPage<B> {
         self.events.is_empty()
     }
 
-    /// The serialised `end`, if the message has one.
-    pub fn end(&self) -> Option<&[u8]> {
-        self.end.map(|span| span.of(self.bytes.as_ref()))
+    /// The message without its events, serialised.
+    pub fn rest(&self) -> Vec<u8> {
+        let bytes = self.bytes.as_ref();
+        self.others.iter().flat_map(|span| span.of(bytes)).copied().collect()
     }
 
     /// The event at an index from 0; `None` beyond the last.

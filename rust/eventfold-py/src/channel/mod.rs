@@ -102,8 +102,9 @@ impl Channel {
         Job(self.channel.unary(path, request, seconds(timeout), reply))
     }
 
-    fn stream(&self, path: &str, request: &[u8], timeout: f64) -> Call {
-        self.call(self.channel.stream(path, request, seconds(timeout)))
+    #[pyo3(signature = (path, request, timeout))]
+    fn stream(&self, path: &str, request: &[u8], timeout: Option<f64>) -> Call {
+        self.call(self.channel.stream(path, request, timeout.map(seconds)))
     }
 
     fn session(&self, path: &str) -> Call {
