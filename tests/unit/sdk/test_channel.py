@@ -107,7 +107,7 @@ def test_whoever_does_not_read_stops_the_server() -> None:
         while before != sent[0] and time.monotonic() < deadline:
             before = sent[0]
             time.sleep(0.3)
-        # Two buffers of 2 MiB here, and what gRPC keeps on the other side.
+        # Buffers of 6 MiB here, and what gRPC keeps on the other side.
         assert sent[0] < 150
         # The others go on.
         other = one.session("/test.Test/Echo")
