@@ -44,7 +44,7 @@ def spec_of(source: pb.GroupSource, settings: pb.GroupSettings) -> Spec:
 
 def start_of(start: pb.GroupStart) -> LogStart:
     """Where a request lets a group begin."""
-    found = log_start(start, "kind", "start.")
+    found = log_start(start, start.WhichOneof("kind"), "start.")
     if found is None:
         raise requests.invalid("start", "is required: where to begin")
     return found
