@@ -135,9 +135,6 @@ GROUP_CONSUMERS_SHOWN_MAX = 1_000
 # Parked events that one request names, and what one transaction replays or purges.
 GROUP_PARKED_MAX = 1_000
 
-# Between two looks at the head of the log while somebody waits for it.
-LOG_WATCH_PAUSE_S = 0.2
-
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5
 HEALTH_STORAGE_LOST_S = 3.0

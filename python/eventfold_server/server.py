@@ -22,7 +22,6 @@ from eventfold_server.domain.groups.consuming import Consumers
 from eventfold_server.domain.history import Historian
 from eventfold_server.domain.hydrate import Hydrator
 from eventfold_server.domain.kept import KeptStates
-from eventfold_server.domain.log_watch import LogWatch
 from eventfold_server.domain.many import Many
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
@@ -218,7 +217,7 @@ class Server:
         starts = Starts(kept_storage, registry, self._kept)
         group_storage = GroupStorage(database)
         group_admin = GroupAdmin(group_storage, log_storage)
-        self._consumers = Consumers(group_storage, group_admin, LogWatch(log_storage))
+        self._consumers = Consumers(group_storage, group_admin, tail)
         event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
         folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
         subscriptions = subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"]
@@ -302,6 +301,7 @@ class Server:
     def reload(self) -> None:
         """Reads the token file and the certificate again."""
         self._identities.reload()
+        self._guard.admit_again()
         if self._certificate is not None:
             self._certificate.reload()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,11 +13,11 @@ from typing import Any
 
 import grpc
 import yaml
-from google.protobuf import json_format
+from google.protobuf import descriptor_pool, json_format
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from eventfold.v1 import consumer_groups_pb2, event_store_pb2, folds_pb2, subscriptions_pb2
+import eventfold.v1
 
 from .compare import differences
 from .expand import CaseError, Json, Variables, expand
@@ -26,12 +28,12 @@ FOLDER = Path(__file__).resolve().parent
 DEADLINE_SECONDS = 30.0
 DETAILS_BYTES_MAX = 4096
 
-_SERVICES = {
-    "ConsumerGroups": consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"],
-    "EventStore": event_store_pb2.DESCRIPTOR.services_by_name["EventStore"],
-    "Folds": folds_pb2.DESCRIPTOR.services_by_name["Folds"],
-    "Subscriptions": subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"],
-}
+_CONTRACT = eventfold.v1.__name__
+# Registers the services of the contract: none is named here, so that a proto that is added needs no
+# line.
+for _module in pkgutil.iter_modules(eventfold.v1.__path__, f"{_CONTRACT}."):
+    if _module.name.endswith("_pb2"):
+        importlib.import_module(_module.name)
 
 
 class CaseFailed(Exception):
@@ -190,8 +192,11 @@ def _at(answer: Json, path: str) -> Json:
 
 
 def _method(name: str) -> Any:
-    service, _, method = name.partition(".")
-    return _SERVICES[service].methods_by_name[method]
+    """The descriptor of a call `Service.Method`, among all that are registered."""
+    try:
+        return descriptor_pool.Default().FindMethodByName(f"{_CONTRACT}.{name}")
+    except KeyError:
+        raise CaseError(f"no call is known as {name}") from None
 
 
 def encoded(name: str, request: Json) -> bytes:
@@ -239,6 +244,9 @@ def call(
             if stop_at is not None and not list(differences(stop_at, parts[-1])):
                 messages.cancel()
                 break
+        else:
+            if stop_at is not None:
+                raise CaseFailed(f"the call ended before {stop_at} had come")
     except grpc.RpcError as error:
         return replace(_failure(error), answer=_merged(method, parts, whole=False))
     return Outcome(_merged(method, parts, whole=True))

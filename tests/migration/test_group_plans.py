@@ -164,7 +164,13 @@ async def test_a_group_costs_what_is_touched(database_url: str) -> None:
             [next_] = await explained.run("group_next", row["group_no"], 1_000, 20_000, 20_000)
             assert next_["positions"]
             taken = [next_[field] for field in ("cursor", "up_to", "positions", "lanes")]
-            assert await explained.run("group_take_in", row["group_no"], *taken)
+            assert await explained.run("group_take_in", row["group_no"], *taken, None)
+        # Of the stream c-7: version 6 has the position 10007.
+        assert await explained.run("version_from_position", 7, 10, 10_007) == [(6,)]
+        assert await explained.run("version_from_position", 7, 10, 10_008) == [(7,)]
+        assert await explained.run("version_from_position", 7, 10, 20_000) == [(11,)]
+        assert await explained.run("version_from_position", 7, 10, 1) == [(1,)]
+        assert await explained.run("version_from_position", 7, 12, 20_000) == [(None,)]
         await explained.run("group", "g")
         await explained.run("parked_page", group, 0, 100)
         parked = [10 * (HELD_LANES + READY_LANES) + lane for lane in range(1, 101)]

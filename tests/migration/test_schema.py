@@ -290,7 +290,6 @@ async def test_pages_follow_their_indexes(database_url: str) -> None:
         "log_page_filtered": ("true, 1, 20000, 50, NULL, NULL, NULL", "events_pkey"),
         "log_page_filtered_backwards": ("true, 1, 20000, 50, NULL, NULL, NULL", "events_pkey"),
         "tail_page": (f"'{ID.format(1)}', 1, {NO_END}, {NO_END}, 0", "events_pkey"),
-        "version_from_position": ("1, 10, 5000", "events_stream_version"),
         "position_from_time": ("20000, '2020-01-01'", "events_pkey"),
         "event": (f"'{ID.format(1)}', 1, {NO_END}, 1", "events_id"),
         "stream": ("'c-1'", "streams_name_key"),

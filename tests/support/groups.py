@@ -36,12 +36,17 @@ def settings(
 
 
 def reason_of(status: status_pb2.Status) -> str:
-    """The reason in a status that came inside of a stream."""
+    """The reason in a status that came inside of a message."""
+    return reason_and_facts(status)[0]
+
+
+def reason_and_facts(status: status_pb2.Status) -> tuple[str, dict[str, str]]:
+    """The same with its facts."""
     info = error_details_pb2.ErrorInfo()
     [detail] = status.details
     assert detail.Unpack(info)
     assert info.domain == "eventfold"
-    return info.reason
+    return info.reason, dict(info.metadata)
 
 
 @dataclass(frozen=True)
@@ -200,10 +205,16 @@ class Groups:
         data: bytes = b"{}",
     ) -> list[int]:
         """Appends so many events; their positions."""
+        return await self.append_data(stream, [data] * count, type_=type_, tags=tags)
+
+    async def append_data(
+        self, stream: str, data: Sequence[bytes], *, type_: str = "T", tags: Iterable[str] = ()
+    ) -> list[int]:
+        """Appends an event with each of these data; their positions."""
         request = event_store_pb2.AppendRequest(stream=stream)
         request.expected_version.any.SetInParent()
-        for _ in range(count):
-            request.events.add(type=type_, data=data, tags=tags)
+        for one in data:
+            request.events.add(type=type_, data=one, tags=tags)
         return list((await self._store.Append(request)).positions)
 
     async def version(self, stream: str) -> int:

@@ -1093,7 +1093,7 @@ class EvaluationLimit(EventfoldError):
 
 class FilterFailed(EventfoldError):
     """The expression of a filter failed on an event, or gave neither true nor false. Whatever
-    passed the filter before that event was sent.
+    passed the filter before that event was sent; a consumer group goes no further.
     """
 
     reason = "FILTER_FAILED"

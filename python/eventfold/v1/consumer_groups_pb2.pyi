@@ -145,8 +145,9 @@ class GroupSource(_message.Message):
     stream: _builtins.str
     """Only events of this stream, which need not exist yet; empty, the default: all."""
     where: _builtins.str
-    """Only events for which this CEL expression over `event` and `meta` is true; at most 4 KiB.
-    Empty, the default: all.
+    """Only events for which this CEL expression over `event` and `meta` is true, as in
+    `SubscribeRequest`; at most 4 KiB. Empty, the default: all. At an event on which it fails, or
+    is neither true nor false, the group stops: no event is left out because of an error.
     """
     include_system_events: _builtins.bool
     """Also events of streams whose name starts with `$`. Default: false, and true for such a
@@ -294,6 +295,7 @@ class Group(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     LAG_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     generation: _builtins.int
@@ -320,6 +322,13 @@ class Group(_message.Message):
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
 
+    @_builtins.property
+    def stopped(self) -> _status_pb2.Status:
+        """Why the group takes in no event behind `cursor`: `where` failed on the next one. Code, message,
+        and one ErrorInfo with FILTER_FAILED, or EVENT_CORRUPT, and its facts. Absent: nothing hinders
+        it, as far as its consumers have got.
+        """
+
     def __init__(
         self,
         *,
@@ -332,10 +341,11 @@ class Group(_message.Message):
         cursor: _builtins.int = ...,
         progress: _builtins.int = ...,
         lag: _builtins.int = ...,
+        stopped: _status_pb2.Status | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "settings", b"settings", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "settings", b"settings", "source", b"source", "stopped", b"stopped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "created_by", b"created_by", "cursor", b"cursor", "generation", b"generation", "lag", b"lag", "name", b"name", "progress", b"progress", "settings", b"settings", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "created_by", b"created_by", "cursor", b"cursor", "generation", b"generation", "lag", b"lag", "name", b"name", "progress", b"progress", "settings", b"settings", "source", b"source", "stopped", b"stopped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

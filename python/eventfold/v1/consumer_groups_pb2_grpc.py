@@ -124,7 +124,10 @@ class ConsumerGroupsServicer:
         that is killed, the leases run out.
 
         Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-        GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN.
+        GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
+        PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+        EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
+        settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

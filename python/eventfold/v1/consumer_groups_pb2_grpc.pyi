@@ -61,7 +61,10 @@ class ConsumerGroupsStub:
     that is killed, the leases run out.
 
     Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-    GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN.
+    GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
+    PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+    EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
+    settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
     """
     GetGroup: _grpc.UnaryUnaryMultiCallable[_consumer_groups_pb2.GetGroupRequest, _consumer_groups_pb2.GetGroupResponse]
     """Describes one group, how far it is, and who consumes it.
@@ -138,7 +141,10 @@ class ConsumerGroupsAsyncStub(ConsumerGroupsStub):
     that is killed, the leases run out.
 
     Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-    GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN.
+    GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
+    PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+    EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
+    settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
     """
     GetGroup: _aio.UnaryUnaryMultiCallable[_consumer_groups_pb2.GetGroupRequest, _consumer_groups_pb2.GetGroupResponse]  # type: ignore[assignment]
     """Describes one group, how far it is, and who consumes it.
@@ -224,7 +230,10 @@ class ConsumerGroupsServicer(metaclass=_abc_1.ABCMeta):
         that is killed, the leases run out.
 
         Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-        GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN.
+        GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
+        PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+        EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
+        settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
         """
 
     @_abc_1.abstractmethod

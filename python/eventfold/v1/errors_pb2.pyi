@@ -122,7 +122,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """One event cost more than 1,000,000 evaluation steps, or built a value that is too large."""
     ERROR_REASON_FILTER_FAILED: _ErrorReason.ValueType  # 55
     """The expression of a filter failed on an event, or gave neither true nor false. Whatever passed
-    the filter before that event was sent.
+    the filter before that event was sent; a consumer group goes no further.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 60
     """The call has no valid token."""
@@ -250,7 +250,7 @@ ERROR_REASON_EVALUATION_LIMIT: ErrorReason.ValueType  # 54
 """One event cost more than 1,000,000 evaluation steps, or built a value that is too large."""
 ERROR_REASON_FILTER_FAILED: ErrorReason.ValueType  # 55
 """The expression of a filter failed on an event, or gave neither true nor false. Whatever passed
-the filter before that event was sent.
+the filter before that event was sent; a consumer group goes no further.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 60
 """The call has no valid token."""

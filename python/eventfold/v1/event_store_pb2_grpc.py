@@ -146,9 +146,9 @@ class EventStoreServicer:
         client has sent its last append, all answers are sent, then the call ends. When the call
         breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
 
-        The call has no deadline but the client's; who calls and with which permissions is settled when
-        it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
-        the answers to all appends under way).
+        The call has no deadline but the client's. Errors that end it: INVALID_REQUEST (a message that
+        is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
+        (after the answers to all appends under way).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -78,9 +78,9 @@ class EventStoreStub:
     client has sent its last append, all answers are sent, then the call ends. When the call
     breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
 
-    The call has no deadline but the client's; who calls and with which permissions is settled when
-    it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
-    the answers to all appends under way).
+    The call has no deadline but the client's. Errors that end it: INVALID_REQUEST (a message that
+    is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
+    (after the answers to all appends under way).
     """
     Read: _grpc.UnaryStreamMultiCallable[_event_store_pb2.ReadRequest, _event_store_pb2.ReadResponse]
     """Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
@@ -160,9 +160,9 @@ class EventStoreAsyncStub(EventStoreStub):
     client has sent its last append, all answers are sent, then the call ends. When the call
     breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
 
-    The call has no deadline but the client's; who calls and with which permissions is settled when
-    it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
-    the answers to all appends under way).
+    The call has no deadline but the client's. Errors that end it: INVALID_REQUEST (a message that
+    is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
+    (after the answers to all appends under way).
     """
     Read: _aio.UnaryStreamMultiCallable[_event_store_pb2.ReadRequest, _event_store_pb2.ReadResponse]  # type: ignore[assignment]
     """Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
@@ -263,9 +263,9 @@ class EventStoreServicer(metaclass=_abc_1.ABCMeta):
         client has sent its last append, all answers are sent, then the call ends. When the call
         breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
 
-        The call has no deadline but the client's; who calls and with which permissions is settled when
-        it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
-        the answers to all appends under way).
+        The call has no deadline but the client's. Errors that end it: INVALID_REQUEST (a message that
+        is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
+        (after the answers to all appends under way).
         """
 
     @_abc_1.abstractmethod

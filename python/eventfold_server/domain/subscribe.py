@@ -5,26 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import datetime
 
+from eventfold_server.domain.log_start import LogStart
 from eventfold_server.domain.requests import invalid, readable_stream_name
-from eventfold_server.domain.subscription import Frame, Subscription, Wanted, changed
+from eventfold_server.domain.subscription import Frame, Subscription, Wanted
 from eventfold_server.domain.tail import Tail
-from eventfold_server.domain.tokens import make_token, position_of_token
+from eventfold_server.domain.tokens import make_token
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.log import LogStorage
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a subscription begins: at most one is set; none: with the first event."""
-
-    resume_token: bytes | None = None
-    position: int | None = None
-    version: int | None = None
-    recorded_at: datetime | None = None
-    now: bool = False
 
 
 class Subscriptions:
@@ -37,13 +25,17 @@ class Subscriptions:
         self._tail = tail
         self._clock = clock
 
-    async def frames(self, wanted: Wanted, start: Start) -> AsyncGenerator[Frame]:
-        """The frames of a subscription, without an end."""
+    async def frames(
+        self, wanted: Wanted, start: LogStart, version: int | None = None
+    ) -> AsyncGenerator[Frame]:
+        """The frames of a subscription, without an end. It begins with a version of its stream if
+        one is named.
+        """
         if wanted.stream is not None:
             readable_stream_name(wanted.stream)
             if wanted.categories:
                 raise invalid("categories", "not together with stream")
-        elif start.version is not None:
+        elif version is not None:
             raise invalid("from_version", "only with stream")
         filter_ = wanted.compiled()
         with self._tail.following():
@@ -52,37 +44,22 @@ class Subscriptions:
             # Whoever appended before the call has its events before the first CAUGHT_UP.
             head = await self._log.head()
             self._tail.told(head)
-            position, token = await self._begin(wanted, start, head)
+            position, token = await self._begin(wanted, start, version, head)
             one = Subscription(self._log, self._tail, self._clock, wanted, filter_)
             one.begin(position, token, head, edition)
             async with aclosing(one.frames()) as frames:
                 async for frame in frames:
                     yield frame
 
-    async def _begin(self, wanted: Wanted, start: Start, head: int) -> tuple[int, bytes]:
+    async def _begin(
+        self, wanted: Wanted, start: LogStart, version: int | None, head: int
+    ) -> tuple[int, bytes]:
         """The position behind which the subscription begins, and its token."""
-        if start.resume_token is not None:
-            return await position_of_token(self._log, start.resume_token), start.resume_token
-        position = 0
-        if start.position is not None:
-            if start.position > head + 1:
-                raise Refusal(
-                    "POSITION_AHEAD",
-                    f"position {start.position} lies beyond the head {head}",
-                    requested=start.position,
-                    head=head,
-                )
-            position = start.position - 1
-        elif start.version is not None:
-            position = await self._before_version(wanted.stream or "", start.version)
-        elif start.recorded_at is not None:
-            found = await self._log.position_from(head, start.recorded_at)
-            if found is None:
-                raise changed()
-            position = found - 1
-        elif start.now:
-            position = head
-        return position, await make_token(self._log, position)
+        if version is not None:
+            position = await self._before_version(wanted.stream or "", version)
+        else:
+            position = await start.before(self._log, head)
+        return position, start.resume_token or await make_token(self._log, position)
 
     async def _before_version(self, stream: str, version: int) -> int:
         row = await self._log.stream(stream)

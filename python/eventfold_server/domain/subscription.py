@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from eventfold import _core
-from eventfold_server.domain.folding import in_thread
+from eventfold_server.domain import filtering
+from eventfold_server.domain.filtering import selections
+from eventfold_server.domain.log_start import changed
 from eventfold_server.domain.read import LIFECYCLE_DELETED
 from eventfold_server.domain.tail import Tail
 from eventfold_server.domain.tokens import position_of_token, token_after
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
     CATEGORY_WINDOW_POSITIONS,
-    FOLD_INLINE_STEPS_MAX,
-    FOLD_SLICE_STEPS_MAX,
     LOG_WINDOW_POSITIONS,
     PAGE_BYTES,
     SUBSCRIPTION_CHECKPOINT_S,
@@ -67,17 +67,14 @@ class Wanted:
 
     def compiled(self) -> _core.Filter:
         """The filter; refuses an expression that is none."""
-        try:
-            return _core.Filter(
-                stream=self.stream,
-                categories=self.categories or (),
-                types=self.types or (),
-                tags=self.tags or (),
-                with_system=self.with_system,
-                condition=self.where,
-            )
-        except _core.CoreError as error:
-            raise Refusal.of_core(error) from None
+        return filtering.compiled(
+            stream=self.stream,
+            categories=self.categories or (),
+            types=self.types or (),
+            tags=self.tags or (),
+            with_system=self.with_system,
+            condition=self.where,
+        )
 
     @property
     def everything(self) -> bool:
@@ -214,21 +211,12 @@ class Subscription:
         subscription to the event before it.
         """
         parts: list[bytes] = []
-        steps = FOLD_INLINE_STEPS_MAX
-        while first < len(rows):
-            if steps == FOLD_INLINE_STEPS_MAX:
-                selected = self._filter.select(rows, first, stream=stream, steps_max=steps)
-            else:
-                selected = await in_thread(None, self._filter_slice, rows, first, stream)
-            steps = FOLD_SLICE_STEPS_MAX
-            parts.append(selected.encoded)
-            first = selected.next
-            if selected.failure is not None:
-                return b"".join(parts), await self._stopped(rows, first, selected.failure)
+        async with aclosing(selections(self._filter, rows, first, stream)) as selected:
+            async for part in selected:
+                parts.append(part.encoded)
+                if part.failure is not None:
+                    return b"".join(parts), await self._stopped(rows, part.next, part.failure)
         return b"".join(parts), None
-
-    def _filter_slice(self, rows: _core.Batch, first: int, stream: str | None) -> _core.Selection:
-        return self._filter.select(rows, first, stream=stream, steps_max=FOLD_SLICE_STEPS_MAX)
 
     async def _stopped(self, rows: _core.Batch, at: int, failure: _core.CoreError) -> Refusal:
         """Moves to the event before the one at which the filter failed."""
@@ -353,11 +341,6 @@ class _StreamSource(_Source):
         if page.looked_at == page.last_version:
             return page.last_position
         return await self.log.position_of(self.stream_no, page.looked_at)
-
-
-def changed() -> Refusal:
-    """The refusal for a log that lost its end between two looks."""
-    return Refusal("STORAGE_UNAVAILABLE", "the log changed while it was read")
 
 
 async def _nothing() -> Pages:

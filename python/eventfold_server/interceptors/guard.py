@@ -7,6 +7,7 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -43,8 +44,10 @@ class Guard:
         self._identities = identities
         # Set when the server stops: calls that come then are refused.
         self._shutting_down = False
-        # Tasks that wait for the next message of a client.
-        self._listening: set[asyncio.Task[Any]] = set()
+        # Tasks that wait for the next message of a client, with what refuses those who may not go
+        # on; and those of them that are being woken by a refusal.
+        self._listening: dict[asyncio.Task[Any], Callable[[], Caller]] = {}
+        self._woken: dict[asyncio.Task[Any], Refusal] = {}
         self._calls = 0
         # By the names of callers, of which the token file bounds the number.
         self._calls_of: Counter[str] = Counter()
@@ -52,8 +55,19 @@ class Guard:
     def shut_down(self) -> None:
         """Refuses new calls, and reads no more from streams of requests."""
         self._shutting_down = True
-        for task in self._listening:
-            task.cancel()
+        self.admit_again()
+
+    def admit_again(self) -> None:
+        """Reads no more from streams of requests whose callers may not go on, at once. Streams of
+        answers find out before their next message.
+        """
+        for task, admit in self._listening.items():
+            try:
+                admit()
+            except Refusal as refusal:
+                if task not in self._woken:
+                    self._woken[task] = refusal
+                    task.cancel()
 
     def admit(self, method: str, context: Context) -> Caller:
         """The caller, if the call may go on."""
@@ -137,43 +151,49 @@ class Guard:
         self, method: str, decode: Decode, function: Bidirectional
     ) -> Callable[[AsyncIterator[bytes], Context], Any]:
         """The handler of a call with a stream of requests and one of answers, under the caller's
-        deadline if any. When the server stops, reading the next request raises SHUTTING_DOWN, so
-        that the function can finish what it has before it lets that through.
+        deadline if any. When the server stops, or the caller has no token any more that permits
+        the call, reading the next request raises the refusal, so that the function can finish what
+        it has before it lets that through.
         """
 
         async def handle(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
             try:
                 with self._entered(method, context, context.time_remaining()) as caller:
-                    async for message in function(self._decoded_each(decode, requests), caller):
+                    admit = partial(self.admit, method, context)
+                    decoded = self._decoded_each(decode, requests, admit)
+                    async for message in function(decoded, caller):
                         yield message
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
                 await abort(context, refusal_of_fault(method, error))
 
         return handle
 
-    def _is_shutting_down(self) -> bool:
-        return self._shutting_down
-
     async def _decoded_each(
-        self, decode: Decode, requests: AsyncIterator[bytes]
+        self, decode: Decode, requests: AsyncIterator[bytes], admit: Callable[[], Caller]
     ) -> AsyncIterator[Any]:
-        while not self._is_shutting_down():
+        edition = self._identities.edition
+        while True:
+            # The tokens may have changed while nobody was listening here.
+            if self._shutting_down or edition != self._identities.edition:
+                edition = self._identities.edition
+                admit()
             # Not always the same one: the first message may be read by another than the rest.
             task = asyncio.current_task()
             assert task is not None
-            self._listening.add(task)
+            self._listening[task] = admit
             try:
                 request = await anext(requests)
             except StopAsyncIteration:
                 return
             except asyncio.CancelledError:
-                if not self._is_shutting_down() or task.uncancel() > 0:
+                refusal = self._woken.get(task)
+                if refusal is None or task.uncancel() > 0:
                     raise
-                break
+                raise refusal from None
             finally:
-                self._listening.discard(task)
+                del self._listening[task]
+                self._woken.pop(task, None)
             yield _decoded(decode, request)
-        raise _shutting_down()
 
 
 def _shutting_down() -> Refusal:

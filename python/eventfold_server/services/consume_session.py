@@ -15,6 +15,9 @@ from eventfold_server.errors import Refusal
 from eventfold_server.services.group_messages import settings_message, timedelta_of
 from eventfold_server.status import to_status
 
+# Why a call is ended of which the consumer did nothing wrong.
+_BLAMELESS = {"SHUTTING_DOWN", "UNAUTHENTICATED", "PERMISSION_DENIED"}
+
 
 class ConsumeSession:
     """One session: reads what the consumer sends while there is room, and sends what is ready."""
@@ -47,7 +50,7 @@ class ConsumeSession:
             while not _over(session, reading):
                 await session.ready.wait()
                 session.ready.clear()
-                async with aclosing(self._ready(session)) as messages:
+                async with aclosing(self._ready(session, reading)) as messages:
                     async for message in messages:
                         yield message
             # A call that was cut looks as if its other side had been closed, until something is
@@ -91,15 +94,21 @@ class ConsumeSession:
             room.settle(pending)
         session.grant(message.credits)
 
-    async def _ready(self, session: Session) -> AsyncGenerator[bytes]:
-        """Everything that is ready to be sent."""
+    async def _ready(self, session: Session, reading: asyncio.Task[None]) -> AsyncGenerator[bytes]:
+        """Everything that is ready to be sent; no event behind the end of what the client sends,
+        which may be that it has no token any more.
+        """
         while session.deliveries or session.answers:
+            if reading.done():
+                session.take_no_more()
             if not session.deliveries:
+                if not session.answers:
+                    return
                 yield pb.ConsumeResponse(answers=_answers(session)).SerializeToString()
                 continue
             delivery = session.deliveries.popleft()
             sent = 0
-            while sent < len(delivery.positions):
+            while sent < len(delivery.positions) and not reading.done():
                 message, upto = await self._next_message(session, delivery, sent)
                 yield message
                 sent = upto
@@ -135,9 +144,7 @@ def _failed(session: Session, reading: asyncio.Task[None]) -> bool:
     if session.ended is not None:
         return False
     error = reading.exception()
-    return error is not None and not (
-        isinstance(error, Refusal) and error.reason == "SHUTTING_DOWN"
-    )
+    return error is not None and not (isinstance(error, Refusal) and error.reason in _BLAMELESS)
 
 
 def _answers(session: Session) -> list[pb.SettleAnswer]:

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 from eventfold.v1 import consumer_groups_pb2 as pb
 from eventfold_server.domain import requests
-from eventfold_server.domain.groups.admin import GroupAdmin, Start
+from eventfold_server.domain.groups.admin import GroupAdmin
 from eventfold_server.domain.groups.consuming import Consumers
+from eventfold_server.domain.log_start import LogStart
 from eventfold_server.domain.requests import Caller
 from eventfold_server.services.consume_session import ConsumeSession
 from eventfold_server.services.group_messages import (
@@ -28,7 +29,7 @@ class ConsumerGroupsService:
         self, request: pb.CreateGroupRequest, caller: Caller
     ) -> pb.CreateGroupResponse:
         """`ConsumerGroups.CreateGroup`."""
-        start = start_of(request.start) if request.HasField("start") else Start(from_position=1)
+        start = start_of(request.start) if request.HasField("start") else LogStart()
         group, created = await self._admin.create(
             caller, request.name, spec_of(request.source, request.settings), start
         )

@@ -9,7 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from eventfold.v1 import consumer_groups_pb2 as pb
 from eventfold_server import limits
 from eventfold_server.domain import requests
-from eventfold_server.domain.groups.admin import Group, Parked, Spec, Start, Status
+from eventfold_server.domain.groups.admin import Group, Parked, Spec, Status
+from eventfold_server.domain.log_start import LogStart
+from eventfold_server.services.log_requests import demands, log_start
+from eventfold_server.status import to_status
 
 # Durations beyond any limit, as far as `timedelta` can hold them.
 _SECONDS_MAX = 10**9
@@ -21,12 +24,13 @@ def spec_of(source: pb.GroupSource, settings: pb.GroupSettings) -> Spec:
     default_max_s = max(limits.GROUP_RETRY_S_DEFAULT, initial.total_seconds())
     if settings.on_park not in pb.OnPark.values():
         raise requests.invalid("settings.on_park", "is none of the known ones")
+    categories, types, tags, condition = demands(source, "source.")
     return Spec(
-        categories=_set("categories", source.categories, limits.FILTER_CATEGORIES_MAX),
+        categories=_set(categories),
         stream=source.stream or None,
-        types=_set("types", source.types, limits.FILTER_TYPES_MAX),
-        tags=_set("tags", source.tags, limits.FILTER_TAGS_MAX),
-        condition=requests.text("source.where", source.where) or None,
+        types=_set(types),
+        tags=_set(tags),
+        condition=condition,
         with_system=source.include_system_events or source.stream.startswith("$"),
         ack_timeout=_duration(settings, "ack_timeout", limits.GROUP_ACK_TIMEOUT_S_DEFAULT),
         attempts_max=settings.attempts_max or limits.GROUP_ATTEMPTS_DEFAULT,
@@ -38,22 +42,12 @@ def spec_of(source: pb.GroupSource, settings: pb.GroupSettings) -> Spec:
     )
 
 
-def start_of(start: pb.GroupStart) -> Start:
+def start_of(start: pb.GroupStart) -> LogStart:
     """Where a request lets a group begin."""
-    match start.WhichOneof("kind"):
-        case "from_position":
-            return Start(
-                from_position=requests.at_least("start.from_position", start.from_position, 1)
-            )
-        case "resume_token":
-            return Start(resume_token=start.resume_token)
-        case "from_recorded_at":
-            time = start.from_recorded_at
-            microseconds = requests.time_us(time.seconds, time.nanos, "start.from_recorded_at")
-            return Start(from_recorded_at=requests.to_datetime(microseconds))
-        case "now":
-            return Start(now=True)
-    raise requests.invalid("start", "is required: where to begin")
+    found = log_start(start, start.WhichOneof("kind"), "start.")
+    if found is None:
+        raise requests.invalid("start", "is required: where to begin")
+    return found
 
 
 def group_message(group: Group) -> pb.Group:
@@ -76,6 +70,7 @@ def group_message(group: Group) -> pb.Group:
         cursor=group.cursor,
         progress=group.progress,
         lag=max(group.head - group.progress, 0),
+        stopped=None if group.stopped is None else to_status(group.stopped),
     )
 
 
@@ -155,6 +150,5 @@ def _duration_message(delta: timedelta) -> Duration:
     return Duration(seconds=delta.days * 86_400 + delta.seconds, nanos=delta.microseconds * 1000)
 
 
-def _set(field: str, values: Sequence[str], upper: int) -> list[str] | None:
-    found = requests.at_most(f"source.{field}", values, upper)
-    return None if found is None else sorted(set(found), key=str.encode)
+def _set(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else sorted(set(values), key=str.encode)

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from eventfold.v1 import subscriptions_pb2 as pb
-from eventfold_server import limits
 from eventfold_server.domain import requests
+from eventfold_server.domain.log_start import LogStart
 from eventfold_server.domain.requests import Caller
-from eventfold_server.domain.subscribe import Start, Subscriptions
+from eventfold_server.domain.subscribe import Subscriptions
 from eventfold_server.domain.subscription import Frame, Wanted
+from eventfold_server.services.log_requests import demands, log_start
 
 
 class SubscriptionsService:
@@ -21,41 +22,27 @@ class SubscriptionsService:
         self, request: pb.SubscribeRequest, _caller: Caller
     ) -> AsyncIterator[bytes]:
         """`Subscriptions.Subscribe`; yields serialised messages."""
-        frames = self._subscriptions.frames(_wanted(request), _start(request))
+        set_ = request.WhichOneof("start")
+        version = None
+        if set_ == "from_version":
+            version = requests.at_least("from_version", request.from_version, 1)
+        start = log_start(request, set_) or LogStart()
+        frames = self._subscriptions.frames(_wanted(request), start, version)
         async with aclosing(frames):
             async for frame in frames:
                 yield _message(frame)
 
 
 def _wanted(request: pb.SubscribeRequest) -> Wanted:
+    categories, types, tags, where = demands(request)
     return Wanted(
         stream=request.stream or None,
-        categories=requests.at_most("categories", request.categories, limits.FILTER_CATEGORIES_MAX),
-        types=requests.at_most("types", request.types, limits.FILTER_TYPES_MAX),
-        tags=requests.at_most("tags", request.tags, limits.FILTER_TAGS_MAX),
-        where=request.where or None,
+        categories=categories,
+        types=types,
+        tags=tags,
+        where=where,
         with_system=request.include_system_events,
     )
-
-
-def _start(request: pb.SubscribeRequest) -> Start:
-    match request.WhichOneof("start"):
-        case "resume_token":
-            return Start(resume_token=request.resume_token)
-        case "from_position":
-            return Start(position=requests.at_least("from_position", request.from_position, 1))
-        case "from_version":
-            return Start(version=requests.at_least("from_version", request.from_version, 1))
-        case "from_recorded_at":
-            time = request.from_recorded_at
-            return Start(
-                recorded_at=requests.to_datetime(
-                    requests.time_us(time.seconds, time.nanos, "from_recorded_at")
-                )
-            )
-        case "now":
-            return Start(now=True)
-    return Start()
 
 
 def _message(frame: Frame) -> bytes:

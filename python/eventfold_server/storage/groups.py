@@ -1,13 +1,15 @@
 """Statements on consumer groups."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from eventfold_server import limits
+from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.log import Pages, time_text
+from eventfold_server.storage.log import Pages
 
 _NO_END = (1 << 63) - 1
 
@@ -45,6 +47,8 @@ class GroupRow:
     created_by: str
     cursor: int
     progress: int
+    # Why it takes nothing in behind the cursor; None: it does.
+    stopped: Refusal | None
     # Of the log.
     head: int
 
@@ -87,6 +91,10 @@ class NextEvents:
     positions: Sequence[int]
     # The lane of each of them.
     lanes: Sequence[int]
+    # Entries that wait or are under way.
+    open_entries: int
+    # Why nothing behind `up_to` can be taken in, whatever was appended; None: nothing hinders.
+    stopped: Refusal | None = None
 
 
 @dataclass(frozen=True)
@@ -204,11 +212,6 @@ class GroupStorage:
         [row] = await self._write("group_reset", group_no, None)
         return bool(row["found"])
 
-    async def first_recorded(self, time: datetime) -> int:
-        """Position of the first event recorded at or after the time, or one above the head."""
-        [row] = await self._fetch("first_recorded", time_text(time))
-        return int(row[0])
-
     async def parked(self, group_no: int, after: int, limit: int) -> list[ParkedRow]:
         """Parked events behind a position, in order."""
         rows = await self._fetch("parked_page", group_no, after, limit)
@@ -261,6 +264,7 @@ class GroupStorage:
             events.up_to,
             events.positions,
             events.lanes,
+            _stopped_json(events.stopped),
         )
         return bool(row[0])
 
@@ -310,8 +314,8 @@ class GroupStorage:
             (one.lost if row["lost"] else one.parked).append(row["pos"])
         return settled
 
-    def events_at(self, positions: Sequence[int]) -> Pages:
-        """The events at the positions, which stand in order, encoded."""
+    def events_at(self, positions: Sequence[int], *, encoded: bool = True) -> Pages:
+        """The events at the positions, which stand in order, encoded or as batches."""
         return self._database.events.pages(
             self._queries["events_at"],
             positions,
@@ -320,6 +324,7 @@ class GroupStorage:
             _NO_END,
             order="positions",
             page_bytes=limits.PAGE_BYTES,
+            encoded=encoded,
         )
 
     async def _fetch(self, query: str, *arguments: object) -> list[Any]:
@@ -333,4 +338,20 @@ class GroupStorage:
 def _group(row: Any) -> GroupRow:
     fields = dict(row)
     spec = GroupSpec(**{name: fields.pop(name) for name in GroupSpec.__dataclass_fields__})
-    return GroupRow(spec=spec, head=fields.pop("log_head"), **fields)
+    stopped = _stopped(fields.pop("stopped"))
+    return GroupRow(spec=spec, head=fields.pop("log_head"), stopped=stopped, **fields)
+
+
+def _stopped_json(stopped: Refusal | None) -> str | None:
+    """Why a group stopped, as its row has it; NUL, which PostgreSQL does not keep, is replaced."""
+    if stopped is None:
+        return None
+    told = {"reason": stopped.reason, "message": stopped.message, "facts": stopped.facts}
+    return json.dumps(told).replace("\\u0000", "\\ufffd")
+
+
+def _stopped(text: str | None) -> Refusal | None:
+    if text is None:
+        return None
+    told = json.loads(text)
+    return Refusal(told["reason"], told["message"], **told["facts"])

@@ -134,7 +134,9 @@ func (c *call) make(requests [][]byte, stopAt any) error {
 
 func (c *call) readOn(stopAt any) error {
 	for {
-		if err := c.receive(); errors.Is(err, io.EOF) {
+		if err := c.receive(); errors.Is(err, io.EOF) && stopAt != nil {
+			return fmt.Errorf("the call ended before %s had come", compact(stopAt))
+		} else if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err

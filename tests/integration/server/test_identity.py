@@ -6,10 +6,13 @@ changed while the server runs.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -18,8 +21,10 @@ from tests.support.raw import Answer, answer_of, bearer, call
 from tests.support.servers import RunningServer
 
 import eventfold
+from eventfold.v1 import consumer_groups_pb2 as groups_pb
+from eventfold.v1 import consumer_groups_pb2_grpc, event_store_pb2_grpc, subscriptions_pb2_grpc
+from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import subscriptions_pb2 as sub_pb
-from eventfold.v1 import subscriptions_pb2_grpc
 from eventfold_server.interceptors.permissions import ALL, PERMISSIONS
 
 APPEND = "/eventfold.v1.EventStore/Append"
@@ -249,6 +254,89 @@ def test_a_subscription_ends_with_its_token(start: Starter, tmp_path: Path) -> N
                 next(calls[name])
             assert answer_of(caught.value).reason == reason
         calls["kept"].cancel()
+
+
+WITHDRAWN = {"narrowed": "PERMISSION_DENIED", "withdrawn": "UNAUTHENTICATED"}
+
+
+async def ended(call_: grpc.aio.StreamStreamCall[Any, Any]) -> str:
+    """The reason why a call ends, within a time in which nothing else is sent on it."""
+    try:
+        async with asyncio.timeout(5):
+            while await call_.read():
+                pass
+            return (await call_.code()).name
+    except grpc.aio.AioRpcError as error:
+        return answer_of(error).reason
+
+
+async def test_a_consumer_ends_with_its_token(start: Starter, tmp_path: Path) -> None:
+    """At once, though nothing happens; what it has goes to others, and no attempt has failed."""
+    file = tmp_path / "tokens"
+    lines = {name: line(name, "read,write,admin") for name in ("kept", *WITHDRAWN)}
+    file.write_text("".join(lines.values()))
+    server = start(token_file=file)
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        stub = consumer_groups_pb2_grpc.ConsumerGroupsStub(channel)
+        metadata = {name: bearer(name) for name in lines}
+        await stub.CreateGroup(groups_pb.CreateGroupRequest(name="g"), metadata=metadata["kept"])
+        async with eventfold.AsyncClient(server.address, token="kept") as store:
+            for n in range(2):
+                await store.append(f"a-{n}", [eventfold.Event("T", {})], expected_version=0)
+            calls = {}
+            for name in (*WITHDRAWN, "kept"):
+                calls[name] = stub.Consume(metadata=metadata[name])
+                begin = groups_pb.ConsumeStart(group="g")
+                await calls[name].write(groups_pb.ConsumeRequest(start=begin, credits=1))
+                assert (await calls[name].read()).HasField("started")
+                if name in WITHDRAWN:
+                    assert len((await calls[name].read()).events) == 1
+            file.write_text(lines["kept"] + line("narrowed", "write"))
+            server.reload()
+            for name, reason in WITHDRAWN.items():
+                assert await ended(calls[name]) == reason
+            await calls["kept"].write(groups_pb.ConsumeRequest(credits=2))
+            attempts: list[int] = []
+            while len(attempts) < 2:
+                attempts += (await calls["kept"].read()).attempts
+            assert attempts == [1, 1]
+            await calls["kept"].done_writing()
+            assert await ended(calls["kept"]) == "OK"
+
+
+async def test_a_session_of_appends_ends_with_its_token(start: Starter, tmp_path: Path) -> None:
+    """What it sent before is answered, and nothing that it sends after is stored."""
+    file = tmp_path / "tokens"
+    lines = {name: line(name, "read,write") for name in ("kept", *WITHDRAWN)}
+    file.write_text("".join(lines.values()))
+    server = start(token_file=file)
+
+    def append(stream: str) -> pb.AppendSessionRequest:
+        one = pb.SessionAppend(append=pb.AppendRequest(stream=stream))
+        one.append.expected_version.exact = 0
+        one.append.events.add(type="T", data=b"{}")
+        return pb.AppendSessionRequest(appends=[one])
+
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        stub = event_store_pb2_grpc.EventStoreStub(channel)
+        calls = {name: stub.AppendSession(metadata=bearer(name)) for name in lines}
+        for name, session in calls.items():
+            await session.write(append(f"{name}-1"))
+            assert (await session.read()).answers[0].HasField("appended")
+        file.write_text(lines["kept"] + line("narrowed", "read"))
+        server.reload()
+        for name, reason in WITHDRAWN.items():
+            assert await ended(calls[name]) == reason
+            with contextlib.suppress(asyncio.InvalidStateError):
+                await calls[name].write(append(f"{name}-2"))
+        await calls["kept"].write(append("kept-2"))
+        assert (await calls["kept"].read()).answers[0].HasField("appended")
+        await calls["kept"].done_writing()
+        assert await ended(calls["kept"]) == "OK"
+    with eventfold.Client(server.address, token="kept") as store:
+        assert {event.stream for event in store.read_all()} == {
+            "kept-1", "narrowed-1", "withdrawn-1", "kept-2",
+        }  # fmt: skip
 
 
 def test_without_tokens_everyone_is_anonymous(start: Starter) -> None:

@@ -218,8 +218,9 @@ type GroupSource struct {
 	Types []string `protobuf:"bytes,3,rep,name=types,proto3" json:"types,omitempty"`
 	// Only events that have all of these tags; empty, the default: no demand. At most 64.
 	Tags []string `protobuf:"bytes,4,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Only events for which this CEL expression over `event` and `meta` is true; at most 4 KiB.
-	// Empty, the default: all.
+	// Only events for which this CEL expression over `event` and `meta` is true, as in
+	// `SubscribeRequest`; at most 4 KiB. Empty, the default: all. At an event on which it fails, or
+	// is neither true nor false, the group stops: no event is left out because of an error.
 	Where string `protobuf:"bytes,5,opt,name=where,proto3" json:"where,omitempty"`
 	// Also events of streams whose name starts with `$`. Default: false, and true for such a
 	// `stream`.
@@ -545,7 +546,11 @@ type Group struct {
 	// above `cursor`; goes back only by a reset or a replay.
 	Progress int64 `protobuf:"varint,8,opt,name=progress,proto3" json:"progress,omitempty"`
 	// Positions between `progress` and the head of the log, of events that pass the filter or not.
-	Lag           int64 `protobuf:"varint,9,opt,name=lag,proto3" json:"lag,omitempty"`
+	Lag int64 `protobuf:"varint,9,opt,name=lag,proto3" json:"lag,omitempty"`
+	// Why the group takes in no event behind `cursor`: `where` failed on the next one. Code, message,
+	// and one ErrorInfo with FILTER_FAILED, or EVENT_CORRUPT, and its facts. Absent: nothing hinders
+	// it, as far as its consumers have got.
+	Stopped       *status.Status `protobuf:"bytes,10,opt,name=stopped,proto3" json:"stopped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -641,6 +646,13 @@ func (x *Group) GetLag() int64 {
 		return x.Lag
 	}
 	return 0
+}
+
+func (x *Group) GetStopped() *status.Status {
+	if x != nil {
+		return x.Stopped
+	}
+	return nil
 }
 
 // How a group is doing at the moment.
@@ -2367,7 +2379,7 @@ const file_eventfold_v1_consumer_groups_proto_rawDesc = "" +
 	"\fresume_token\x18\x02 \x01(\fH\x00R\vresumeToken\x12F\n" +
 	"\x10from_recorded_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x0efromRecordedAt\x12*\n" +
 	"\x03now\x18\x04 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x03nowB\x06\n" +
-	"\x04kind\"\xc7\x02\n" +
+	"\x04kind\"\xf5\x02\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
 	"\x06source\x18\x02 \x01(\v2\x19.eventfold.v1.GroupSourceR\x06source\x127\n" +
@@ -2381,7 +2393,9 @@ const file_eventfold_v1_consumer_groups_proto_rawDesc = "" +
 	"created_by\x18\x06 \x01(\tR\tcreatedBy\x12\x16\n" +
 	"\x06cursor\x18\a \x01(\x03R\x06cursor\x12\x1a\n" +
 	"\bprogress\x18\b \x01(\x03R\bprogress\x12\x10\n" +
-	"\x03lag\x18\t \x01(\x03R\x03lag\"\xd3\x02\n" +
+	"\x03lag\x18\t \x01(\x03R\x03lag\x12,\n" +
+	"\astopped\x18\n" +
+	" \x01(\v2\x12.google.rpc.StatusR\astopped\"\xd3\x02\n" +
 	"\vGroupStatus\x12\x12\n" +
 	"\x04head\x18\x01 \x01(\x03R\x04head\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x03R\awaiting\x12\x1b\n" +
@@ -2571,8 +2585,8 @@ var file_eventfold_v1_consumer_groups_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
 	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
 	(*emptypb.Empty)(nil),         // 35: google.protobuf.Empty
-	(*RecordedEvent)(nil),         // 36: eventfold.v1.RecordedEvent
-	(*status.Status)(nil),         // 37: google.rpc.Status
+	(*status.Status)(nil),         // 36: google.rpc.Status
+	(*RecordedEvent)(nil),         // 37: eventfold.v1.RecordedEvent
 }
 var file_eventfold_v1_consumer_groups_proto_depIdxs = []int32{
 	33, // 0: eventfold.v1.GroupSettings.ack_timeout:type_name -> google.protobuf.Duration
@@ -2584,55 +2598,56 @@ var file_eventfold_v1_consumer_groups_proto_depIdxs = []int32{
 	3,  // 6: eventfold.v1.Group.source:type_name -> eventfold.v1.GroupSource
 	4,  // 7: eventfold.v1.Group.settings:type_name -> eventfold.v1.GroupSettings
 	34, // 8: eventfold.v1.Group.created_at:type_name -> google.protobuf.Timestamp
-	34, // 9: eventfold.v1.GroupStatus.oldest_recorded_at:type_name -> google.protobuf.Timestamp
-	8,  // 10: eventfold.v1.GroupStatus.consumers:type_name -> eventfold.v1.GroupConsumer
-	34, // 11: eventfold.v1.GroupConsumer.since:type_name -> google.protobuf.Timestamp
-	3,  // 12: eventfold.v1.CreateGroupRequest.source:type_name -> eventfold.v1.GroupSource
-	4,  // 13: eventfold.v1.CreateGroupRequest.settings:type_name -> eventfold.v1.GroupSettings
-	5,  // 14: eventfold.v1.CreateGroupRequest.start:type_name -> eventfold.v1.GroupStart
-	6,  // 15: eventfold.v1.CreateGroupResponse.group:type_name -> eventfold.v1.Group
-	12, // 16: eventfold.v1.ConsumeRequest.start:type_name -> eventfold.v1.ConsumeStart
-	13, // 17: eventfold.v1.ConsumeRequest.settlements:type_name -> eventfold.v1.Settlement
-	1,  // 18: eventfold.v1.Settlement.action:type_name -> eventfold.v1.SettleAction
-	33, // 19: eventfold.v1.Settlement.delay:type_name -> google.protobuf.Duration
-	36, // 20: eventfold.v1.ConsumeResponse.events:type_name -> eventfold.v1.RecordedEvent
-	16, // 21: eventfold.v1.ConsumeResponse.answers:type_name -> eventfold.v1.SettleAnswer
-	15, // 22: eventfold.v1.ConsumeResponse.started:type_name -> eventfold.v1.ConsumeStarted
-	4,  // 23: eventfold.v1.ConsumeStarted.settings:type_name -> eventfold.v1.GroupSettings
-	17, // 24: eventfold.v1.SettleAnswer.settled:type_name -> eventfold.v1.Settled
-	37, // 25: eventfold.v1.SettleAnswer.refused:type_name -> google.rpc.Status
-	6,  // 26: eventfold.v1.GetGroupResponse.group:type_name -> eventfold.v1.Group
-	7,  // 27: eventfold.v1.GetGroupResponse.status:type_name -> eventfold.v1.GroupStatus
-	6,  // 28: eventfold.v1.ListGroupsResponse.groups:type_name -> eventfold.v1.Group
-	5,  // 29: eventfold.v1.ResetGroupRequest.start:type_name -> eventfold.v1.GroupStart
-	6,  // 30: eventfold.v1.ResetGroupResponse.group:type_name -> eventfold.v1.Group
-	36, // 31: eventfold.v1.ListParkedResponse.events:type_name -> eventfold.v1.RecordedEvent
-	28, // 32: eventfold.v1.ListParkedResponse.parked:type_name -> eventfold.v1.ParkedEvent
-	34, // 33: eventfold.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
-	2,  // 34: eventfold.v1.ParkedEvent.cause:type_name -> eventfold.v1.ParkCause
-	9,  // 35: eventfold.v1.ConsumerGroups.CreateGroup:input_type -> eventfold.v1.CreateGroupRequest
-	11, // 36: eventfold.v1.ConsumerGroups.Consume:input_type -> eventfold.v1.ConsumeRequest
-	18, // 37: eventfold.v1.ConsumerGroups.GetGroup:input_type -> eventfold.v1.GetGroupRequest
-	20, // 38: eventfold.v1.ConsumerGroups.ListGroups:input_type -> eventfold.v1.ListGroupsRequest
-	22, // 39: eventfold.v1.ConsumerGroups.DeleteGroup:input_type -> eventfold.v1.DeleteGroupRequest
-	24, // 40: eventfold.v1.ConsumerGroups.ResetGroup:input_type -> eventfold.v1.ResetGroupRequest
-	26, // 41: eventfold.v1.ConsumerGroups.ListParked:input_type -> eventfold.v1.ListParkedRequest
-	29, // 42: eventfold.v1.ConsumerGroups.ReplayParked:input_type -> eventfold.v1.ReplayParkedRequest
-	31, // 43: eventfold.v1.ConsumerGroups.PurgeParked:input_type -> eventfold.v1.PurgeParkedRequest
-	10, // 44: eventfold.v1.ConsumerGroups.CreateGroup:output_type -> eventfold.v1.CreateGroupResponse
-	14, // 45: eventfold.v1.ConsumerGroups.Consume:output_type -> eventfold.v1.ConsumeResponse
-	19, // 46: eventfold.v1.ConsumerGroups.GetGroup:output_type -> eventfold.v1.GetGroupResponse
-	21, // 47: eventfold.v1.ConsumerGroups.ListGroups:output_type -> eventfold.v1.ListGroupsResponse
-	23, // 48: eventfold.v1.ConsumerGroups.DeleteGroup:output_type -> eventfold.v1.DeleteGroupResponse
-	25, // 49: eventfold.v1.ConsumerGroups.ResetGroup:output_type -> eventfold.v1.ResetGroupResponse
-	27, // 50: eventfold.v1.ConsumerGroups.ListParked:output_type -> eventfold.v1.ListParkedResponse
-	30, // 51: eventfold.v1.ConsumerGroups.ReplayParked:output_type -> eventfold.v1.ReplayParkedResponse
-	32, // 52: eventfold.v1.ConsumerGroups.PurgeParked:output_type -> eventfold.v1.PurgeParkedResponse
-	44, // [44:53] is the sub-list for method output_type
-	35, // [35:44] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	36, // 9: eventfold.v1.Group.stopped:type_name -> google.rpc.Status
+	34, // 10: eventfold.v1.GroupStatus.oldest_recorded_at:type_name -> google.protobuf.Timestamp
+	8,  // 11: eventfold.v1.GroupStatus.consumers:type_name -> eventfold.v1.GroupConsumer
+	34, // 12: eventfold.v1.GroupConsumer.since:type_name -> google.protobuf.Timestamp
+	3,  // 13: eventfold.v1.CreateGroupRequest.source:type_name -> eventfold.v1.GroupSource
+	4,  // 14: eventfold.v1.CreateGroupRequest.settings:type_name -> eventfold.v1.GroupSettings
+	5,  // 15: eventfold.v1.CreateGroupRequest.start:type_name -> eventfold.v1.GroupStart
+	6,  // 16: eventfold.v1.CreateGroupResponse.group:type_name -> eventfold.v1.Group
+	12, // 17: eventfold.v1.ConsumeRequest.start:type_name -> eventfold.v1.ConsumeStart
+	13, // 18: eventfold.v1.ConsumeRequest.settlements:type_name -> eventfold.v1.Settlement
+	1,  // 19: eventfold.v1.Settlement.action:type_name -> eventfold.v1.SettleAction
+	33, // 20: eventfold.v1.Settlement.delay:type_name -> google.protobuf.Duration
+	37, // 21: eventfold.v1.ConsumeResponse.events:type_name -> eventfold.v1.RecordedEvent
+	16, // 22: eventfold.v1.ConsumeResponse.answers:type_name -> eventfold.v1.SettleAnswer
+	15, // 23: eventfold.v1.ConsumeResponse.started:type_name -> eventfold.v1.ConsumeStarted
+	4,  // 24: eventfold.v1.ConsumeStarted.settings:type_name -> eventfold.v1.GroupSettings
+	17, // 25: eventfold.v1.SettleAnswer.settled:type_name -> eventfold.v1.Settled
+	36, // 26: eventfold.v1.SettleAnswer.refused:type_name -> google.rpc.Status
+	6,  // 27: eventfold.v1.GetGroupResponse.group:type_name -> eventfold.v1.Group
+	7,  // 28: eventfold.v1.GetGroupResponse.status:type_name -> eventfold.v1.GroupStatus
+	6,  // 29: eventfold.v1.ListGroupsResponse.groups:type_name -> eventfold.v1.Group
+	5,  // 30: eventfold.v1.ResetGroupRequest.start:type_name -> eventfold.v1.GroupStart
+	6,  // 31: eventfold.v1.ResetGroupResponse.group:type_name -> eventfold.v1.Group
+	37, // 32: eventfold.v1.ListParkedResponse.events:type_name -> eventfold.v1.RecordedEvent
+	28, // 33: eventfold.v1.ListParkedResponse.parked:type_name -> eventfold.v1.ParkedEvent
+	34, // 34: eventfold.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	2,  // 35: eventfold.v1.ParkedEvent.cause:type_name -> eventfold.v1.ParkCause
+	9,  // 36: eventfold.v1.ConsumerGroups.CreateGroup:input_type -> eventfold.v1.CreateGroupRequest
+	11, // 37: eventfold.v1.ConsumerGroups.Consume:input_type -> eventfold.v1.ConsumeRequest
+	18, // 38: eventfold.v1.ConsumerGroups.GetGroup:input_type -> eventfold.v1.GetGroupRequest
+	20, // 39: eventfold.v1.ConsumerGroups.ListGroups:input_type -> eventfold.v1.ListGroupsRequest
+	22, // 40: eventfold.v1.ConsumerGroups.DeleteGroup:input_type -> eventfold.v1.DeleteGroupRequest
+	24, // 41: eventfold.v1.ConsumerGroups.ResetGroup:input_type -> eventfold.v1.ResetGroupRequest
+	26, // 42: eventfold.v1.ConsumerGroups.ListParked:input_type -> eventfold.v1.ListParkedRequest
+	29, // 43: eventfold.v1.ConsumerGroups.ReplayParked:input_type -> eventfold.v1.ReplayParkedRequest
+	31, // 44: eventfold.v1.ConsumerGroups.PurgeParked:input_type -> eventfold.v1.PurgeParkedRequest
+	10, // 45: eventfold.v1.ConsumerGroups.CreateGroup:output_type -> eventfold.v1.CreateGroupResponse
+	14, // 46: eventfold.v1.ConsumerGroups.Consume:output_type -> eventfold.v1.ConsumeResponse
+	19, // 47: eventfold.v1.ConsumerGroups.GetGroup:output_type -> eventfold.v1.GetGroupResponse
+	21, // 48: eventfold.v1.ConsumerGroups.ListGroups:output_type -> eventfold.v1.ListGroupsResponse
+	23, // 49: eventfold.v1.ConsumerGroups.DeleteGroup:output_type -> eventfold.v1.DeleteGroupResponse
+	25, // 50: eventfold.v1.ConsumerGroups.ResetGroup:output_type -> eventfold.v1.ResetGroupResponse
+	27, // 51: eventfold.v1.ConsumerGroups.ListParked:output_type -> eventfold.v1.ListParkedResponse
+	30, // 52: eventfold.v1.ConsumerGroups.ReplayParked:output_type -> eventfold.v1.ReplayParkedResponse
+	32, // 53: eventfold.v1.ConsumerGroups.PurgeParked:output_type -> eventfold.v1.PurgeParkedResponse
+	45, // [45:54] is the sub-list for method output_type
+	36, // [36:45] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_eventfold_v1_consumer_groups_proto_init() }

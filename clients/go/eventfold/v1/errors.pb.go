@@ -117,7 +117,7 @@ const (
 	// One event cost more than 1,000,000 evaluation steps, or built a value that is too large.
 	ErrorReason_ERROR_REASON_EVALUATION_LIMIT ErrorReason = 54
 	// The expression of a filter failed on an event, or gave neither true nor false. Whatever passed
-	// the filter before that event was sent.
+	// the filter before that event was sent; a consumer group goes no further.
 	ErrorReason_ERROR_REASON_FILTER_FAILED ErrorReason = 55
 	// The call has no valid token.
 	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 60

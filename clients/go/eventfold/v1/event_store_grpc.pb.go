@@ -78,9 +78,9 @@ type EventStoreClient interface {
 	// client has sent its last append, all answers are sent, then the call ends. When the call
 	// breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
 	//
-	// The call has no deadline but the client's; who calls and with which permissions is settled when
-	// it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
-	// the answers to all appends under way).
+	// The call has no deadline but the client's. Errors that end it: INVALID_REQUEST (a message that
+	// is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
+	// (after the answers to all appends under way).
 	AppendSession(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AppendSessionRequest, AppendSessionResponse], error)
 	// Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
 	// The last message has `end`; it may hold events too.
@@ -271,9 +271,9 @@ type EventStoreServer interface {
 	// client has sent its last append, all answers are sent, then the call ends. When the call
 	// breaks, the outcome of what is not answered is unknown: repeat it with the same event ids.
 	//
-	// The call has no deadline but the client's; who calls and with which permissions is settled when
-	// it begins. Errors that end it: INVALID_REQUEST (a message that is none), SHUTTING_DOWN (after
-	// the answers to all appends under way).
+	// The call has no deadline but the client's. Errors that end it: INVALID_REQUEST (a message that
+	// is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
+	// (after the answers to all appends under way).
 	AppendSession(grpc.BidiStreamingServer[AppendSessionRequest, AppendSessionResponse]) error
 	// Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
 	// The last message has `end`; it may hold events too.

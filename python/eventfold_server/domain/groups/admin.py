@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from eventfold import _core
 from eventfold_server import limits
 from eventfold_server.domain import requests
-from eventfold_server.domain.groups.condition import check_condition
+from eventfold_server.domain.groups.condition import compiled
+from eventfold_server.domain.log_start import LogStart
 from eventfold_server.domain.requests import Caller
-from eventfold_server.domain.tokens import position_of_token
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import (
     GroupRow,
@@ -45,16 +43,6 @@ _FIELDS = {
 }
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where a group begins: exactly one is set, or `now`."""
-
-    from_position: int | None = None
-    resume_token: bytes | None = None
-    from_recorded_at: datetime | None = None
-    now: bool = False
-
-
 class GroupAdmin:
     """The groups of one store."""
 
@@ -63,7 +51,7 @@ class GroupAdmin:
         self._log = log
 
     async def create(
-        self, caller: Caller, name: str, spec: GroupSpec, start: Start
+        self, caller: Caller, name: str, spec: GroupSpec, start: LogStart
     ) -> tuple[Group, bool]:
         """The group, and whether it is new."""
         check_name(name)
@@ -103,7 +91,7 @@ class GroupAdmin:
         if not await self._groups.delete(group.group_no):
             raise no_group(name)
 
-    async def reset(self, name: str, start: Start) -> Group:
+    async def reset(self, name: str, start: LogStart) -> Group:
         """Lets a group begin anew; the group as it is then."""
         group = await self.get(name)
         if not await self._groups.reset(group.group_no, await self._cursor(start)):
@@ -155,24 +143,9 @@ class GroupAdmin:
             raise no_group(group.name)
         return done
 
-    async def _cursor(self, start: Start) -> int:
+    async def _cursor(self, start: LogStart) -> int:
         """Position behind which a group begins."""
-        if start.resume_token is not None:
-            return await position_of_token(self._log, start.resume_token)
-        if start.from_recorded_at is not None:
-            return await self._groups.first_recorded(start.from_recorded_at) - 1
-        head = await self._log.head()
-        if start.now:
-            return head
-        position = start.from_position or 1
-        if position > head + 1:
-            raise Refusal(
-                "POSITION_AHEAD",
-                f"position {position} lies beyond the head {head}",
-                requested=position,
-                head=head,
-            )
-        return position - 1
+        return await start.before(self._log, await self._log.head())
 
 
 def no_group(name: str) -> Refusal:
@@ -194,17 +167,7 @@ def _check_spec(spec: GroupSpec) -> None:
         requests.readable_stream_name(spec.stream)
         if spec.categories is not None:
             raise requests.invalid("source.categories", "not together with a stream")
-    if spec.condition is not None:
-        size = len(spec.condition.encode())
-        upper = _core.limits()["expression_bytes_max"]
-        if size > upper:
-            raise Refusal(
-                "EXPRESSION_TOO_LONG",
-                f"an expression has at most {upper} bytes",
-                limit=upper,
-                actual=size,
-            )
-        check_condition(spec.condition)
+    compiled(spec.condition)
     _within(
         "ack_timeout",
         spec.ack_timeout,

@@ -11,8 +11,8 @@ from eventfold_server.domain import requests
 from eventfold_server.domain.groups.admin import GroupAdmin, check_name, no_group
 from eventfold_server.domain.groups.room import Room
 from eventfold_server.domain.groups.session import Session
-from eventfold_server.domain.log_watch import LogWatch
 from eventfold_server.domain.requests import Caller
+from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import GroupStorage
 
@@ -28,10 +28,10 @@ _SETTLE_S_MAX = 10.0
 class Consumers:
     """Begins and ends sessions, and keeps the rooms that they are in."""
 
-    def __init__(self, groups: GroupStorage, admin: GroupAdmin, watch: LogWatch) -> None:
+    def __init__(self, groups: GroupStorage, admin: GroupAdmin, tail: Tail) -> None:
         self._groups = groups
         self._admin = admin
-        self._watch = watch
+        self._tail = tail
         self._rooms: dict[int, Room] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -49,7 +49,9 @@ class Consumers:
             raise no_group(group)
         room = self._rooms.get(found.group_no)
         if room is None or room.broken:
-            room = self._rooms[found.group_no] = Room(found.group_no, self._groups, self._watch)
+            room = self._rooms[found.group_no] = Room(
+                found.group_no, found.spec.condition, self._groups, self._tail
+            )
         session = Session(begun[1], group, found.spec, room.changed)
         room.enter(session)
         return session, room

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 
 from eventfold_server import limits
 from eventfold_server.domain.groups.admin import no_group
-from eventfold_server.domain.groups.condition import passing
+from eventfold_server.domain.groups.condition import compiled, passing
 from eventfold_server.domain.groups.session import Answer, Pending, Session
-from eventfold_server.domain.log_watch import LogWatch
+from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import GroupStorage, Settled
 
@@ -22,10 +22,13 @@ _PAUSE_S_MIN = 0.01
 class Room:
     """The sessions of one group."""
 
-    def __init__(self, group_no: int, groups: GroupStorage, watch: LogWatch) -> None:
+    def __init__(
+        self, group_no: int, condition: str | None, groups: GroupStorage, tail: Tail
+    ) -> None:
         self.group_no = group_no
         self._groups = groups
-        self._watch = watch
+        self._tail = tail
+        self._condition = compiled(condition)
         self.sessions: dict[int, Session] = {}
         self._pending: deque[Pending] = deque()
         self._settle_now = asyncio.Event()
@@ -33,6 +36,8 @@ class Room:
         # What was seen of the log and of the group last.
         self._head = 0
         self._cursor = -1
+        # The cursor behind which stands an event that the condition cannot tell of.
+        self._stopped_at: int | None = None
         self._said_alive = 0.0
         # Which session comes first, in turn.
         self._turn = 0
@@ -165,7 +170,8 @@ class Room:
 
     async def _take_in(self) -> bool:
         """Takes the next events of the log into the group; True: there are new ones to give, or
-        another process took them in.
+        another process took them in. Raises why none behind the cursor can be, once all before it
+        are settled or set aside.
         """
         while True:
             events = await self._groups.next_events(self.group_no)
@@ -175,11 +181,18 @@ class Room:
             if events.up_to == events.cursor:
                 # At the end, or as much is open as may be.
                 return False
-            condition = next(iter(self.sessions.values())).spec.condition
-            events = await passing(events, condition)
-            if not await self._groups.take_in(self.group_no, events):
+            if self._stopped_at == events.cursor and events.open_entries:
+                return False
+            events = await passing(self._groups, events, self._condition)
+            told = events.stopped is not None and self._stopped_at == events.cursor
+            if not told and not await self._groups.take_in(self.group_no, events):
                 return True
             self._cursor = events.up_to
+            if events.stopped is not None:
+                self._stopped_at = events.up_to
+                if not events.open_entries and not events.positions:
+                    raise events.stopped
+                return bool(events.positions)
             if events.positions:
                 return True
 
@@ -187,7 +200,12 @@ class Room:
         """Has the group looked at when the log grows."""
         head = 0
         while True:
-            head = await self._watch.wait_beyond(head)
+            try:
+                # Not for ever: the head of a log that lost its end is lower.
+                head = await self._tail.wait_beyond(head, limits.GROUP_ALIVE_PAUSE_S)
+            except Refusal:
+                # The server stops, and lets the sessions settle what they have.
+                return
             self._head = max(self._head, head)
             self.changed()
 

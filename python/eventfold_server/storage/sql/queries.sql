@@ -244,18 +244,7 @@ SELECT string_agg(uuid_send(event_id), '' ORDER BY position)
   FROM {schema}.events WHERE position BETWEEN $1 AND $2;
 
 -- name: version_from_position
--- The first version of the stream $1, up to $2, whose event has a position of $3 or above; else the
--- one behind $2. Positions grow with versions, so it is found by halving.
-WITH RECURSIVE half (lower, upper) AS (
-    SELECT 1::bigint, $2::bigint + 1
-    UNION ALL
-    SELECT CASE WHEN e.position < $3 THEN e.version + 1 ELSE h.lower END,
-           CASE WHEN e.position < $3 THEN h.upper ELSE e.version END
-      FROM half h
-      JOIN {schema}.events e
-        ON e.stream_no = $1::bigint AND e.version = (h.lower + h.upper) / 2
-     WHERE h.lower < h.upper)
-SELECT lower FROM half WHERE lower = upper;
+SELECT {schema}.version_from_v1($1, $2, $3);
 
 -- name: position_from_time
 -- The first position, up to $1, whose event was recorded at $2 or after; else the one behind $1.
@@ -292,7 +281,7 @@ SELECT DISTINCT ON (name) name, revision, digest, source, put_at, put_by FROM {s
 -- A group, and how far it is: up to below its oldest entry of any state, or all it took in.
 g.group_no, g.name, g.categories, g.stream, g.types, g.tags, g.condition, g.with_system,
        g.ack_timeout, g.attempts_max, g.retry_initial, g.retry_factor, g.retry_max, g.hold_back,
-       g.ordered, g.generation, g.created_at, g.created_by, g.cursor,
+       g.ordered, g.generation, g.created_at, g.created_by, g.cursor, g.stopped,
        least(g.cursor, (SELECT min(h.head) - 1 FROM unnest(ARRAY[1, 2, 3, 4]) AS s (state)
                          CROSS JOIN LATERAL
                                (SELECT l.head FROM {schema}.group_lanes l
@@ -340,9 +329,6 @@ SELECT s.session, s.consumer, s.caller, s.since, count(l.lane) AS streams,
  WHERE s.group_no = $1 AND s.seen_at > clock_timestamp() - $2::interval
  GROUP BY s.session ORDER BY s.session LIMIT $3;
 
--- name: first_recorded
-SELECT {schema}.first_recorded_v1($1::text::timestamptz);
-
 -- name: begin_group_session
 -- Names the consumer of a session, and forgets those of servers that were killed long ago. No row:
 -- there is no group of this name.
@@ -357,10 +343,11 @@ RETURNING group_no, session;
 SELECT {schema}.group_end_session_v1($1, $2, $3);
 
 -- name: group_next
-SELECT cursor, head, up_to, positions, lanes FROM {schema}.group_next_v1($1, $2, $3, $4);
+SELECT cursor, head, up_to, positions, lanes, open_entries
+  FROM {schema}.group_next_v1($1, $2, $3, $4);
 
 -- name: group_take_in
-SELECT {schema}.group_take_in_v1($1, $2, $3, $4, $5);
+SELECT {schema}.group_take_in_v1($1, $2, $3, $4, $5, $6);
 
 -- name: group_claim
 SELECT dealt, positions, leases, attempts, due_in FROM {schema}.group_claim_v1($1, $2, $3, $4, $5);

@@ -105,7 +105,7 @@ class Run:
         assert list(events.positions) == list(range(events.cursor + 1, events.up_to + 1))
         if self.random.random() < 0.2 and events.cursor:
             # Somebody who looked before another took it in.
-            late = NextEvents(events.cursor - 1, events.head, events.up_to, [], [])
+            late = NextEvents(events.cursor - 1, events.head, events.up_to, [], [], 0)
             assert not await self.groups.take_in(self.group_no, late)
         assert await self.groups.take_in(self.group_no, events)
         self.model.take_in(events.up_to)

@@ -31,6 +31,9 @@ CREATE TABLE {schema}.groups (
     created_by    text        NOT NULL,
     -- Position up to which the log was taken in.
     cursor        bigint      NOT NULL CHECK (cursor >= 0),
+    -- Why the event behind the cursor could not be told to pass the condition or not: reason,
+    -- message and facts of the error; NULL: nothing stands in the way.
+    stopped       jsonb,
     CHECK (categories IS NULL OR stream IS NULL),
     CHECK (retry_initial <= retry_max),
     CHECK (ordered OR NOT hold_back)
@@ -111,44 +114,27 @@ CREATE TABLE {schema}.group_sessions (
 ) WITH (fillfactor = 50);
 CREATE INDEX group_sessions_group ON {schema}.group_sessions (group_no);
 
--- Position of the first event that was recorded at or after the time; one above the head: none was.
--- By halving, since recorded_at never decreases.
-CREATE FUNCTION {schema}.first_recorded_v1(p_time timestamptz) RETURNS bigint
-LANGUAGE plpgsql STABLE AS $function$
+-- The first version of a stream, up to p_version, whose event has the position or a higher one;
+-- else the one behind p_version. NULL: the stream has not all of these versions. Positions grow
+-- with versions, so it is found by halving.
+CREATE FUNCTION {schema}.version_from_v1(p_stream_no bigint, p_version bigint, p_position bigint)
+RETURNS bigint LANGUAGE plpgsql STABLE AS $function$
 DECLARE
-    v_low  bigint := 1;
-    v_high bigint;
-    v_half bigint;
+    v_low   bigint := 1;
+    v_high  bigint := p_version + 1;
+    v_half  bigint;
+    v_found bigint;
 BEGIN
-    SELECT c.position + 1 INTO v_high FROM {schema}.counter c;
     WHILE v_low < v_high LOOP
         v_half := (v_low + v_high) / 2;
-        IF (SELECT e.recorded_at FROM {schema}.events e WHERE e.position = v_half) >= p_time THEN
-            v_high := v_half;
-        ELSE
+        v_found := (SELECT e.position FROM {schema}.events e
+                     WHERE e.stream_no = p_stream_no AND e.version = v_half);
+        IF v_found IS NULL THEN
+            RETURN NULL;
+        ELSIF v_found < p_position THEN
             v_low := v_half + 1;
-        END IF;
-    END LOOP;
-    RETURN v_low;
-END
-$function$;
-
--- Version of the last event of a stream up to a position; 0: there is none. By halving.
-CREATE FUNCTION {schema}.version_at_v1(p_stream_no bigint, p_position bigint) RETURNS bigint
-LANGUAGE plpgsql STABLE AS $function$
-DECLARE
-    v_low  bigint := 0;
-    v_high bigint;
-    v_half bigint;
-BEGIN
-    SELECT s.version INTO v_high FROM {schema}.streams s WHERE s.stream_no = p_stream_no;
-    WHILE v_low < v_high LOOP
-        v_half := (v_low + v_high + 1) / 2;
-        IF (SELECT e.position FROM {schema}.events e
-             WHERE e.stream_no = p_stream_no AND e.version = v_half) <= p_position THEN
-            v_low := v_half;
         ELSE
-            v_high := v_half - 1;
+            v_high := v_half;
         END IF;
     END LOOP;
     RETURN v_low;
@@ -158,18 +144,19 @@ $function$;
 -- The next events of the log for a group: at most p_page of those that it looks at through an
 -- index of theirs, or all that pass its filter among the next p_positions. No row: there is no such
 -- group. up_to is the cursor when p_open or more entries wait or are under way, or the log is at
--- its end.
+-- its end. Its condition is not looked at.
 CREATE FUNCTION {schema}.group_next_v1(
     p_group     bigint,
     p_page      bigint,
     p_positions bigint,
     p_open      bigint
 ) RETURNS TABLE (
-    cursor    bigint,
-    head      bigint,
-    up_to     bigint,
-    positions bigint[],
-    lanes     bigint[]
+    cursor       bigint,
+    head         bigint,
+    up_to        bigint,
+    positions    bigint[],
+    lanes        bigint[],
+    open_entries bigint
 ) LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
 DECLARE
     v_group   {schema}.groups%ROWTYPE;
@@ -185,16 +172,17 @@ BEGIN
     SELECT c.position INTO head FROM {schema}.counter c;
     cursor := v_group.cursor;
     up_to := cursor;
-    -- Both columns of an index are compared as one, so that no other gives the order asked for.
-    IF cursor < head AND p_open > (
+    open_entries := (
         SELECT coalesce(sum(o.entries), 0)
           FROM unnest(ARRAY[1, 2, 3]) AS s (state)
          CROSS JOIN LATERAL (SELECT l.entries FROM {schema}.group_lanes l
-                              WHERE l.group_no = p_group AND l.state = s.state OFFSET 0) o)
-    THEN
+                              WHERE l.group_no = p_group AND l.state = s.state OFFSET 0) o);
+    -- Both columns of an index are compared as one, so that no other gives the order asked for.
+    IF cursor < head AND open_entries < p_open THEN
         IF v_group.stream IS NOT NULL THEN
-            SELECT s.stream_no INTO v_stream FROM {schema}.streams s WHERE s.name = v_group.stream;
-            v_version := {schema}.version_at_v1(v_stream, v_group.cursor);
+            SELECT s.stream_no, s.version INTO v_stream, v_version
+              FROM {schema}.streams s WHERE s.name = v_group.stream;
+            v_version := {schema}.version_from_v1(v_stream, v_version, v_group.cursor + 1);
             SELECT count(*), max(e.position),
                    array_agg(e.position ORDER BY e.position) FILTER (WHERE e.passes),
                    array_agg(e.lane ORDER BY e.position) FILTER (WHERE e.passes)
@@ -204,7 +192,7 @@ BEGIN
                            (v_group.types IS NULL OR v.type = ANY (v_group.types))
                            AND (v_group.tags IS NULL OR v.tags @> v_group.tags) AS passes
                       FROM {schema}.events v
-                     WHERE (v.stream_no, v.version) > (v_stream, v_version)
+                     WHERE (v.stream_no, v.version) >= (v_stream, v_version)
                        AND (v.stream_no, v.version) < (v_stream + 1, 0)
                      ORDER BY v.stream_no, v.version LIMIT p_page) e;
             up_to := CASE WHEN v_looked < p_page THEN head ELSE v_last END;
@@ -250,14 +238,15 @@ BEGIN
 END
 $function$;
 
--- Takes events into a group and moves its cursor; false: the cursor has moved since, or another
--- session is at it.
+-- Takes events into a group and moves its cursor, with why it stops there if it does; false: the
+-- cursor has moved since, or another session is at it.
 CREATE FUNCTION {schema}.group_take_in_v1(
     p_group     bigint,
     p_cursor    bigint,
     p_up_to     bigint,
     p_positions bigint[],
-    p_lanes     bigint[]
+    p_lanes     bigint[],
+    p_stopped   jsonb
 ) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off
 AS $function$
 BEGIN
@@ -276,7 +265,7 @@ BEGIN
        SET entries = l.entries + excluded.entries, head = coalesce(l.head, excluded.head);
     INSERT INTO {schema}.group_entries (group_no, lane, position)
     SELECT p_group, n.lane, n.position FROM unnest(p_lanes, p_positions) AS n (lane, position);
-    UPDATE {schema}.groups g SET cursor = p_up_to WHERE g.group_no = p_group;
+    UPDATE {schema}.groups g SET cursor = p_up_to, stopped = p_stopped WHERE g.group_no = p_group;
     RETURN true;
 END
 $function$;
@@ -788,7 +777,8 @@ BEGIN
         INSERT INTO {schema}.group_lanes (group_no, lane, state, entries)
         SELECT DISTINCT p_group, p.lane, 4, 0 FROM {schema}.group_parked p
          WHERE p.group_no = p_group AND p.holds;
-        UPDATE {schema}.groups g SET cursor = p_cursor, generation = g.generation + 1
+        UPDATE {schema}.groups g
+           SET cursor = p_cursor, stopped = NULL, generation = g.generation + 1
          WHERE g.group_no = p_group;
     END IF;
     RETURN true;
