@@ -55,6 +55,8 @@ def groups(
                 length = seconds if number else seconds * WARM_UP_SHARE
                 one = _round(store, order, count, length)
                 if number:
+                    if not one.events:
+                        raise Fault(f"{count} consumers of a group acknowledged nothing")
                     done[count].append(one)
         print(f"\ngroup, {order}, credits {CREDITS}")
         found += [_consumption(order, count, done[count]) for count in consumers]
@@ -106,8 +108,6 @@ def _round(store: Store, order: str, consumers: int, seconds: float) -> _Round:
                 driver.tell(seconds=seconds)
             said = [driver.answer(seconds + CELL_SPARE_S) for driver in drivers]
             after = store.watched.cpu_seconds()
-        if not sum(one["events"] for one in said):
-            raise Fault(f"{consumers} consumers of a group acknowledged nothing")
         stub.DeleteGroup(pb.DeleteGroupRequest(name=group))
     return _Round(said, before, after)
 

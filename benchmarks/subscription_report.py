@@ -70,7 +70,7 @@ def _stalled(results: Results) -> list[str]:
         "Resident memory of the server's process before so many subscribers began and stopped\n"
         "reading, and by how much it had grown when so much was appended since, and as much\n"
         "again. `history`: they stopped after their first frame; `live`: after they had caught\n"
-        "up. What was freed for those before is used again, so that a row may be too low."
+        "up. Each row has a server of its own, which had appended and sent as much before."
     )
     header = ["", "subscribers", "before, MiB", "grown, MiB", "each, MiB", "appended, MiB"]
     header += ["grown after twice as much, MiB"]

@@ -43,8 +43,8 @@ SETTLE_S = 2.0
 MIB = 1024 * 1024
 # When an append was committed; PostgreSQL notes it just before the flush, by the machine's clock.
 COMMITTED_AT = """
-SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM eventfold.events
- WHERE position = %s
+SELECT position, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
+  FROM eventfold.events WHERE position = ANY(%s)
 """
 
 
@@ -78,6 +78,7 @@ def set_defaults(options: argparse.Namespace) -> None:
 class _Run:
     """The servers and what is measured on them."""
 
+    folder: Path
     options: argparse.Namespace
     writer: Writer
     own: Store
@@ -98,7 +99,7 @@ def measure(folder: Path, options: argparse.Namespace, writer: Writer) -> None:
         loaded = stack.enter_context(candidates.eventfold(own))
         if not harness.load([(loaded, options.events)], writer):
             return
-        run = _Run(options, writer, own, another, loaded)
+        run = _Run(folder, options, writer, own, another, loaded)
         for name, part in PARTS.items():
             if name in parts:
                 try:
@@ -197,10 +198,9 @@ def _round(run: _Run, driver: Driver, appends: int, into: _Deliveries) -> None:
     assert run.own.database_url is not None
     stream = f"{data.CATEGORY}-{uuid.uuid4().hex}"
     last = []
-    with (
-        eventfold.Client(run.own.url) as client,
-        psycopg.connect(run.own.database_url, autocommit=True) as connection,
-    ):
+    # By position: when the last subscriber had it, by the machine's clock.
+    had: dict[int, float] = {}
+    with eventfold.Client(run.own.url) as client:
         before = _cpu_seconds(run, driver)
         for version in range(appends):
             time.sleep(random.uniform(*PAUSE_S))
@@ -211,12 +211,14 @@ def _round(run: _Run, driver: Driver, appends: int, into: _Deliveries) -> None:
             to_wall = time.time() - time.perf_counter()
             position = appended.positions[0]
             at = driver.ask(CELL_SPARE_S, do="received", position=position)["at"]
-            row = connection.execute(COMMITTED_AT, (position,)).fetchone()
-            assert row is not None
             into.first.append((min(at) - answered) * 1000)
             last.append((max(at) - answered) * 1000)
-            into.committed.append((max(at) + to_wall - row[0]) * 1000)
+            had[position] = max(at) + to_wall
         after = _cpu_seconds(run, driver)
+    with psycopg.connect(run.own.database_url) as connection:
+        rows = connection.execute(COMMITTED_AT, (list(had),)).fetchall()
+    assert len(rows) == len(had)
+    into.committed += [(had[position] - committed_at) * 1000 for position, committed_at in rows]
     into.last += last
     into.medians.append(statistics.median(last))
     for part in _CPU:
@@ -243,35 +245,39 @@ def _opened(store: Store) -> Iterator[Driver]:
 
 
 def _memory(run: _Run) -> None:
-    """Appended and read once before, so that it is not the memory of appends and of the tail."""
+    """Each on a server of its own, so that none uses again what another one freed."""
     count, mib = run.options.stalled, run.options.stall_mib
     print(f"\nmemory, {mib} MiB appended and then as many again")
-    with eventfold.Client(run.own.url) as client:
-        with _opened(run.own) as driver:
-            driver.ask(CELL_SPARE_S, do="open", subscribers=1)
+    for where in ("history", "live"):
+        for subscribers in sorted({max(1, count // 10), count}):
+            one = _stall(run, where, subscribers, mib)
+            run.writer.write("stalled", one)
+            print(
+                f"  {subscribers:>3} stalled, {where:<7}  {one.before_mib:.0f} MiB before,"
+                f" {one.grown_mib:.1f} MiB more ({one.grown_mib / subscribers:.2f} each),"
+                f" then {one.grown_twice_mib:.1f} MiB",
+                flush=True,
+            )
+
+
+def _stall(run: _Run, where: str, subscribers: int, mib: int) -> Stalled:
+    with contextlib.ExitStack() as stack:
+        url = run.own.database_url
+        store = stack.enter_context(stores.eventfold(run.folder / "stalled", database_url=url))
+        client = stack.enter_context(eventfold.Client(store.url))
+        # Once before with one that reads: it is not the memory of appends and of the tail.
+        with _opened(store) as reading:
+            reading.ask(CELL_SPARE_S, do="open", subscribers=1)
             _append(client, mib)
-        for where in ("history", "live"):
-            for subscribers in sorted({max(1, count // 10), count}):
-                with _opened(run.own) as driver:
-                    _stall(run, client, driver, Stalled(where, subscribers, 0, 0, 0, mib))
-
-
-def _stall(run: _Run, client: eventfold.Client, driver: Driver, what: Stalled) -> None:
-    mib = int(what.appended_mib)
-    before = _rss_mib(run.own)
-    live = what.where == "live"
-    driver.ask(CELL_SPARE_S, do="stall", subscribers=what.subscribers, live=live)
-    _append(client, mib)
-    grown = _rss_mib(run.own) - before
-    _append(client, mib)
-    twice = _rss_mib(run.own) - before
-    found = dataclasses.replace(what, before_mib=before, grown_mib=grown, grown_twice_mib=twice)
-    run.writer.write("stalled", found)
-    print(
-        f"  {what.subscribers:>3} stalled, {what.where:<7}  {before:.0f} MiB before,"
-        f" {grown:.1f} MiB more ({grown / what.subscribers:.2f} each), then {twice:.1f} MiB",
-        flush=True,
-    )
+        before = _rss_mib(store)
+        driver = stack.enter_context(_opened(store))
+        live = where == "live"
+        driver.ask(CELL_SPARE_S, do="stall", subscribers=subscribers, live=live)
+        _append(client, mib)
+        grown = _rss_mib(store) - before
+        _append(client, mib)
+        twice = _rss_mib(store) - before
+    return Stalled(where, subscribers, before, grown, twice, mib)
 
 
 def _append(client: eventfold.Client, mib: int) -> None:
