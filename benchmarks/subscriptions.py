@@ -39,7 +39,7 @@ PAUSE_S = (0.005, 0.015)
 STALL_EVENT_BYTES = 20_000
 STALL_APPEND_EVENTS = 50
 # A server that has appended and sent much needs a moment until its memory is what it keeps.
-SETTLE_S = 2.0
+SETTLE_S = 1.0
 MIB = 1024 * 1024
 # When an append was committed; PostgreSQL notes it just before the flush, by the machine's clock.
 COMMITTED_AT = """
