@@ -15,6 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 from figures import Consumption
@@ -95,20 +96,19 @@ def _round(store: Store, order: str, consumers: int, seconds: float) -> _Round:
         stub = consumer_groups_pb2_grpc.ConsumerGroupsStub(channel)
         settings = pb.GroupSettings(unordered=order == "unordered")
         stub.CreateGroup(pb.CreateGroupRequest(name=group, settings=settings))
-        clients = min(CLIENTS, consumers)
-        with contextlib.ExitStack() as stack:
-            drivers = [
-                stack.enter_context(contextlib.closing(Driver([sys.executable, __file__, *words])))
-                for words in [(store.url, group, str(consumers // clients))] * clients
-            ]
-            for driver in drivers:
-                driver.ask(CELL_SPARE_S, seconds=0)
-            before = store.watched.cpu_seconds()
-            for driver in drivers:
-                driver.tell(seconds=seconds)
-            said = [driver.answer(seconds + CELL_SPARE_S) for driver in drivers]
-            after = store.watched.cpu_seconds()
-        stub.DeleteGroup(pb.DeleteGroupRequest(name=group))
+    clients = min(CLIENTS, consumers)
+    with contextlib.ExitStack() as stack:
+        drivers = [
+            stack.enter_context(contextlib.closing(Driver([sys.executable, __file__, *words])))
+            for words in [(store.url, group, str(consumers // clients))] * clients
+        ]
+        for driver in drivers:
+            driver.ask(CELL_SPARE_S, seconds=0)
+        before = store.watched.cpu_seconds()
+        for driver in drivers:
+            driver.tell(seconds=seconds)
+        said = [driver.answer(seconds + CELL_SPARE_S) for driver in drivers]
+        after = store.watched.cpu_seconds()
     return _Round(said, before, after)
 
 
@@ -134,7 +134,8 @@ class _Consumers:
         }
 
     async def _consume(self, seconds: float) -> None:
-        call = self._stub.Consume()
+        # The stubs' types are those of blocking calls.
+        call: Any = self._stub.Consume()  # type: ignore[call-arg]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 start = pb.ConsumeStart(group=self._group, consumer="bench")
@@ -143,7 +144,7 @@ class _Consumers:
                     await self._settle(call, await call.read())
         call.cancel()
 
-    async def _settle(self, call: grpc.aio.StreamStreamCall, message: pb.ConsumeResponse) -> None:
+    async def _settle(self, call: Any, message: pb.ConsumeResponse) -> None:
         for answer in message.answers:
             assert answer.HasField("settled")
             self._acknowledged += answer.number

@@ -41,6 +41,8 @@ STALL_APPEND_EVENTS = 50
 # A server that has appended and sent much needs a moment until its memory is what it keeps.
 SETTLE_S = 1.0
 MIB = 1024 * 1024
+# Whose CPU time of deliveries is told.
+_CPU = ("server", "postgres", "subscribers")
 # When an append was committed; PostgreSQL notes it just before the flush, by the machine's clock.
 COMMITTED_AT = """
 SELECT position, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
@@ -159,9 +161,6 @@ class _Deliveries:
             highest_ms=max(self.medians),
             **{f"{part}_us": self.cpu_s[part] / appends * 1e6 for part in _CPU},
         )
-
-
-_CPU = ("server", "postgres", "subscribers")
 
 
 def _wake_up(run: _Run) -> None:
