@@ -109,6 +109,10 @@ bench-peers: build ## install the peers and measure them beside eventfold; half 
 bench-growth: build ## measure eventfold and UmaDB up to 10 million events; resumable
 	@exec $(BIN)/python benchmarks/run.py growth $(ARGS)
 
+.PHONY: bench-subscriptions
+bench-subscriptions: build ## measure subscriptions and consumer groups; about 10 minutes
+	@exec $(BIN)/python benchmarks/run.py subscriptions $(ARGS)
+
 HISTORIES ?= 200
 
 .PHONY: faults

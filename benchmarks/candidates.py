@@ -15,6 +15,7 @@ from stores import Store
 DRIVERS = Path(__file__).resolve().parent / "drivers"
 
 EVENTFOLD = "eventfold"
+SUBSCRIBE = "eventfold, Subscribe"
 BARE = "bare asyncpg"
 BARE_PSYCOPG = "bare psycopg"
 LOADGEN = "eventfold, load generator"
@@ -36,6 +37,7 @@ PAGE_CACHE_MB = 1024
 
 NOTES = {
     EVENTFOLD: "Python SDK over gRPC: blocking client at 1 in flight, asynchronous one above",
+    SUBSCRIBE: "grpcio's blocking client; the SDK's pages index a frame, and decode the data",
     BARE: "asyncpg and orjson on eventfold's tables and append function, no server; a baseline",
     BARE_PSYCOPG: "psycopg and orjson on the same tables, folded by Python; reads alone",
     LOADGEN: "tonic in Rust against the same server: what the server gives without Python's client",
@@ -71,10 +73,22 @@ def eventfold(store: Store) -> contextlib.AbstractContextManager[Candidate]:
     return _driven(EVENTFOLD, command, store, _ALL | {"hydrate_kept"})
 
 
+def subscribing(store: Store) -> contextlib.AbstractContextManager[Candidate]:
+    """`Subscribe` from the first event until it has caught up."""
+    command = _python("eventfold_subscribe", store.url)
+    return _driven(SUBSCRIBE, command, store, frozenset({"catch_up", "catch_up_counted"}))
+
+
+def subscribers(store: Store) -> Driver:
+    """Many subscribers of one server in one process; it has words of its own."""
+    return Driver(_python("subscribers", store.url))
+
+
 def bare(store: Store) -> contextlib.AbstractContextManager[Candidate]:
     """The same tables without the server."""
     assert store.database_url is not None
-    return _driven(BARE, _python("bare_asyncpg", store.database_url), store, _ALL)
+    command = _python("bare_asyncpg", store.database_url)
+    return _driven(BARE, command, store, _ALL | {"catch_up_counted"})
 
 
 def bare_psycopg(store: Store) -> contextlib.AbstractContextManager[Candidate]:

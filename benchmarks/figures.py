@@ -81,6 +81,65 @@ class Size:
     bytes_an_event: float
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """How long single events took to subscribers that had caught up."""
+
+    # `same server`: the one that answered the append; else `another server` on its database.
+    through: str
+    subscribers: int
+    appends: int
+    # Milliseconds until the first and the last subscriber has it, from the answer of the append;
+    # below 0: before the answer.
+    first_p50_ms: float
+    first_p99_ms: float
+    last_p50_ms: float
+    last_p99_ms: float
+    # From the commit, which PostgreSQL notes before it flushes, to the last.
+    commit_p50_ms: float
+    commit_p99_ms: float
+    # The median of the last from the answer, in the round where it was lowest, and highest.
+    lowest_ms: float
+    highest_ms: float
+    # CPU time of one append with its deliveries in microseconds, of all servers together, of
+    # PostgreSQL and of the subscribers' process.
+    server_us: float
+    postgres_us: float
+    subscribers_us: float
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """Memory of the server's process for subscribers that stopped reading."""
+
+    # `history`: after their first frame; `live`: after they had caught up.
+    where: str
+    subscribers: int
+    before_mib: float
+    # When `appended_mib` of data had been appended since, and when twice as much.
+    grown_mib: float
+    grown_twice_mib: float
+    appended_mib: float
+
+
+@dataclass(frozen=True)
+class Consumption:
+    """What so many consumers of one group took and acknowledged."""
+
+    order: str
+    consumers: int
+    # Events a second: median, lowest and highest of the rounds.
+    rate: float
+    rate_lowest: float
+    rate_highest: float
+    events: int
+    # CPU time of one event in microseconds, over all rounds.
+    client_us: float
+    server_us: float
+    postgres_us: float
+    rounds: int
+
+
 def figure(workload: str, candidate: str, events: int, rounds: Sequence[Round]) -> Figure:
     """Sums rounds up."""
     rates = [one.operations / one.elapsed_s for one in rounds]
@@ -140,6 +199,10 @@ class Results:
     faults: list[dict[str, str]]
     # Of a growth: numbers of events at which everything was measured.
     steps: list[int]
+    # Of subscriptions.
+    deliveries: list[Delivery] = dataclasses.field(default_factory=list)
+    stalled: list[Stalled] = dataclasses.field(default_factory=list)
+    consumption: list[Consumption] = dataclasses.field(default_factory=list)
 
     def find(self, workload: str, candidate: str) -> Figure | None:
         """The figure, if it was measured."""
@@ -164,7 +227,7 @@ class Writer:
         return cls(path, None)
 
     def write(self, kind: str, value: Any) -> None:
-        """A line: `figure`, `size`, `fault` or `step`."""
+        """A line: what `read` knows."""
         record = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
         with self.path.open("a") as file:
             file.write(json.dumps({kind: _rounded(record)}) + "\n")
@@ -196,5 +259,11 @@ def read(path: Path) -> Results:
                 results.faults.append(value)
             case "step":
                 results.steps.append(value["events"])
+            case "delivery":
+                results.deliveries.append(Delivery(**value))
+            case "stalled":
+                results.stalled.append(Stalled(**value))
+            case "consumption":
+                results.consumption.append(Consumption(**value))
     results.figures = list(latest.values())
     return results

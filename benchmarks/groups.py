@@ -1,11 +1,8 @@
 """How fast a consumer group is: events a second that 1, 4 and 16 consumers take and acknowledge,
-and the CPU that an event costs in each part.
+and the CPU that an event costs in each part; a part of `make bench-subscriptions`.
 
-Consumers are raw gRPC clients in CLIENTS processes. Each grants CREDITS, and acknowledges every
-message whole. The log is full before they begin. CPU time is read from /proc, so this runs on
-Linux only:
-
-    python benchmarks/groups.py
+Consumers are raw gRPC clients in CLIENTS processes, which this file is the program of. Each grants
+CREDITS, and acknowledges every message whole. The log is full before they begin.
 """
 
 from __future__ import annotations
@@ -14,207 +11,166 @@ import asyncio
 import contextlib
 import json
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
-import data
 import grpc
-import stores
-from figures import Writer, machine
-from workers import _cpu_seconds, _own_cpu_seconds
+from figures import Consumption
+from harness import CELL_SPARE_S, WARM_UP_SHARE, Driver, Fault
+from stores import Store
 
-import eventfold
 from eventfold.v1 import consumer_groups_pb2 as pb
 from eventfold.v1 import consumer_groups_pb2_grpc
 
+ORDERS = ("ordered", "unordered")
 CONSUMERS = (1, 4, 16)
 CLIENTS = 4
 CREDITS = 500
-EVENTS = 200_000
-STREAMS = 5_000
-ROUNDS = 3
-ROUND_S = 4.0
 
 
-@dataclass(frozen=True)
-class GroupsFigure:
-    """Medians of the rounds with so many consumers."""
-
-    scenario: str
-    consumers: int
-    events_per_second: float
-    lowest_per_second: float
-    highest_per_second: float
-    # CPU time in microseconds that one event costs; of all processes of the part together.
-    server_cpu_us: float
-    postgres_cpu_us: float
-    clients_cpu_us: float
-
-
-@dataclass(frozen=True)
 class _Round:
-    events: int
-    seconds: float
-    server_cpu_s: float
-    postgres_cpu_s: float
-    clients_cpu_s: float
+    """What all consumers did, and what it cost."""
+
+    def __init__(
+        self, said: Sequence[dict[str, float]], before: dict[str, float], after: dict[str, float]
+    ) -> None:
+        self.events = int(sum(one["events"] for one in said))
+        self.elapsed_s = max(one["elapsed_s"] for one in said)
+        self.client_cpu_s = sum(one["cpu_s"] for one in said)
+        self.server_cpu_s = after["server"] - before["server"]
+        self.postgres_cpu_s = after["postgres"] - before["postgres"]
 
 
-def groups() -> list[GroupsFigure]:
+def groups(
+    store: Store, seconds: float, rounds: int, consumers: Sequence[int] = CONSUMERS
+) -> list[Consumption]:
     """Runs with each number of consumers in turn, each time a group of its own."""
-    with contextlib.ExitStack() as stack:
-        name = stack.enter_context(tempfile.TemporaryDirectory(prefix="eventfold-bench-"))
-        Path(name).chmod(0o711)
-        store = stack.enter_context(stores.eventfold(Path(name)))
-        [pid] = store.watched.roots
-        _fill(store.url)
-        figures = []
-        for scenario in ("ordered", "unordered"):
-            rounds: dict[int, list[_Round]] = {count: [] for count in CONSUMERS}
-            for _ in range(ROUNDS):
-                for count in CONSUMERS:
-                    rounds[count].append(_round(store.url, pid, scenario, count))
-            print(f"\n{scenario}, {EVENTS:,} events in {STREAMS:,} streams, credits {CREDITS}")
-            figures += [_figure(scenario, count, rounds[count]) for count in CONSUMERS]
-    return figures
+    found = []
+    for order in ORDERS:
+        done: dict[int, list[_Round]] = {count: [] for count in consumers}
+        for number in range(rounds + 1):
+            for count in consumers:
+                length = seconds if number else seconds * WARM_UP_SHARE
+                one = _round(store, order, count, length)
+                if number:
+                    if not one.events:
+                        raise Fault(f"{count} consumers of a group acknowledged nothing")
+                    done[count].append(one)
+        print(f"\ngroup, {order}, credits {CREDITS}")
+        found += [_consumption(order, count, done[count]) for count in consumers]
+    return found
 
 
-def _fill(address: str) -> None:
-    each = EVENTS // STREAMS
-    with eventfold.Client(address, timeout=60) as client:
-        for part in range(0, each, 10):
-            for first in range(0, STREAMS, 100):
-                client.append_many(
-                    [
-                        eventfold.StreamAppend(
-                            f"account-{number}",
-                            [
-                                eventfold.Event(data.event_type(n), data.event_data(n))
-                                for n in range(part, part + 10)
-                            ],
-                            expected_version=part,
-                        )
-                        for number in range(first, first + 100)
-                    ]
-                )
-
-
-def _figure(scenario: str, count: int, rounds: list[_Round]) -> GroupsFigure:
-    def median_us(part: str) -> float:
-        return statistics.median(getattr(one, part) / one.events * 1e6 for one in rounds)
-
-    rates = [one.events / one.seconds for one in rounds]
-    figure = GroupsFigure(
-        scenario=scenario,
+def _consumption(order: str, count: int, rounds: Sequence[_Round]) -> Consumption:
+    rates = [one.events / one.elapsed_s for one in rounds]
+    events = sum(one.events for one in rounds)
+    found = Consumption(
+        order=order,
         consumers=count,
-        events_per_second=statistics.median(rates),
-        lowest_per_second=min(rates),
-        highest_per_second=max(rates),
-        server_cpu_us=median_us("server_cpu_s"),
-        postgres_cpu_us=median_us("postgres_cpu_s"),
-        clients_cpu_us=median_us("clients_cpu_s"),
+        rate=statistics.median(rates),
+        rate_lowest=min(rates),
+        rate_highest=max(rates),
+        events=events,
+        client_us=sum(one.client_cpu_s for one in rounds) / events * 1e6,
+        server_us=sum(one.server_cpu_s for one in rounds) / events * 1e6,
+        postgres_us=sum(one.postgres_cpu_s for one in rounds) / events * 1e6,
+        rounds=len(rounds),
     )
     print(
-        f"  {count:>2} consumer{'s' if count > 1 else ' '}  {figure.events_per_second:>7,.0f}/s"
-        f"  ({figure.lowest_per_second:,.0f} to {figure.highest_per_second:,.0f})"
-        f"  CPU an event: server {figure.server_cpu_us:.1f} us,"
-        f" PostgreSQL {figure.postgres_cpu_us:.1f} us, clients {figure.clients_cpu_us:.1f} us",
+        f"  {count:>2} consumer{'s' if count > 1 else ' '}  {found.rate:>7,.0f}/s"
+        f"  ({found.rate_lowest:,.0f} to {found.rate_highest:,.0f})"
+        f"  CPU an event: server {found.server_us:.1f} us,"
+        f" PostgreSQL {found.postgres_us:.1f} us, clients {found.client_us:.1f} us",
         flush=True,
     )
-    return figure
+    return found
 
 
-def _round(address: str, server_pid: int, scenario: str, consumers: int) -> _Round:
-    """Lets all consumers consume for ROUND_S."""
+def _round(store: Store, order: str, consumers: int, seconds: float) -> _Round:
+    """Lets all consumers consume for so long."""
     group = f"bench-{uuid.uuid4()}"
-    with grpc.insecure_channel(address.removeprefix("http://")) as channel:
+    with grpc.insecure_channel(store.url.removeprefix("http://")) as channel:
         stub = consumer_groups_pb2_grpc.ConsumerGroupsStub(channel)
-        settings = pb.GroupSettings(unordered=scenario == "unordered")
+        settings = pb.GroupSettings(unordered=order == "unordered")
         stub.CreateGroup(pb.CreateGroupRequest(name=group, settings=settings))
     clients = min(CLIENTS, consumers)
     with contextlib.ExitStack() as stack:
-        processes = [
-            stack.enter_context(_client(address, group, consumers // clients))
-            for _ in range(clients)
+        drivers = [
+            stack.enter_context(contextlib.closing(Driver([sys.executable, __file__, *words])))
+            for words in [(store.url, group, str(consumers // clients))] * clients
         ]
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        before, began = _cpu_seconds(server_pid), time.perf_counter()
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        said = [json.loads(one.stdout.readline()) for one in processes if one.stdout]
-        seconds, after = time.perf_counter() - began, _cpu_seconds(server_pid)
-    return _Round(
-        events=sum(one["events"] for one in said),
-        seconds=seconds,
-        server_cpu_s=after[0] - before[0],
-        postgres_cpu_s=after[1] - before[1],
-        clients_cpu_s=sum(one["cpu_s"] for one in said),
-    )
+        for driver in drivers:
+            driver.ask(CELL_SPARE_S, seconds=0)
+        before = store.watched.cpu_seconds()
+        for driver in drivers:
+            driver.tell(seconds=seconds)
+        said = [driver.answer(seconds + CELL_SPARE_S) for driver in drivers]
+        after = store.watched.cpu_seconds()
+    return _Round(said, before, after)
 
 
-@contextlib.contextmanager
-def _client(address: str, group: str, consumers: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, __file__, address, group, str(consumers)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+class _Consumers:
+    """The consumers of one process."""
+
+    def __init__(self, stub: consumer_groups_pb2_grpc.ConsumerGroupsStub, group: str) -> None:
+        self._stub = stub
+        self._group = group
+        self._acknowledged = 0
+        self._last = time.perf_counter()
+
+    async def consume(self, consumers: int, seconds: float) -> dict[str, float]:
+        """What all of them acknowledged within so long, or until there was nothing more."""
+        began, cpu_began = time.perf_counter(), time.process_time()
+        self._last = began
+        await asyncio.gather(*(self._consume(seconds) for _ in range(consumers)))
+        return {
+            "events": self._acknowledged,
+            # A log that ended early is no slow one.
+            "elapsed_s": self._last - began,
+            "cpu_s": time.process_time() - cpu_began,
+        }
+
+    async def _consume(self, seconds: float) -> None:
+        # The stubs' types are those of blocking calls.
+        call: Any = self._stub.Consume()  # type: ignore[call-arg]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                start = pb.ConsumeStart(group=self._group, consumer="bench")
+                await call.write(pb.ConsumeRequest(start=start, credits=CREDITS))
+                while True:
+                    await self._settle(call, await call.read())
+        call.cancel()
+
+    async def _settle(self, call: Any, message: pb.ConsumeResponse) -> None:
+        for answer in message.answers:
+            assert answer.HasField("settled")
+            self._acknowledged += answer.number
+            self._last = time.perf_counter()
+        if message.events:
+            count = len(message.events)
+            settlement = pb.Settlement(
+                # So that the answer says how many events it stands for.
+                number=count,
+                action=pb.SETTLE_ACTION_ACK,
+                positions=[event.position for event in message.events],
+                leases=message.leases,
+            )
+            await call.write(pb.ConsumeRequest(credits=count, settlements=[settlement]))
 
 
-async def _consume_for_a_round(address: str, group: str, consumers: int) -> None:
-    """A client process: tells that it is ready, waits for a word, consumes, tells what it did."""
-    acknowledged = 0
+async def _serve(address: str, group: str, consumers: int) -> None:
+    """A client process: a line says for how many seconds to consume; 0: it only connects."""
     async with grpc.aio.insecure_channel(address.removeprefix("http://")) as channel:
         stub = consumer_groups_pb2_grpc.ConsumerGroupsStub(channel)
         await channel.channel_ready()
-        print("ready", flush=True)
-        await asyncio.to_thread(sys.stdin.readline)
-        began, cpu_began = time.perf_counter(), _own_cpu_seconds()
-
-        async def consume() -> None:
-            nonlocal acknowledged
-            call = stub.Consume()
-            start = pb.ConsumeStart(group=group, consumer="bench")
-            await call.write(pb.ConsumeRequest(start=start, credits=CREDITS))
-            while time.perf_counter() - began < ROUND_S:
-                message = await call.read()
-                for answer in message.answers:
-                    assert answer.HasField("settled")
-                    acknowledged += answer.number
-                if message.events:
-                    count = len(message.events)
-                    settlement = pb.Settlement(
-                        # So that the answer says how many events it stands for.
-                        number=count,
-                        action=pb.SETTLE_ACTION_ACK,
-                        positions=[event.position for event in message.events],
-                        leases=message.leases,
-                    )
-                    await call.write(pb.ConsumeRequest(credits=count, settlements=[settlement]))
-            call.cancel()
-
-        await asyncio.gather(*(consume() for _ in range(consumers)))
-        cpu_s = _own_cpu_seconds() - cpu_began
-        print(json.dumps({"events": acknowledged, "cpu_s": cpu_s}), flush=True)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            seconds = json.loads(line)["seconds"]
+            said = await _Consumers(stub, group).consume(consumers, seconds) if seconds else {}
+            print(json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        asyncio.run(_consume_for_a_round(sys.argv[1], sys.argv[2], int(sys.argv[3])))
-    else:
-        results = Writer(Path(__file__).with_name("results") / "groups.jsonl", machine({}))
-        for one in groups():
-            results.write("groups", one)
+    asyncio.run(_serve(sys.argv[1], sys.argv[2], int(sys.argv[3])))

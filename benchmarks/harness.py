@@ -47,16 +47,24 @@ class Driver:
 
     def ask(self, timeout_s: float, **request: Any) -> dict[str, Any]:
         """A line there and a line back; a driver that takes longer is killed."""
+        self.tell(**request)
+        return self.answer(timeout_s)
+
+    def tell(self, **request: Any) -> None:
+        """A line there: for several drivers that work at a time."""
         if self._process.poll() is not None:
             self._process = self._start()
+        # One that died meanwhile gives no answer.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+
+    def answer(self, timeout_s: float) -> dict[str, Any]:
+        """The line back."""
         killer = threading.Timer(timeout_s, self._process.kill)
         killer.start()
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
             line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
         finally:
             killer.cancel()
         if not line:
@@ -137,7 +145,7 @@ def compare(
                     cell = candidate.cell(workload, length)
                 except Fault as fault:
                     candidate.failed.add(workload.name)
-                    _note_fault(writer, workload.name, candidate.name, fault)
+                    note_fault(writer, workload.name, candidate.name, fault)
                     continue
                 if number:
                     cells[candidate.name].append(cell)
@@ -153,7 +161,8 @@ def compare(
     return found
 
 
-def _note_fault(writer: figures.Writer, workload: str, candidate: str, fault: Fault) -> None:
+def note_fault(writer: figures.Writer, workload: str, candidate: str, fault: Fault) -> None:
+    """A cell that is no figure, with the reason."""
     record = {"workload": workload, "candidate": candidate, "why": str(fault)}
     writer.write("fault", record)
     print(f"  {candidate} failed at {workload}: {fault}", file=sys.stderr, flush=True)
@@ -195,7 +204,7 @@ def load(jobs: Sequence[tuple[Candidate, int]], writer: figures.Writer) -> dict[
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for (candidate, events), size in zip(jobs, pool.map(fill, jobs), strict=True):
             if isinstance(size, Fault):
-                _note_fault(writer, f"filling with {events:,} events", candidate.name, size)
+                note_fault(writer, f"filling with {events:,} events", candidate.name, size)
                 continue
             sizes[candidate.name] = size
             writer.write("size", size)

@@ -13,14 +13,17 @@ import aims
 import data
 import figures
 import plots
-from candidates import BARE, EVENTFOLD, LOADGEN, NOTES, PEERS, ROWS
+import subscription_report
+from candidates import BARE, EVENTFOLD, LOADGEN, NOTES, PEERS, ROWS, SUBSCRIBE
 from figures import Figure, Results
+from pages import digits, factor, table, wrapped
 from workloads import IN_FLIGHT, append, hydrate, read
 
 _TITLES = {
     "own": "eventfold, alone",
     "peers": "eventfold beside its peers",
     "growth": "eventfold and UmaDB as they grow",
+    "subscriptions": "Subscriptions and consumer groups",
 }
 _COMPARED = (EVENTFOLD, *(name for both in PEERS.values() for name in both))
 
@@ -46,8 +49,10 @@ def markdown(results: Results, shown: Sequence[str] = ()) -> str:
     title = _TITLES.get(str(head.get("command")), "Benchmarks")
     blocks = [f"# {title}", _machine(results), *_aims(results), *shown]
     workloads = list(dict.fromkeys(one.workload for one in results.figures))
-    blocks += ["## Speed", _SPEED_TEXT]
+    if workloads:
+        blocks += ["## Speed", _SPEED_TEXT]
     blocks += [_table_of(results, workload) for workload in workloads]
+    blocks += subscription_report.blocks(results)
     blocks += _sizes(results) + _faults(results) + _notes(results)
     return "\n\n".join(blocks) + "\n"
 
@@ -55,7 +60,7 @@ def markdown(results: Results, shown: Sequence[str] = ()) -> str:
 _SPEED_TEXT = (
     "Median of the rounds with the lowest and the highest; times of single operations from all\n"
     "rounds; CPU time of one operation in the client, the server and PostgreSQL. The last column\n"
-    "says how many times as fast eventfold was in the same run."
+    "says how many times as fast eventfold was in the same run: a ratio of medians."
 )
 
 
@@ -81,19 +86,7 @@ def _machine(results: Results) -> str:
     versions = head.get("versions", {})
     lines += [", ".join(f"{name} {version}" for name, version in versions.items())]
     # Long lines of names are left to the reader's editor: a list would be longer than the page.
-    return "\n".join(_wrapped(lines))
-
-
-def _wrapped(lines: Iterable[str], width: int = 98) -> Iterable[str]:
-    for line in lines:
-        row = ""
-        for word in line.split(" "):
-            if row and len(row) + 1 + len(word) > width:
-                yield row
-                row = word
-            else:
-                row = f"{row} {word}" if row else word
-        yield row
+    return "\n".join(wrapped(lines))
 
 
 def _aims(results: Results) -> list[str]:
@@ -101,54 +94,40 @@ def _aims(results: Results) -> list[str]:
     if not verdicts:
         return []
     rows = [
-        [one.what, f"{_factor(one.aim)} {one.peer}", _factor(one.factor), one.outcome]
+        [one.what, f"{factor(one.aim)} {one.peer}", factor(one.factor), one.outcome]
         for one in verdicts
     ]
     met = sum(one.met for one in verdicts)
     header = ["Workload", "Aim, at least", "Reached", ""]
     text = f"{met} of {len(verdicts)} aims are met."
-    return ["## Aims", text, _table(header, rows)]
-
-
-def _factor(value: float) -> str:
-    return f"{value:.2f}x" if value < 10 else f"{value:.1f}x"
+    return ["## Aims", text, table(header, rows)]
 
 
 def _table_of(results: Results, workload: str) -> str:
     found = [one for one in results.figures if one.workload == workload]
-    own = results.find(workload, EVENTFOLD)
+    own = results.find(workload, SUBSCRIBE) or results.find(workload, EVENTFOLD)
     large = found[0].events > 1
     header = ["", "ms" if large else "operations/s", "events/s", "p50 ms", "p99 ms", "p99.9 ms"]
     header += ["client us", "server us", "PostgreSQL us", "eventfold is"]
     rows = [_row(one, own, large) for one in found]
-    return f"**{workload[0].upper()}{workload[1:]}**\n\n{_table(header, rows)}"
+    return f"**{workload[0].upper()}{workload[1:]}**\n\n{table(header, rows)}"
 
 
 def _row(one: Figure, own: Figure | None, large: bool) -> list[str]:
     if large:
-        spread = f"{_digits(1000 / one.rate_highest)} to {_digits(1000 / one.rate_lowest)}"
-        speed = f"{_digits(one.ms)} ({spread})"
+        spread = f"{digits(1000 / one.rate_highest)} to {digits(1000 / one.rate_lowest)}"
+        speed = f"{digits(one.ms)} ({spread})"
     else:
         speed = f"{one.rate:,.0f} ({one.rate_lowest:,.0f} to {one.rate_highest:,.0f})"
-    ratio = "" if own is None or one is own else _factor(own.rate / one.rate)
+    ratio = "" if own is None or one is own else factor(own.rate / one.rate)
     return [
         one.candidate,
         speed,
         f"{one.events_a_second:,.0f}",
-        *(_digits(value) for value in (one.p50_ms, one.p99_ms, one.p999_ms)),
+        *(digits(value) for value in (one.p50_ms, one.p99_ms, one.p999_ms)),
         *(f"{value:,.0f}" for value in (one.client_us, one.server_us, one.postgres_us)),
         ratio,
     ]
-
-
-def _digits(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of Markdown; the first column is text, the others are numbers."""
-    lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _sizes(results: Results) -> list[str]:
@@ -163,20 +142,20 @@ def _sizes(results: Results) -> list[str]:
         "Tables with their indexes, or the store's own file, without write-ahead logs. Stores are\n"
         "filled side by side and each in the quickest way that it has: not a comparison of speed."
     )
-    return ["## Disk", text, _table(header, rows)]
+    return ["## Disk", text, table(header, rows)]
 
 
 def _faults(results: Results) -> list[str]:
     if not results.faults:
         return []
     lines = [f"- {one['candidate']} at {one['workload']}: {one['why']}" for one in results.faults]
-    return ["## Failed", "\n".join(_wrapped(lines))]
+    return ["## Failed", "\n".join(wrapped(lines))]
 
 
 def _notes(results: Results) -> list[str]:
     names = dict.fromkeys(one.candidate for one in results.figures)
     lines = [f"- {name}: {NOTES[name]}." for name in names if name in NOTES]
-    return ["## How each is driven", "\n".join(_wrapped(lines))] if lines else []
+    return ["## How each is driven", "\n".join(wrapped(lines))] if lines else []
 
 
 def charts(results: Results) -> Iterable[tuple[str, plots.Chart]]:

@@ -1,4 +1,5 @@
-"""Runs the benchmarks: `make bench`, `make bench-peers`, `make bench-growth`."""
+"""Runs the benchmarks: `make bench`, `make bench-peers`, `make bench-growth`, and
+`make bench-subscriptions`."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ import harness
 import install
 import report
 import stores
+import subscriptions
 import workloads
 from harness import Candidate
 from processes import on_signal_exit
@@ -38,8 +40,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     own = commands.add_parser("own", help="eventfold beside the same SQL without a server")
     peers = commands.add_parser("peers", help="eventfold beside its peers")
     grow = commands.add_parser("growth", help="eventfold and UmaDB as they grow")
-    for one in (own, peers):
+    follow = commands.add_parser("subscriptions", help="subscriptions and consumer groups")
+    subscriptions.add_options(follow)
+    for one in (own, peers, follow):
         one.add_argument("--events", type=int, help="events that a store is filled with")
+        one.add_argument("--quick", action="store_true", help="small, short and rough")
+    for one in (own, peers):
         one.add_argument(
             "--workloads",
             default="",
@@ -49,14 +55,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         one.add_argument(
             "--without-loadgen", action="store_true", help="leave the compiled load generator out"
         )
-        one.add_argument("--quick", action="store_true", help="small, short and rough")
     peers.add_argument(
         "--peers",
         default=",".join(candidates.PEERS),
         help=f"by comma; default: {','.join(candidates.PEERS)}",
     )
     grow.add_argument("--steps", default="", help="numbers of events, by comma")
-    for one in (own, peers, grow):
+    for one in (own, peers, grow, follow):
         one.add_argument("--seconds", type=float, help="length of a cell; default 1")
         one.add_argument("--rounds", type=int, help="rounds that count; default 5")
         one.add_argument("--results", type=Path, help="file of JSON lines; the report is beside it")
@@ -69,6 +74,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.results is None:
         # Git ignores what begins with `quick-`.
         options.results = RESULTS / f"{'quick-' if quick else ''}{options.command}.jsonl"
+    if options.command == "subscriptions":
+        subscriptions.set_defaults(options)
     if options.command != "growth" and options.events is None:
         usual = OWN_EVENTS if options.command == "own" else PEER_EVENTS
         options.events = QUICK_EVENTS if quick else usual
@@ -219,13 +226,23 @@ def _growth(options: argparse.Namespace) -> None:
         growth.measure(steps, done, options.seconds, options.rounds, writer)
 
 
+def _subscriptions(options: argparse.Namespace) -> None:
+    with _reported(_writer(options)) as writer, _folder() as folder:
+        subscriptions.measure(folder, options, writer)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures what was asked for, and writes the figures down."""
     options = _options(arguments)
     on_signal_exit()
     begin = time.monotonic()
     try:
-        {"own": _own, "peers": _peers, "growth": _growth}[options.command](options)
+        {
+            "own": _own,
+            "peers": _peers,
+            "growth": _growth,
+            "subscriptions": _subscriptions,
+        }[options.command](options)
     except (install.Missing, growth.TooLittleDisk) as missing:
         raise SystemExit(str(missing)) from None
     print(f"took {(time.monotonic() - begin) / 60:.1f} minutes")

@@ -64,16 +64,21 @@ class Store:
 
 
 @contextlib.contextmanager
-def eventfold(folder: Path, *options: str) -> Iterator[Store]:
-    """`eventfold serve` with its embedded PostgreSQL, as it comes but for these options."""
+def eventfold(folder: Path, *options: str, database_url: str | None = None) -> Iterator[Store]:
+    """`eventfold serve` as it comes but for these options, with its embedded PostgreSQL, or beside
+    another server on the database of that one."""
     command = [sys.executable, "-m", "eventfold", "serve", "--json", "--log-level", "warning"]
-    command += ["--listen", "127.0.0.1:0", "--data-dir", str(folder / "data"), *options]
+    command += ["--listen", "127.0.0.1:0", *options]
+    if database_url is None:
+        command += ["--data-dir", str(folder / "data")]
+    else:
+        command += ["--database-url", database_url]
     process = start(command, signal.SIGTERM, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()
         if not line:
             raise RuntimeError("eventfold serve did not start")
-        url = (folder / "data" / "postgres.url").read_text().strip()
+        url = database_url or (folder / "data" / "postgres.url").read_text().strip()
         yield Store(json.loads(line)["address"], Watched([process.pid]), database_url=url)
     finally:
         stop(process)

@@ -80,6 +80,12 @@ def catch_up(events: int) -> Workload:
     return Workload("catch up", "catch up", {"do": "catch_up"}, events=events)
 
 
+def catch_up_counted(events: int) -> Workload:
+    """The same, but that nobody looks into the events: what it costs to get them."""
+    request = {"do": "catch_up_counted"}
+    return Workload("catch up, events only counted", "catch up", request, events=events)
+
+
 def mixed(events: int) -> Workload:
     """Of ten operations eight hydrations of 100 events, two appends of one."""
     request = {

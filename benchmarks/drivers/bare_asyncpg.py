@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -94,13 +95,24 @@ class AsyncCaller:
         return state["balance"]
 
     async def catch_up(self) -> int:
-        count = last = 0
-        while rows := await self._pool.fetch(_LOG, last, last + LOG_PAGE_ROWS):
+        count = 0
+        async for rows in self._log():
             for row in rows:
                 orjson.loads(row["data"])
             count += len(rows)
-            last += LOG_PAGE_ROWS
         return count
+
+    async def catch_up_counted(self) -> int:
+        count = 0
+        async for rows in self._log():
+            count += len(rows)
+        return count
+
+    async def _log(self) -> AsyncIterator[list[Any]]:
+        last = 0
+        while rows := await self._pool.fetch(_LOG, last, last + LOG_PAGE_ROWS):
+            yield rows
+            last += LOG_PAGE_ROWS
 
 
 def main() -> None:

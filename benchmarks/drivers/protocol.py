@@ -7,11 +7,11 @@ client. The harness writes a JSON line, the driver answers with one:
     {"operations": 812, "elapsed_s": 1.0, "cpu_s": 0.4, "result": 1, "latencies_us": [...]}
 
 `do`: `load` (fill the store with `events` events), `extend` (`events` events of fillers, of which
-the first is number `first`), `append`, `read`, `hydrate`, `hydrate_kept`, `catch_up`, `mixed`,
-`fold`. A cell lasts `seconds`, and one operation at the least. `cpu_s` is the CPU time of the
-driver. `result` is what the last operation returned, which the harness checks: the number of
-events, or the balance. A failure is answered with {"error": "..."}. The end of its input ends a
-driver.
+the first is number `first`), `append`, `read`, `hydrate`, `hydrate_kept`, `catch_up`,
+`catch_up_counted`, `mixed`, `fold`. A cell lasts `seconds`, and one operation at the least. `cpu_s`
+is the CPU time of the driver. `result` is what the last operation returned, which the harness
+checks: the number of events, or the balance. A failure is answered with {"error": "..."}. The end
+of its input ends a driver.
 
 Standard library only: peers run it in an environment of their own.
 """
@@ -105,6 +105,8 @@ def step_of(caller: Any, request: Request) -> Step:
             return lambda: caller.hydrate_kept(request.stream)
         case "catch_up":
             return caller.catch_up
+        case "catch_up_counted":
+            return caller.catch_up_counted
         case "fold":
             return lambda: caller.fold(request.size, request.wanted_first)
         case "mixed":

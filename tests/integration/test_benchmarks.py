@@ -1,7 +1,8 @@
-"""Goal: the benchmarks still run: every workload on an own server, with tiny numbers.
+"""Goal: the benchmarks still run: every workload on an own server, every part of subscriptions,
+with tiny numbers.
 
-Method: the command behind `make bench` as a process, without the compiled load generator; what it
-wrote is read back. Nothing that it started is left.
+Method: the commands behind `make bench` and `make bench-subscriptions` as processes, without the
+compiled load generator; what they wrote is read back. Nothing that they started is left.
 """
 
 from __future__ import annotations
@@ -11,29 +12,38 @@ import sys
 from pathlib import Path
 
 import figures
+import groups
 import pytest
+import subscriptions
 import workloads
-from candidates import BARE, EVENTFOLD
+from candidates import BARE, EVENTFOLD, SUBSCRIBE
+from figures import Results
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = 2_000
 
 
-@pytest.mark.timeout(240)
-def test_all_workloads_run_on_an_own_server(tmp_path: Path) -> None:
-    results = tmp_path / "own.jsonl"
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "own", "--without-loadgen"]
-    command += ["--events", str(EVENTS), "--seconds", "0.01", "--rounds", "1"]
-    run = subprocess.run(
-        [*command, "--results", str(results)],
+def run(tmp_path: Path, command: str, *options: str) -> Results:
+    """What the command wrote; `run.md` beside it is the page."""
+    path = tmp_path / "run.jsonl"
+    program = str(ROOT / "benchmarks" / "run.py")
+    words = [sys.executable, program, command, "--events", str(EVENTS), "--rounds", "1"]
+    done = subprocess.run(
+        [*words, *options, "--results", str(path)],
         capture_output=True,
         text=True,
         timeout=200,
         check=False,
     )
-    assert run.returncode == 0, run.stderr
-    found = figures.read(results)
+    assert done.returncode == 0, done.stderr
+    found = figures.read(path)
     assert found.faults == []
+    return found
+
+
+@pytest.mark.timeout(240)
+def test_all_workloads_run_on_an_own_server(tmp_path: Path) -> None:
+    found = run(tmp_path, "own", "--without-loadgen", "--seconds", "0.01")
     own = {one.workload for one in found.figures if one.candidate == EVENTFOLD}
     # Sessions are for drivers that have the choice.
     expected = {one.name for one in workloads.own(EVENTS) if one.group != "session"}
@@ -42,4 +52,44 @@ def test_all_workloads_run_on_an_own_server(tmp_path: Path) -> None:
     assert bare == {name for name in expected if "kept state" not in name}
     assert {one.candidate for one in found.sizes} == {EVENTFOLD}
     assert found.sizes[0].bytes_an_event > 200
-    assert "| eventfold |" in results.with_suffix(".md").read_text()
+    assert "| eventfold |" in (tmp_path / "run.md").read_text()
+
+
+@pytest.mark.timeout(240)
+def test_all_parts_of_subscriptions_run(tmp_path: Path) -> None:
+    sizes = {"group-seconds": 1, "appends": 4, "subscribers": 3, "stalled": 2, "stall-mib": 1}
+    options = [word for name, size in sizes.items() for word in (f"--{name}", str(size))]
+    found = run(tmp_path, "subscriptions", "--seconds", "0.01", *options)
+    # A catch-up that did not return all events would be a fault.
+    whole, counted = workloads.catch_up(EVENTS).name, workloads.catch_up_counted(EVENTS).name
+    assert {(one.workload, one.candidate) for one in found.figures} == {
+        (whole, SUBSCRIBE),
+        (whole, EVENTFOLD),
+        (whole, BARE),
+        (counted, SUBSCRIBE),
+        (counted, BARE),
+    }
+    assert [(one.order, one.consumers) for one in found.consumption] == [
+        (order, consumers) for order in groups.ORDERS for consumers in groups.CONSUMERS
+    ]
+    assert all(one.events > 0 for one in found.consumption)
+    assert [(one.through, one.subscribers, one.appends) for one in found.deliveries] == [
+        (subscriptions.SAME, 1, 4),
+        (subscriptions.ANOTHER, 1, 4),
+        (subscriptions.SAME, 3, 1),
+        (subscriptions.ANOTHER, 3, 1),
+    ]
+    for one in found.deliveries:
+        assert one.first_p50_ms <= one.last_p50_ms
+        # The commit comes before the answer, by the clock that PostgreSQL reads too.
+        assert one.commit_p50_ms > max(0, one.last_p50_ms)
+    assert [(one.where, one.subscribers) for one in found.stalled] == [
+        ("history", 1),
+        ("history", 2),
+        ("live", 1),
+        ("live", 2),
+    ]
+    assert all(one.before_mib > 10 for one in found.stalled)
+    page = (tmp_path / "run.md").read_text()
+    assert f"| {SUBSCRIBE} |" in page
+    assert "## Consumer groups" in page

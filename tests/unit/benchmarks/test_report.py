@@ -13,8 +13,8 @@ import figures
 import plots
 import pytest
 import report
-from candidates import EVENTFOLD, PEERS, ROWS, UMADB
-from figures import Figure, Results, Writer
+from candidates import BARE, EVENTFOLD, PEERS, ROWS, SUBSCRIBE, UMADB
+from figures import Consumption, Delivery, Figure, Results, Stalled, Writer
 from workloads import append, hydrate, read
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -75,6 +75,32 @@ def test_the_page_names_ratios_faults_and_versions() -> None:
     assert row.endswith("| 3.00x |")
     assert "emmett at read: it hung" in page
     assert "one 1.0" in page
+
+
+def test_subscriptions_are_compared_with_the_rows_and_have_tables_of_their_own(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "run.jsonl"
+    writer = Writer(path, {"command": "subscriptions"})
+    for name, rate in ((SUBSCRIBE, 3.0), (EVENTFOLD, 4.0), (BARE, 2.0)):
+        writer.write("figure", figure("catch up", name, rate, 1_000))
+    delivery = Delivery(
+        "another server", 100, 50, -0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 2.25, 2.75, 700, 80, 9_000
+    )
+    writer.write("delivery", delivery)
+    writer.write("consumption", Consumption("ordered", 16, 9_000, 8_000, 9_500, 1, 1, 2, 3, 5))
+    writer.write("stalled", Stalled("live", 20, 80, 50, 51, 64))
+    report.write(path)
+    page = (tmp_path / "run.md").read_text().splitlines()
+    # The ratio is that of Subscribe to each of the others.
+    assert next(line for line in page if line.startswith(f"| {BARE} ")).endswith("| 1.50x |")
+    assert next(line for line in page if line.startswith("| eventfold |")).endswith("| 0.75x |")
+    assert (
+        "| through another server | 100 | -0.5 | 1.5 | 2.5 (2.25 to 2.75) | 3.5 | 4.5 | 5.5 "
+        "| 700 | 80 | 9,000 |"
+    ) in page
+    assert "| ordered | 16 | 9,000 (8,000 to 9,500) | 1.0 | 2.0 | 3.0 |" in page
+    assert "| live | 20 | 80 | 50 | 2.5 | 64 | 51 |" in page
 
 
 def test_a_report_stands_beside_its_results(tmp_path: Path) -> None:
