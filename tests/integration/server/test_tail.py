@@ -17,7 +17,8 @@ import pytest
 from tests.support.writers import Store, new, opened
 
 from eventfold import _core
-from eventfold_server.domain.subscribe import Start, Subscriptions
+from eventfold_server.domain.log_start import LogStart
+from eventfold_server.domain.subscribe import Subscriptions
 from eventfold_server.domain.subscription import Kind, Wanted
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
@@ -80,14 +81,14 @@ async def follow(
     """What a subscriber gets who pauses, and begins anew from its last token, at random."""
     got: list[int] = []
     kinds: list[Kind] = []
-    start, position = Start(), 0
+    start, position = LogStart(), 0
     while not (end.done() and position >= end.result()):
         async with aclosing(at.subscriptions.frames(wanted, start)) as frames:
             async for frame in frames:
                 assert frame.position >= position
                 got += positions(frame.events)
                 kinds.append(frame.kind)
-                position, start = frame.position, Start(resume_token=frame.resume_token)
+                position, start = frame.position, LogStart(resume_token=frame.resume_token)
                 if end.done() and position >= end.result():
                     break
                 if choose.random() < 0.3:
@@ -138,7 +139,7 @@ async def test_no_seam(database_url: str, seed: int, bytes_max: int) -> None:
 async def test_the_poll_alone(database_url: str) -> None:
     """Nobody tells the tail of anything, and it looks by itself."""
     async with following(database_url, 10**6, poll_s=0.05) as at:
-        frames = at.subscriptions.frames(EVERYTHING, Start())
+        frames = at.subscriptions.frames(EVERYTHING, LogStart())
         async with aclosing(frames):
             assert (await anext(frames)).kind == Kind.CAUGHT_UP
             for position in range(1, 6):

@@ -71,8 +71,10 @@ async def test_the_first_is_a_call_and_the_others_share_sessions(
     results = await at_once(driver, client, calls)
     assert {(result.first_version, result.last_version) for result in results} == {(1, 2)}
     assert 1 <= appends.sessions <= 4
-    # Several travel in one message.
-    assert max(appends.messages) > 1
+    # Several of one turn of the event loop travel in one message; threads come one by one, and the
+    # channel does not wait for company.
+    if driver.kind == "async":
+        assert max(appends.messages) > 1
     assert (sum(appends.messages), appends.alone) == (199, 1)
 
 
