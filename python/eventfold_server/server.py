@@ -33,6 +33,7 @@ from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.certificates import Certificate
 from eventfold_server.interceptors.guard import Context, Guard, abort
 from eventfold_server.interceptors.identity import Identities
+from eventfold_server.interceptors.leavers import keep_quiet_about_leavers
 from eventfold_server.interceptors.permissions import check_table
 from eventfold_server.services.consumer_groups import ConsumerGroupsService
 from eventfold_server.services.event_store import EventStoreService
@@ -196,6 +197,7 @@ class Server:
 
         `share_address`: other workers listen on the address too, and somebody holds it for them.
         """
+        keep_quiet_about_leavers()
         check_config(config)
         self._config = config
         self._identities = Identities(config.token_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,12 +55,15 @@ def call(
     request: bytes = b"",
     metadata: Sequence[tuple[str, str | bytes]] = (),
     timeout: float | None = CALL_SECONDS,
+    messages_max: int | None = None,
 ) -> Answer:
-    """Calls a method, whether it streams or not."""
+    """Calls a method, whether it streams or not; cancels it after so many messages."""
     stream = channel.unary_stream(path, request_serializer=None, response_deserializer=None)
     messages: list[bytes] = []
     try:
-        messages.extend(stream(request, metadata=tuple(metadata), timeout=timeout))
+        answers = stream(request, metadata=tuple(metadata), timeout=timeout)
+        messages.extend(itertools.islice(answers, messages_max))
+        answers.cancel()
     except grpc.RpcError as error:
         return answer_of(error, messages)
     return Answer("OK", messages=messages)

@@ -8,6 +8,7 @@ connections that are killed; clients that do not read; the memory of the server'
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -187,6 +188,32 @@ async def test_slow_readers_cost_little_and_miss_nothing(start: Starter) -> None
             assert one.positions == list(range(first, head + 1))
         for one in live:
             assert one.kinds.count("FELL_BEHIND") == one.kinds.count("CAUGHT_UP") - 1 > 0
+
+
+# A client that reads one frame of several subscriptions, and is gone with its connection.
+_LEAVER = """
+import os, sys
+import grpc
+from eventfold.v1 import subscriptions_pb2 as pb, subscriptions_pb2_grpc
+stub = subscriptions_pb2_grpc.SubscriptionsStub(grpc.insecure_channel(sys.argv[1]))
+for call in [stub.Subscribe(pb.SubscribeRequest()) for _ in range(8)]:
+    next(call)
+os._exit(0)
+"""
+
+
+async def test_nothing_is_logged_of_clients_that_leave(start: Starter) -> None:
+    """They leave while a frame is on its way that they did not read."""
+    server = start()
+    async with eventfold.AsyncClient(server.address) as client:
+        await append(client, "a-1", 600, size=20_000)
+        for _ in range(3):
+            leaver = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", _LEAVER, server.address
+            )
+            assert await leaver.wait() == 0
+        await append(client, "a-2")
+    assert "Traceback" not in server.log.read_text()
 
 
 async def test_five_hundred_subscribers(start: Starter) -> None:

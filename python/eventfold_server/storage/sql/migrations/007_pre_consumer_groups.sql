@@ -764,6 +764,11 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    IF p_cursor IS NULL THEN
+        -- Before the lanes, as sessions that end and claims do.
+        PERFORM FROM {schema}.group_sessions s WHERE s.group_no = p_group
+          ORDER BY s.session FOR UPDATE;
+    END IF;
     -- In the order in which settlements lock them.
     PERFORM FROM {schema}.group_lanes l WHERE l.group_no = p_group ORDER BY l.lane FOR UPDATE;
     DELETE FROM {schema}.group_entries e WHERE e.group_no = p_group;
