@@ -147,7 +147,7 @@ impl Caller {
             let request = v1::HydrateRequest {
                 stream: self.stream.clone(),
                 fold: Some(fold.clone()),
-                at: None,
+                ..Default::default()
             };
             let answer = client.hydrate(request).await?.into_inner();
             done.latencies.push(start.elapsed());
