@@ -116,7 +116,7 @@ bench-subscriptions: build ## measure subscriptions and consumer groups; about 1
 HISTORIES ?= 200
 
 .PHONY: faults
-faults: build ## many random histories of subscriptions, with restarts of PostgreSQL; an hour or so
+faults: build ## many random histories of subscriptions, with restarts of PostgreSQL; half an hour
 	$(BIN)/python -m pytest tests/faults --histories $(HISTORIES) --with-restarts $(ARGS)
 
 # The targets of rust/fuzz, each for so many seconds; what breaks one is kept in rust/fuzz/artifacts.
