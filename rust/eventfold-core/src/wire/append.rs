@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::fields::{Fields, Span, Value};
-use super::read::{cut_off, malformed, micros, too_long};
 use super::proto;
+use super::read::{cut_off, malformed, micros, too_long};
 use crate::error::CoreError;
 
 /// Writes field 1 (`appends`) of an `AppendSessionRequest`.
