@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+# What a shell runs in its background ignores Ctrl-C, and so would all that tests start from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # CI draws the same examples every time, so that a red run is red again; developers draw new ones.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
