@@ -19,9 +19,6 @@ from eventfold_server.storage.kept import (
     Upto,
 )
 
-# Kept states up to this version: any will do.
-ANY_VERSION = (1 << 63) - 1
-
 
 @dataclass(frozen=True)
 class Start:
