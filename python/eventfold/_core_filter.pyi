@@ -57,6 +57,9 @@ class Selection:
     def rows(self) -> int:
         """Number of events."""
     @property
+    def positions(self) -> list[int]:
+        """Positions of the events."""
+    @property
     def next(self) -> int:
         """Index of the first row that was not looked at."""
     @property

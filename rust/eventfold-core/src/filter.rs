@@ -32,8 +32,8 @@ pub struct Filter {
 pub struct Selected {
     /// The events as field 1 of a message.
     pub encoded: Vec<u8>,
-    /// Their number.
-    pub rows: usize,
+    /// Their positions.
+    pub positions: Vec<i64>,
     /// The index of the first row that was not looked at.
     pub next: usize,
     /// Position of the last row that was looked at; 0: none was.
@@ -64,7 +64,7 @@ impl Filter {
             match self.passes(&row, row.stream.or(stream).unwrap_or_default(), &mut evaluation) {
                 Ok(true) => {
                     wire::write_row(&row, stream, &mut selected.encoded)?;
-                    selected.rows += 1;
+                    selected.positions.push(row.position);
                 }
                 Ok(false) => {}
                 Err(failure) => {

@@ -32,7 +32,7 @@ fn passing(filter: &Filter, events: &[Event]) -> Vec<i64> {
     assert_eq!(selected.failure, None);
     assert_eq!(selected.next, events.len());
     let found = positions(&selected.encoded);
-    assert_eq!(found.len(), selected.rows);
+    assert_eq!(found, selected.positions);
     found
 }
 
@@ -131,7 +131,10 @@ fn an_event_that_cannot_be_judged_stops_it() {
         let filter = condition(source);
         let selected = filter.select(&page(&events[1..]), 0, None, STEPS).unwrap();
         let failure = selected.failure.unwrap();
-        assert_eq!((failure.reason, selected.next, selected.rows), ("FILTER_FAILED", 0, 0));
+        assert_eq!(
+            (failure.reason, selected.next, selected.positions.len()),
+            ("FILTER_FAILED", 0, 0)
+        );
         assert_eq!(failure.facts[0], ("position", "12".to_owned()));
         assert!(!failure.to_string().contains("secret"), "{failure}");
     }
@@ -182,8 +185,8 @@ fn pages_without_names_are_given_one() {
     let demands = Demands { stream: Some("a-1".to_owned()), ..Demands::default() };
     let filter = Filter::new(demands, Some("meta.stream == 'a-1'")).unwrap();
     let rows = page(&[nameless]);
-    assert_eq!(filter.select(&rows, 0, Some("a-1"), STEPS).unwrap().rows, 1);
-    assert_eq!(filter.select(&rows, 0, Some("a-2"), STEPS).unwrap().rows, 0);
+    assert_eq!(filter.select(&rows, 0, Some("a-1"), STEPS).unwrap().positions.len(), 1);
+    assert_eq!(filter.select(&rows, 0, Some("a-2"), STEPS).unwrap().positions.len(), 0);
 }
 
 proptest! {

@@ -45,7 +45,8 @@ impl Filter {
         let selected = errors::run(py, batch.bytes, select)?;
         Ok(Selection {
             encoded: PyBytes::new(py, &selected.encoded).unbind(),
-            rows: selected.rows,
+            rows: selected.positions.len(),
+            positions: selected.positions,
             next: selected.next,
             position: selected.position,
             failure: selected.failure.map(|failure| errors::raise(py, failure).into_value(py)),
@@ -58,6 +59,7 @@ impl Filter {
 pub struct Selection {
     encoded: Py<PyBytes>,
     rows: usize,
+    positions: Vec<i64>,
     next: usize,
     position: i64,
     failure: Option<Py<pyo3::exceptions::PyBaseException>>,

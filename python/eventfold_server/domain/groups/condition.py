@@ -49,7 +49,7 @@ async def _select(
     """
     async with aclosing(filtering.selections(condition, rows, 0)) as parts:
         async for part in parts:
-            passed += [event.position for event in _core.EventPage(part.encoded).events()]
+            passed += part.positions
             if part.failure is not None:
                 return rows.position(part.next), Refusal.of_core(part.failure)
     return None
