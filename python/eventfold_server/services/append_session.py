@@ -1,6 +1,7 @@
 """The session of `EventStore.AppendSession`: many appends on one call."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 from eventfold import _core
@@ -31,8 +32,9 @@ class AppendSession:
         self._wake = asyncio.Event()
         # By append: the time until which it may wait, and how long that was.
         self._waiting: dict[Started, tuple[float, float]] = {}
-        # Rings at the first of these times.
-        self._timer: asyncio.TimerHandle | None = None
+        # Rings at the first of these times; uvloop gives a handle without a time for one that is due.
+        self._timer: asyncio.Handle | None = None
+        self._rings_at = math.inf
 
     async def answers(self, messages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Serialised answers, all that are ready in each; ends after the last append's."""
@@ -89,19 +91,20 @@ class AppendSession:
         timeout_s = min(timeout_s, limits.UNARY_DEADLINE_S_MAX)
         deadline = now + timeout_s
         self._waiting[waiting] = (deadline, timeout_s)
-        if self._timer is None or deadline < self._timer.when():
+        if deadline < self._rings_at:
             self._ring_at(deadline)
 
     def _ring_at(self, deadline: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._rings_at = deadline
         self._timer = self._loop.call_at(deadline, self._ring)
 
     def _ring(self) -> None:
         """Withdraws what has waited for too long; what is under way is carried through."""
-        rung_at = self._timer.when() if self._timer is not None else 0.0
+        now = max(self._loop.time(), self._rings_at)
         self._timer = None
-        now = max(self._loop.time(), rung_at)
+        self._rings_at = math.inf
         for waiting, (deadline, timeout_s) in list(self._waiting.items()):
             if deadline <= now:
                 waiting.withdraw(too_late(timeout_s))
