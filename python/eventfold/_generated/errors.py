@@ -29,6 +29,7 @@ __all__ = [
     "InvalidExpression",
     "InvalidFold",
     "InvalidJson",
+    "InvalidProjection",
     "InvalidRequest",
     "InvalidResumeToken",
     "InvalidStreamName",
@@ -42,6 +43,12 @@ __all__ = [
     "Overloaded",
     "PermissionDenied",
     "PositionAhead",
+    "ProjectionFailed",
+    "ProjectionInUse",
+    "ProjectionNotFound",
+    "ProjectionNotReady",
+    "ProjectionStopped",
+    "ProjectionTooLarge",
     "ShuttingDown",
     "StateNotJson",
     "StateTooLarge",
@@ -472,7 +479,7 @@ class InvalidFold(EventfoldError, ValueError):
 
     @property
     def path(self) -> str | None:
-        """Path in the state."""
+        """Path in the state or in the document."""
         return self._text("path")
 
     @property
@@ -563,7 +570,7 @@ class ExpressionTooLong(EventfoldError, ValueError):
 
     @property
     def path(self) -> str | None:
-        """Path in the state."""
+        """Path in the state or in the document."""
         return self._text("path")
 
     @property
@@ -600,13 +607,74 @@ class ExpressionTooDeep(EventfoldError, ValueError):
 
     @property
     def path(self) -> str | None:
-        """Path in the state."""
+        """Path in the state or in the document."""
         return self._text("path")
 
     @property
     def limit(self) -> int | None:
         """The limit; its unit is in the message."""
         return self._number("limit")
+
+
+class InvalidProjection(EventfoldError, ValueError):
+    """The projection document does not compile. As for INVALID_FOLD; a failure in its fold names
+    the handler.
+    """
+
+    reason = "INVALID_PROJECTION"
+    code = "INVALID_ARGUMENT"
+
+    @property
+    def line(self) -> int | None:
+        """Line of the place, from 1."""
+        return self._number("line")
+
+    @property
+    def column(self) -> int | None:
+        """Column of the place, from 1."""
+        return self._number("column")
+
+    @property
+    def handler(self) -> str | None:
+        """Event type of the handler."""
+        return self._text("handler")
+
+    @property
+    def path(self) -> str | None:
+        """Path in the state or in the document."""
+        return self._text("path")
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong."""
+        return self._text("problem")
+
+    @property
+    def hint(self) -> str | None:
+        """What to write instead."""
+        return self._text("hint")
+
+    @property
+    def excerpt(self) -> str | None:
+        """The line of the document with a caret below the place."""
+        return self._text("excerpt")
+
+
+class ProjectionTooLarge(EventfoldError, ValueError):
+    """The projection document is larger than 64 KiB."""
+
+    reason = "PROJECTION_TOO_LARGE"
+    code = "INVALID_ARGUMENT"
+
+    @property
+    def limit(self) -> int | None:
+        """The limit; its unit is in the message."""
+        return self._number("limit")
+
+    @property
+    def actual(self) -> int | None:
+        """What it is: the version of the stream, or the size in the unit of `limit`."""
+        return self._number("actual")
 
 
 class VersionConflict(EventfoldError):
@@ -886,6 +954,86 @@ class GroupNotFound(EventfoldError, LookupError):
         return self._text("group")
 
 
+class ProjectionNotFound(EventfoldError, LookupError):
+    """There is no projection of this name, or it has no such generation."""
+
+    reason = "PROJECTION_NOT_FOUND"
+    code = "NOT_FOUND"
+
+    @property
+    def projection(self) -> str | None:
+        """Name of the projection."""
+        return self._text("projection")
+
+    @property
+    def generation(self) -> int | None:
+        """Number of the generation."""
+        return self._number("generation")
+
+
+class ProjectionNotReady(EventfoldError):
+    """The generation, or every one of the projection, has not caught up with the log yet;
+    `position` is how far it is.
+    """
+
+    reason = "PROJECTION_NOT_READY"
+    code = "FAILED_PRECONDITION"
+
+    @property
+    def projection(self) -> str | None:
+        """Name of the projection."""
+        return self._text("projection")
+
+    @property
+    def generation(self) -> int | None:
+        """Number of the generation."""
+        return self._number("generation")
+
+    @property
+    def position(self) -> int | None:
+        """Position of the event."""
+        return self._number("position")
+
+    @property
+    def head(self) -> int | None:
+        """Version or position of the head."""
+        return self._number("head")
+
+
+class ProjectionStopped(EventfoldError):
+    """The projection stopped before the position that was waited for: the event behind
+    `position` fails, with the error `cause`.
+    """
+
+    reason = "PROJECTION_STOPPED"
+    code = "FAILED_PRECONDITION"
+
+    @property
+    def projection(self) -> str | None:
+        """Name of the projection."""
+        return self._text("projection")
+
+    @property
+    def generation(self) -> int | None:
+        """Number of the generation."""
+        return self._number("generation")
+
+    @property
+    def position(self) -> int | None:
+        """Position of the event."""
+        return self._number("position")
+
+    @property
+    def requested(self) -> int | None:
+        """The version or position that was asked for."""
+        return self._number("requested")
+
+    @property
+    def cause(self) -> str | None:
+        """Reason of the failure behind it."""
+        return self._text("cause")
+
+
 class FoldFailed(EventfoldError):
     """An expression of the fold failed on an event; nothing partial is returned or stored."""
 
@@ -904,7 +1052,7 @@ class FoldFailed(EventfoldError):
 
     @property
     def path(self) -> str | None:
-        """Path in the state."""
+        """Path in the state or in the document."""
         return self._text("path")
 
     @property
@@ -946,7 +1094,7 @@ class NumberRange(EventfoldError):
 
     @property
     def path(self) -> str | None:
-        """Path in the state."""
+        """Path in the state or in the document."""
         return self._text("path")
 
     @property
@@ -988,7 +1136,7 @@ class StateNotJson(EventfoldError):
 
     @property
     def path(self) -> str | None:
-        """Path in the state."""
+        """Path in the state or in the document."""
         return self._text("path")
 
     @property
@@ -1062,7 +1210,7 @@ class EvaluationLimit(EventfoldError):
 
     @property
     def path(self) -> str | None:
-        """Path in the state."""
+        """Path in the state or in the document."""
         return self._text("path")
 
     @property
@@ -1123,6 +1271,77 @@ class FilterFailed(EventfoldError):
     def problem(self) -> str | None:
         """What is wrong."""
         return self._text("problem")
+
+
+class ProjectionFailed(EventfoldError):
+    """An expression of a projection failed on an event, or gave a value that does not fit:
+    `path` is `key`, `where`, or `columns.` and a name. A `key` that failed leaves `key` out.
+    """
+
+    reason = "PROJECTION_FAILED"
+    code = "FAILED_PRECONDITION"
+
+    @property
+    def projection(self) -> str | None:
+        """Name of the projection."""
+        return self._text("projection")
+
+    @property
+    def path(self) -> str | None:
+        """Path in the state or in the document."""
+        return self._text("path")
+
+    @property
+    def key(self) -> str | None:
+        """Key of the row."""
+        return self._text("key")
+
+    @property
+    def stream(self) -> str | None:
+        """Name of the stream."""
+        return self._text("stream")
+
+    @property
+    def version(self) -> int | None:
+        """Version of the event."""
+        return self._number("version")
+
+    @property
+    def position(self) -> int | None:
+        """Position of the event."""
+        return self._number("position")
+
+    @property
+    def event_id(self) -> str | None:
+        """Id of the event."""
+        return self._text("event_id")
+
+    @property
+    def limit(self) -> int | None:
+        """The limit; its unit is in the message."""
+        return self._number("limit")
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong."""
+        return self._text("problem")
+
+
+class ProjectionInUse(EventfoldError):
+    """Queries see the generation; another must be switched to before it can be dropped."""
+
+    reason = "PROJECTION_IN_USE"
+    code = "FAILED_PRECONDITION"
+
+    @property
+    def projection(self) -> str | None:
+        """Name of the projection."""
+        return self._text("projection")
+
+    @property
+    def generation(self) -> int | None:
+        """Number of the generation."""
+        return self._number("generation")
 
 
 class Unauthenticated(EventfoldError, PermissionError):
@@ -1296,6 +1515,8 @@ BY_REASON: dict[str, type[EventfoldError]] = {
     "INVALID_EXPRESSION": InvalidExpression,
     "EXPRESSION_TOO_LONG": ExpressionTooLong,
     "EXPRESSION_TOO_DEEP": ExpressionTooDeep,
+    "INVALID_PROJECTION": InvalidProjection,
+    "PROJECTION_TOO_LARGE": ProjectionTooLarge,
     "VERSION_CONFLICT": VersionConflict,
     "EVENT_ID_REUSED": EventIdReused,
     "STREAM_CLOSED": StreamClosed,
@@ -1309,12 +1530,17 @@ BY_REASON: dict[str, type[EventfoldError]] = {
     "POSITION_AHEAD": PositionAhead,
     "STORE_INCARNATION_CHANGED": StoreIncarnationChanged,
     "GROUP_NOT_FOUND": GroupNotFound,
+    "PROJECTION_NOT_FOUND": ProjectionNotFound,
+    "PROJECTION_NOT_READY": ProjectionNotReady,
+    "PROJECTION_STOPPED": ProjectionStopped,
     "FOLD_FAILED": FoldFailed,
     "NUMBER_RANGE": NumberRange,
     "STATE_NOT_JSON": StateNotJson,
     "STATE_TOO_LARGE": StateTooLarge,
     "EVALUATION_LIMIT": EvaluationLimit,
     "FILTER_FAILED": FilterFailed,
+    "PROJECTION_FAILED": ProjectionFailed,
+    "PROJECTION_IN_USE": ProjectionInUse,
     "UNAUTHENTICATED": Unauthenticated,
     "PERMISSION_DENIED": PermissionDenied,
     "OVERLOADED": Overloaded,

@@ -76,6 +76,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A CEL expression is longer than 4 KiB."""
     ERROR_REASON_EXPRESSION_TOO_DEEP: _ErrorReason.ValueType  # 20
     """A CEL expression nests deeper than 96 levels."""
+    ERROR_REASON_INVALID_PROJECTION: _ErrorReason.ValueType  # 21
+    """The projection document does not compile. As for INVALID_FOLD; a failure in its fold names the
+    handler.
+    """
+    ERROR_REASON_PROJECTION_TOO_LARGE: _ErrorReason.ValueType  # 22
+    """The projection document is larger than 64 KiB."""
     ERROR_REASON_VERSION_CONFLICT: _ErrorReason.ValueType  # 30
     """The stream is at another version than the append expects. `expected` is a number or `exists`."""
     ERROR_REASON_EVENT_ID_REUSED: _ErrorReason.ValueType  # 31
@@ -110,6 +116,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_GROUP_NOT_FOUND: _ErrorReason.ValueType  # 46
     """There is no consumer group of this name, or it was deleted."""
+    ERROR_REASON_PROJECTION_NOT_FOUND: _ErrorReason.ValueType  # 47
+    """There is no projection of this name, or it has no such generation."""
+    ERROR_REASON_PROJECTION_NOT_READY: _ErrorReason.ValueType  # 48
+    """The generation, or every one of the projection, has not caught up with the log yet; `position`
+    is how far it is.
+    """
+    ERROR_REASON_PROJECTION_STOPPED: _ErrorReason.ValueType  # 49
+    """The projection stopped before the position that was waited for: the event behind `position`
+    fails, with the error `cause`.
+    """
     ERROR_REASON_FOLD_FAILED: _ErrorReason.ValueType  # 50
     """An expression of the fold failed on an event; nothing partial is returned or stored."""
     ERROR_REASON_NUMBER_RANGE: _ErrorReason.ValueType  # 51
@@ -124,6 +140,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The expression of a filter failed on an event, or gave neither true nor false. Whatever passed
     the filter before that event was sent; a consumer group goes no further.
     """
+    ERROR_REASON_PROJECTION_FAILED: _ErrorReason.ValueType  # 56
+    """An expression of a projection failed on an event, or gave a value that does not fit: `path` is
+    `key`, `where`, or `columns.` and a name. A `key` that failed leaves `key` out.
+    """
+    ERROR_REASON_PROJECTION_IN_USE: _ErrorReason.ValueType  # 57
+    """Queries see the generation; another must be switched to before it can be dropped."""
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 60
     """The call has no valid token."""
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 61
@@ -204,6 +226,12 @@ ERROR_REASON_EXPRESSION_TOO_LONG: ErrorReason.ValueType  # 19
 """A CEL expression is longer than 4 KiB."""
 ERROR_REASON_EXPRESSION_TOO_DEEP: ErrorReason.ValueType  # 20
 """A CEL expression nests deeper than 96 levels."""
+ERROR_REASON_INVALID_PROJECTION: ErrorReason.ValueType  # 21
+"""The projection document does not compile. As for INVALID_FOLD; a failure in its fold names the
+handler.
+"""
+ERROR_REASON_PROJECTION_TOO_LARGE: ErrorReason.ValueType  # 22
+"""The projection document is larger than 64 KiB."""
 ERROR_REASON_VERSION_CONFLICT: ErrorReason.ValueType  # 30
 """The stream is at another version than the append expects. `expected` is a number or `exists`."""
 ERROR_REASON_EVENT_ID_REUSED: ErrorReason.ValueType  # 31
@@ -238,6 +266,16 @@ tail. Both agree up to `common_position` (0: on nothing).
 """
 ERROR_REASON_GROUP_NOT_FOUND: ErrorReason.ValueType  # 46
 """There is no consumer group of this name, or it was deleted."""
+ERROR_REASON_PROJECTION_NOT_FOUND: ErrorReason.ValueType  # 47
+"""There is no projection of this name, or it has no such generation."""
+ERROR_REASON_PROJECTION_NOT_READY: ErrorReason.ValueType  # 48
+"""The generation, or every one of the projection, has not caught up with the log yet; `position`
+is how far it is.
+"""
+ERROR_REASON_PROJECTION_STOPPED: ErrorReason.ValueType  # 49
+"""The projection stopped before the position that was waited for: the event behind `position`
+fails, with the error `cause`.
+"""
 ERROR_REASON_FOLD_FAILED: ErrorReason.ValueType  # 50
 """An expression of the fold failed on an event; nothing partial is returned or stored."""
 ERROR_REASON_NUMBER_RANGE: ErrorReason.ValueType  # 51
@@ -252,6 +290,12 @@ ERROR_REASON_FILTER_FAILED: ErrorReason.ValueType  # 55
 """The expression of a filter failed on an event, or gave neither true nor false. Whatever passed
 the filter before that event was sent; a consumer group goes no further.
 """
+ERROR_REASON_PROJECTION_FAILED: ErrorReason.ValueType  # 56
+"""An expression of a projection failed on an event, or gave a value that does not fit: `path` is
+`key`, `where`, or `columns.` and a name. A `key` that failed leaves `key` out.
+"""
+ERROR_REASON_PROJECTION_IN_USE: ErrorReason.ValueType  # 57
+"""Queries see the generation; another must be switched to before it can be dropped."""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 60
 """The call has no valid token."""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 61

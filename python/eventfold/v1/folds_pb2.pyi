@@ -373,6 +373,66 @@ class HydrateHistoryResponse(_message.Message):
 Global___HydrateHistoryResponse: _TypeAlias = HydrateHistoryResponse  # noqa: Y015
 
 @_typing.final
+class WatchRequest(_message.Message):
+    """Asks for the state of a stream and all that come after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    FOLD_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """Name of the stream."""
+    from_version: _builtins.int
+    """First version whose state is sent, inclusive; at most one above the head. 0, the default: that
+    of the head when the call begins.
+    """
+    @_builtins.property
+    def fold(self) -> Global___FoldRef:
+        """Required. Of a registered fold, the revision that is the newest when the call begins."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        fold: Global___FoldRef | None = ...,
+        from_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fold", b"fold", "from_version", b"from_version", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class WatchResponse(_message.Message):
+    """A part of the answer to `Watch`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoricState]:
+        """Next states in order; about 1 MiB, or one state. Empty: a sign of life. For the initial state
+        of a stream without events, only `exists`, `state` and the version 0 are set.
+        """
+
+    def __init__(
+        self,
+        *,
+        states: _abc.Iterable[Global___HistoricState] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
 class ExplainRequest(_message.Message):
     """Asks what each event of a stream did to the state."""
 

@@ -57,6 +57,11 @@ class FoldsStub:
                 request_serializer=eventfold_dot_v1_dot_folds__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=eventfold_dot_v1_dot_folds__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/eventfold.v1.Folds/Watch',
+                request_serializer=eventfold_dot_v1_dot_folds__pb2.WatchRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_folds__pb2.WatchResponse.FromString,
+                _registered_method=True)
         self.CheckFold = channel.unary_stream(
                 '/eventfold.v1.Folds/CheckFold',
                 request_serializer=eventfold_dot_v1_dot_folds__pb2.CheckFoldRequest.SerializeToString,
@@ -130,6 +135,18 @@ class FoldsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Watch(self, request, context):
+        """Sends the state of one stream, and then its state after each further event, until the client
+        ends the call: live, and without a table. A stream that has no event yet begins with the initial
+        state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+
+        Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
+        on with `from_version`. What was sent before an error stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckFold(self, request, context):
         """Folds the stored events of a category with a fold that need not be registered, and reports how
         that went: failures, handlers that no event reached, types without a handler, fields that a
@@ -194,6 +211,11 @@ def add_FoldsServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=eventfold_dot_v1_dot_folds__pb2.ExplainRequest.FromString,
                     response_serializer=eventfold_dot_v1_dot_folds__pb2.ExplainResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=eventfold_dot_v1_dot_folds__pb2.WatchRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_folds__pb2.WatchResponse.SerializeToString,
             ),
             'CheckFold': grpc.unary_stream_rpc_method_handler(
                     servicer.CheckFold,
@@ -327,6 +349,33 @@ class Folds:
             '/eventfold.v1.Folds/Explain',
             eventfold_dot_v1_dot_folds__pb2.ExplainRequest.SerializeToString,
             eventfold_dot_v1_dot_folds__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/eventfold.v1.Folds/Watch',
+            eventfold_dot_v1_dot_folds__pb2.WatchRequest.SerializeToString,
+            eventfold_dot_v1_dot_folds__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,6 +65,14 @@ class FoldsStub:
     Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands: the last
     step is the one before the event that fails.
     """
+    Watch: _grpc.UnaryStreamMultiCallable[_folds_pb2.WatchRequest, _folds_pb2.WatchResponse]
+    """Sends the state of one stream, and then its state after each further event, until the client
+    ends the call: live, and without a table. A stream that has no event yet begins with the initial
+    state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+
+    Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
+    on with `from_version`. What was sent before an error stands.
+    """
     CheckFold: _grpc.UnaryStreamMultiCallable[_folds_pb2.CheckFoldRequest, _folds_pb2.CheckFoldResponse]
     """Folds the stored events of a category with a fold that need not be registered, and reports how
     that went: failures, handlers that no event reached, types without a handler, fields that a
@@ -128,6 +136,14 @@ class FoldsAsyncStub(FoldsStub):
 
     Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands: the last
     step is the one before the event that fails.
+    """
+    Watch: _aio.UnaryStreamMultiCallable[_folds_pb2.WatchRequest, _folds_pb2.WatchResponse]  # type: ignore[assignment]
+    """Sends the state of one stream, and then its state after each further event, until the client
+    ends the call: live, and without a table. A stream that has no event yet begins with the initial
+    state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+
+    Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
+    on with `from_version`. What was sent before an error stands.
     """
     CheckFold: _aio.UnaryStreamMultiCallable[_folds_pb2.CheckFoldRequest, _folds_pb2.CheckFoldResponse]  # type: ignore[assignment]
     """Folds the stored events of a category with a fold that need not be registered, and reports how
@@ -213,6 +229,20 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands: the last
         step is the one before the event that fails.
+        """
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _folds_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_folds_pb2.WatchResponse], _abc.AsyncIterator[_folds_pb2.WatchResponse]]:
+        """Sends the state of one stream, and then its state after each further event, until the client
+        ends the call: live, and without a table. A stream that has no event yet begins with the initial
+        state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+
+        Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
+        on with `from_version`. What was sent before an error stands.
         """
 
     @_abc_1.abstractmethod

@@ -75,6 +75,11 @@ class FoldsService:
         )
         return self._historian.explain(wanted, _ref(request.fold))
 
+    async def watch(self, request: pb.WatchRequest, _caller: Caller) -> AsyncIterator[bytes]:
+        """`Folds.Watch`; on this branch not there yet."""
+        raise requests.invalid("stream", f"cannot be watched yet: {request.stream}")
+        yield b""
+
     async def check_fold(
         self, request: pb.CheckFoldRequest, _caller: Caller
     ) -> AsyncIterator[bytes]:

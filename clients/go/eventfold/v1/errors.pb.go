@@ -76,6 +76,11 @@ const (
 	ErrorReason_ERROR_REASON_EXPRESSION_TOO_LONG ErrorReason = 19
 	// A CEL expression nests deeper than 96 levels.
 	ErrorReason_ERROR_REASON_EXPRESSION_TOO_DEEP ErrorReason = 20
+	// The projection document does not compile. As for INVALID_FOLD; a failure in its fold names the
+	// handler.
+	ErrorReason_ERROR_REASON_INVALID_PROJECTION ErrorReason = 21
+	// The projection document is larger than 64 KiB.
+	ErrorReason_ERROR_REASON_PROJECTION_TOO_LARGE ErrorReason = 22
 	// The stream is at another version than the append expects. `expected` is a number or `exists`.
 	ErrorReason_ERROR_REASON_VERSION_CONFLICT ErrorReason = 30
 	// An event id is already stored with other content, in another stream, in another order or in
@@ -106,6 +111,14 @@ const (
 	ErrorReason_ERROR_REASON_STORE_INCARNATION_CHANGED ErrorReason = 45
 	// There is no consumer group of this name, or it was deleted.
 	ErrorReason_ERROR_REASON_GROUP_NOT_FOUND ErrorReason = 46
+	// There is no projection of this name, or it has no such generation.
+	ErrorReason_ERROR_REASON_PROJECTION_NOT_FOUND ErrorReason = 47
+	// The generation, or every one of the projection, has not caught up with the log yet; `position`
+	// is how far it is.
+	ErrorReason_ERROR_REASON_PROJECTION_NOT_READY ErrorReason = 48
+	// The projection stopped before the position that was waited for: the event behind `position`
+	// fails, with the error `cause`.
+	ErrorReason_ERROR_REASON_PROJECTION_STOPPED ErrorReason = 49
 	// An expression of the fold failed on an event; nothing partial is returned or stored.
 	ErrorReason_ERROR_REASON_FOLD_FAILED ErrorReason = 50
 	// Arithmetic of a fold left the range of its number type (int64, uint64, 28 decimal digits).
@@ -119,6 +132,11 @@ const (
 	// The expression of a filter failed on an event, or gave neither true nor false. Whatever passed
 	// the filter before that event was sent; a consumer group goes no further.
 	ErrorReason_ERROR_REASON_FILTER_FAILED ErrorReason = 55
+	// An expression of a projection failed on an event, or gave a value that does not fit: `path` is
+	// `key`, `where`, or `columns.` and a name. A `key` that failed leaves `key` out.
+	ErrorReason_ERROR_REASON_PROJECTION_FAILED ErrorReason = 56
+	// Queries see the generation; another must be switched to before it can be dropped.
+	ErrorReason_ERROR_REASON_PROJECTION_IN_USE ErrorReason = 57
 	// The call has no valid token.
 	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 60
 	// The caller lacks the permission that the method needs.
@@ -168,6 +186,8 @@ var (
 		18: "ERROR_REASON_INVALID_EXPRESSION",
 		19: "ERROR_REASON_EXPRESSION_TOO_LONG",
 		20: "ERROR_REASON_EXPRESSION_TOO_DEEP",
+		21: "ERROR_REASON_INVALID_PROJECTION",
+		22: "ERROR_REASON_PROJECTION_TOO_LARGE",
 		30: "ERROR_REASON_VERSION_CONFLICT",
 		31: "ERROR_REASON_EVENT_ID_REUSED",
 		32: "ERROR_REASON_STREAM_CLOSED",
@@ -181,12 +201,17 @@ var (
 		44: "ERROR_REASON_POSITION_AHEAD",
 		45: "ERROR_REASON_STORE_INCARNATION_CHANGED",
 		46: "ERROR_REASON_GROUP_NOT_FOUND",
+		47: "ERROR_REASON_PROJECTION_NOT_FOUND",
+		48: "ERROR_REASON_PROJECTION_NOT_READY",
+		49: "ERROR_REASON_PROJECTION_STOPPED",
 		50: "ERROR_REASON_FOLD_FAILED",
 		51: "ERROR_REASON_NUMBER_RANGE",
 		52: "ERROR_REASON_STATE_NOT_JSON",
 		53: "ERROR_REASON_STATE_TOO_LARGE",
 		54: "ERROR_REASON_EVALUATION_LIMIT",
 		55: "ERROR_REASON_FILTER_FAILED",
+		56: "ERROR_REASON_PROJECTION_FAILED",
+		57: "ERROR_REASON_PROJECTION_IN_USE",
 		60: "ERROR_REASON_UNAUTHENTICATED",
 		61: "ERROR_REASON_PERMISSION_DENIED",
 		70: "ERROR_REASON_OVERLOADED",
@@ -220,6 +245,8 @@ var (
 		"ERROR_REASON_INVALID_EXPRESSION":        18,
 		"ERROR_REASON_EXPRESSION_TOO_LONG":       19,
 		"ERROR_REASON_EXPRESSION_TOO_DEEP":       20,
+		"ERROR_REASON_INVALID_PROJECTION":        21,
+		"ERROR_REASON_PROJECTION_TOO_LARGE":      22,
 		"ERROR_REASON_VERSION_CONFLICT":          30,
 		"ERROR_REASON_EVENT_ID_REUSED":           31,
 		"ERROR_REASON_STREAM_CLOSED":             32,
@@ -233,12 +260,17 @@ var (
 		"ERROR_REASON_POSITION_AHEAD":            44,
 		"ERROR_REASON_STORE_INCARNATION_CHANGED": 45,
 		"ERROR_REASON_GROUP_NOT_FOUND":           46,
+		"ERROR_REASON_PROJECTION_NOT_FOUND":      47,
+		"ERROR_REASON_PROJECTION_NOT_READY":      48,
+		"ERROR_REASON_PROJECTION_STOPPED":        49,
 		"ERROR_REASON_FOLD_FAILED":               50,
 		"ERROR_REASON_NUMBER_RANGE":              51,
 		"ERROR_REASON_STATE_NOT_JSON":            52,
 		"ERROR_REASON_STATE_TOO_LARGE":           53,
 		"ERROR_REASON_EVALUATION_LIMIT":          54,
 		"ERROR_REASON_FILTER_FAILED":             55,
+		"ERROR_REASON_PROJECTION_FAILED":         56,
+		"ERROR_REASON_PROJECTION_IN_USE":         57,
 		"ERROR_REASON_UNAUTHENTICATED":           60,
 		"ERROR_REASON_PERMISSION_DENIED":         61,
 		"ERROR_REASON_OVERLOADED":                70,
@@ -361,7 +393,7 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	"\x19eventfold/v1/errors.proto\x12\feventfold.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto\"G\n" +
 	"\tErrorInfo\x12$\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x10.google.rpc.CodeR\x04code\x12\x14\n" +
-	"\x05facts\x18\x02 \x03(\tR\x05facts*\xb1\x1c\n" +
+	"\x05facts\x18\x02 \x03(\tR\x05facts*\x8c!\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12Z\n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x1a8\xea\xe1\x184\b\x03\x12\x05field\x12\aproblem\x12\x05limit\x12\fappend_index\x12\vcheck_index\x12_\n" +
@@ -384,7 +416,9 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	"\x1bERROR_REASON_FOLD_TOO_LARGE\x10\x11\x1a\x15\xea\xe1\x18\x11\b\x03\x12\x05limit\x12\x06actual\x12Q\n" +
 	"\x1fERROR_REASON_INVALID_EXPRESSION\x10\x12\x1a,\xea\xe1\x18(\b\x03\x12\x04line\x12\x06column\x12\aproblem\x12\x04hint\x12\aexcerpt\x12X\n" +
 	" ERROR_REASON_EXPRESSION_TOO_LONG\x10\x13\x1a2\xea\xe1\x18.\b\x03\x12\x04line\x12\x06column\x12\ahandler\x12\x04path\x12\x05limit\x12\x06actual\x12P\n" +
-	" ERROR_REASON_EXPRESSION_TOO_DEEP\x10\x14\x1a*\xea\xe1\x18&\b\x03\x12\x04line\x12\x06column\x12\ahandler\x12\x04path\x12\x05limit\x12^\n" +
+	" ERROR_REASON_EXPRESSION_TOO_DEEP\x10\x14\x1a*\xea\xe1\x18&\b\x03\x12\x04line\x12\x06column\x12\ahandler\x12\x04path\x12\x05limit\x12`\n" +
+	"\x1fERROR_REASON_INVALID_PROJECTION\x10\x15\x1a;\xea\xe1\x187\b\x03\x12\x04line\x12\x06column\x12\ahandler\x12\x04path\x12\aproblem\x12\x04hint\x12\aexcerpt\x12<\n" +
+	"!ERROR_REASON_PROJECTION_TOO_LARGE\x10\x16\x1a\x15\xea\xe1\x18\x11\b\x03\x12\x05limit\x12\x06actual\x12^\n" +
 	"\x1dERROR_REASON_VERSION_CONFLICT\x10\x1e\x1a;\xea\xe1\x187\b\n" +
 	"\x12\x06stream\x12\bexpected\x12\x06actual\x12\fappend_index\x12\vcheck_index\x12^\n" +
 	"\x1cERROR_REASON_EVENT_ID_REUSED\x10\x1f\x1a<\xea\xe1\x188\b\x06\x12\bevent_id\x12\vevent_index\x12\aproblem\x12\x06stream\x12\fappend_index\x12G\n" +
@@ -400,13 +434,27 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	"\x1aERROR_REASON_VERSION_AHEAD\x10+\x1a\x1f\xea\xe1\x18\x1b\b\v\x12\x06stream\x12\trequested\x12\x04head\x128\n" +
 	"\x1bERROR_REASON_POSITION_AHEAD\x10,\x1a\x17\xea\xe1\x18\x13\b\v\x12\trequested\x12\x04head\x12S\n" +
 	"&ERROR_REASON_STORE_INCARNATION_CHANGED\x10-\x1a'\xea\xe1\x18#\b\t\x12\x0fcommon_position\x12\x0etoken_position\x12/\n" +
-	"\x1cERROR_REASON_GROUP_NOT_FOUND\x10.\x1a\r\xea\xe1\x18\t\b\x05\x12\x05group\x12]\n" +
+	"\x1cERROR_REASON_GROUP_NOT_FOUND\x10.\x1a\r\xea\xe1\x18\t\b\x05\x12\x05group\x12E\n" +
+	"!ERROR_REASON_PROJECTION_NOT_FOUND\x10/\x1a\x1e\xea\xe1\x18\x1a\b\x05\x12\n" +
+	"projection\x12\n" +
+	"generation\x12U\n" +
+	"!ERROR_REASON_PROJECTION_NOT_READY\x100\x1a.\xea\xe1\x18*\b\t\x12\n" +
+	"projection\x12\n" +
+	"generation\x12\bposition\x12\x04head\x12_\n" +
+	"\x1fERROR_REASON_PROJECTION_STOPPED\x101\x1a:\xea\xe1\x186\b\t\x12\n" +
+	"projection\x12\n" +
+	"generation\x12\bposition\x12\trequested\x12\x05cause\x12]\n" +
 	"\x18ERROR_REASON_FOLD_FAILED\x102\x1a?\xea\xe1\x18;\b\t\x12\x04fold\x12\ahandler\x12\x04path\x12\x06stream\x12\aversion\x12\bevent_id\x12\aproblem\x12^\n" +
 	"\x19ERROR_REASON_NUMBER_RANGE\x103\x1a?\xea\xe1\x18;\b\t\x12\x04fold\x12\ahandler\x12\x04path\x12\x06stream\x12\aversion\x12\bevent_id\x12\aproblem\x12`\n" +
 	"\x1bERROR_REASON_STATE_NOT_JSON\x104\x1a?\xea\xe1\x18;\b\t\x12\x04fold\x12\ahandler\x12\x04path\x12\x06stream\x12\aversion\x12\bevent_id\x12\aproblem\x12N\n" +
 	"\x1cERROR_REASON_STATE_TOO_LARGE\x105\x1a,\xea\xe1\x18(\b\t\x12\x04fold\x12\x06stream\x12\aversion\x12\x05limit\x12\x06actual\x12i\n" +
 	"\x1dERROR_REASON_EVALUATION_LIMIT\x106\x1aF\xea\xe1\x18B\b\t\x12\x04fold\x12\ahandler\x12\x04path\x12\x06stream\x12\aversion\x12\bevent_id\x12\x05limit\x12\aproblem\x12T\n" +
-	"\x1aERROR_REASON_FILTER_FAILED\x107\x1a4\xea\xe1\x180\b\t\x12\bposition\x12\x06stream\x12\aversion\x12\bevent_id\x12\aproblem\x121\n" +
+	"\x1aERROR_REASON_FILTER_FAILED\x107\x1a4\xea\xe1\x180\b\t\x12\bposition\x12\x06stream\x12\aversion\x12\bevent_id\x12\aproblem\x12v\n" +
+	"\x1eERROR_REASON_PROJECTION_FAILED\x108\x1aR\xea\xe1\x18N\b\t\x12\n" +
+	"projection\x12\x04path\x12\x03key\x12\x06stream\x12\aversion\x12\bposition\x12\bevent_id\x12\x05limit\x12\aproblem\x12B\n" +
+	"\x1eERROR_REASON_PROJECTION_IN_USE\x109\x1a\x1e\xea\xe1\x18\x1a\b\t\x12\n" +
+	"projection\x12\n" +
+	"generation\x121\n" +
 	"\x1cERROR_REASON_UNAUTHENTICATED\x10<\x1a\x0f\xea\xe1\x18\v\b\x10\x12\aproblem\x12>\n" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10=\x1a\x1a\xea\xe1\x18\x16\b\a\x12\n" +
 	"permission\x12\x06method\x124\n" +

@@ -810,6 +810,118 @@ func (x *HydrateHistoryResponse) GetStates() []*HistoricState {
 	return nil
 }
 
+// Asks for the state of a stream and all that come after it.
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the stream.
+	Stream string `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
+	// Required. Of a registered fold, the revision that is the newest when the call begins.
+	Fold *FoldRef `protobuf:"bytes,2,opt,name=fold,proto3" json:"fold,omitempty"`
+	// First version whose state is sent, inclusive; at most one above the head. 0, the default: that
+	// of the head when the call begins.
+	FromVersion   int64 `protobuf:"varint,3,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_eventfold_v1_folds_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_eventfold_v1_folds_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *WatchRequest) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetFold() *FoldRef {
+	if x != nil {
+		return x.Fold
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetFromVersion() int64 {
+	if x != nil {
+		return x.FromVersion
+	}
+	return 0
+}
+
+// A part of the answer to `Watch`.
+type WatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Next states in order; about 1 MiB, or one state. Empty: a sign of life. For the initial state
+	// of a stream without events, only `exists`, `state` and the version 0 are set.
+	States        []*HistoricState `protobuf:"bytes,1,rep,name=states,proto3" json:"states,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse) Reset() {
+	*x = WatchResponse{}
+	mi := &file_eventfold_v1_folds_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse) ProtoMessage() {}
+
+func (x *WatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_eventfold_v1_folds_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
+func (*WatchResponse) Descriptor() ([]byte, []int) {
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *WatchResponse) GetStates() []*HistoricState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
 // Asks what each event of a stream did to the state.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -831,7 +943,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[9]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +955,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[9]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +968,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{9}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExplainRequest) GetStream() string {
@@ -917,7 +1029,7 @@ type StateChange struct {
 
 func (x *StateChange) Reset() {
 	*x = StateChange{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[10]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1041,7 @@ func (x *StateChange) String() string {
 func (*StateChange) ProtoMessage() {}
 
 func (x *StateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[10]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1054,7 @@ func (x *StateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateChange.ProtoReflect.Descriptor instead.
 func (*StateChange) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{10}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StateChange) GetPath() string {
@@ -996,7 +1108,7 @@ type ExplainedEvent struct {
 
 func (x *ExplainedEvent) Reset() {
 	*x = ExplainedEvent{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[11]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1120,7 @@ func (x *ExplainedEvent) String() string {
 func (*ExplainedEvent) ProtoMessage() {}
 
 func (x *ExplainedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[11]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1133,7 @@ func (x *ExplainedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainedEvent.ProtoReflect.Descriptor instead.
 func (*ExplainedEvent) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{11}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExplainedEvent) GetVersion() int64 {
@@ -1105,7 +1217,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[12]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1229,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[12]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1242,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{12}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExplainResponse) GetEvents() []*ExplainedEvent {
@@ -1153,7 +1265,7 @@ type CheckFoldRequest struct {
 
 func (x *CheckFoldRequest) Reset() {
 	*x = CheckFoldRequest{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[13]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1277,7 @@ func (x *CheckFoldRequest) String() string {
 func (*CheckFoldRequest) ProtoMessage() {}
 
 func (x *CheckFoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[13]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1290,7 @@ func (x *CheckFoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckFoldRequest.ProtoReflect.Descriptor instead.
 func (*CheckFoldRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{13}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CheckFoldRequest) GetFold() *FoldRef {
@@ -1208,7 +1320,7 @@ type FoldFailure struct {
 
 func (x *FoldFailure) Reset() {
 	*x = FoldFailure{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[14]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1332,7 @@ func (x *FoldFailure) String() string {
 func (*FoldFailure) ProtoMessage() {}
 
 func (x *FoldFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[14]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1345,7 @@ func (x *FoldFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FoldFailure.ProtoReflect.Descriptor instead.
 func (*FoldFailure) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{14}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FoldFailure) GetStream() string {
@@ -1263,7 +1375,7 @@ type UnseenField struct {
 
 func (x *UnseenField) Reset() {
 	*x = UnseenField{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[15]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1387,7 @@ func (x *UnseenField) String() string {
 func (*UnseenField) ProtoMessage() {}
 
 func (x *UnseenField) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[15]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1400,7 @@ func (x *UnseenField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnseenField.ProtoReflect.Descriptor instead.
 func (*UnseenField) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{15}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UnseenField) GetType() string {
@@ -1330,7 +1442,7 @@ type CheckFoldResponse struct {
 
 func (x *CheckFoldResponse) Reset() {
 	*x = CheckFoldResponse{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[16]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1454,7 @@ func (x *CheckFoldResponse) String() string {
 func (*CheckFoldResponse) ProtoMessage() {}
 
 func (x *CheckFoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[16]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1467,7 @@ func (x *CheckFoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckFoldResponse.ProtoReflect.Descriptor instead.
 func (*CheckFoldResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{16}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CheckFoldResponse) GetStreams() int64 {
@@ -1435,7 +1547,7 @@ type Fold struct {
 
 func (x *Fold) Reset() {
 	*x = Fold{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[17]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1559,7 @@ func (x *Fold) String() string {
 func (*Fold) ProtoMessage() {}
 
 func (x *Fold) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[17]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1572,7 @@ func (x *Fold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fold.ProtoReflect.Descriptor instead.
 func (*Fold) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{17}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Fold) GetName() string {
@@ -1516,7 +1628,7 @@ type PutFoldRequest struct {
 
 func (x *PutFoldRequest) Reset() {
 	*x = PutFoldRequest{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[18]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1640,7 @@ func (x *PutFoldRequest) String() string {
 func (*PutFoldRequest) ProtoMessage() {}
 
 func (x *PutFoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[18]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1653,7 @@ func (x *PutFoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutFoldRequest.ProtoReflect.Descriptor instead.
 func (*PutFoldRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{18}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PutFoldRequest) GetSource() string {
@@ -1564,7 +1676,7 @@ type PutFoldResponse struct {
 
 func (x *PutFoldResponse) Reset() {
 	*x = PutFoldResponse{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[19]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1688,7 @@ func (x *PutFoldResponse) String() string {
 func (*PutFoldResponse) ProtoMessage() {}
 
 func (x *PutFoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[19]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1701,7 @@ func (x *PutFoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutFoldResponse.ProtoReflect.Descriptor instead.
 func (*PutFoldResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{19}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PutFoldResponse) GetFold() *Fold {
@@ -1619,7 +1731,7 @@ type GetFoldRequest struct {
 
 func (x *GetFoldRequest) Reset() {
 	*x = GetFoldRequest{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[20]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1743,7 @@ func (x *GetFoldRequest) String() string {
 func (*GetFoldRequest) ProtoMessage() {}
 
 func (x *GetFoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[20]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1756,7 @@ func (x *GetFoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFoldRequest.ProtoReflect.Descriptor instead.
 func (*GetFoldRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{20}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetFoldRequest) GetName() string {
@@ -1672,7 +1784,7 @@ type GetFoldResponse struct {
 
 func (x *GetFoldResponse) Reset() {
 	*x = GetFoldResponse{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[21]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1796,7 @@ func (x *GetFoldResponse) String() string {
 func (*GetFoldResponse) ProtoMessage() {}
 
 func (x *GetFoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[21]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1809,7 @@ func (x *GetFoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFoldResponse.ProtoReflect.Descriptor instead.
 func (*GetFoldResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{21}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetFoldResponse) GetFold() *Fold {
@@ -1720,7 +1832,7 @@ type ListFoldsRequest struct {
 
 func (x *ListFoldsRequest) Reset() {
 	*x = ListFoldsRequest{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[22]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1844,7 @@ func (x *ListFoldsRequest) String() string {
 func (*ListFoldsRequest) ProtoMessage() {}
 
 func (x *ListFoldsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[22]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1857,7 @@ func (x *ListFoldsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFoldsRequest.ProtoReflect.Descriptor instead.
 func (*ListFoldsRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{22}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListFoldsRequest) GetPageSize() int32 {
@@ -1775,7 +1887,7 @@ type ListFoldsResponse struct {
 
 func (x *ListFoldsResponse) Reset() {
 	*x = ListFoldsResponse{}
-	mi := &file_eventfold_v1_folds_proto_msgTypes[23]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1899,7 @@ func (x *ListFoldsResponse) String() string {
 func (*ListFoldsResponse) ProtoMessage() {}
 
 func (x *ListFoldsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_folds_proto_msgTypes[23]
+	mi := &file_eventfold_v1_folds_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1912,7 @@ func (x *ListFoldsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFoldsResponse.ProtoReflect.Descriptor instead.
 func (*ListFoldsResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{23}
+	return file_eventfold_v1_folds_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListFoldsResponse) GetFolds() []*Fold {
@@ -1877,6 +1989,12 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\x06exists\x18\a \x01(\bR\x06exists\x12\x14\n" +
 	"\x05state\x18\b \x01(\fR\x05state\"M\n" +
 	"\x16HydrateHistoryResponse\x123\n" +
+	"\x06states\x18\x01 \x03(\v2\x1b.eventfold.v1.HistoricStateR\x06states\"t\n" +
+	"\fWatchRequest\x12\x16\n" +
+	"\x06stream\x18\x01 \x01(\tR\x06stream\x12)\n" +
+	"\x04fold\x18\x02 \x01(\v2\x15.eventfold.v1.FoldRefR\x04fold\x12!\n" +
+	"\ffrom_version\x18\x03 \x01(\x03R\vfromVersion\"D\n" +
+	"\rWatchResponse\x123\n" +
 	"\x06states\x18\x01 \x03(\v2\x1b.eventfold.v1.HistoricStateR\x06states\"\x8f\x02\n" +
 	"\x0eExplainRequest\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12)\n" +
@@ -1949,12 +2067,13 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"e\n" +
 	"\x11ListFoldsResponse\x12(\n" +
 	"\x05folds\x18\x01 \x03(\v2\x12.eventfold.v1.FoldR\x05folds\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xfc\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xc0\x05\n" +
 	"\x05Folds\x12F\n" +
 	"\aHydrate\x12\x1c.eventfold.v1.HydrateRequest\x1a\x1d.eventfold.v1.HydrateResponse\x12T\n" +
 	"\vHydrateMany\x12 .eventfold.v1.HydrateManyRequest\x1a!.eventfold.v1.HydrateManyResponse0\x01\x12]\n" +
 	"\x0eHydrateHistory\x12#.eventfold.v1.HydrateHistoryRequest\x1a$.eventfold.v1.HydrateHistoryResponse0\x01\x12H\n" +
-	"\aExplain\x12\x1c.eventfold.v1.ExplainRequest\x1a\x1d.eventfold.v1.ExplainResponse0\x01\x12N\n" +
+	"\aExplain\x12\x1c.eventfold.v1.ExplainRequest\x1a\x1d.eventfold.v1.ExplainResponse0\x01\x12B\n" +
+	"\x05Watch\x12\x1a.eventfold.v1.WatchRequest\x1a\x1b.eventfold.v1.WatchResponse0\x01\x12N\n" +
 	"\tCheckFold\x12\x1e.eventfold.v1.CheckFoldRequest\x1a\x1f.eventfold.v1.CheckFoldResponse0\x01\x12F\n" +
 	"\aPutFold\x12\x1c.eventfold.v1.PutFoldRequest\x1a\x1d.eventfold.v1.PutFoldResponse\x12F\n" +
 	"\aGetFold\x12\x1c.eventfold.v1.GetFoldRequest\x1a\x1d.eventfold.v1.GetFoldResponse\x12L\n" +
@@ -1973,7 +2092,7 @@ func file_eventfold_v1_folds_proto_rawDescGZIP() []byte {
 	return file_eventfold_v1_folds_proto_rawDescData
 }
 
-var file_eventfold_v1_folds_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_eventfold_v1_folds_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_eventfold_v1_folds_proto_goTypes = []any{
 	(*FoldRef)(nil),                // 0: eventfold.v1.FoldRef
 	(*HydrateRequest)(nil),         // 1: eventfold.v1.HydrateRequest
@@ -1984,72 +2103,78 @@ var file_eventfold_v1_folds_proto_goTypes = []any{
 	(*HydrateHistoryRequest)(nil),  // 6: eventfold.v1.HydrateHistoryRequest
 	(*HistoricState)(nil),          // 7: eventfold.v1.HistoricState
 	(*HydrateHistoryResponse)(nil), // 8: eventfold.v1.HydrateHistoryResponse
-	(*ExplainRequest)(nil),         // 9: eventfold.v1.ExplainRequest
-	(*StateChange)(nil),            // 10: eventfold.v1.StateChange
-	(*ExplainedEvent)(nil),         // 11: eventfold.v1.ExplainedEvent
-	(*ExplainResponse)(nil),        // 12: eventfold.v1.ExplainResponse
-	(*CheckFoldRequest)(nil),       // 13: eventfold.v1.CheckFoldRequest
-	(*FoldFailure)(nil),            // 14: eventfold.v1.FoldFailure
-	(*UnseenField)(nil),            // 15: eventfold.v1.UnseenField
-	(*CheckFoldResponse)(nil),      // 16: eventfold.v1.CheckFoldResponse
-	(*Fold)(nil),                   // 17: eventfold.v1.Fold
-	(*PutFoldRequest)(nil),         // 18: eventfold.v1.PutFoldRequest
-	(*PutFoldResponse)(nil),        // 19: eventfold.v1.PutFoldResponse
-	(*GetFoldRequest)(nil),         // 20: eventfold.v1.GetFoldRequest
-	(*GetFoldResponse)(nil),        // 21: eventfold.v1.GetFoldResponse
-	(*ListFoldsRequest)(nil),       // 22: eventfold.v1.ListFoldsRequest
-	(*ListFoldsResponse)(nil),      // 23: eventfold.v1.ListFoldsResponse
-	(*timestamppb.Timestamp)(nil),  // 24: google.protobuf.Timestamp
-	(*status.Status)(nil),          // 25: google.rpc.Status
+	(*WatchRequest)(nil),           // 9: eventfold.v1.WatchRequest
+	(*WatchResponse)(nil),          // 10: eventfold.v1.WatchResponse
+	(*ExplainRequest)(nil),         // 11: eventfold.v1.ExplainRequest
+	(*StateChange)(nil),            // 12: eventfold.v1.StateChange
+	(*ExplainedEvent)(nil),         // 13: eventfold.v1.ExplainedEvent
+	(*ExplainResponse)(nil),        // 14: eventfold.v1.ExplainResponse
+	(*CheckFoldRequest)(nil),       // 15: eventfold.v1.CheckFoldRequest
+	(*FoldFailure)(nil),            // 16: eventfold.v1.FoldFailure
+	(*UnseenField)(nil),            // 17: eventfold.v1.UnseenField
+	(*CheckFoldResponse)(nil),      // 18: eventfold.v1.CheckFoldResponse
+	(*Fold)(nil),                   // 19: eventfold.v1.Fold
+	(*PutFoldRequest)(nil),         // 20: eventfold.v1.PutFoldRequest
+	(*PutFoldResponse)(nil),        // 21: eventfold.v1.PutFoldResponse
+	(*GetFoldRequest)(nil),         // 22: eventfold.v1.GetFoldRequest
+	(*GetFoldResponse)(nil),        // 23: eventfold.v1.GetFoldResponse
+	(*ListFoldsRequest)(nil),       // 24: eventfold.v1.ListFoldsRequest
+	(*ListFoldsResponse)(nil),      // 25: eventfold.v1.ListFoldsResponse
+	(*timestamppb.Timestamp)(nil),  // 26: google.protobuf.Timestamp
+	(*status.Status)(nil),          // 27: google.rpc.Status
 }
 var file_eventfold_v1_folds_proto_depIdxs = []int32{
 	0,  // 0: eventfold.v1.HydrateRequest.fold:type_name -> eventfold.v1.FoldRef
-	24, // 1: eventfold.v1.HydrateRequest.recorded_at:type_name -> google.protobuf.Timestamp
-	24, // 2: eventfold.v1.HydrateRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	26, // 1: eventfold.v1.HydrateRequest.recorded_at:type_name -> google.protobuf.Timestamp
+	26, // 2: eventfold.v1.HydrateRequest.occurred_at:type_name -> google.protobuf.Timestamp
 	0,  // 3: eventfold.v1.HydrateManyRequest.fold:type_name -> eventfold.v1.FoldRef
 	2,  // 4: eventfold.v1.HydratedStream.hydrated:type_name -> eventfold.v1.HydrateResponse
-	25, // 5: eventfold.v1.HydratedStream.error:type_name -> google.rpc.Status
+	27, // 5: eventfold.v1.HydratedStream.error:type_name -> google.rpc.Status
 	4,  // 6: eventfold.v1.HydrateManyResponse.streams:type_name -> eventfold.v1.HydratedStream
 	0,  // 7: eventfold.v1.HydrateHistoryRequest.fold:type_name -> eventfold.v1.FoldRef
-	24, // 8: eventfold.v1.HistoricState.recorded_at:type_name -> google.protobuf.Timestamp
-	24, // 9: eventfold.v1.HistoricState.occurred_at:type_name -> google.protobuf.Timestamp
+	26, // 8: eventfold.v1.HistoricState.recorded_at:type_name -> google.protobuf.Timestamp
+	26, // 9: eventfold.v1.HistoricState.occurred_at:type_name -> google.protobuf.Timestamp
 	7,  // 10: eventfold.v1.HydrateHistoryResponse.states:type_name -> eventfold.v1.HistoricState
-	0,  // 11: eventfold.v1.ExplainRequest.fold:type_name -> eventfold.v1.FoldRef
-	24, // 12: eventfold.v1.ExplainRequest.recorded_at:type_name -> google.protobuf.Timestamp
-	24, // 13: eventfold.v1.ExplainRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	24, // 14: eventfold.v1.ExplainedEvent.recorded_at:type_name -> google.protobuf.Timestamp
-	24, // 15: eventfold.v1.ExplainedEvent.occurred_at:type_name -> google.protobuf.Timestamp
-	10, // 16: eventfold.v1.ExplainedEvent.changes:type_name -> eventfold.v1.StateChange
-	11, // 17: eventfold.v1.ExplainResponse.events:type_name -> eventfold.v1.ExplainedEvent
-	0,  // 18: eventfold.v1.CheckFoldRequest.fold:type_name -> eventfold.v1.FoldRef
-	25, // 19: eventfold.v1.FoldFailure.error:type_name -> google.rpc.Status
-	14, // 20: eventfold.v1.CheckFoldResponse.failures:type_name -> eventfold.v1.FoldFailure
-	15, // 21: eventfold.v1.CheckFoldResponse.unseen_fields:type_name -> eventfold.v1.UnseenField
-	24, // 22: eventfold.v1.Fold.put_at:type_name -> google.protobuf.Timestamp
-	17, // 23: eventfold.v1.PutFoldResponse.fold:type_name -> eventfold.v1.Fold
-	17, // 24: eventfold.v1.GetFoldResponse.fold:type_name -> eventfold.v1.Fold
-	17, // 25: eventfold.v1.ListFoldsResponse.folds:type_name -> eventfold.v1.Fold
-	1,  // 26: eventfold.v1.Folds.Hydrate:input_type -> eventfold.v1.HydrateRequest
-	3,  // 27: eventfold.v1.Folds.HydrateMany:input_type -> eventfold.v1.HydrateManyRequest
-	6,  // 28: eventfold.v1.Folds.HydrateHistory:input_type -> eventfold.v1.HydrateHistoryRequest
-	9,  // 29: eventfold.v1.Folds.Explain:input_type -> eventfold.v1.ExplainRequest
-	13, // 30: eventfold.v1.Folds.CheckFold:input_type -> eventfold.v1.CheckFoldRequest
-	18, // 31: eventfold.v1.Folds.PutFold:input_type -> eventfold.v1.PutFoldRequest
-	20, // 32: eventfold.v1.Folds.GetFold:input_type -> eventfold.v1.GetFoldRequest
-	22, // 33: eventfold.v1.Folds.ListFolds:input_type -> eventfold.v1.ListFoldsRequest
-	2,  // 34: eventfold.v1.Folds.Hydrate:output_type -> eventfold.v1.HydrateResponse
-	5,  // 35: eventfold.v1.Folds.HydrateMany:output_type -> eventfold.v1.HydrateManyResponse
-	8,  // 36: eventfold.v1.Folds.HydrateHistory:output_type -> eventfold.v1.HydrateHistoryResponse
-	12, // 37: eventfold.v1.Folds.Explain:output_type -> eventfold.v1.ExplainResponse
-	16, // 38: eventfold.v1.Folds.CheckFold:output_type -> eventfold.v1.CheckFoldResponse
-	19, // 39: eventfold.v1.Folds.PutFold:output_type -> eventfold.v1.PutFoldResponse
-	21, // 40: eventfold.v1.Folds.GetFold:output_type -> eventfold.v1.GetFoldResponse
-	23, // 41: eventfold.v1.Folds.ListFolds:output_type -> eventfold.v1.ListFoldsResponse
-	34, // [34:42] is the sub-list for method output_type
-	26, // [26:34] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	0,  // 11: eventfold.v1.WatchRequest.fold:type_name -> eventfold.v1.FoldRef
+	7,  // 12: eventfold.v1.WatchResponse.states:type_name -> eventfold.v1.HistoricState
+	0,  // 13: eventfold.v1.ExplainRequest.fold:type_name -> eventfold.v1.FoldRef
+	26, // 14: eventfold.v1.ExplainRequest.recorded_at:type_name -> google.protobuf.Timestamp
+	26, // 15: eventfold.v1.ExplainRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	26, // 16: eventfold.v1.ExplainedEvent.recorded_at:type_name -> google.protobuf.Timestamp
+	26, // 17: eventfold.v1.ExplainedEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	12, // 18: eventfold.v1.ExplainedEvent.changes:type_name -> eventfold.v1.StateChange
+	13, // 19: eventfold.v1.ExplainResponse.events:type_name -> eventfold.v1.ExplainedEvent
+	0,  // 20: eventfold.v1.CheckFoldRequest.fold:type_name -> eventfold.v1.FoldRef
+	27, // 21: eventfold.v1.FoldFailure.error:type_name -> google.rpc.Status
+	16, // 22: eventfold.v1.CheckFoldResponse.failures:type_name -> eventfold.v1.FoldFailure
+	17, // 23: eventfold.v1.CheckFoldResponse.unseen_fields:type_name -> eventfold.v1.UnseenField
+	26, // 24: eventfold.v1.Fold.put_at:type_name -> google.protobuf.Timestamp
+	19, // 25: eventfold.v1.PutFoldResponse.fold:type_name -> eventfold.v1.Fold
+	19, // 26: eventfold.v1.GetFoldResponse.fold:type_name -> eventfold.v1.Fold
+	19, // 27: eventfold.v1.ListFoldsResponse.folds:type_name -> eventfold.v1.Fold
+	1,  // 28: eventfold.v1.Folds.Hydrate:input_type -> eventfold.v1.HydrateRequest
+	3,  // 29: eventfold.v1.Folds.HydrateMany:input_type -> eventfold.v1.HydrateManyRequest
+	6,  // 30: eventfold.v1.Folds.HydrateHistory:input_type -> eventfold.v1.HydrateHistoryRequest
+	11, // 31: eventfold.v1.Folds.Explain:input_type -> eventfold.v1.ExplainRequest
+	9,  // 32: eventfold.v1.Folds.Watch:input_type -> eventfold.v1.WatchRequest
+	15, // 33: eventfold.v1.Folds.CheckFold:input_type -> eventfold.v1.CheckFoldRequest
+	20, // 34: eventfold.v1.Folds.PutFold:input_type -> eventfold.v1.PutFoldRequest
+	22, // 35: eventfold.v1.Folds.GetFold:input_type -> eventfold.v1.GetFoldRequest
+	24, // 36: eventfold.v1.Folds.ListFolds:input_type -> eventfold.v1.ListFoldsRequest
+	2,  // 37: eventfold.v1.Folds.Hydrate:output_type -> eventfold.v1.HydrateResponse
+	5,  // 38: eventfold.v1.Folds.HydrateMany:output_type -> eventfold.v1.HydrateManyResponse
+	8,  // 39: eventfold.v1.Folds.HydrateHistory:output_type -> eventfold.v1.HydrateHistoryResponse
+	14, // 40: eventfold.v1.Folds.Explain:output_type -> eventfold.v1.ExplainResponse
+	10, // 41: eventfold.v1.Folds.Watch:output_type -> eventfold.v1.WatchResponse
+	18, // 42: eventfold.v1.Folds.CheckFold:output_type -> eventfold.v1.CheckFoldResponse
+	21, // 43: eventfold.v1.Folds.PutFold:output_type -> eventfold.v1.PutFoldResponse
+	23, // 44: eventfold.v1.Folds.GetFold:output_type -> eventfold.v1.GetFoldResponse
+	25, // 45: eventfold.v1.Folds.ListFolds:output_type -> eventfold.v1.ListFoldsResponse
+	37, // [37:46] is the sub-list for method output_type
+	28, // [28:37] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_eventfold_v1_folds_proto_init() }
@@ -2077,7 +2202,7 @@ func file_eventfold_v1_folds_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eventfold_v1_folds_proto_rawDesc), len(file_eventfold_v1_folds_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	Folds_HydrateMany_FullMethodName    = "/eventfold.v1.Folds/HydrateMany"
 	Folds_HydrateHistory_FullMethodName = "/eventfold.v1.Folds/HydrateHistory"
 	Folds_Explain_FullMethodName        = "/eventfold.v1.Folds/Explain"
+	Folds_Watch_FullMethodName          = "/eventfold.v1.Folds/Watch"
 	Folds_CheckFold_FullMethodName      = "/eventfold.v1.Folds/CheckFold"
 	Folds_PutFold_FullMethodName        = "/eventfold.v1.Folds/PutFold"
 	Folds_GetFold_FullMethodName        = "/eventfold.v1.Folds/GetFold"
@@ -64,6 +65,13 @@ type FoldsClient interface {
 	// Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands: the last
 	// step is the one before the event that fails.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExplainResponse], error)
+	// Sends the state of one stream, and then its state after each further event, until the client
+	// ends the call: live, and without a table. A stream that has no event yet begins with the initial
+	// state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+	//
+	// Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
+	// on with `from_version`. What was sent before an error stands.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// Folds the stored events of a category with a fold that need not be registered, and reports how
 	// that went: failures, handlers that no event reached, types without a handler, fields that a
 	// handler reads and no event has. Nothing is stored.
@@ -163,9 +171,28 @@ func (c *foldsClient) Explain(ctx context.Context, in *ExplainRequest, opts ...g
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Folds_ExplainClient = grpc.ServerStreamingClient[ExplainResponse]
 
+func (c *foldsClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Folds_ServiceDesc.Streams[3], Folds_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Folds_WatchClient = grpc.ServerStreamingClient[WatchResponse]
+
 func (c *foldsClient) CheckFold(ctx context.Context, in *CheckFoldRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckFoldResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Folds_ServiceDesc.Streams[3], Folds_CheckFold_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Folds_ServiceDesc.Streams[4], Folds_CheckFold_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -245,6 +272,13 @@ type FoldsServer interface {
 	// Errors: those of `Hydrate`, save POSITION_AHEAD. What was sent before an error stands: the last
 	// step is the one before the event that fails.
 	Explain(*ExplainRequest, grpc.ServerStreamingServer[ExplainResponse]) error
+	// Sends the state of one stream, and then its state after each further event, until the client
+	// ends the call: live, and without a table. A stream that has no event yet begins with the initial
+	// state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+	//
+	// Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
+	// on with `from_version`. What was sent before an error stands.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// Folds the stored events of a category with a fold that need not be registered, and reports how
 	// that went: failures, handlers that no event reached, types without a handler, fields that a
 	// handler reads and no event has. Nothing is stored.
@@ -288,6 +322,9 @@ func (UnimplementedFoldsServer) HydrateHistory(*HydrateHistoryRequest, grpc.Serv
 }
 func (UnimplementedFoldsServer) Explain(*ExplainRequest, grpc.ServerStreamingServer[ExplainResponse]) error {
 	return status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedFoldsServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedFoldsServer) CheckFold(*CheckFoldRequest, grpc.ServerStreamingServer[CheckFoldResponse]) error {
 	return status.Error(codes.Unimplemented, "method CheckFold not implemented")
@@ -372,6 +409,17 @@ func _Folds_Explain_Handler(srv interface{}, stream grpc.ServerStream) error {
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Folds_ExplainServer = grpc.ServerStreamingServer[ExplainResponse]
+
+func _Folds_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(FoldsServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Folds_WatchServer = grpc.ServerStreamingServer[WatchResponse]
 
 func _Folds_CheckFold_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(CheckFoldRequest)
@@ -476,6 +524,11 @@ var Folds_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Explain",
 			Handler:       _Folds_Explain_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Watch",
+			Handler:       _Folds_Watch_Handler,
 			ServerStreams: true,
 		},
 		{
