@@ -32,7 +32,7 @@ class AppendSession:
         self._wake = asyncio.Event()
         # By append: the time until which it may wait, and how long that was.
         self._waiting: dict[Started, tuple[float, float]] = {}
-        # Rings at the first of these times; uvloop gives a handle without a time for one that is due.
+        # Rings at the first of these times, which a handle of uvloop does not tell once it is due.
         self._timer: asyncio.Handle | None = None
         self._rings_at = math.inf
 
