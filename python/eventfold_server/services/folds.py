@@ -77,7 +77,8 @@ class FoldsService:
 
     async def watch(self, request: pb.WatchRequest, _caller: Caller) -> AsyncIterator[bytes]:
         """`Folds.Watch`; on this branch not there yet."""
-        raise requests.invalid("stream", f"cannot be watched yet: {request.stream}")
+        if request.stream:
+            raise requests.invalid("stream", "cannot be watched yet")
         yield b""
 
     async def check_fold(
