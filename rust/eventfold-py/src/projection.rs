@@ -85,7 +85,6 @@ impl Projection {
 impl Projection {
     /// The projection itself.
     #[cfg(unix)]
-    #[expect(dead_code, reason = "for whoever folds by it")]
     pub(super) fn shared(&self) -> Arc<projection::Projection> {
         Arc::clone(&self.0)
     }
