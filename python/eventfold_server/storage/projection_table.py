@@ -12,9 +12,7 @@ class ProjectionTable:
     quoted all the same; nothing else of it gets into a statement.
     """
 
-    def __init__(
-        self, queries: Queries, generation_no: int, document: _core.Projection
-    ) -> None:
+    def __init__(self, queries: Queries, generation_no: int, document: _core.Projection) -> None:
         self._queries = queries
         self._generation_no = generation_no
         # Name and type of each column.
