@@ -32,6 +32,12 @@ from eventfold._core_events import (
     uuid7,
 )
 from eventfold._core_filter import Filter, Selection
+from eventfold._core_projector import (
+    ProjectionStep,
+    ProjectionWorker,
+    Projector,
+    failpoints,
+)
 from eventfold._core_reader import (
     Hydrated,
     KeptState,
@@ -71,6 +77,9 @@ __all__ = [
     "Page",
     "Pages",
     "Projection",
+    "ProjectionStep",
+    "ProjectionWorker",
+    "Projector",
     "ReadJob",
     "Reader",
     "ReaderError",
@@ -85,6 +94,7 @@ __all__ = [
     "decode_json",
     "encode_append",
     "encode_session_answers",
+    "failpoints",
     "limits",
     "restore_event",
     "uuid7",

@@ -135,6 +135,23 @@ GROUP_CONSUMERS_SHOWN_MAX = 1_000
 # Parked events that one request names, and what one transaction replays or purges.
 GROUP_PARKED_MAX = 1_000
 
+# How long a server process has a generation of a projection to itself after each sign of life.
+PROJECTION_LEASE_S = 10.0
+# A transaction of a projection takes whole pages of events until it has so many bytes of rows to
+# write, or so many events, or has taken so long.
+PROJECTION_PAGE_BYTES = 8 * 1024 * 1024
+PROJECTION_STEP_BYTES = 8 * 1024 * 1024
+PROJECTION_STEP_EVENTS = 200_000
+PROJECTION_STEP_S = 0.5
+# States of rows that are loaded at once.
+PROJECTION_ROWS_BYTES = 16 * 1024 * 1024
+# Positions that a page looks at where other events lie, in as many statements as windows fit.
+PROJECTION_SPAN_WINDOWS = 20
+# A position that moves without an event is written once in this time.
+PROJECTION_QUIET_S = 0.25
+# Projections of a server process that are folded at once.
+PROJECTION_FOLD_THREADS = 4
+
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5
 HEALTH_STORAGE_LOST_S = 3.0

@@ -58,8 +58,9 @@ mod _core {
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{
-        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ReadJob, Reader,
-        ReaderError, Writer, encode_session_answers,
+        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ProjectionStep,
+        ProjectionWorker, Projector, ReadJob, Reader, ReaderError, Writer, encode_session_answers,
+        failpoints,
     };
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};
