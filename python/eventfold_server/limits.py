@@ -135,6 +135,9 @@ GROUP_CONSUMERS_SHOWN_MAX = 1_000
 # Parked events that one request names, and what one transaction replays or purges.
 GROUP_PARKED_MAX = 1_000
 
+# How long a server process has a generation of a projection to itself after each sign of life.
+PROJECTION_LEASE_S = 10.0
+
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5
 HEALTH_STORAGE_LOST_S = 3.0

@@ -1,4 +1,6 @@
-"""Loads the statements of `sql/queries.sql` and the migrations for one schema."""
+"""Loads the statements of `sql/queries.sql`, those of `sql/projections.sql`, and the migrations, for
+one schema.
+"""
 
 import hashlib
 import re
@@ -7,6 +9,8 @@ from functools import cache
 from importlib import resources
 
 _NAME = re.compile(r"^-- (name|fragment): (\w+)$", re.MULTILINE)
+# Fragments of a file may be used in the files behind it.
+_FILES = ("queries.sql", "projections.sql")
 _MIGRATION = re.compile(r"^(\d{3})_(pre|post)_\w+\.sql$")
 
 
@@ -26,11 +30,14 @@ def _without_comments(text: str) -> str:
 
 @cache
 def _templates() -> dict[str, str]:
-    """Statements by name, fragments filled in; `{schema}` is still open."""
-    parts = _NAME.split(_read("queries.sql"))
+    """Statements by name, fragments filled in; `{schema}` is still open, and what
+    `projection_table.py` fills in.
+    """
+    texts = (_NAME.split(_read(name))[1:] for name in _FILES)
+    parts = [part for text in texts for part in text]
     fragments: dict[str, str] = {}
     statements: dict[str, str] = {}
-    for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+    for kind, name, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
         filled = text
         for fragment, filling in fragments.items():
             filled = filled.replace("{" + fragment + "}", filling)
