@@ -12,9 +12,7 @@ class ProjectionTable:
     quoted all the same; nothing else of it gets into a statement.
     """
 
-    def __init__(
-        self, queries: Queries, generation_no: int, document: _core.Projection
-    ) -> None:
+    def __init__(self, queries: Queries, generation_no: int, document: _core.Projection) -> None:
         self._queries = queries
         self._generation_no = generation_no
         # Name and type of each column.
@@ -49,6 +47,12 @@ class ProjectionTable:
     def drop(self) -> str:
         """The statement that drops the table, if it is there."""
         return self._filled("drop_projection_table")
+
+    @property
+    def shown(self) -> str:
+        """The query that the view of the projection is made of."""
+        names = "".join(f", {quote_identifier(name)}" for name, _ in self._columns)
+        return self._filled("projection_shown", names=names).rstrip(";")
 
     @property
     def rows(self) -> str:

@@ -19,6 +19,11 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def query_schema(schema: str) -> str:
+    """Name of the schema that holds the views of projections."""
+    return f"{schema}_query"
+
+
 def _read(name: str) -> str:
     return resources.files(__package__).joinpath("sql", name).read_text(encoding="utf-8")
 
@@ -50,10 +55,16 @@ class Queries:
 
     def __init__(self, schema: str) -> None:
         self.schema = schema
-        quoted = quote_identifier(schema)
-        self._texts = {
-            name: text.replace("{schema}", quoted) for name, text in _templates().items()
+        names = {
+            "{schema}": quote_identifier(schema),
+            "{query_schema}": quote_identifier(query_schema(schema)),
         }
+        self._texts = {}
+        for name, text in _templates().items():
+            filled = text
+            for placeholder, quoted in names.items():
+                filled = filled.replace(placeholder, quoted)
+            self._texts[name] = filled
 
     def __getitem__(self, name: str) -> str:
         return self._texts[name]

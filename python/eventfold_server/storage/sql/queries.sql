@@ -1,5 +1,6 @@
 -- Every statement that the server sends, save migrations. A line `-- name: x` begins a statement;
--- {schema} stands for the quoted name of the store's schema, {x} for the fragment x of this file.
+-- {schema} stands for the quoted name of the store's schema, {query_schema} for that of the views of
+-- projections, {x} for the fragment x of this file.
 --
 -- Events come as rows, with the columns that the core expects, in this order. The reader sends
 -- these statements: $1 is the key, $2 and $3 the bounds, both inclusive, $4 the most rows. It
@@ -36,6 +37,16 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1);
 
 -- name: create_schema
 CREATE SCHEMA IF NOT EXISTS {schema};
+
+-- name: create_query_schema
+CREATE SCHEMA {query_schema};
+
+-- name: role_exists
+SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1);
+
+-- name: create_query_role
+-- Makes a role that may log in once somebody gives it a password.
+SELECT {schema}.projection_role_v1($1);
 
 -- name: applied_migrations
 SELECT number, name, digest FROM {schema}.migrations ORDER BY number;
@@ -369,15 +380,16 @@ SELECT {schema}.group_reset_v1($1, $2) AS found;
 
 -- fragment: generation
 -- A generation with its progress: what is shown of it.
-g.generation_no, g.generation, g.source, g.digest, g.state, g.switch, g.verification, g.put_at,
-       g.put_by, g.caught_up_at, g.switched_at, coalesce(g.fold_name, '') AS fold,
+g.generation_no, g.generation, g.source, g.fold_source, g.digest, g.state, g.switch,
+       g.verification, g.put_at, g.put_by, g.caught_up_at, g.switched_at, coalesce(g.fold_name, '') AS fold,
        coalesce(g.fold_revision, 0) AS fold_revision, q.position, q.events, q.rate, q.stopped,
        (SELECT count(*) FROM {schema}.projection_parked_keys k
          WHERE k.generation_no = g.generation_no) AS parked_keys
 
 -- fragment: projection
--- Of projections p: each of their generations, with the head of the log.
-p.name, p.active, (SELECT c.position FROM {schema}.counter c) AS head, {generation}
+-- Of projections p: each of their generations, with the head of the log. $2: schema of the views.
+p.name, quote_ident($2::text) || '.' || quote_ident(p.name) AS view,
+       (SELECT c.position FROM {schema}.counter c) AS head, {generation}
   FROM p
   JOIN {schema}.projection_generations g ON g.projection_no = p.projection_no
   JOIN {schema}.projection_progress q ON q.generation_no = g.generation_no
@@ -389,8 +401,8 @@ WITH p AS (SELECT * FROM {schema}.projections WHERE name = $1)
 SELECT {projection};
 
 -- name: projections_page
--- Projections whose name is after $1, in byte order, $2 of them.
-WITH p AS (SELECT * FROM {schema}.projections WHERE name > $1 ORDER BY name LIMIT $2)
+-- Projections whose name is after $1, in byte order, $3 of them.
+WITH p AS (SELECT * FROM {schema}.projections WHERE name > $1 ORDER BY name LIMIT $3)
 SELECT {projection};
 
 -- name: projection_number
@@ -415,9 +427,6 @@ SELECT {schema}.projection_sweep_v1($1, $2) AS tables_left;
 
 -- name: grant_projections
 SELECT {schema}.projection_grant_v1($1, $2);
-
--- name: view_projection
-SELECT {schema}.projection_view_v1($1, $2, $3, $4);
 
 -- name: projection_parked_page
 -- Parked keys of the generation $1 after the key $2, with the events that are set aside.
@@ -445,10 +454,9 @@ WITH free AS (
     UPDATE {schema}.projection_progress p
        SET lease = nextval('{schema}.projection_numbers'), lease_until = clock_timestamp() + $1
       FROM taken t WHERE p.generation_no = t.generation_no
-    RETURNING p.generation_no, p.lease, p.position, p.events
+    RETURNING p.generation_no, p.lease
 )
-SELECT p.name, g.generation, g.source, g.fold_source, g.state, c.generation_no, c.lease, c.position,
-       c.events
+SELECT p.name, g.generation, g.source, g.fold_source, g.state, c.generation_no, c.lease
   FROM claimed c
   JOIN {schema}.projection_generations g ON g.generation_no = c.generation_no
   JOIN {schema}.projections p ON p.projection_no = g.projection_no
@@ -473,15 +481,19 @@ UPDATE {schema}.projection_progress p SET lease_until = NULL
  WHERE m.generation_no = p.generation_no AND m.lease = p.lease;
 
 -- name: projection_caught_up
--- Notes that the generation $1 has caught up, under the lease $2, and tells what it waits for: how
--- it takes the place of the active one, whether there is one, and what a verification found. No
--- row: it is not one that is being built any more, or belongs to somebody else.
-UPDATE {schema}.projection_generations g
-   SET state = 2, caught_up_at = coalesce(g.caught_up_at, clock_timestamp())
-  FROM {schema}.projection_progress q, {schema}.projections p
- WHERE g.generation_no = $1 AND g.state IN (1, 2) AND q.generation_no = g.generation_no
-   AND q.lease = $2 AND p.projection_no = g.projection_no
-RETURNING g.switch, p.active, (g.verification ->> 'keys_differing')::bigint AS keys_differing;
+-- Notes that the generation $1 has caught up, for who has the lease $2.
+UPDATE {schema}.projection_generations g SET state = 2, caught_up_at = clock_timestamp()
+  FROM {schema}.projection_progress q
+ WHERE g.generation_no = $1 AND g.state = 1 AND q.generation_no = g.generation_no AND q.lease = $2;
+
+-- name: projection_waiting
+-- What the generation $1 waits for before queries see it, for who has the lease $2.
+SELECT g.switch, p.active IS NOT NULL AS has_active,
+       (g.verification ->> 'keys_differing')::bigint AS keys_differing
+  FROM {schema}.projection_generations g
+  JOIN {schema}.projection_progress q ON q.generation_no = g.generation_no
+  JOIN {schema}.projections p ON p.projection_no = g.projection_no
+ WHERE g.generation_no = $1 AND g.state = 2 AND q.lease = $2;
 
 -- name: clock
 -- PostgreSQL's clock.

@@ -2125,6 +2125,15 @@ BEGIN
 END
 $function$;
 
+-- Makes a role that reads views. It may log in once somebody has given it a password.
+CREATE FUNCTION {schema}.projection_role_v1(p_role text)
+RETURNS void LANGUAGE plpgsql
+AS $function$
+BEGIN
+    EXECUTE format('CREATE ROLE %I LOGIN', p_role);
+END
+$function$;
+
 -- Which migrations were applied, and what they held then.
 CREATE TABLE {schema}.migrations (
     number     integer     PRIMARY KEY,

@@ -381,3 +381,12 @@ BEGIN
                    p_schema, p_role);
 END
 $function$;
+
+-- Makes a role that reads views. It may log in once somebody has given it a password.
+CREATE FUNCTION {schema}.projection_role_v1(p_role text)
+RETURNS void LANGUAGE plpgsql
+AS $function$
+BEGIN
+    EXECUTE format('CREATE ROLE %I LOGIN', p_role);
+END
+$function$;
