@@ -34,7 +34,7 @@ DROP TABLE IF EXISTS {table};
 -- name: projection_progress
 -- How far the generation $1 is, for who has the lease $2; no row: somebody else has it, or the
 -- generation is gone.
-SELECT p.position, p.rate, p.stopped IS NOT NULL AS is_stopped
+SELECT p.position, p.rate, p.stopped::text AS stopped
   FROM {schema}.projection_progress p
  WHERE p.generation_no = $1::bigint AND p.lease = $2::bigint;
 
