@@ -32,6 +32,7 @@ from eventfold._core_events import (
     uuid7,
 )
 from eventfold._core_filter import Filter, Selection
+from eventfold._core_projection_query import ProjectionQuery
 from eventfold._core_reader import (
     Hydrated,
     KeptState,
@@ -70,6 +71,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Pages",
+    "ProjectionQuery",
     "ReadJob",
     "Reader",
     "ReaderError",

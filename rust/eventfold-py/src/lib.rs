@@ -16,6 +16,7 @@ mod filter;
 mod fold;
 mod limits;
 mod names;
+mod projection_query;
 #[cfg(unix)]
 mod reader;
 mod recorded;
@@ -52,6 +53,8 @@ mod _core {
     use super::limits::limits;
     #[pymodule_export]
     use super::names::check_stream_name;
+    #[pymodule_export]
+    use super::projection_query::ProjectionQuery;
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{

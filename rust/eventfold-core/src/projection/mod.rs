@@ -6,6 +6,7 @@
 
 mod column;
 mod projecting;
+pub mod query;
 
 use crate::error::CoreError;
 
