@@ -83,10 +83,10 @@ class Projections:
         """The projection as soon as queries see a generation."""
         return self.until(name, lambda found: found.active == generation)
 
-    def until_at(self, name: str, position: int) -> pb.Projection:
+    def until_at(self, name: str, position: int, seconds: float = SOON_SECONDS) -> pb.Projection:
         """The projection as soon as all of its generations are at a position."""
         return self.until(
-            name, lambda found: all(one.position >= position for one in found.generations)
+            name, lambda found: all(one.position >= position for one in found.generations), seconds
         )
 
 
