@@ -17,7 +17,7 @@ from tests.faults.test_restart_postgres import postgres_in_a_thread
 from tests.integration.server.conftest import Starter
 from tests.support.database import connected
 from tests.support.groups import reason_and_facts
-from tests.support.projections import (
+from tests.support.projection_servers import (
     ACTIVE,
     BUILDING,
     BY_HAND,
