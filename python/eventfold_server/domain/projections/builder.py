@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from eventfold import _core
@@ -33,6 +34,21 @@ class Verifier(Protocol):
         """Compares it, and keeps what was found with it."""
 
 
+@dataclass
+class Pause:
+    """How long something is left alone after a fault; each time twice as long."""
+
+    seconds: float = 0.0
+
+    def next(self) -> float:
+        """The next pause."""
+        self.seconds = min(
+            max(2 * self.seconds, limits.PROJECTION_FAULT_PAUSE_S_MIN),
+            limits.PROJECTION_FAULT_PAUSE_S_MAX,
+        )
+        return self.seconds
+
+
 class Builder:
     """What generations of a server process share."""
 
@@ -43,6 +59,8 @@ class Builder:
         documents: Documents,
         tail: Tail,
         verifier: Verifier | None,
+        *,
+        lease_s: float,
         look_pause_s: float,
     ) -> None:
         self._storage = storage
@@ -50,6 +68,7 @@ class Builder:
         self._documents = documents
         self._tail = tail
         self._verifier = verifier
+        self._lease_s = lease_s
         self._look_pause_s = look_pause_s
         self._room = asyncio.Semaphore(limits.PROJECTION_STEPS_MAX)
 
@@ -58,23 +77,27 @@ class Builder:
         a step succeeded.
         """
         document = await self._documents.compiled(claimed.source, claimed.fold_source)
-        worker = self._projector.worker(claimed.generation_no, claimed.lease, document)
+        worker = self._projector.worker(
+            claimed.generation_no, claimed.lease, document, lease_s=self._lease_s
+        )
         rise = _Rise(self._storage, self._verifier, claimed, document)
-        pause_s = 0.0
+        pause = Pause()
+
+        def goes() -> None:
+            pause.seconds = 0.0
+            going()
+
         try:
             while True:
                 try:
-                    await self._follow(claimed, worker, rise, going)
+                    await self._follow(claimed, worker, rise, goes)
                     return
                 except Refusal as refusal:
                     if refusal.reason not in _PASSING:
                         raise
-                    log.warning("projection %s waits: %s", claimed.name, refusal.reason)
-                pause_s = min(
-                    max(2 * pause_s, limits.PROJECTION_FAULT_PAUSE_S_MIN),
-                    limits.PROJECTION_FAULT_PAUSE_S_MAX,
-                )
-                await asyncio.sleep(pause_s)
+                    if not pause.seconds:
+                        log.warning("projection %s waits: %s", claimed.name, refusal.reason)
+                await asyncio.sleep(pause.next())
         finally:
             await rise.stop()
             await worker.close()
@@ -84,6 +107,7 @@ class Builder:
     ) -> None:
         """Steps until the generation stops or is lost."""
         loop = asyncio.get_running_loop()
+        await rise.show()
         head, known_at = await self._storage.head(), loop.time()
         while True:
             async with self._room:
@@ -129,12 +153,20 @@ class _Rise:
             self._verifying.cancel()
             await asyncio.gather(self._verifying, return_exceptions=True)
 
+    async def show(self) -> None:
+        """Makes the view again if it is missing."""
+        claimed = self._claimed
+        if claimed.lacks_view:
+            await self._storage.show(
+                claimed.generation_no, self._document, wait_s=limits.PROJECTION_VIEW_WAIT_S_MIN
+            )
+
     async def caught_up(self) -> None:
         """The generation has all events of the log; to be called each time that it has."""
         claimed = self._claimed
         if self._state == BUILDING:
             failpoints.reach("caught_up")
-            await self._storage.caught_up(claimed.generation_no, claimed.lease)
+            await self._storage.caught_up(claimed.generation_no, claimed.lease, self._document)
             self._state = READY
             log.info("generation %d of projection %s has caught up", claimed.generation,
                      claimed.name)  # fmt: skip
