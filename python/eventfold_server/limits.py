@@ -137,6 +137,25 @@ GROUP_PARKED_MAX = 1_000
 
 # How long a server process has a generation of a projection to itself after each sign of life.
 PROJECTION_LEASE_S = 10.0
+# Compiled documents of projections kept by a server process.
+PROJECTION_CACHE_ENTRIES_MAX = 256
+# Steps of generations under way at once in a server process.
+PROJECTION_STEPS_MAX = 4
+# A server process looks this often for generations that nobody has, and, while it finds some, again
+# after the shorter pause.
+PROJECTION_LOOK_PAUSE_S = 1.0
+PROJECTION_TAKE_PAUSE_S = 0.05
+# A generation at which a server process failed is tried again after pauses that double.
+PROJECTION_FAULT_PAUSE_S_MIN = 0.25
+PROJECTION_FAULT_PAUSE_S_MAX = 30.0
+# How long a change of a view waits for those who read it, at first and at most: who comes next
+# waits behind it.
+PROJECTION_VIEW_WAIT_S_MIN = 0.1
+PROJECTION_VIEW_WAIT_S_MAX = 2.0
+# Attempts of a call that switches or drops, in about 6 s.
+PROJECTION_VIEW_ATTEMPTS_MAX = 6
+# Between two attempts to drop tables of generations that are gone.
+PROJECTION_SWEEP_PAUSE_S = 60.0
 # A transaction of a projection takes whole pages of events until it has so many bytes of rows to
 # write, or so many events, or has taken so long.
 PROJECTION_PAGE_BYTES = 8 * 1024 * 1024
@@ -151,6 +170,15 @@ PROJECTION_SPAN_WINDOWS = 20
 PROJECTION_QUIET_S = 0.25
 # Projections of a server process that are folded at once.
 PROJECTION_FOLD_THREADS = 4
+
+QUERY_ORDER_COLUMNS_MAX = CORE["query_order_columns_max"]
+QUERY_PLACE_BYTES_MAX = CORE["query_place_bytes_max"]
+# A query begins anew with the generation that queries were switched to while it looked.
+QUERY_SWITCHES_MAX = 10
+# Between two looks at how far a projection is, for queries that wait for a position: at first, and
+# then doubling up to the longest.
+QUERY_WAIT_PAUSE_S_MIN = 0.01
+QUERY_WAIT_PAUSE_S_MAX = 0.1
 
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5

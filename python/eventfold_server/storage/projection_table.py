@@ -49,6 +49,17 @@ class ProjectionTable:
         return self._filled("drop_projection_table")
 
     @property
+    def shown(self) -> str:
+        """The query that the view of the projection is made of."""
+        names = "".join(f", {quote_identifier(name)}" for name, _ in self._columns)
+        return self._filled("projection_shown", names=names).rstrip(";")
+
+    @property
+    def analyze(self) -> str:
+        """The statement that gathers statistics."""
+        return self._filled("analyze_projection")
+
+    @property
     def rows(self) -> str:
         """The statement that loads rows by their keys."""
         return self._filled("projection_rows")
