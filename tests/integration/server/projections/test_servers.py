@@ -17,6 +17,7 @@ from tests.faults.test_restart_postgres import postgres_in_a_thread
 from tests.integration.server.conftest import Starter
 from tests.support.database import connected
 from tests.support.groups import reason_and_facts
+from tests.support.pgbouncer import pgbouncer, program
 from tests.support.projection_servers import (
     ACTIVE,
     BUILDING,
@@ -218,6 +219,29 @@ def test_workers_share_the_projections(start: Starter, database_url: str) -> Non
             projections.until_active(name, 1)
             projections.until_at(name, position)
             assert len(rows_of(database_url, server.options["schema"], name)) == 2
+
+
+@pytest.mark.skipif(program() is None, reason="pgbouncer is not installed")
+def test_behind_a_pooler(start: Starter, database_url: str, tmp_path: Path) -> None:
+    """Nothing that a session is told outlives its transaction; three sessions for all."""
+    with pgbouncer(tmp_path, database_url) as pooled:
+        server = start(database_url=pooled, pooler="transaction", direct_database_url=database_url)
+        with (
+            projections_of(server.address) as projections,
+            eventfold.Client(server.address) as store,
+        ):
+            register(store, "User", ("ada", 36))
+            projections.put(USERS.format(name="users", category="User"))
+            projections.until_active("users", 1)
+            projections.put(_WITHOUT_AGE.format(name="users", category="User"))
+            projections.until_active("users", 2)
+            position = register(store, "User", ("bob", 20))
+            projections.until_at("users", position)
+            assert projections.switch("users", 1).active == 1
+            rows = rows_of(database_url, server.options["schema"], "users")
+            assert [row[1] for row in rows] == ["ada", "bob"]
+            projections.drop("users")
+        server.stop()
 
 
 def test_postgres_may_go_away_meanwhile(tmp_path: Path) -> None:
