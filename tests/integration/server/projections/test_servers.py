@@ -6,6 +6,8 @@ Method: real server processes on a real PostgreSQL; views are read with SQL.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -255,8 +257,9 @@ def test_postgres_may_go_away_meanwhile(tmp_path: Path) -> None:
         projections.put(USERS.format(name="users", category="User"))
         projections.until_active("users", 1)
         for number in range(2):
-            run(postgres.stop())
-            run(postgres.start())
+            if number:
+                os.kill(postgres.pid, signal.SIGKILL)
+            run(postgres.restart())
             position = register(store, "User", (f"user{number}", number))
             projections.until_at("users", position)
         assert [row[1] for row in rows_of(postgres.dsn, "eventfold", "users")] == [
