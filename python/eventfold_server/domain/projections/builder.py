@@ -43,6 +43,8 @@ class Builder:
         documents: Documents,
         tail: Tail,
         verifier: Verifier | None,
+        *,
+        lease_s: float,
         look_pause_s: float,
     ) -> None:
         self._storage = storage
@@ -50,6 +52,7 @@ class Builder:
         self._documents = documents
         self._tail = tail
         self._verifier = verifier
+        self._lease_s = lease_s
         self._look_pause_s = look_pause_s
         self._room = asyncio.Semaphore(limits.PROJECTION_STEPS_MAX)
 
@@ -58,7 +61,9 @@ class Builder:
         a step succeeded.
         """
         document = await self._documents.compiled(claimed.source, claimed.fold_source)
-        worker = self._projector.worker(claimed.generation_no, claimed.lease, document)
+        worker = self._projector.worker(
+            claimed.generation_no, claimed.lease, document, lease_s=self._lease_s
+        )
         rise = _Rise(self._storage, self._verifier, claimed, document)
         pause_s = 0.0
         try:
@@ -84,6 +89,7 @@ class Builder:
     ) -> None:
         """Steps until the generation stops or is lost."""
         loop = asyncio.get_running_loop()
+        await rise.show()
         head, known_at = await self._storage.head(), loop.time()
         while True:
             async with self._room:
@@ -128,6 +134,14 @@ class _Rise:
         if self._verifying is not None:
             self._verifying.cancel()
             await asyncio.gather(self._verifying, return_exceptions=True)
+
+    async def show(self) -> None:
+        """Makes the view again if it is missing."""
+        claimed = self._claimed
+        if claimed.lacks_view:
+            await self._storage.show(
+                claimed.generation_no, self._document, wait_s=limits.PROJECTION_VIEW_WAIT_S_MIN
+            )
 
     async def caught_up(self) -> None:
         """The generation has all events of the log; to be called each time that it has."""
