@@ -38,6 +38,7 @@ from eventfold._core_projector import (
     Projector,
     failpoints,
 )
+from eventfold._core_projection_query import ProjectionQuery
 from eventfold._core_reader import (
     Hydrated,
     KeptState,
@@ -80,6 +81,7 @@ __all__ = [
     "ProjectionStep",
     "ProjectionWorker",
     "Projector",
+    "ProjectionQuery",
     "ReadJob",
     "Reader",
     "ReaderError",
