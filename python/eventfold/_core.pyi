@@ -32,13 +32,13 @@ from eventfold._core_events import (
     uuid7,
 )
 from eventfold._core_filter import Filter, Selection
+from eventfold._core_projection_query import ProjectionQuery
 from eventfold._core_projector import (
     ProjectionStep,
     ProjectionWorker,
     Projector,
     failpoints,
 )
-from eventfold._core_projection_query import ProjectionQuery
 from eventfold._core_reader import (
     Hydrated,
     KeptState,
@@ -78,10 +78,10 @@ __all__ = [
     "Page",
     "Pages",
     "Projection",
+    "ProjectionQuery",
     "ProjectionStep",
     "ProjectionWorker",
     "Projector",
-    "ProjectionQuery",
     "ReadJob",
     "Reader",
     "ReaderError",

@@ -31,8 +31,8 @@ from eventfold_server.domain.kept import KeptStates
 from eventfold_server.domain.many import Many
 from eventfold_server.domain.projections.admin import ProjectionAdmin
 from eventfold_server.domain.projections.documents import Documents
-from eventfold_server.domain.projections.runner import Runner
 from eventfold_server.domain.projections.query import ProjectionQueries
+from eventfold_server.domain.projections.runner import Runner
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.streams import Streams
