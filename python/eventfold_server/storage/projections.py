@@ -204,9 +204,7 @@ class ProjectionStorage:
             )
         )
 
-    async def show(
-        self, generation_no: int, document: _core.Projection, *, wait_s: float
-    ) -> None:
+    async def show(self, generation_no: int, document: _core.Projection, *, wait_s: float) -> None:
         """Makes the view of an active generation again."""
         await self._database.write(
             self._queries["show_projection"],

@@ -1,5 +1,5 @@
-"""Loads the statements of `sql/queries.sql`, those of `sql/projections.sql`, and the migrations, for
-one schema.
+"""Loads the statements of `sql/queries.sql` and `sql/projections.sql`, and the migrations, for one
+schema.
 """
 
 import hashlib

@@ -7,7 +7,8 @@ Method: storage, projector and tail that are scripted and note what is asked of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from eventfold_server.storage.projections import Claimed, Waiting
 from eventfold_server.storage.projector import Step
 
 BUILDING, READY, ACTIVE = 1, 2, 3
+LEASE_S = 0.06
 VERIFIED, CAUGHT_UP, BY_HAND = 1, 2, 3
 
 
@@ -38,7 +40,7 @@ class Log:
 
     async def wait_beyond(self, position: int, timeout_s: float | None = None) -> int:
         ends = asyncio.get_running_loop().time() + (timeout_s or 0)
-        while self.head <= position and asyncio.get_running_loop().time() < ends:
+        while self.head <= position and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         return self.head
 
@@ -71,7 +73,7 @@ class Storage:
         self.released.update(leases)
 
     async def sweep(self, *, wait_s: float) -> int:
-        self.asked.append("sweep")
+        self.asked.append(("sweep", wait_s))
         return 0
 
     async def caught_up(self, generation_no: int, lease: int) -> None:
@@ -118,7 +120,11 @@ class Projector:
         self.workers: list[Worker] = []
         self.script: dict[int, Callable[[int], Step]] = {}
 
-    def worker(self, generation_no: int, _lease: int, _document: object) -> Worker:
+    def worker(
+        self, generation_no: int, _lease: int, _document: object, *, lease_s: float
+    ) -> Worker:
+        assert lease_s == LEASE_S
+
         async def steps(up_to: int) -> Step:
             script = self.script.get(generation_no)
             return step(up_to) if script is None else script(up_to)
@@ -157,17 +163,16 @@ def parts(verifier: Callable[[Storage], Verifier] | None = None) -> Parts:
         documents,  # type: ignore[arg-type]
         log,  # type: ignore[arg-type]
         verifier(storage) if verifier else None,
-        lease_s=0.06,
+        lease_s=LEASE_S,
         look_pause_s=0.01,
     )
     return Parts(log, storage, projector, documents, runner)
 
 
 @pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PROJECTION_FAULT_PAUSE_S_MIN", 0.02)
     monkeypatch.setattr(limits, "PROJECTION_TAKE_PAUSE_S", 0.005)
-    yield
 
 
 def claimed(number: int, lease: int = 100, state: int = BUILDING) -> Claimed:
@@ -176,7 +181,7 @@ def claimed(number: int, lease: int = 100, state: int = BUILDING) -> Claimed:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what it looks at tells nobody
             await asyncio.sleep(0.002)
 
 
@@ -208,8 +213,7 @@ async def test_what_was_the_head_when_a_long_build_began_is_not_caught_up() -> N
         if len(reached) == 3:
             # The log went on, and nobody told.
             p.log.head = 50
-            import time  # noqa: PLC0415 - the loop must stand still, as in a step that takes long
-
+            # The loop stands still, as in a step that takes long.
             time.sleep(0.02)
         return step(up_to)
 
