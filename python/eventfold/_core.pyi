@@ -32,6 +32,7 @@ from eventfold._core_events import (
     uuid7,
 )
 from eventfold._core_filter import Filter, Selection
+from eventfold._core_projection_query import ProjectionQuery
 from eventfold._core_projector import (
     ProjectionStep,
     ProjectionWorker,
@@ -77,6 +78,7 @@ __all__ = [
     "Page",
     "Pages",
     "Projection",
+    "ProjectionQuery",
     "ProjectionStep",
     "ProjectionWorker",
     "Projector",

@@ -173,6 +173,15 @@ PROJECTION_QUIET_S = 0.25
 # Projections of a server process that are folded at once.
 PROJECTION_FOLD_THREADS = 4
 
+QUERY_ORDER_COLUMNS_MAX = CORE["query_order_columns_max"]
+QUERY_PLACE_BYTES_MAX = CORE["query_place_bytes_max"]
+# A query begins anew with the generation that queries were switched to while it looked.
+QUERY_SWITCHES_MAX = 10
+# Between two looks at how far a projection is, for queries that wait for a position: at first, and
+# then doubling up to the longest.
+QUERY_WAIT_PAUSE_S_MIN = 0.01
+QUERY_WAIT_PAUSE_S_MAX = 0.1
+
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5
 HEALTH_STORAGE_LOST_S = 3.0

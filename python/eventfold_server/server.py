@@ -31,6 +31,7 @@ from eventfold_server.domain.kept import KeptStates
 from eventfold_server.domain.many import Many
 from eventfold_server.domain.projections.admin import ProjectionAdmin
 from eventfold_server.domain.projections.documents import Documents
+from eventfold_server.domain.projections.query import ProjectionQueries
 from eventfold_server.domain.projections.runner import Runner
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
@@ -58,6 +59,7 @@ from eventfold_server.storage.groups import GroupStorage
 from eventfold_server.storage.kept import KeptStorage
 from eventfold_server.storage.log import LogStorage
 from eventfold_server.storage.notices import Notices
+from eventfold_server.storage.projection_rows import ProjectionRows
 from eventfold_server.storage.projections import ProjectionStorage
 from eventfold_server.storage.projector import Projector
 from eventfold_server.storage.tail import TailStorage
@@ -281,7 +283,10 @@ class Server:
                 _handlers(
                     self._guard,
                     projections,
-                    ProjectionsService(ProjectionAdmin(projection_storage, documents)),
+                    ProjectionsService(
+                        ProjectionAdmin(projection_storage, documents),
+                        ProjectionQueries(ProjectionRows(database), documents, tail),
+                    ),
                 ),
             )
         )

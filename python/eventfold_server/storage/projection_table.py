@@ -55,6 +55,11 @@ class ProjectionTable:
         return self._filled("projection_shown", names=names).rstrip(";")
 
     @property
+    def analyze(self) -> str:
+        """The statement that gathers statistics."""
+        return self._filled("analyze_projection")
+
+    @property
     def rows(self) -> str:
         """The statement that loads rows by their keys."""
         return self._filled("projection_rows")

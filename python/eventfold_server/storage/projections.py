@@ -270,8 +270,10 @@ class ProjectionStorage:
             self._queries["release_projections"], list(leases), list(leases.values())
         )
 
-    async def caught_up(self, generation_no: int, lease: int) -> None:
-        """Notes that a generation has caught up with the log."""
+    async def caught_up(self, generation_no: int, lease: int, document: _core.Projection) -> None:
+        """Notes that a generation has caught up with the log, and can be asked."""
+        table = ProjectionTable(self._queries, generation_no, document)
+        await self._database.write(table.analyze)
         await self._database.write(self._queries["projection_caught_up"], generation_no, lease)
 
     async def waiting(self, generation_no: int, lease: int) -> Waiting | None:

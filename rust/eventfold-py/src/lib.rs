@@ -17,6 +17,7 @@ mod fold;
 mod limits;
 mod names;
 mod projection;
+mod projection_query;
 #[cfg(unix)]
 mod reader;
 mod recorded;
@@ -55,6 +56,7 @@ mod _core {
     use super::names::check_stream_name;
     #[pymodule_export]
     use super::projection::Projection;
+    use super::projection_query::ProjectionQuery;
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{

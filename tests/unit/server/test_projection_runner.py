@@ -76,7 +76,7 @@ class Storage:
         self.asked.append(("sweep", wait_s))
         return 0
 
-    async def caught_up(self, generation_no: int, lease: int) -> None:
+    async def caught_up(self, generation_no: int, lease: int, _document: object) -> None:
         self.asked.append(("caught_up", generation_no, lease, self.log.head))
 
     async def waiting(self, _generation_no: int, _lease: int) -> Waiting | None:
