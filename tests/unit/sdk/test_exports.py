@@ -17,7 +17,7 @@ Document EXISTS Event EventFlags EventReader EventfoldError Expect ExpectedVersi
 FailedCheck Fold FoldInfo FoldLike FoldReport Frame FrameKind Freshness Generation GenerationState
 Group GroupConsumer GroupSettings GroupStatus Handlers HistoricState Hydrated HydratedMany
 InsecureConnection InvalidValue Lifecycle OnPark OnReconnect ParkCause ParkedEvent ParkedKey Place
-Projection ProjectionCount ProjectionPage ProjectionRetry ProjectionRow ProjectionTrial ReadEnd
+ProjectionCount ProjectionInfo ProjectionPage ProjectionRetry ProjectionRow ProjectionTrial ReadEnd
 Reconnect RecordedEvent StateChange StateMismatch StreamAppend StreamAppendLike StreamInfo
 Subscription SwitchWhen UnexpectedAnswer Verification Watch WatchedState cel stream_name
 """
