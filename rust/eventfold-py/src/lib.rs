@@ -60,8 +60,9 @@ mod _core {
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{
-        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ProjectionStep,
-        ProjectionWorker, Projector, ReadJob, Reader, ReaderError, Writer, encode_session_answers,
+        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ProjectionComparison,
+        ProjectionRetried, ProjectionRetry, ProjectionStep, ProjectionTrial, ProjectionTried,
+        ProjectionTriedRows, ProjectionVerifier, ProjectionWorker, Projector, ReadJob, Reader, ReaderError, Writer, encode_session_answers,
         failpoints,
     };
     #[pymodule_export]

@@ -17,7 +17,7 @@ use super::Generation;
 use super::batch::Batch;
 use super::rows;
 use super::sheet::{Cell, Sheet};
-use super::writing::{renew, write};
+use super::writing::{hold, write};
 use crate::error::ReadError;
 use crate::pages::{Content, Form, Order, Range, Reading};
 use crate::param::Param;
@@ -38,8 +38,8 @@ pub struct RetryStatements {
     pub keys: Arc<str>,
     /// The events on their lists.
     pub events: Arc<str>,
-    /// Prolongs the lease.
-    pub renew: Arc<str>,
+    /// Prolongs the lease while nothing is written.
+    pub hold: Arc<str>,
 }
 
 /// What one transaction came to.
@@ -150,7 +150,7 @@ impl Retrying {
         keys: &[String],
     ) -> Result<Option<(Sheet, Option<Last>)>, ReadError> {
         let mut last = None;
-        let mut renewed = Instant::now();
+        let mut held_at = Instant::now();
         let mut reading = Reading::new(self.read.clone(), self.lists(keys));
         while !reading.is_done() {
             let Content::Rows(rows) = reading.page().await?.content else {
@@ -160,11 +160,11 @@ impl Retrying {
                 last = Some((rows.position(index)?, *rows.event_id(index)?));
             }
             sheet = fold_page(sheet, rows).await?;
-            if renewed.elapsed() >= self.generation.bounds.lease / 3 {
-                if !renew(&self.write, &self.generation, &self.statements.renew).await? {
+            if held_at.elapsed() >= self.generation.bounds.lease / 3 {
+                if !hold(&self.write, &self.generation, &self.statements.hold).await? {
                     return Ok(None);
                 }
-                renewed = Instant::now();
+                held_at = Instant::now();
             }
         }
         Ok(Some((sheet, last)))
@@ -192,12 +192,8 @@ impl Retrying {
 /// Folds a page in a thread; the keys' own events only.
 async fn fold_page(mut sheet: Sheet, rows: PgRows) -> Result<Sheet, ReadError> {
     let folding = tokio::task::spawn_blocking(move || {
-        let keys = sheet.keys(&rows)?;
-        // The key of an event that was set aside cannot fail now: its expression is the same.
-        if let Some(error) = keys.failed {
-            return Err(error);
-        }
         sheet.fold(&rows, 0)?;
+        // Only a key can stop it, and that of an event on a list did not fail before.
         match sheet.stopped.take() {
             Some(error) => Err(error),
             None => Ok(sheet),

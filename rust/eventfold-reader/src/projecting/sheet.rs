@@ -75,9 +75,9 @@ impl Sheet {
         }
     }
 
-    /// The keys of the rows of a page.
-    pub(super) fn keys(&mut self, page: &impl Page) -> Result<Keys, CoreError> {
-        self.projecting.keys(page, 0)
+    /// The keys of the rows of a page from an index on, of as many as take no long time.
+    pub(super) fn keys(&mut self, page: &impl Page, from: usize) -> Result<Keys, CoreError> {
+        self.projecting.keys(page, from)
     }
 
     /// Takes over what the table has of a key.

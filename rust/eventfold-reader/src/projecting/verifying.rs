@@ -88,8 +88,7 @@ pub struct Verified {
 pub struct Verifier(Arc<Mutex<Verifying>>);
 
 struct Verifying {
-    read: Pool,
-    write: Pool,
+    pool: Pool,
     generation: Generation,
     statements: VerifyStatements,
     keys_max: usize,
@@ -116,21 +115,13 @@ struct Sample {
 impl Verifier {
     /// Begins nothing yet; at most `keys_max` keys are to be folded afresh.
     pub fn new(
-        read: Pool,
-        write: Pool,
+        pool: Pool,
         generation: Generation,
         statements: VerifyStatements,
         keys_max: usize,
     ) -> Self {
         let (keys_max, sample) = (keys_max.max(1), None);
-        Self(Arc::new(Mutex::new(Verifying {
-            read,
-            write,
-            generation,
-            statements,
-            keys_max,
-            sample,
-        })))
+        Self(Arc::new(Mutex::new(Verifying { pool, generation, statements, keys_max, sample })))
     }
 
     /// Goes on for a while; to be called until something is found. `None`: the generation is gone.
@@ -202,7 +193,7 @@ impl Verifying {
 
     /// Position, numbers of rows, and the rows of the keys and of others, at most that many.
     async fn snapshot(&self, keys: &[String], keys_max: i64) -> Result<Option<Sample>, ReadError> {
-        let mut lease = self.write.lend().await?;
+        let mut lease = self.pool.lend().await?;
         let params = [
             Param::Int(self.generation.generation_no),
             Param::Texts(keys.to_vec()),
@@ -242,7 +233,7 @@ impl Verifying {
         ];
         params.extend(generation.projection.categories().map(|c| Param::Texts(c.to_vec())));
         let range = self.range(&generation.statements.page, params);
-        Ok(rows_of(Reading::new(self.read.clone(), range).page().await?.content)?)
+        Ok(rows_of(Reading::new(self.pool.clone(), range).page().await?.content)?)
     }
 
     fn range(&self, sql: &Arc<str>, params: Vec<Param>) -> Range {
@@ -264,7 +255,7 @@ impl Verifying {
         while sample.done < sample.keys.len() {
             let key = sample.keys[sample.done].clone();
             let range = self.key_range(&key, sample.position);
-            let mut reading = Reading::new(self.read.clone(), range);
+            let mut reading = Reading::new(self.pool.clone(), range);
             while !reading.is_done() {
                 let rows = rows_of(reading.page().await?.content)?;
                 let of_key = key.clone();
@@ -304,7 +295,7 @@ impl Verifying {
     async fn pass(&self, sample: &mut Sample) -> Result<bool, ReadError> {
         if sample.passed < sample.position {
             let page = SourcePage::read(
-                self.read.clone(),
+                self.pool.clone(),
                 &self.generation,
                 sample.passed,
                 sample.position,
@@ -330,7 +321,7 @@ impl Verifying {
     async fn note(&self, sample: &mut Sample, cells: Vec<(String, Cell)>) -> Result<(), ReadError> {
         let rows: Vec<_> = cells.iter().filter_map(|(_, cell)| cell.row()).collect();
         let digests =
-            of_fold(&self.write, &self.statements.spelled, &self.generation.projection, &rows)
+            of_fold(&self.pool, &self.statements.spelled, &self.generation.projection, &rows)
                 .await?;
         let mut digests = digests.into_iter();
         for (key, cell) in &cells {
@@ -409,12 +400,16 @@ impl Sheet {
         page: &PgRows,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), CoreError> {
-        let keys = self.keys(page)?;
-        if let Some(error) = keys.failed {
-            return Err(error);
+        let mut rows = Vec::new();
+        let mut next = 0;
+        while next < page.len() {
+            let keys = self.keys(page, next)?;
+            if let Some(error) = keys.failed {
+                return Err(error);
+            }
+            rows.extend((next..keys.end).filter(|index| keys.of(*index).is_some_and(&wanted)));
+            next = keys.end;
         }
-        let is_wanted = |index: &usize| keys.of(*index).is_some_and(&wanted);
-        let rows: Vec<usize> = (0..page.len()).filter(is_wanted).collect();
         self.fold(&Chosen { page, rows }, 0)?;
         match self.stopped.take() {
             Some(error) => Err(error),

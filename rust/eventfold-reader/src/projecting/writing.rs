@@ -140,7 +140,7 @@ async fn unpark(
 }
 
 /// Prolongs the lease while nothing is written; false if somebody else has it.
-pub(super) async fn renew(
+pub(super) async fn hold(
     pool: &Pool,
     generation: &Generation,
     statement: &str,
@@ -153,10 +153,10 @@ pub(super) async fn renew(
     ];
     let mut lease = pool.lend().await?;
     let connection = lease.writing();
-    let renewed = connection.begin_writing(statement, &as_dyn(&params)).await?;
+    let held = connection.begin_writing(statement, &as_dyn(&params)).await?;
     connection.end_writing("COMMIT").await?;
     lease.wrote();
-    Ok(renewed == 1)
+    Ok(held == 1)
 }
 
 fn as_dyn<'a>(params: &'a [Argument<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
