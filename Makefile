@@ -113,6 +113,10 @@ bench-growth: build ## measure eventfold and UmaDB up to 10 million events; resu
 bench-subscriptions: build ## measure subscriptions and consumer groups; about 10 minutes
 	@exec $(BIN)/python benchmarks/run.py subscriptions $(ARGS)
 
+.PHONY: bench-projections
+bench-projections: build ## measure projections on a million events; some minutes
+	@exec $(BIN)/python benchmarks/run.py projections $(ARGS)
+
 HISTORIES ?= 200
 PROJECTION_HISTORIES ?= 60
 REBUILT_EVENTS ?= 1000000
