@@ -135,6 +135,28 @@ GROUP_CONSUMERS_SHOWN_MAX = 1_000
 # Parked events that one request names, and what one transaction replays or purges.
 GROUP_PARKED_MAX = 1_000
 
+# How long a server process has a generation of a projection to itself after each sign of life.
+PROJECTION_LEASE_S = 10.0
+# Compiled documents of projections kept by a server process.
+PROJECTION_CACHE_ENTRIES_MAX = 256
+# Steps of generations under way at once in a server process.
+PROJECTION_STEPS_MAX = 4
+# A server process looks this often for generations that nobody has, and, while it finds some, again
+# after the shorter pause.
+PROJECTION_LOOK_PAUSE_S = 1.0
+PROJECTION_TAKE_PAUSE_S = 0.05
+# A generation at which a server process failed is tried again after pauses that double.
+PROJECTION_FAULT_PAUSE_S_MIN = 0.25
+PROJECTION_FAULT_PAUSE_S_MAX = 30.0
+# How long a change of a view waits for those who read it, at first and at most: who comes next
+# waits behind it.
+PROJECTION_VIEW_WAIT_S_MIN = 0.1
+PROJECTION_VIEW_WAIT_S_MAX = 2.0
+# Attempts of a call that switches or drops, in about 6 s.
+PROJECTION_VIEW_ATTEMPTS_MAX = 6
+# Between two attempts to drop tables of generations that are gone.
+PROJECTION_SWEEP_PAUSE_S = 60.0
+
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5
 HEALTH_STORAGE_LOST_S = 3.0

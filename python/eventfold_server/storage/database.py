@@ -14,7 +14,7 @@ import asyncpg
 from eventfold_server import limits
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import address, faults, liveness, pooler
-from eventfold_server.storage.queries import Migration, Queries, migrations
+from eventfold_server.storage.queries import Migration, Queries, migrations, query_schema
 from eventfold_server.storage.reader import GRACE_S, EventReader
 from eventfold_server.storage.writing import (
     CLOSE_S_MAX,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POSTGRES_VERSION_MIN = 150000
-# The longest name that PostgreSQL keeps whole.
-SCHEMA_NAME_BYTES_MAX = 63
+# PostgreSQL keeps 63 bytes of a name, and the schema of the views has `_query` behind this one.
+SCHEMA_NAME_BYTES_MAX = 57
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Migrations that servers of the version before can go on with, by the rule of their names.
 _PRE = re.compile(r"[0-9]+_pre_")
@@ -119,6 +119,8 @@ class Database:
         direct_dsn: str | None = None,
         unsafe_durability: bool = False,
         wait_s: float = 0.0,
+        query_role: str | None = None,
+        make_query_role: bool = False,
     ) -> None:
         """Nothing is opened yet.
 
@@ -128,10 +130,11 @@ class Database:
         `wait_s` bounds the wait for a PostgreSQL that cannot be reached yet.
         `unsafe_durability` accepts a PostgreSQL that may lose acknowledged appends (fsync,
         full_page_writes or synchronous_commit off): for tests alone.
+        `query_role` may read the views of projections; it must be there, or is made.
         """
         if not _SCHEMA_NAME.fullmatch(schema) or len(schema) > SCHEMA_NAME_BYTES_MAX:
             raise StorageRefused(
-                "a schema name has 1 to 63 ASCII letters, digits and underscores, "
+                "a schema name has 1 to 57 ASCII letters, digits and underscores, "
                 "and does not begin with a digit"
             )
         self.queries = Queries(schema)
@@ -140,6 +143,8 @@ class Database:
         self._pooled = direct_dsn is not None
         self._unsafe_durability = unsafe_durability
         self._wait_s = wait_s
+        self._query_role = query_role
+        self._make_query_role = make_query_role
         self._read: Pool | None = None
         self._write: Pool | None = None
         self._events: EventReader | None = None
@@ -155,6 +160,7 @@ class Database:
             try:
                 await self._check_settings(connection)
                 await self._migrate(connection)
+                await self._make_query_schema(connection)
             finally:
                 await connection.close()
 
@@ -384,6 +390,28 @@ class Database:
                 await self._make_kept_states(connection)
         if missing:
             await connection.execute(self.queries["analyze"])
+
+    async def _make_query_schema(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Makes the schema of the views, if the server may, and lets a role read it."""
+        name = query_schema(self.queries.schema)
+        async with connection.transaction():
+            await connection.execute(self.queries["lock_migrations"], self.queries.schema)
+            if not await connection.fetchval(self.queries["namespace_exists"], name):
+                try:
+                    async with connection.transaction():
+                        await connection.execute(self.queries["create_query_schema"])
+                except asyncpg.InsufficientPrivilegeError:
+                    log.warning(
+                        "schema %s is missing and may not be made: projections have no views", name
+                    )
+                    return
+            if self._query_role is None:
+                return
+            if not await connection.fetchval(self.queries["role_exists"], self._query_role):
+                if not self._make_query_role:
+                    raise StorageRefused(f"there is no role {self._query_role} to read the views")
+                await connection.execute(self.queries["create_query_role"], self._query_role)
+            await connection.execute(self.queries["grant_projections"], name, self._query_role)
 
     async def _make_kept_states(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """Makes the cache of states again if somebody dropped it."""
