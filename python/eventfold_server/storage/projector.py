@@ -75,7 +75,9 @@ class Projector:
 
 def stored_error(error: Refusal) -> str:
     """An error as `stopped` and parked keys hold it: JSON text."""
-    return json.dumps({"reason": error.reason, "message": error.message, "facts": error.facts})
+    return json.dumps(
+        {"reason": error.reason, "message": error.message, "facts": error.facts}
+    )
 
 
 def refusal_of(stored: str) -> Refusal:
