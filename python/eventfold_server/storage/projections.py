@@ -99,6 +99,8 @@ class Claimed:
     state: int
     generation_no: int
     lease: int
+    # Queries see it, but there is no view of it.
+    lacks_view: bool
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,18 @@ class ProjectionStorage:
             )
         )
 
+    async def show(
+        self, generation_no: int, document: _core.Projection, *, wait_s: float
+    ) -> None:
+        """Makes the view of an active generation again."""
+        await self._database.write(
+            self._queries["show_projection"],
+            generation_no,
+            self._query_schema,
+            ProjectionTable(self._queries, generation_no, document).shown,
+            timedelta(seconds=wait_s),
+        )
+
     async def drop(self, name: str, generation: int, *, wait_s: float) -> str:
         """Drops a generation, or with 0 the projection: `dropped`, or why not: `gone`, `active`,
         `held`, `used`.
@@ -236,7 +250,10 @@ class ProjectionStorage:
     async def claim(self, lease_s: float, excepted: Sequence[int]) -> list[Claimed]:
         """Takes some of the generations that nobody has."""
         rows = await self._database.write(
-            self._queries["claim_projections"], timedelta(seconds=lease_s), excepted
+            self._queries["claim_projections"],
+            timedelta(seconds=lease_s),
+            excepted,
+            self._query_schema,
         )
         return [Claimed(**row) for row in rows]
 

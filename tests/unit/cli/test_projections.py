@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from tests.unit.sdk.conftest import ScriptedServer, hang, refuse, serving
-from tests.unit.sdk.test_projections import (
+from tests.unit.sdk.test_projection_calls import (
     ACTIVE,
     READY,
     STAMP,
@@ -132,7 +132,8 @@ def test_an_error_of_the_document(run: Run, server: ScriptedServer, document: st
     refused = refuse("INVALID_PROJECTION", "INVALID_ARGUMENT", line=1, column=13, excerpt=excerpt)
     server.script("PutProjection", refused)
     result = run("projection", "put", document, code=ExitCode.INVALID_INPUT)
-    assert "line=1, column=13" in result.stderr
+    assert "line=1" in result.stderr
+    assert "column=13" in result.stderr
     assert result.stderr.endswith("  projection: p\n              ^\n")
 
 

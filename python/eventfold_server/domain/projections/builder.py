@@ -84,6 +84,7 @@ class Builder:
     ) -> None:
         """Steps until the generation stops or is lost."""
         loop = asyncio.get_running_loop()
+        await rise.show()
         head, known_at = await self._storage.head(), loop.time()
         while True:
             async with self._room:
@@ -128,6 +129,14 @@ class _Rise:
         if self._verifying is not None:
             self._verifying.cancel()
             await asyncio.gather(self._verifying, return_exceptions=True)
+
+    async def show(self) -> None:
+        """Makes the view again if it is missing."""
+        claimed = self._claimed
+        if claimed.lacks_view:
+            await self._storage.show(
+                claimed.generation_no, self._document, wait_s=limits.PROJECTION_VIEW_WAIT_S_MIN
+            )
 
     async def caught_up(self) -> None:
         """The generation has all events of the log; to be called each time that it has."""

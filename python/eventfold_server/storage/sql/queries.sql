@@ -425,6 +425,9 @@ SELECT {schema}.projection_drop_v1($1, $2, $3, $4) AS outcome;
 -- name: sweep_projections
 SELECT {schema}.projection_sweep_v1($1, $2) AS tables_left;
 
+-- name: show_projection
+SELECT {schema}.projection_show_v1($1, $2, $3, $4);
+
 -- name: grant_projections
 SELECT {schema}.projection_grant_v1($1, $2);
 
@@ -439,7 +442,8 @@ SELECT k.key, k.error, k.parked_at, e.position, e.events
 
 -- name: claim_projections
 -- Takes generations that nobody has for $1: half of them, so that several servers that look at once
--- share them. What stopped rests. Not those in $2, at which this process failed a moment ago.
+-- share them. What stopped rests. Not those in $2, at which this process failed a moment ago. $3:
+-- schema of the views.
 WITH free AS (
     SELECT p.generation_no FROM {schema}.projection_progress p
      WHERE p.stopped IS NULL AND (p.lease_until IS NULL OR p.lease_until < clock_timestamp())
@@ -456,7 +460,9 @@ WITH free AS (
       FROM taken t WHERE p.generation_no = t.generation_no
     RETURNING p.generation_no, p.lease
 )
-SELECT p.name, g.generation, g.source, g.fold_source, g.state, c.generation_no, c.lease
+SELECT p.name, g.generation, g.source, g.fold_source, g.state, c.generation_no, c.lease,
+       p.active = g.generation_no
+       AND to_regclass(quote_ident($3) || '.' || quote_ident(p.name)) IS NULL AS lacks_view
   FROM claimed c
   JOIN {schema}.projection_generations g ON g.generation_no = c.generation_no
   JOIN {schema}.projections p ON p.projection_no = g.projection_no

@@ -390,3 +390,19 @@ BEGIN
     EXECUTE format('CREATE ROLE %I LOGIN', p_role);
 END
 $function$;
+
+-- Makes the view of the active generation p_generation_no again, which a restored store may lack.
+CREATE FUNCTION {schema}.projection_show_v1(
+    p_generation_no bigint, p_schema text, p_rows text, p_wait interval)
+RETURNS void LANGUAGE plpgsql
+AS $function$
+DECLARE
+    _name text;
+BEGIN
+    SELECT p.name INTO _name FROM {schema}.projections p
+     WHERE p.active = p_generation_no FOR UPDATE;
+    IF FOUND THEN
+        PERFORM {schema}.projection_view_v1(p_schema, _name, p_rows, p_wait);
+    END IF;
+END
+$function$;
