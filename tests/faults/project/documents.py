@@ -65,6 +65,8 @@ class Table:
     parked: dict[str, list[int]] = field(default_factory=dict)
     # Events that were folded, or put onto the lists.
     events: int = 0
+    # Of a fold from scratch: positions of events that fail, and are not on a list.
+    failed: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Folding:
         self._parked_from = parked_from
         self._parked: dict[str, list[int]] = {}
         self._events = 0
+        self._failed: list[int] = []
         # State and last event that touched it, by key.
         self._states: dict[str, tuple[State, LogEvent]] = {}
 
@@ -119,7 +122,11 @@ class Folding:
             self._parked.setdefault(key, []).append(event.position)
             return
         before = self._states.get(key)
-        after = document.step(document.initial if before is None else before[0], event)
+        try:
+            after = document.step(document.initial if before is None else before[0], event)
+        except Broken:
+            self._failed.append(event.position)
+            return
         if after is DELETED:
             self._states.pop(key, None)
         elif after is not UNTOUCHED:
@@ -143,7 +150,10 @@ class Folding:
         """All of it."""
         rows = {key: self.row(key) for key in self._states}
         return Table(
-            {key: row for key, row in rows.items() if row is not None}, self._parked, self._events
+            {key: row for key, row in rows.items() if row is not None},
+            self._parked,
+            self._events,
+            self._failed,
         )
 
 

@@ -175,6 +175,8 @@ def differences(log: list[LogEvent], found: Generation) -> list[str]:
         if document.parks and not _mended(document) and not document.fails(log[position - 1]):
             faults.append(f"{found.title}: {key} is parked at {position}, which does not fail")
     expected = document.fold(log[: found.position], begun)
+    if expected.failed:
+        faults.append(f"{found.title}: the events at {expected.failed} cannot have been folded")
     for what in ("parked", "events"):
         ours, theirs = getattr(expected, what), getattr(found.table, what)
         if ours != theirs:
