@@ -32,6 +32,12 @@ from eventfold._core_events import (
     uuid7,
 )
 from eventfold._core_filter import Filter, Selection
+from eventfold._core_projector import (
+    ProjectionStep,
+    ProjectionWorker,
+    Projector,
+    failpoints,
+)
 from eventfold._core_reader import (
     Hydrated,
     KeptState,
@@ -70,6 +76,9 @@ __all__ = [
     "Outcome",
     "Page",
     "Pages",
+    "ProjectionStep",
+    "ProjectionWorker",
+    "Projector",
     "ReadJob",
     "Reader",
     "ReaderError",
@@ -84,6 +93,7 @@ __all__ = [
     "decode_json",
     "encode_append",
     "encode_session_answers",
+    "failpoints",
     "limits",
     "restore_event",
     "uuid7",

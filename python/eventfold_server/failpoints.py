@@ -8,6 +8,8 @@ Points of Rust are armed by the same variable; `_core.failpoints()` names them.
 import os
 import signal
 
+from eventfold import _core
+
 ENVIRONMENT = "EVENTFOLD_FAILPOINT"
 
 # Where the server's Python may be killed.
@@ -30,7 +32,9 @@ class _Armed:
 
     def __init__(self, setting: str) -> None:
         self.name, _, times = setting.partition(":")
-        self.left = int(times) if times.isdecimal() else 1
+        self.left = int(times or 1)
+        if self.name and self.name not in (*NAMES, *_core.failpoints()):
+            raise ValueError(f"{ENVIRONMENT}: there is no point {self.name}")
 
 
 _armed = _Armed(os.environ.get(ENVIRONMENT, ""))

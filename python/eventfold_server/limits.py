@@ -156,6 +156,20 @@ PROJECTION_VIEW_WAIT_S_MAX = 2.0
 PROJECTION_VIEW_ATTEMPTS_MAX = 6
 # Between two attempts to drop tables of generations that are gone.
 PROJECTION_SWEEP_PAUSE_S = 60.0
+# A transaction of a projection takes whole pages of events until it has so many bytes of rows to
+# write, or so many events, or has taken so long.
+PROJECTION_PAGE_BYTES = 8 * 1024 * 1024
+PROJECTION_STEP_BYTES = 8 * 1024 * 1024
+PROJECTION_STEP_EVENTS = 200_000
+PROJECTION_STEP_S = 0.5
+# States of rows that are loaded at once.
+PROJECTION_ROWS_BYTES = 16 * 1024 * 1024
+# Positions that a page looks at where other events lie, in as many statements as windows fit.
+PROJECTION_SPAN_WINDOWS = 20
+# A position that moves without an event is written once in this time.
+PROJECTION_QUIET_S = 0.25
+# Projections of a server process that are folded at once.
+PROJECTION_FOLD_THREADS = 4
 
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5

@@ -7,18 +7,22 @@ next server goes on from there. The points are those of the code: one without a 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
+import grpc
 import pytest
 from tests.faults.project import documents
-from tests.faults.project.calls import Calls, calling
+from tests.faults.project.calls import Calls, calling, wait_for
 from tests.faults.project.stage import NAMES, Stage, dies, outage_allowed, stage
 from tests.faults.project.tables import check
 from tests.faults.project.traffic import write_until
 from tests.support.history import History, run_threads
+from tests.support.raw import answer_of
 from tests.support.servers import RunningServer, ServerDied, start_postgres
 
+import eventfold
 from eventfold import _core
 from eventfold.v1 import projections_pb2 as pb
 from eventfold_server import failpoints
@@ -159,3 +163,37 @@ def test_killed_at_a_point(failpoint: str, act: Act, times: int, staged: Stage) 
             raise
     check(staged.database)
     staged.recovers()
+
+
+@pytest.mark.parametrize("failpoint", ["before_commit", "after_commit"])
+def test_killed_while_it_stops(failpoint: str, staged: Stage) -> None:
+    """It stops at the event that fails, with all before it, whether the kill comes before or after
+    that is known; and goes on from there when its document is mended.
+    """
+    strict = documents.shops("strict", parks=False)
+    with staged.server() as server, calling(server.address) as calls:
+        # Past what failed in the cases before, by a document that takes it.
+        calls.put(documents.shops("strict", mended=True, parks=False).text)
+        calls.caught_up("strict")
+        calls.put(strict.text, in_place=True)
+        position = calls.caught_up("strict").head
+    with staged.server(f"{failpoint}:1") as server, calling(server.address) as calls:
+        with eventfold.Client(server.address) as store, contextlib.suppress(Exception):
+            fine = eventfold.Event("Sold", {"shop": "s1", "amount": 1})
+            broken = eventfold.Event("Sold", {"shop": "s1"})
+            store.append("sale-strict", [fine, broken, fine], expected_version=eventfold.ANY)
+        dies(server)
+    check(staged.database)
+    staged.database.end_leases()
+    with staged.server() as server, calling(server.address) as calls:
+        stopped = wait_for(lambda: calls.stopped("strict"), "strict to stop")
+        assert stopped.position == position + 1
+        check(staged.database)
+        with pytest.raises(grpc.RpcError) as raised:
+            calls.query("strict", at_least_position=position + 3)
+        assert answer_of(raised.value).reason == "PROJECTION_STOPPED"
+        calls.put(documents.shops("strict", mended=True, parks=False).text, in_place=True)
+        assert calls.retry("strict").resumed or calls.stopped("strict") is None
+        assert calls.caught_up("strict").generations[-1].position >= position + 3
+        staged.settles(calls)
+        calls.drop("strict")

@@ -46,8 +46,19 @@ READ_CONNECTIONS = 8
 EVENT_CONNECTIONS = 8
 # To listen for notifications of other servers, and to send them.
 NOTICE_CONNECTIONS = 2
+# For the events of projections, and for their rows: generations take turns.
+PROJECTION_READ_CONNECTIONS = 2
+PROJECTION_WRITE_CONNECTIONS = 2
 # Most that one server process opens.
-CONNECTIONS = 1 + WRITE_CONNECTIONS + READ_CONNECTIONS + EVENT_CONNECTIONS + NOTICE_CONNECTIONS
+CONNECTIONS = (
+    1
+    + WRITE_CONNECTIONS
+    + READ_CONNECTIONS
+    + EVENT_CONNECTIONS
+    + NOTICE_CONNECTIONS
+    + PROJECTION_READ_CONNECTIONS
+    + PROJECTION_WRITE_CONNECTIONS
+)
 IDLE_S_MAX = 300.0
 CONNECT_TIMEOUT_S = 10.0
 PING_TIMEOUT_S = 2.0
@@ -74,6 +85,9 @@ _WRITE_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "default_transaction_isolation": "read committed",
 }
+# What a crash of PostgreSQL takes from a projection, rows and position alike, is folded again: its
+# commits need not wait for the disk, and appends have that to themselves.
+_PROJECTION_SETTINGS = {**_SETTINGS, "synchronous_commit": "off"}
 
 
 class StorageRefused(Exception):
@@ -239,6 +253,23 @@ class Database:
         return WriteConnection(
             lambda: self._core_settings(settings, told, connections_max=1, fold_threads=1),
             self.queries,
+        )
+
+    def projection_settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """How Rust connects to read the events of projections, and to write their rows."""
+
+        def settings(of: dict[str, str], connections_max: int) -> dict[str, Any]:
+            kept, told = pooler.split(of) if self._pooled else (of, dict[str, str]())
+            return self._core_settings(
+                kept,
+                told,
+                connections_max=connections_max,
+                fold_threads=limits.PROJECTION_FOLD_THREADS,
+            )
+
+        return (
+            settings(_READ_SETTINGS, PROJECTION_READ_CONNECTIONS),
+            settings(_PROJECTION_SETTINGS, PROJECTION_WRITE_CONNECTIONS),
         )
 
     async def notice_connection(self) -> "asyncpg.Connection[asyncpg.Record]":

@@ -7,8 +7,16 @@ from typing import Any
 from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
+    CATEGORY_WINDOW_POSITIONS,
     LOG_WINDOW_POSITIONS,
     PROJECTION_LEASE_S,
+    PROJECTION_PAGE_BYTES,
+    PROJECTION_QUIET_S,
+    PROJECTION_ROWS_BYTES,
+    PROJECTION_SPAN_WINDOWS,
+    PROJECTION_STEP_BYTES,
+    PROJECTION_STEP_EVENTS,
+    PROJECTION_STEP_S,
 )
 from eventfold_server.storage import faults
 from eventfold_server.storage.bridge import Bridge, driver_error
@@ -41,6 +49,13 @@ class Step:
 class Worker:
     """Builds one generation under one lease; not to be used by two tasks at once."""
 
+    def __init__(
+        self, projector: _core.Projector, bridge: Bridge, worker: _core.ProjectionWorker
+    ) -> None:
+        self._projector = projector
+        self._bridge = bridge
+        self._worker = worker
+
     async def step(self, up_to: int) -> Step:
         """Goes on by one transaction, at most to position `up_to`, which is not above the head.
 
@@ -50,11 +65,32 @@ class Worker:
         STORAGE_FULL) nothing was written or nobody knows; the next step begins with what the
         database says, so that it may be called again either way.
         """
-        raise NotImplementedError
+        stepped, _ = self._bridge.begin(
+            lambda future: self._projector.step(future, self._worker, up_to)
+        )
+        with faults.reading():
+            try:
+                found: _core.ProjectionStep = await stepped
+            except _core.ReaderError as error:
+                raise driver_error(error) from error
+            except _core.CoreError as error:
+                raise Refusal.of_core(error) from error
+        return Step(
+            position=found.position,
+            events=found.events,
+            rows=found.rows,
+            parked=found.parked,
+            done=found.done,
+            fenced=found.fenced,
+            stopped=None if found.stopped is None else refusal_of(found.stopped),
+        )
 
     async def close(self) -> None:
         """Forgets all states, and what was read ahead; waits for a step under way."""
-        raise NotImplementedError
+        forgotten, _ = self._bridge.begin(
+            lambda future: self._projector.forget(future, self._worker)
+        )
+        await forgotten
 
 
 class Projector:
@@ -62,22 +98,58 @@ class Projector:
 
     def __init__(self, database: Database) -> None:
         """Connects when the first step needs it; answers go to the loop that is running."""
-        raise NotImplementedError
+        self._queries = database.queries
+        self._projector = _core.Projector(*database.projection_settings())
+        self._bridge = Bridge(self._projector)
 
-    def worker(self, generation_no: int, lease: int, document: _core.Projection) -> Worker:
-        """A worker for the generation, whose `lease` the caller has just taken."""
-        raise NotImplementedError
+    def worker(
+        self, generation_no: int, lease: int, document: _core.Projection, **bounds: float
+    ) -> Worker:
+        """A worker for the generation, whose `lease` the caller has just taken.
+
+        `bounds` are for tests; see `_core.Projector.worker`.
+        """
+        table = ProjectionTable(self._queries, generation_no, document)
+        window, page = LOG_WINDOW_POSITIONS, "projection_log_page"
+        if document.categories is not None:
+            window, page = CATEGORY_WINDOW_POSITIONS, "projection_categories_page"
+        worker = self._projector.worker(
+            document,
+            generation_no=generation_no,
+            lease=lease,
+            statements={
+                "page": self._queries[page],
+                "progress": self._queries["projection_progress"],
+                "rows": table.rows,
+                "advance": self._queries["projection_advance"],
+                "upsert": table.upsert,
+                "delete": table.delete,
+                "park_keys": self._queries["park_keys"],
+                "park_events": self._queries["park_events"],
+            },
+            bounds={
+                "page_bytes": PROJECTION_PAGE_BYTES,
+                "window": window,
+                "span": window * PROJECTION_SPAN_WINDOWS,
+                "rows_bytes": PROJECTION_ROWS_BYTES,
+                "step_bytes": PROJECTION_STEP_BYTES,
+                "step_events": PROJECTION_STEP_EVENTS,
+                "step_s": PROJECTION_STEP_S,
+                "lease_s": PROJECTION_LEASE_S,
+                "quiet_s": PROJECTION_QUIET_S,
+                **bounds,
+            },
+        )
+        return Worker(self._projector, self._bridge, worker)
 
     async def close(self) -> None:
         """Ends the thread; steps under way fail."""
-        raise NotImplementedError
+        await self._bridge.close()
 
 
 def stored_error(error: Refusal) -> str:
     """An error as `stopped` and parked keys hold it: JSON text."""
-    return json.dumps(
-        {"reason": error.reason, "message": error.message, "facts": error.facts}
-    )
+    return json.dumps({"reason": error.reason, "message": error.message, "facts": error.facts})
 
 
 def refusal_of(stored: str) -> Refusal:

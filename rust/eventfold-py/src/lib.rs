@@ -16,6 +16,7 @@ mod filter;
 mod fold;
 mod limits;
 mod names;
+mod projection;
 #[cfg(unix)]
 mod reader;
 mod recorded;
@@ -52,11 +53,14 @@ mod _core {
     use super::limits::limits;
     #[pymodule_export]
     use super::names::check_stream_name;
+    #[pymodule_export]
+    use super::projection::Projection;
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{
-        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ReadJob, Reader,
-        ReaderError, Writer, encode_session_answers,
+        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ProjectionStep,
+        ProjectionWorker, Projector, ReadJob, Reader, ReaderError, Writer, encode_session_answers,
+        failpoints,
     };
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};

@@ -71,6 +71,16 @@ class Calls:
         """Folds what is parked."""
         return self.stub.RetryProjection(pb.RetryProjectionRequest(name=name), timeout=CALL_S)
 
+    def stopped(self, name: str) -> pb.Generation | None:
+        """The newest generation, if it stopped."""
+        newest = self.get(name).generations[-1]
+        return newest if newest.HasField("stopped") else None
+
+    def query(self, name: str, at_least_position: int = 0) -> list[pb.ProjectionRow]:
+        """The first rows."""
+        request = pb.QueryProjectionRequest(name=name, at_least_position=at_least_position)
+        return list(self.stub.QueryProjection(request, timeout=CALL_S).rows)
+
     def verify(self, name: str, generation: int = 0, keys: int = 0) -> pb.Verification:
         """Lets the server compare."""
         request = pb.VerifyProjectionRequest(name=name, generation=generation, keys=keys)

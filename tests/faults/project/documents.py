@@ -204,11 +204,13 @@ columns:
   note: text
   big: {{type: boolean, value: "state.total > {big}"}}
 indexes: [[total], [big, sales]]
-on_error: park
+on_error: {on_error}
 """
 
 
-def shops(name: str = "shops", big: int = 1000, *, mended: bool = False) -> Document:
+def shops(
+    name: str = "shops", big: int = 1000, *, mended: bool = False, parks: bool = True
+) -> Document:
     """`big` makes another table of it; `mended`: events without an amount count as zero."""
     total = "state.total + event.amount"
     if mended:
@@ -232,7 +234,7 @@ def shops(name: str = "shops", big: int = 1000, *, mended: bool = False) -> Docu
         return DELETED
 
     return Document(
-        text=_SHOPS.format(name=name, big=big, total=total),
+        text=_SHOPS.format(name=name, big=big, total=total, on_error="park" if parks else "stop"),
         columns=("sales", "total", "last", "note", "big"),
         initial={"sales": 0, "total": 0, "last": None, "open": True},
         wants=lambda event: event.category in {"sale", "shop"},
@@ -246,7 +248,7 @@ def shops(name: str = "shops", big: int = 1000, *, mended: bool = False) -> Docu
             state.get("note"),
             "true" if state["total"] > big else "false",
         ),
-        parks=True,
+        parks=parks,
     )
 
 
@@ -330,7 +332,8 @@ def of_text(text: str) -> Document:
     """The document that a generation was made from."""
     [name] = re.findall(r"^projection: (\w+)$", text, re.MULTILINE)
     if found := re.search(r"state\.total > (\d+)\"\}", text):
-        return shops(name, int(found[1]), mended="has(event.amount)" in text)
+        parks = "on_error: park" in text
+        return shops(name, int(found[1]), mended="has(event.amount)" in text, parks=parks)
     if found := re.search(r"size\(state\.items\) \+ (\d+)", text):
         return carts(name, int(found[1]))
     found = re.search(r"state\.n \+ (\d+)", text)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eventfold_core::error::CoreError;
-use eventfold_reader::{Hydrated, Opened, Page, ReadError, WriteError};
+use eventfold_reader::{Hydrated, Opened, Page, ReadError, Step, WriteError};
 use pyo3::prelude::*;
 
 use super::writer::Stored;
@@ -16,6 +16,7 @@ pub enum Done {
     Hydrated(Box<Hydrated>),
     Opened(Box<Opened>),
     Stored(Result<Stored, WriteError>),
+    Step(Step),
 }
 
 pub type Completions = completions::Completions<Result<Done, ReadError>>;

@@ -3,6 +3,7 @@
 mod answers;
 mod arguments;
 mod done;
+mod projector;
 mod writer;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use pyo3::types::{PyList, PyTuple};
 use tokio::sync::Mutex;
 
 pub use answers::{Hydrated, KeptState, Opened, Page, ReaderError};
+pub use projector::{ProjectionStep, ProjectionWorker, Projector, failpoints};
 pub use writer::{AppendBatch, Decision, Outcome, Writer, encode_session_answers};
 
 use super::fold::Fold;
