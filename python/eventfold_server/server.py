@@ -31,6 +31,7 @@ from eventfold_server.domain.kept import KeptStates
 from eventfold_server.domain.many import Many
 from eventfold_server.domain.projections.admin import ProjectionAdmin
 from eventfold_server.domain.projections.documents import Documents
+from eventfold_server.domain.projections.runner import Runner
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.streams import Streams
@@ -57,6 +58,7 @@ from eventfold_server.storage.kept import KeptStorage
 from eventfold_server.storage.log import LogStorage
 from eventfold_server.storage.notices import Notices
 from eventfold_server.storage.projections import ProjectionStorage
+from eventfold_server.storage.projector import Projector
 from eventfold_server.storage.tail import TailStorage
 from eventfold_server.storage.writer import Writer
 
@@ -232,6 +234,8 @@ class Server:
         self._consumers = Consumers(group_storage, group_admin, tail)
         projection_storage = ProjectionStorage(database)
         documents = Documents(registry)
+        self._projector = Projector(database)
+        self._runner = Runner(projection_storage, self._projector, documents, tail)
         event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
         folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
         subscriptions = subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"]
@@ -311,6 +315,7 @@ class Server:
         self._notices.start()
         await self._server.start()
         self._kept.start(self._registry.complete)
+        self._runner.start()
         await self._health.start()
         return f"{host}:{port}"
 
@@ -328,6 +333,9 @@ class Server:
     async def stop(self) -> None:
         """Refuses new calls, lets those under way end within the grace, then cuts them off."""
         self._guard.shut_down()
+        # First, so that other servers go on with its projections meanwhile.
+        await self._runner.stop()
+        await self._projector.close()
         await self._tail.stop()
         await self._health.stop()
         await self._server.stop(self._config.grace_s)

@@ -20,6 +20,7 @@ from eventfold_server.storage.projections import Claimed, Waiting
 from eventfold_server.storage.projector import Step
 
 BUILDING, READY, ACTIVE = 1, 2, 3
+LEASE_S = 0.06
 VERIFIED, CAUGHT_UP, BY_HAND = 1, 2, 3
 
 
@@ -118,7 +119,10 @@ class Projector:
         self.workers: list[Worker] = []
         self.script: dict[int, Callable[[int], Step]] = {}
 
-    def worker(self, generation_no: int, _lease: int, _document: object) -> Worker:
+    def worker(
+        self, generation_no: int, _lease: int, _document: object, *, lease_s: float
+    ) -> Worker:
+        assert lease_s == LEASE_S
         async def steps(up_to: int) -> Step:
             script = self.script.get(generation_no)
             return step(up_to) if script is None else script(up_to)
@@ -157,7 +161,7 @@ def parts(verifier: Callable[[Storage], Verifier] | None = None) -> Parts:
         documents,  # type: ignore[arg-type]
         log,  # type: ignore[arg-type]
         verifier(storage) if verifier else None,
-        lease_s=0.06,
+        lease_s=LEASE_S,
         look_pause_s=0.01,
     )
     return Parts(log, storage, projector, documents, runner)

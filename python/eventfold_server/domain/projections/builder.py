@@ -43,6 +43,8 @@ class Builder:
         documents: Documents,
         tail: Tail,
         verifier: Verifier | None,
+        *,
+        lease_s: float,
         look_pause_s: float,
     ) -> None:
         self._storage = storage
@@ -50,6 +52,7 @@ class Builder:
         self._documents = documents
         self._tail = tail
         self._verifier = verifier
+        self._lease_s = lease_s
         self._look_pause_s = look_pause_s
         self._room = asyncio.Semaphore(limits.PROJECTION_STEPS_MAX)
 
@@ -58,7 +61,9 @@ class Builder:
         a step succeeded.
         """
         document = await self._documents.compiled(claimed.source, claimed.fold_source)
-        worker = self._projector.worker(claimed.generation_no, claimed.lease, document)
+        worker = self._projector.worker(
+            claimed.generation_no, claimed.lease, document, lease_s=self._lease_s
+        )
         rise = _Rise(self._storage, self._verifier, claimed, document)
         pause_s = 0.0
         try:

@@ -59,7 +59,15 @@ class Runner:
         look_pause_s: float = limits.PROJECTION_LOOK_PAUSE_S,
     ) -> None:
         self._storage = storage
-        self._builder = Builder(storage, projector, documents, tail, verifier, look_pause_s)
+        self._builder = Builder(
+            storage,
+            projector,
+            documents,
+            tail,
+            verifier,
+            lease_s=lease_s,
+            look_pause_s=look_pause_s,
+        )
         self._lease_s = lease_s
         self._look_pause_s = look_pause_s
         self._held: dict[int, _Held] = {}
