@@ -27,8 +27,9 @@ from eventfold import _core
 from eventfold.v1 import projections_pb2 as pb
 from eventfold_server import failpoints
 
-# More than one batch of a rebuild.
-EVENTS = 25_000
+# Together several batches of a rebuild, each of which ends at 8 MiB.
+EVENTS = 20_000
+PADDING_BYTES = 1_200
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,10 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("kills")
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o711)
-    with start_postgres(folder / "data") as url, stage(folder, url, "kills", EVENTS) as made:
+    with (
+        start_postgres(folder / "data") as url,
+        stage(folder, url, "kills", EVENTS, padding=PADDING_BYTES) as made,
+    ):
         yield made
 
 

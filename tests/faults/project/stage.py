@@ -60,12 +60,12 @@ class Stage:
 
 @contextlib.contextmanager
 def stage(
-    folder: Path, url: str, schema: str, events: int, broken: int = BROKEN
+    folder: Path, url: str, schema: str, events: int, broken: int = BROKEN, padding: int = 0
 ) -> Iterator[Stage]:
     """A store with so many events and all three projections, which have caught up."""
     made = Stage(folder, url, schema, Database(url, schema))
     with made.server() as server, calling(server.address) as calls:
-        fill(server.address, seed=0, events=events, broken=broken)
+        fill(server.address, seed=0, events=events, broken=broken, padding=padding)
         for document in WHOLE:
             calls.put(document().text)
         made.settles(calls)

@@ -60,8 +60,8 @@ def _of_cart(pick: random.Random) -> Event:
     return Event("Added", {"article": f"a{pick.randrange(20)}", "quantity": pick.randrange(9)})
 
 
-def fill(address: str, seed: int, events: int, broken: int = BROKEN) -> None:
-    """Appends so many events by calls with many streams."""
+def fill(address: str, seed: int, events: int, broken: int = BROKEN, padding: int = 0) -> None:
+    """Appends so many events by calls with many streams, each with so many bytes more."""
     pick = random.Random(seed)
     appends = events_at_random(pick, broken)
 
@@ -70,7 +70,8 @@ def fill(address: str, seed: int, events: int, broken: int = BROKEN) -> None:
         while left > 0:
             stream, batch = next(appends)
             left -= len(batch)
-            yield eventfold.StreamAppend(stream, batch, eventfold.ANY)
+            padded = [Event(one.type, one.data | {"padding": "x" * padding}) for one in batch]
+            yield eventfold.StreamAppend(stream, padded if padding else batch, eventfold.ANY)
 
     with eventfold.Client(address, timeout=30) as store:
         for _ in store.append_batch(bounded()):
