@@ -137,8 +137,11 @@ class Folding:
         if key not in self._states:
             return None
         state, last = self._states[key]
-        values = self._document.values(key, state)
         shown = self._document.shown(state)
+        values = self._document.values(key, state)
+        if not shown:
+            # They are evaluated all the same, and not kept.
+            values = (None,) * len(values)
         return Row(state_text(state), shown, last.version, last.position, values)
 
     def count(self, passes: Callable[[Row], bool]) -> int:
@@ -231,13 +234,17 @@ def shops(
                 return state | {"total": state["total"] - event.data["amount"], "last": event.id}
             case "Noticed":
                 return state | {"note": event.data["text"]} if event.data["loud"] else UNTOUCHED
+        assert event.type == "Closed"
         return DELETED
 
     return Document(
         text=_SHOPS.format(name=name, big=big, total=total, on_error="park" if parks else "stop"),
         columns=("sales", "total", "last", "note", "big"),
         initial={"sales": 0, "total": 0, "last": None, "open": True},
-        wants=lambda event: event.category in {"sale", "shop"},
+        wants=lambda event: (
+            event.category in {"sale", "shop"}
+            and event.type in {"Sold", "Returned", "Noticed", "Closed"}
+        ),
         key=lambda event: str(event.data["shop"]),
         step=step,
         shown=lambda state: bool(state["total"] > 0),
@@ -288,7 +295,7 @@ def carts(name: str = "carts", more: int = 0) -> Document:
         text=_CARTS.format(name=name, more=more),
         columns=("items", "count", "kinds"),
         initial={"items": {}, "count": 0},
-        wants=lambda event: event.category == "cart",
+        wants=lambda event: event.category == "cart" and event.type in {"Added", "Discarded"},
         key=lambda event: event.stream,
         step=step,
         shown=lambda _: True,
