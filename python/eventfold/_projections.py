@@ -171,7 +171,7 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class Projection:
+class ProjectionInfo:
     """A projection.
 
     Attributes:
@@ -210,7 +210,7 @@ class Projection:
     @classmethod
     def _from_wire(
         cls, found: pb.Projection, generation: int = 0, created: bool = False
-    ) -> "Projection":
+    ) -> "ProjectionInfo":
         return cls(
             name=found.name,
             active=found.active,
@@ -222,7 +222,7 @@ class Projection:
         )
 
 
-def is_settled(projection: Projection, one: Generation, until: str) -> bool:
+def is_settled(projection: ProjectionInfo, one: Generation, until: str) -> bool:
     """Whether a generation has come as far as it does by itself."""
     if one.state == "active":
         return True

@@ -64,6 +64,8 @@ KEPT_SWEEP_PAUSE_S = 600.0
 
 HYDRATE_MANY_STREAMS_MAX = 1_000
 FOLD_FAILURES_REPORTED_MAX = 100
+# What every watcher hears at least.
+WATCH_SIGN_OF_LIFE_S = 10.0
 
 # Earlier positions in a resume token, at doubling distances; 24 bytes each.
 RESUME_TOKEN_PAIRS_MAX = 13
@@ -170,6 +172,15 @@ PROJECTION_SPAN_WINDOWS = 20
 PROJECTION_QUIET_S = 0.25
 # Projections of a server process that are folded at once.
 PROJECTION_FOLD_THREADS = 4
+
+QUERY_ORDER_COLUMNS_MAX = CORE["query_order_columns_max"]
+QUERY_PLACE_BYTES_MAX = CORE["query_place_bytes_max"]
+# A query begins anew with the generation that queries were switched to while it looked.
+QUERY_SWITCHES_MAX = 10
+# Between two looks at how far a projection is, for queries that wait for a position: at first, and
+# then doubling up to the longest.
+QUERY_WAIT_PAUSE_S_MIN = 0.01
+QUERY_WAIT_PAUSE_S_MAX = 0.1
 
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5

@@ -31,12 +31,14 @@ from eventfold_server.domain.kept import KeptStates
 from eventfold_server.domain.many import Many
 from eventfold_server.domain.projections.admin import ProjectionAdmin
 from eventfold_server.domain.projections.documents import Documents
+from eventfold_server.domain.projections.query import ProjectionQueries
 from eventfold_server.domain.projections.runner import Runner
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.streams import Streams
 from eventfold_server.domain.subscribe import Subscriptions
 from eventfold_server.domain.tail import Tail
+from eventfold_server.domain.watch import Watcher
 from eventfold_server.embedded import FIXED_SETTINGS
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.certificates import Certificate
@@ -57,6 +59,7 @@ from eventfold_server.storage.groups import GroupStorage
 from eventfold_server.storage.kept import KeptStorage
 from eventfold_server.storage.log import LogStorage
 from eventfold_server.storage.notices import Notices
+from eventfold_server.storage.projection_rows import ProjectionRows
 from eventfold_server.storage.projections import ProjectionStorage
 from eventfold_server.storage.projector import Projector
 from eventfold_server.storage.tail import TailStorage
@@ -266,6 +269,7 @@ class Server:
                         Hydrator(log_storage, starts),
                         Historian(log_storage, starts),
                         Many(log_storage, starts, registry),
+                        Watcher(log_storage, tail, starts),
                         registry,
                         tail,
                     ),
@@ -279,7 +283,10 @@ class Server:
                 _handlers(
                     self._guard,
                     projections,
-                    ProjectionsService(ProjectionAdmin(projection_storage, documents)),
+                    ProjectionsService(
+                        ProjectionAdmin(projection_storage, documents),
+                        ProjectionQueries(ProjectionRows(database), documents, tail),
+                    ),
                 ),
             )
         )

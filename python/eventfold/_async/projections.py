@@ -14,7 +14,7 @@ from eventfold._progress import Report
 from eventfold._projections import (
     Generation,
     ParkedKey,
-    Projection,
+    ProjectionInfo,
     ProjectionRetry,
     SwitchWhen,
     Verification,
@@ -44,7 +44,7 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
         switch: SwitchWhen = "when verified",
         in_place: bool = False,
         timeout: float | None = None,
-    ) -> Projection:
+    ) -> ProjectionInfo:
         """Registers a projection under the name that its document carries.
 
         The same document again changes nothing but `switch` and what it says of errors. Another one
@@ -79,9 +79,9 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
             source=source_or_file(source), switch=switch_to_wire(switch), in_place=in_place
         )
         answer = await self._connection.unary(methods.PUT_PROJECTION, request, timeout)
-        return Projection._from_wire(answer.projection, answer.generation, answer.created)
+        return ProjectionInfo._from_wire(answer.projection, answer.generation, answer.created)
 
-    async def get_projection(self, name: str, *, timeout: float | None = None) -> Projection:
+    async def get_projection(self, name: str, *, timeout: float | None = None) -> ProjectionInfo:
         """Describes a projection with its generations, and how far they are.
 
         Raises:
@@ -89,11 +89,11 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
         """
         request = pb.GetProjectionRequest(name=name)
         answer = await self._connection.unary(methods.GET_PROJECTION, request, timeout)
-        return Projection._from_wire(answer.projection)
+        return ProjectionInfo._from_wire(answer.projection)
 
     async def list_projections(
         self, *, page_size: int = 100, timeout: float | None = None
-    ) -> AsyncIterator[Projection]:
+    ) -> AsyncIterator[ProjectionInfo]:
         """Lists projections in byte order of their names, fetching page after page.
 
         Args:
@@ -104,14 +104,14 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
         while True:
             page = await self._connection.unary(methods.LIST_PROJECTIONS, request, timeout)
             for projection in page.projections:
-                yield Projection._from_wire(projection)
+                yield ProjectionInfo._from_wire(projection)
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
     async def rebuild_projection(
         self, name: str, *, switch: SwitchWhen = "when verified", timeout: float | None = None
-    ) -> Projection:
+    ) -> ProjectionInfo:
         """Begins a new generation of the document that was put last: from the first event on, and
         with the newest revision of the fold that it names.
 
@@ -131,7 +131,7 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
         """
         request = pb.RebuildProjectionRequest(name=name, switch=switch_to_wire(switch))
         answer = await self._connection.unary(methods.REBUILD_PROJECTION, request, timeout)
-        return Projection._from_wire(answer.projection, answer.generation, True)
+        return ProjectionInfo._from_wire(answer.projection, answer.generation, True)
 
     async def wait_projection(
         self,
@@ -139,7 +139,7 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
         *,
         generation: int = 0,
         until: Literal["active", "caught up"] = "active",
-        on_progress: Callable[[Projection], object] | None = None,
+        on_progress: Callable[[ProjectionInfo], object] | None = None,
         timeout: float = _LONG_TIMEOUT_S,
     ) -> Generation:
         """Waits until a generation has come as far as it does by itself.
@@ -229,7 +229,7 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
 
     async def switch_projection(
         self, name: str, *, generation: int = 0, timeout: float | None = None
-    ) -> Projection:
+    ) -> ProjectionInfo:
         """Lets queries see another generation, from one moment to the next.
 
         The one that they saw until then is kept up to date, so that switching back is as quick.
@@ -247,7 +247,7 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
         """
         request = pb.SwitchProjectionRequest(name=name, generation=whole(generation, "generation"))
         answer = await self._connection.unary(methods.SWITCH_PROJECTION, request, timeout)
-        return Projection._from_wire(answer.projection)
+        return ProjectionInfo._from_wire(answer.projection)
 
     async def drop_projection(
         self, name: str, *, generation: int | None = None, timeout: float | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from eventfold import Client, Generation, Projection, SwitchWhen, Verification
+from eventfold import Client, Generation, ProjectionInfo, SwitchWhen, Verification
 from eventfold.cli import projection_rows
 from eventfold.cli.connection import with_store
 from eventfold.cli.failures import ExitCode, describe
@@ -97,7 +97,7 @@ def _generation_fields(one: Generation) -> dict[str, Any]:
     }
 
 
-def _fields(found: Projection) -> dict[str, Any]:
+def _fields(found: ProjectionInfo) -> dict[str, Any]:
     return {
         "name": found.name,
         "active": found.active,
@@ -125,7 +125,7 @@ def _rate(one: Generation) -> str:
     return f"{one.positions_per_second:,.0f} positions/s, {one.seconds_left:,.0f} s left"
 
 
-def _print(found: Projection) -> None:
+def _print(found: ProjectionInfo) -> None:
     print_fields(
         [
             ("projection", found.name),
@@ -160,14 +160,14 @@ def _print(found: Projection) -> None:
             )
 
 
-def _wait(store: Client, found: Projection) -> Projection:
+def _wait(store: Client, found: ProjectionInfo) -> ProjectionInfo:
     """Waits for the generation of a document, with a bar on a terminal."""
     title = f"Building generation {found.generation}"
     with progress_bar(title, found.head) as steps:
 
-        def show(now: Projection) -> None:
+        def show(now: ProjectionInfo) -> None:
             one = now.find(found.generation)
-            detail = f"{one.events:,} events, {one.positions_per_second:,.0f}/s"
+            detail = f"{one.events:,} events, {one.positions_per_second:,.0f} positions/s"
             steps.show(one.position, max(now.head, one.position), detail)
 
         store.wait_projection(
@@ -176,7 +176,7 @@ def _wait(store: Client, found: Projection) -> Projection:
     return store.get_projection(found.name)
 
 
-def _tell(store: Client, put: Projection, *, wait: bool, as_json: bool) -> None:
+def _tell(store: Client, put: ProjectionInfo, *, wait: bool, as_json: bool) -> None:
     """Prints a generation that is being built, after having waited for it if asked."""
     now = _wait(store, put) if wait else put
     if as_json:
@@ -236,7 +236,7 @@ def list_projections(store: Client, as_json: AsJson = False) -> None:
         note("no projections")
 
 
-def _summary(found: Projection) -> str:
+def _summary(found: ProjectionInfo) -> str:
     """The condition of what queries see, and of what is being built."""
     told = [
         f"{one.generation}: {_condition(one)} at {one.position:,} of {found.head:,}"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from eventfold.v1 import projections_pb2 as pb
 from eventfold_server.domain import requests
 from eventfold_server.domain.projections.admin import ProjectionAdmin
+from eventfold_server.domain.projections.query import ProjectionQueries
 from eventfold_server.domain.requests import Caller
 from eventfold_server.services.projection_messages import (
     parked_key_message,
@@ -12,12 +13,14 @@ from eventfold_server.services.projection_messages import (
     switch_of,
     within_page,
 )
+from eventfold_server.services.projection_queries import QueryCalls
 
 
-class ProjectionsService:
+class ProjectionsService(QueryCalls):
     """Decodes requests, calls the domain, encodes answers."""
 
-    def __init__(self, admin: ProjectionAdmin) -> None:
+    def __init__(self, admin: ProjectionAdmin, queries: ProjectionQueries) -> None:
+        super().__init__(queries)
         self._admin = admin
 
     async def put_projection(
@@ -88,23 +91,11 @@ class ProjectionsService:
             keys=keys, next_page_token=keys[-1].key if more or cut else ""
         )
 
-    async def query_projection(
-        self, request: pb.QueryProjectionRequest, _caller: Caller
-    ) -> pb.QueryProjectionResponse:
-        """`Projections.QueryProjection`; on this branch not there yet."""
-        raise _not_yet(request.name)
-
-    async def count_projection(
-        self, request: pb.CountProjectionRequest, _caller: Caller
-    ) -> pb.CountProjectionResponse:
-        """`Projections.CountProjection`; on this branch not there yet."""
-        raise _not_yet(request.name)
-
     async def verify_projection(
         self, request: pb.VerifyProjectionRequest, _caller: Caller
     ) -> AsyncIterator[bytes]:
         """`Projections.VerifyProjection`; on this branch not there yet."""
-        if request.name is not None:
+        if request.keys >= 0:
             raise _not_yet(request.name)
         yield b""
 

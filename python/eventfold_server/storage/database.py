@@ -42,6 +42,8 @@ _PRE = re.compile(r"[0-9]+_pre_")
 WRITE_CONNECTIONS = 6
 # For single rows.
 READ_CONNECTIONS = 8
+# For queries of projections, which callers make up: apart, so that slow ones hold up nothing else.
+QUERY_CONNECTIONS = 4
 # For pages of events, and for folds.
 EVENT_CONNECTIONS = 8
 # To listen for notifications of other servers, and to send them.
@@ -49,15 +51,19 @@ NOTICE_CONNECTIONS = 2
 # For the events of projections, and for their rows: generations take turns.
 PROJECTION_READ_CONNECTIONS = 2
 PROJECTION_WRITE_CONNECTIONS = 2
+# For verifications, retries and trials of projections, which people ask for: no generation waits.
+PROJECTION_ASIDE_CONNECTIONS = 2
 # Most that one server process opens.
 CONNECTIONS = (
     1
     + WRITE_CONNECTIONS
     + READ_CONNECTIONS
+    + QUERY_CONNECTIONS
     + EVENT_CONNECTIONS
     + NOTICE_CONNECTIONS
     + PROJECTION_READ_CONNECTIONS
     + PROJECTION_WRITE_CONNECTIONS
+    + PROJECTION_ASIDE_CONNECTIONS
 )
 IDLE_S_MAX = 300.0
 CONNECT_TIMEOUT_S = 10.0
@@ -76,6 +82,16 @@ _SETTINGS = {
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
 _READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
+# Each query is planned for its own values, and no two run at once for one caller. Texts of values do
+# not depend on what the database is set to.
+_QUERY_SETTINGS = {
+    **_SETTINGS,
+    "plan_cache_mode": "force_custom_plan",
+    "max_parallel_workers_per_gather": "0",
+    "default_transaction_read_only": "on",
+    "datestyle": "ISO, YMD",
+    "extra_float_digits": "1",
+}
 # A notification takes part in no promise: its commit need not wait for the disk.
 _NOTICE_SETTINGS = {**_SETTINGS, "synchronous_commit": "off"}
 _WRITE_SETTINGS = {
@@ -160,6 +176,7 @@ class Database:
         self._query_role = query_role
         self._make_query_role = make_query_role
         self._read: Pool | None = None
+        self._query: Pool | None = None
         self._write: Pool | None = None
         self._events: EventReader | None = None
 
@@ -185,13 +202,16 @@ class Database:
             self._read = await self._pool(
                 READ_CONNECTIONS, _READ_SETTINGS, command_timeout=DEAD_AFTER_S
             )
+            self._query = await self._pool(
+                QUERY_CONNECTIONS, _QUERY_SETTINGS, command_timeout=DEAD_AFTER_S
+            )
             # No timeout of the driver: it would cancel a commit that waits for a standby.
             self._write = await self._pool(WRITE_CONNECTIONS, _WRITE_SETTINGS)
             self._events = self._event_reader()
 
     async def close(self) -> None:
         """Closes the pools; statements under way are finished first, within bounds."""
-        for pool in (self._write, self._read):
+        for pool in (self._write, self._query, self._read):
             if pool is None:
                 continue
             try:
@@ -199,7 +219,7 @@ class Database:
                     await pool.close()
             except (TimeoutError, *faults.LOST):
                 pool.terminate()
-        self._write = self._read = None
+        self._write = self._query = self._read = None
         if self._events is not None:
             await self._events.close()
 
@@ -213,7 +233,18 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Connection"]:
         """A connection for statements that change nothing; its faults are refusals."""
-        pool = _opened(self._read)
+        async with self._lent(self._read) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def querying(self) -> AsyncIterator["Connection"]:
+        """A connection for queries of projections; its faults are refusals."""
+        async with self._lent(self._query) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lent(self, pool: "Pool | None") -> AsyncIterator["Connection"]:
+        pool = _opened(pool)
         with faults.reading():
             connection = await pool.acquire()
             try:
@@ -255,8 +286,10 @@ class Database:
             self.queries,
         )
 
-    def projection_settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """How Rust connects to read the events of projections, and to write their rows."""
+    def projection_settings(self) -> tuple[dict[str, Any], ...]:
+        """How Rust connects to read the events of projections, to write their rows, and for what
+        goes on beside.
+        """
 
         def settings(of: dict[str, str], connections_max: int) -> dict[str, Any]:
             kept, told = pooler.split(of) if self._pooled else (of, dict[str, str]())
@@ -270,6 +303,7 @@ class Database:
         return (
             settings(_READ_SETTINGS, PROJECTION_READ_CONNECTIONS),
             settings(_PROJECTION_SETTINGS, PROJECTION_WRITE_CONNECTIONS),
+            settings(_READ_SETTINGS, PROJECTION_ASIDE_CONNECTIONS),
         )
 
     async def notice_connection(self) -> "asyncpg.Connection[asyncpg.Record]":

@@ -12,7 +12,7 @@ from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.projection_table import ProjectionTable
-from eventfold_server.storage.projector import refusal_of
+from eventfold_server.storage.projection_calls import refusal_of
 from eventfold_server.storage.queries import query_schema
 
 
@@ -204,9 +204,7 @@ class ProjectionStorage:
             )
         )
 
-    async def show(
-        self, generation_no: int, document: _core.Projection, *, wait_s: float
-    ) -> None:
+    async def show(self, generation_no: int, document: _core.Projection, *, wait_s: float) -> None:
         """Makes the view of an active generation again."""
         await self._database.write(
             self._queries["show_projection"],
@@ -272,8 +270,10 @@ class ProjectionStorage:
             self._queries["release_projections"], list(leases), list(leases.values())
         )
 
-    async def caught_up(self, generation_no: int, lease: int) -> None:
-        """Notes that a generation has caught up with the log."""
+    async def caught_up(self, generation_no: int, lease: int, document: _core.Projection) -> None:
+        """Notes that a generation has caught up with the log, and can be asked."""
+        table = ProjectionTable(self._queries, generation_no, document)
+        await self._database.write(table.analyze)
         await self._database.write(self._queries["projection_caught_up"], generation_no, lease)
 
     async def waiting(self, generation_no: int, lease: int) -> Waiting | None:

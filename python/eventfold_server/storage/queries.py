@@ -1,6 +1,4 @@
-"""Loads the statements of `sql/queries.sql`, those of `sql/projections.sql`, and the migrations, for
-one schema.
-"""
+"""Loads the statements of the files in `sql`, and the migrations, for one schema."""
 
 import hashlib
 import re
@@ -10,7 +8,7 @@ from importlib import resources
 
 _NAME = re.compile(r"^-- (name|fragment): (\w+)$", re.MULTILINE)
 # Fragments of a file may be used in the files behind it.
-_FILES = ("queries.sql", "projections.sql")
+_FILES = ("queries.sql", "projections.sql", "projection_rows.sql", "projection_refolds.sql")
 _MIGRATION = re.compile(r"^(\d{3})_(pre|post)_\w+\.sql$")
 
 
@@ -36,7 +34,7 @@ def _without_comments(text: str) -> str:
 @cache
 def _templates() -> dict[str, str]:
     """Statements by name, fragments filled in; `{schema}` is still open, and what
-    `projection_table.py` fills in.
+    `projection_table.py` and `projection_rows.py` fill in.
     """
     texts = (_NAME.split(_read(name))[1:] for name in _FILES)
     parts = [part for text in texts for part in text]

@@ -17,7 +17,7 @@ Document EXISTS Event EventFlags EventReader EventfoldError Expect ExpectedVersi
 FailedCheck Fold FoldInfo FoldLike FoldReport Frame FrameKind Freshness Generation GenerationState
 Group GroupConsumer GroupSettings GroupStatus Handlers HistoricState Hydrated HydratedMany
 InsecureConnection InvalidValue Lifecycle OnPark OnReconnect ParkCause ParkedEvent ParkedKey Place
-Projection ProjectionCount ProjectionPage ProjectionRetry ProjectionRow ProjectionTrial ReadEnd
+ProjectionCount ProjectionInfo ProjectionPage ProjectionRetry ProjectionRow ProjectionTrial ReadEnd
 Reconnect RecordedEvent StateChange StateMismatch StreamAppend StreamAppendLike StreamInfo
 Subscription SwitchWhen UnexpectedAnswer Verification Watch WatchedState cel stream_name
 """
@@ -51,7 +51,7 @@ def test_public_names() -> None:
 def test_no_module_leaks_a_name_that_is_not_public() -> None:
     modules = {name for name in public(eventfold) if inspect.ismodule(getattr(eventfold, name))}
     assert public(eventfold) - modules == set(eventfold.__all__) - {"cel"}
-    assert modules <= {"cel", "checkpoint", "v1", "testing", "cli"}
+    assert modules <= {"cel", "checkpoint", "projection", "v1", "testing", "cli"}
 
 
 def test_methods() -> None:

@@ -110,7 +110,7 @@ async def test_a_write_is_not_repeated_when_it_may_be_done(
 ) -> None:
     gone = script.fail(grpc.StatusCode.UNAVAILABLE)
     for name in ("Put", "Rebuild", "Switch", "Drop", "Retry"):
-        server.script(f"{name}Projection", gone)
+        server.script(f"{name}ProjectionInfo", gone)
     client = driver.client(server.target)
     for call in (
         lambda: client.put_projection({}),
@@ -432,12 +432,12 @@ UNDER_WAY = {
 async def test_waiting_ends_when(driver: Any, server: Any, what: str) -> None:
     until, last = SETTLED[what]
     server.script("GetProjection", got(generation(2, position=10)), last)
-    told: list[eventfold.Projection] = []
+    told: list[eventfold.ProjectionInfo] = []
     client = driver.client(server.target)
     found = await driver.result(
         client.wait_projection("p", generation=2, until=until, on_progress=told.append)
     )
-    assert found == eventfold.Projection._from_wire(last.projection).find(2)
+    assert found == eventfold.ProjectionInfo._from_wire(last.projection).find(2)
     assert [one.find(2).position for one in told] == [10, 0]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from eventfold import _core
@@ -31,6 +32,21 @@ class Verifier(Protocol):
 
     async def verify(self, name: str, generation: int) -> None:
         """Compares it, and keeps what was found with it."""
+
+
+@dataclass
+class Pause:
+    """How long something is left alone after a fault; each time twice as long."""
+
+    seconds: float = 0.0
+
+    def next(self) -> float:
+        """The next pause."""
+        self.seconds = min(
+            max(2 * self.seconds, limits.PROJECTION_FAULT_PAUSE_S_MIN),
+            limits.PROJECTION_FAULT_PAUSE_S_MAX,
+        )
+        return self.seconds
 
 
 class Builder:
@@ -65,21 +81,23 @@ class Builder:
             claimed.generation_no, claimed.lease, document, lease_s=self._lease_s
         )
         rise = _Rise(self._storage, self._verifier, claimed, document)
-        pause_s = 0.0
+        pause = Pause()
+
+        def goes() -> None:
+            pause.seconds = 0.0
+            going()
+
         try:
             while True:
                 try:
-                    await self._follow(claimed, worker, rise, going)
+                    await self._follow(claimed, worker, rise, goes)
                     return
                 except Refusal as refusal:
                     if refusal.reason not in _PASSING:
                         raise
-                    log.warning("projection %s waits: %s", claimed.name, refusal.reason)
-                pause_s = min(
-                    max(2 * pause_s, limits.PROJECTION_FAULT_PAUSE_S_MIN),
-                    limits.PROJECTION_FAULT_PAUSE_S_MAX,
-                )
-                await asyncio.sleep(pause_s)
+                    if not pause.seconds:
+                        log.warning("projection %s waits: %s", claimed.name, refusal.reason)
+                await asyncio.sleep(pause.next())
         finally:
             await rise.stop()
             await worker.close()
@@ -148,7 +166,7 @@ class _Rise:
         claimed = self._claimed
         if self._state == BUILDING:
             failpoints.reach("caught_up")
-            await self._storage.caught_up(claimed.generation_no, claimed.lease)
+            await self._storage.caught_up(claimed.generation_no, claimed.lease, self._document)
             self._state = READY
             log.info("generation %d of projection %s has caught up", claimed.generation,
                      claimed.name)  # fmt: skip

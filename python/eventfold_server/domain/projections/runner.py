@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from eventfold_server import limits
-from eventfold_server.domain.projections.builder import Builder, Verifier
+from eventfold_server.domain.projections.builder import Builder, Pause, Verifier
 from eventfold_server.domain.projections.documents import Documents
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
@@ -21,19 +21,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Pause:
-    """How long a generation at which this process failed is left to others."""
+class _Left:
+    """A generation at which this process failed, and which it leaves to others for a while."""
 
-    seconds: float = 0.0
+    pause: Pause
     ends: float = 0.0
-
-    def begin(self, now: float) -> None:
-        """Begins one, twice as long as the one before."""
-        self.seconds = min(
-            max(2 * self.seconds, limits.PROJECTION_FAULT_PAUSE_S_MIN),
-            limits.PROJECTION_FAULT_PAUSE_S_MAX,
-        )
-        self.ends = now + self.seconds
 
 
 @dataclass
@@ -71,7 +63,7 @@ class Runner:
         self._lease_s = lease_s
         self._look_pause_s = look_pause_s
         self._held: dict[int, _Held] = {}
-        self._pauses: dict[int, _Pause] = {}
+        self._left: dict[int, _Left] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -123,8 +115,8 @@ class Runner:
     async def _take(self) -> int:
         """Takes generations that nobody has; how many."""
         now = asyncio.get_running_loop().time()
-        paused = [number for number, pause in self._pauses.items() if pause.ends > now]
-        claimed = await self._storage.claim(self._lease_s, paused)
+        left = [number for number, one in self._left.items() if one.ends > now]
+        claimed = await self._storage.claim(self._lease_s, left)
         for one in claimed:
             before = self._held.pop(one.generation_no, None)
             if before is not None:
@@ -140,19 +132,19 @@ class Runner:
         if before is not None:
             await asyncio.gather(before, return_exceptions=True)
         try:
-            await self._builder.build(claimed, lambda: self._pauses.pop(number, None))
+            await self._builder.build(claimed, lambda: self._left.pop(number, None))
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - one that fails must not end the others
             told = error.reason if isinstance(error, Refusal) else type(error).__qualname__
-            pause = self._pauses.setdefault(number, _Pause())
-            pause.begin(asyncio.get_running_loop().time())
+            left = self._left.setdefault(number, _Left(Pause()))
+            left.ends = asyncio.get_running_loop().time() + left.pause.next()
             log.error(
                 "generation %d of projection %s cannot be built: %s; again in %.2f s",
                 claimed.generation,
                 claimed.name,
                 told,
-                pause.seconds,
+                left.pause.seconds,
             )
         held = self._held.get(number)
         if held is not None and held.lease == claimed.lease:

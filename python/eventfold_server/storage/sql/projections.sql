@@ -27,6 +27,10 @@ CREATE INDEX {index} ON {table} ({indexed}) WHERE _shown;
 -- What the view of a projection shows.
 SELECT key{names}, version, position FROM {table} WHERE _shown;
 
+-- name: analyze_projection
+-- Statistics of a table that queries will see in a moment.
+ANALYZE {table};
+
 -- name: drop_projection_table
 -- To be sent behind the deletion of the generation, which waits for the batch under way.
 DROP TABLE IF EXISTS {table};

@@ -4,6 +4,7 @@ mod answers;
 mod arguments;
 mod done;
 mod projector;
+mod refolding;
 mod writer;
 
 use std::future::Future;
@@ -16,6 +17,10 @@ use pyo3::types::{PyList, PyTuple};
 use tokio::sync::Mutex;
 
 pub use answers::{Hydrated, KeptState, Opened, Page, ReaderError};
+pub use refolding::{
+    ProjectionComparison, ProjectionRetried, ProjectionRetry, ProjectionTrial, ProjectionTried,
+    ProjectionTriedRows, ProjectionVerifier,
+};
 pub use projector::{ProjectionStep, ProjectionWorker, Projector, failpoints};
 pub use writer::{AppendBatch, Decision, Outcome, Writer, encode_session_answers};
 

@@ -185,7 +185,7 @@ impl Building {
         up_to: i64,
     ) -> impl Future<Output = Result<SourcePage, ReadError>> + Send + 'static {
         let (pool, generation) = (self.read.clone(), Arc::clone(&self.generation));
-        async move { SourcePage::read(pool, &generation, after, up_to).await }
+        async move { SourcePage::read(pool, &generation, after, up_to, i64::MAX).await }
     }
 
     /// Folds what is left of a page, and keeps what does not fit into the batch.
@@ -239,8 +239,7 @@ impl Building {
 
     async fn write(&mut self, place: &Place, batch: Batch, done: bool) -> Result<Step, ReadError> {
         let rate = rate(place, &batch);
-        let written =
-            write(&self.write, &self.generation, place.position, rate, &batch).await?;
+        let written = write(&self.write, &self.generation, place.position, rate, &batch).await?;
         if !written {
             return Ok(Step { fenced: true, ..Step::default() });
         }

@@ -71,9 +71,7 @@ class Store:
         )
         return row
 
-    async def switch(
-        self, name: str, number: int, wanted: Document, *, ahead: bool = True
-    ) -> str:
+    async def switch(self, name: str, number: int, wanted: Document, *, ahead: bool = True) -> str:
         row = await self.generation(name, number)
         return await self.storage.switch(
             row.generation_no, wanted.compiled, lease=None, ahead=ahead, wait_s=0.1

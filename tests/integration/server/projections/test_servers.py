@@ -17,7 +17,7 @@ from tests.faults.test_restart_postgres import postgres_in_a_thread
 from tests.integration.server.conftest import Starter
 from tests.support.database import connected
 from tests.support.groups import reason_and_facts
-from tests.support.projections import (
+from tests.support.projection_servers import (
     ACTIVE,
     BUILDING,
     BY_HAND,
@@ -135,9 +135,7 @@ def test_a_new_generation_takes_over_and_the_old_one_stays_fresh(
             "SELECT count(*) FROM pg_class WHERE relnamespace = %s::regnamespace AND relname ~ %s",
             (schema, "^projection_[0-9]+$"),
         ).fetchone()
-        views = connection.execute(
-            "SELECT to_regclass(%s)", (f"{schema}_query.{name}",)
-        ).fetchone()
+        views = connection.execute("SELECT to_regclass(%s)", (f"{schema}_query.{name}",)).fetchone()
     assert tables is not None
     assert views == (None,)
 
@@ -198,7 +196,7 @@ def test_two_servers(start: Starter, database_url: str) -> None:
         position = register(store, "User", ("bob", 20))
         for name in names:
             # Half of the lease of one that was killed.
-            here.until(name, lambda one: one.generations[0].position >= position, seconds=5)  # noqa: B023
+            here.until_at(name, position, seconds=5)
         third = start(schema=first.options["schema"])
         second.kill()
     end_leases(database_url, first.options["schema"])
