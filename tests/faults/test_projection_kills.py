@@ -106,9 +106,16 @@ def drop_all(calls: Calls, server: RunningServer) -> None:
 def retry(calls: Calls, server: RunningServer) -> None:
     """A document in place that mends what failed, then the parked keys."""
     with outage_allowed():
-        calls.put(documents.shops(mended=True).text, in_place=True)
+        calls.put(documents.mended(active_source(calls, "shops")), in_place=True)
         calls.retry("shops")
     dies(server)
+
+
+def active_source(calls: Calls, name: str) -> str:
+    """The document of what queries see."""
+    found = calls.get(name)
+    [active] = [one for one in found.generations if one.generation == found.active]
+    return active.source
 
 
 Act = Callable[[Calls, RunningServer], None]
@@ -119,8 +126,9 @@ CASES: dict[str, list[tuple[Act, int]]] = {
     "fenced": [(project, 2), (rebuild, 3)],
     "rows": [(rebuild, 1), (project, 2)],
     "parked": [(project, 1), (rebuild, 1)],
-    "before_commit": [(project, 3), (rebuild, 2)],
-    "after_commit": [(rebuild, 1), (project, 2)],
+    "unparked": [(retry, 1)],
+    "before_commit": [(project, 3), (rebuild, 2), (retry, 2)],
+    "after_commit": [(retry, 1), (rebuild, 1), (project, 2)],
     "generation_made": [(change, 1)],
     "caught_up": [(rebuild, 1)],
     "before_switch": [(change, 1), (switch, 1)],
@@ -146,13 +154,21 @@ def prepare(act: Act, staged: Stage) -> None:
     """What a case needs and the one before has not left, by a server that nothing happens to."""
     _, found = staged.database.generations()
     kept = [one for one in found if one.name == "carts" and not one.active]
-    if {one.name for one in found} == set(NAMES) and (kept or act not in {switch, drop}):
+    parked = [one for one in found if one.name == "shops" and one.active and one.table.parked]
+    if (
+        {one.name for one in found} == set(NAMES)
+        and (kept or act not in {switch, drop})
+        and (parked or act is not retry)
+    ):
         return
     with staged.server() as server, calling(server.address) as calls:
         if "types" not in {one.name for one in calls.all()}:
             calls.put(documents.types().text)
         if act in {switch, drop} and not standby(calls.get("carts")):
             calls.rebuild("carts")
+        if act is retry and not parked:
+            # What was mended fails again.
+            calls.put(documents.shops(big=3000).text, pb.PROJECTION_SWITCH_WHEN_CAUGHT_UP)
         staged.settles(calls)
 
 

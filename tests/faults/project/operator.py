@@ -78,7 +78,5 @@ class Operator:
         """Mends the document of what queries see, and then what is parked."""
         found = calls.get("shops")
         [active] = [one for one in found.generations if one.generation == found.active]
-        document = documents.of_text(active.source)
-        big = int(document.text.partition("state.total > 0")[2].partition("state.total > ")[2][:4])
-        calls.put(documents.shops(big=big, mended=True).text, in_place=True)
+        calls.put(documents.mended(active.source), in_place=True)
         calls.retry("shops")
