@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from eventfold import _core
+from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
     CATEGORY_WINDOW_POSITIONS,
     LOG_WINDOW_POSITIONS,
