@@ -13,6 +13,7 @@ pub mod json;
 pub mod limits;
 pub mod names;
 pub mod number;
+pub mod projection;
 pub mod rows;
 pub mod value;
 pub mod wire;

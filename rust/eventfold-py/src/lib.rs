@@ -16,6 +16,8 @@ mod filter;
 mod fold;
 mod limits;
 mod names;
+mod projection;
+mod projection_query;
 #[cfg(unix)]
 mod reader;
 mod recorded;
@@ -52,11 +54,17 @@ mod _core {
     use super::limits::limits;
     #[pymodule_export]
     use super::names::check_stream_name;
+    #[pymodule_export]
+    use super::projection::Projection;
+    #[pymodule_export]
+    use super::projection_query::ProjectionQuery;
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{
-        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ReadJob, Reader,
-        ReaderError, Writer, encode_session_answers,
+        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages,
+        ProjectionComparison, ProjectionRetried, ProjectionRetry, ProjectionStep, ProjectionTrial,
+        ProjectionTried, ProjectionTriedRows, ProjectionVerifier, ProjectionWorker, Projector,
+        ReadJob, Reader, ReaderError, Writer, encode_session_answers, failpoints,
     };
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};

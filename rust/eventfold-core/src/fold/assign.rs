@@ -8,7 +8,7 @@ use super::size::{Sizer, int_bytes};
 
 /// One step of a path whose expressions are evaluated.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The key of a map.
     Key(Key),
     /// The index of a list, or the key of the same digits of a map.
@@ -16,16 +16,16 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub(super) fn key(name: &str) -> Self {
+    pub(crate) fn key(name: &str) -> Self {
         Self::Key(Key::from(name))
     }
 
-    pub(super) fn index(index: i64) -> Self {
+    pub(crate) fn index(index: i64) -> Self {
         Self::Index(index, Key::from(index.to_string().as_str()))
     }
 
     /// The step that a value stands for: texts and truth values are keys, whole numbers indexes.
-    pub(super) fn from_value(value: &Value) -> Result<Self, String> {
+    pub(crate) fn from_value(value: &Value) -> Result<Self, String> {
         match Key::from_value(value) {
             Some(Key::Int(index)) => Ok(Self::index(index)),
             Some(key) => Ok(Self::Key(Key::String(key.to_text()))),
@@ -42,7 +42,7 @@ impl Step {
 
 /// What happens at a place.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Set(Value),
     /// As to set it; where an int stands, this costs less.
     SetInt(i64),
@@ -53,28 +53,26 @@ pub(super) enum Change {
 }
 
 /// The value at a place, if every step leads through a map.
-pub(super) fn peek<'a>(state: &'a Value, steps: &[Step]) -> Option<&'a Value> {
+pub(crate) fn peek<'a>(state: &'a Value, steps: &[Step]) -> Option<&'a Value> {
     steps.iter().try_fold(state, |value, step| value.as_map()?.get_key(step.map_key()))
 }
 
 /// A state that is being changed, and the bytes of its JSON text.
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) value: Value,
-    pub(super) bytes: usize,
-    pub(super) sizer: Sizer,
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) value: Value,
+    pub(crate) bytes: usize,
 }
 
 impl State {
-    pub(super) fn new(value: Value) -> Self {
-        let mut sizer = Sizer::default();
-        let bytes = sizer.value(&value);
-        Self { value, bytes, sizer }
+    pub(crate) fn new(value: Value) -> Self {
+        let bytes = Sizer::default().value(&value);
+        Self { value, bytes }
     }
 
     /// Replaces the int that stands at a key of the root by another; false if none stands there.
     #[inline]
-    pub(super) fn replace_int(&mut self, steps: &[Step], int: i64) -> bool {
+    pub(crate) fn replace_int(&mut self, steps: &[Step], int: i64) -> bool {
         let ([step], Value::Map(map)) = (steps, &mut self.value) else { return false };
         let Some(known) = Arc::make_mut(map).int_mut(step.map_key()) else { return false };
         self.bytes = self.bytes + int_bytes(int) - int_bytes(*known);
@@ -83,12 +81,17 @@ impl State {
     }
 
     /// Makes a change; an error leaves the state half changed. Errors name no values.
-    pub(super) fn change(&mut self, steps: &[Step], change: Change) -> Result<(), String> {
+    pub(crate) fn change(
+        &mut self,
+        steps: &[Step],
+        change: Change,
+        sizer: &mut Sizer,
+    ) -> Result<(), String> {
         let change = match change {
             Change::SetInt(int) => Change::Set(Value::Int(int)),
             change => change,
         };
-        let mut editor = Editor { sizer: &mut self.sizer, grown: 0 };
+        let mut editor = Editor { sizer, grown: 0 };
         editor.change(&mut self.value, steps, change)?;
         self.bytes = self.bytes.saturating_add_signed(editor.grown);
         Ok(())

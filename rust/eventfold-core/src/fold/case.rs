@@ -15,26 +15,28 @@ use super::compile::{
 };
 use super::failure::Failure;
 use super::scope::{EventScope, EventValues, FIRST_LET, Source};
+use super::size::Sizer;
 
 /// What an event changes; the memory is used again for the next event.
 #[derive(Debug, Default)]
-pub(super) struct Effects {
+pub(crate) struct Effects {
     /// The cases whose condition was true.
-    pub(super) applied: Vec<usize>,
+    pub(crate) applied: Vec<usize>,
     /// Whether one of these cases deletes the aggregate, whatever the others assign.
-    pub(super) deletes: bool,
+    pub(crate) deletes: bool,
     /// One change for each assignment of these cases, in document order.
     changes: Vec<Change>,
     /// The paths of those whose path is computed, in the same order.
     paths: Vec<Vec<Step>>,
     /// Values of `let` names.
     lets: Vec<Option<Value>>,
+    sizer: Sizer,
 }
 
 type Evaluated<T> = Result<T, Box<Failure>>;
 
 /// Evaluates the cases of a handler on one event.
-pub(super) fn evaluate(
+pub(crate) fn evaluate(
     handler: &TypeHandler,
     event: &EventValues<'_>,
     state: &Value,
@@ -261,7 +263,7 @@ fn depth(value: &Value) -> usize {
 }
 
 /// Makes the changes, in document order.
-pub(super) fn apply(
+pub(crate) fn apply(
     handler: &TypeHandler,
     state: &mut State,
     effects: &mut Effects,
@@ -286,7 +288,7 @@ pub(super) fn apply(
             }
             // What is left behind is not made.
             let change = std::mem::replace(change, Change::Remove);
-            state.change(steps, change).map_err(|problem| {
+            state.change(steps, change, &mut effects.sizer).map_err(|problem| {
                 Failure::failed(problem).handler(&case.name).path(&assignment.path)
             })?;
         }

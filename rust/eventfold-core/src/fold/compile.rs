@@ -21,46 +21,46 @@ use super::sum::Sum;
 
 /// Everything that one event type does.
 #[derive(Debug)]
-pub(super) struct TypeHandler {
-    pub(super) event_type: Arc<str>,
-    pub(super) inputs: Inputs,
+pub(crate) struct TypeHandler {
+    pub(crate) event_type: Arc<str>,
+    pub(crate) inputs: Inputs,
     /// The `let`s of the document that the cases need, in order, by variable index.
-    pub(super) lets: Vec<(usize, CompiledLet)>,
-    pub(super) lets_sources: Vec<Source>,
+    pub(crate) lets: Vec<(usize, CompiledLet)>,
+    pub(crate) lets_sources: Vec<Source>,
     /// The number of all `let`s of the document: their places come before those of a case.
-    pub(super) document_lets: usize,
-    pub(super) cases: Vec<CompiledCase>,
+    pub(crate) document_lets: usize,
+    pub(crate) cases: Vec<CompiledCase>,
 }
 
 #[derive(Debug)]
-pub(super) struct CompiledCase {
+pub(crate) struct CompiledCase {
     /// The name in errors.
-    pub(super) name: String,
-    pub(super) sources: Vec<Source>,
-    pub(super) lets: Vec<CompiledLet>,
-    pub(super) when: Option<Program>,
-    pub(super) deletes: bool,
-    pub(super) assignments: Vec<CompiledAssignment>,
+    pub(crate) name: String,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) lets: Vec<CompiledLet>,
+    pub(crate) when: Option<Program>,
+    pub(crate) deletes: bool,
+    pub(crate) assignments: Vec<CompiledAssignment>,
 }
 
 /// A `let`; shared by the handlers that need it.
 #[derive(Debug, Clone)]
-pub(super) struct CompiledLet {
+pub(crate) struct CompiledLet {
     /// The name in errors, `let.name`.
-    pub(super) path: Arc<str>,
-    pub(super) program: Arc<Program>,
+    pub(crate) path: Arc<str>,
+    pub(crate) program: Arc<Program>,
 }
 
 #[derive(Debug)]
-pub(super) struct CompiledAssignment {
+pub(crate) struct CompiledAssignment {
     /// The path as written, for errors.
-    pub(super) path: String,
-    pub(super) target: Target,
-    pub(super) right: CompiledRight,
+    pub(crate) path: String,
+    pub(crate) target: Target,
+    pub(crate) right: CompiledRight,
 }
 
 #[derive(Debug)]
-pub(super) enum CompiledRight {
+pub(crate) enum CompiledRight {
     Constant(Value),
     Computed(Computed),
     /// `<the target> + items`, and nothing else of the same event can touch the target: the list
@@ -74,26 +74,26 @@ pub(super) enum CompiledRight {
 
 /// A whole expression, and the shorter way where it is a sum of two numbers.
 #[derive(Debug)]
-pub(super) struct Computed {
-    pub(super) program: Program,
-    pub(super) sum: Option<Sum>,
+pub(crate) struct Computed {
+    pub(crate) program: Program,
+    pub(crate) sum: Option<Sum>,
 }
 
 #[derive(Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Static(Vec<Step>),
     Computed(Vec<TargetStep>),
 }
 
 #[derive(Debug)]
-pub(super) enum TargetStep {
+pub(crate) enum TargetStep {
     Known(Step),
     Program(Program),
 }
 
 /// The handlers of a fold, found by event type.
 #[derive(Debug)]
-pub(super) struct Handlers {
+pub(crate) struct Handlers {
     list: Vec<TypeHandler>,
     /// Places in the list; empty for few handlers, where comparing beats hashing.
     index: HashMap<Arc<str>, usize>,
@@ -114,12 +114,12 @@ impl Handlers {
     }
 
     /// All handlers, in the order of the document.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &TypeHandler> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &TypeHandler> {
         self.list.iter()
     }
 
     /// The handler of an event type; what is not UTF-8 has none.
-    pub(super) fn get(&self, event_type: &[u8]) -> Option<&TypeHandler> {
+    pub(crate) fn get(&self, event_type: &[u8]) -> Option<&TypeHandler> {
         if self.list.len() <= COMPARED_MAX {
             let known = |handler: &&TypeHandler| same(handler.event_type.as_bytes(), event_type);
             return self.list.iter().find(known);
@@ -130,7 +130,7 @@ impl Handlers {
 }
 
 /// Compiles the handlers of a document.
-pub(super) fn handlers(document: &Document, text: &Text<'_>) -> Parsed<Handlers> {
+pub(crate) fn handlers(document: &Document, text: &Text<'_>) -> Parsed<Handlers> {
     let mut env = scope::base_env("state");
     let compiler = Compiler { text };
     let lets = compiler.lets(&document.lets, &mut env)?;
@@ -301,7 +301,7 @@ impl Compiler<'_> {
 }
 
 /// Whether the type of a program is known, and is not bool.
-pub(super) fn never_bool(program: &Program) -> bool {
+pub(crate) fn never_bool(program: &Program) -> bool {
     use crate::cel::StaticType;
     !matches!(program.static_type(), StaticType::Dyn | StaticType::Known(TypeValue::Bool))
 }

@@ -11,9 +11,9 @@ use crate::rows::Row;
 use crate::value::Value;
 
 use super::compile::never_bool;
+use super::engine::read_event;
 use super::inputs::Inputs;
 use super::refusal::{Position, Refusal, Source as Text};
-use super::run::read_event;
 use super::scope::{self, EventScope, EventValues, META, MetaField, Names, Source};
 
 /// A compiled condition.
@@ -31,19 +31,12 @@ pub struct Evaluation {
     pub steps: u64,
     checker: Checker,
     fields: Vec<Option<Value>>,
-    no_names: Names,
     no_type: Arc<str>,
 }
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self {
-            steps: 0,
-            checker: Checker::default(),
-            fields: Vec::new(),
-            no_names: Names::new("", ""),
-            no_type: "".into(),
-        }
+        Self { steps: 0, checker: Checker::default(), fields: Vec::new(), no_type: "".into() }
     }
 }
 
@@ -52,7 +45,8 @@ impl Condition {
     /// `meta` only what the event itself says, by names of fields.
     pub fn parse(source: &str) -> Result<Self, CoreError> {
         let text = Text::new(source);
-        Self::compile(source, &text).map_err(|refusal| refusal.alone().into_error(&text))
+        Self::compile(source, &text)
+            .map_err(|refusal| refusal.of("INVALID_EXPRESSION").into_error(&text))
     }
 
     fn compile(source: &str, text: &Text<'_>) -> Result<Self, Box<Refusal>> {
@@ -89,15 +83,11 @@ impl Condition {
         if row.deleted && self.reads_payload() {
             return Ok(true);
         }
-        let own = self.inputs.needs_meta.then(|| (Names::new(stream, ""), row.event_type.into()));
-        let (names, event_type) = match &own {
-            Some((names, event_type)) => (names, event_type),
-            None => (&evaluation.no_names, &evaluation.no_type),
-        };
+        let event_type = self.inputs.needs_meta.then(|| row.event_type.into());
         let mut values = EventValues {
             row,
-            names,
-            event_type,
+            names: Names::OfEvent { stream, root: "" },
+            event_type: event_type.as_ref().unwrap_or(&evaluation.no_type),
             fields: std::mem::take(&mut evaluation.fields),
             whole: None,
             metadata: None,

@@ -16,13 +16,13 @@ const LETS_MAX: usize = 200;
 
 /// A fold document.
 #[derive(Debug)]
-pub(super) struct Document {
-    pub(super) name: String,
-    pub(super) initial: Value,
-    pub(super) lets: Vec<Let>,
-    pub(super) handlers: Vec<Handler>,
-    pub(super) skip_cancelled: bool,
-    pub(super) keep: Keep,
+pub(crate) struct Document {
+    pub(crate) name: String,
+    pub(crate) initial: Value,
+    pub(crate) lets: Vec<Let>,
+    pub(crate) handlers: Vec<Handler>,
+    pub(crate) skip_cancelled: bool,
+    pub(crate) keep: Keep,
 }
 
 /// When states of a fold are kept, as its document says.
@@ -39,81 +39,73 @@ pub enum Keep {
 
 /// An expression and where it stands.
 #[derive(Debug)]
-pub(super) struct Expression {
-    pub(super) ast: Ast,
-    pub(super) source: String,
-    pub(super) at: Position,
+pub(crate) struct Expression {
+    pub(crate) ast: Ast,
+    pub(crate) source: String,
+    pub(crate) at: Position,
 }
 
 /// A name for a value that several expressions share.
 #[derive(Debug)]
-pub(super) struct Let {
-    pub(super) name: String,
-    pub(super) expression: Expression,
+pub(crate) struct Let {
+    pub(crate) name: String,
+    pub(crate) expression: Expression,
 }
 
 /// What one event type does.
 #[derive(Debug)]
-pub(super) struct Handler {
-    pub(super) event_type: String,
+pub(crate) struct Handler {
+    pub(crate) event_type: String,
     /// Whether the document gives a list, even of one.
-    pub(super) listed: bool,
-    pub(super) cases: Vec<Case>,
+    pub(crate) listed: bool,
+    pub(crate) cases: Vec<Case>,
 }
 
 /// One way to handle a type: all of a handler, or an item of its list.
 #[derive(Debug)]
-pub(super) struct Case {
-    pub(super) lets: Vec<Let>,
-    pub(super) when: Option<Expression>,
-    pub(super) action: Action,
+pub(crate) struct Case {
+    pub(crate) lets: Vec<Let>,
+    pub(crate) when: Option<Expression>,
+    pub(crate) action: Action,
 }
 
 #[derive(Debug)]
-pub(super) enum Action {
+pub(crate) enum Action {
     Delete,
     Assign(Vec<Assignment>),
 }
 
 #[derive(Debug)]
-pub(super) struct Assignment {
-    pub(super) path: Path,
+pub(crate) struct Assignment {
+    pub(crate) path: Path,
     /// The path as written.
-    pub(super) path_source: String,
-    pub(super) at: Position,
-    pub(super) right: Right,
+    pub(crate) path_source: String,
+    pub(crate) at: Position,
+    pub(crate) right: Right,
 }
 
 /// The right-hand side of an assignment.
 #[derive(Debug)]
-pub(super) enum Right {
+pub(crate) enum Right {
     /// `true`, `false`, `null` or a number.
     Literal(Value),
     Expression(Expression),
 }
 
 /// Reads the tree of a document.
-pub(super) fn read(root: &Node, source: &Source<'_>) -> Parsed<Document> {
+pub(crate) fn read(root: &Node, source: &Source<'_>) -> Parsed<Document> {
     let reader = Reader { source };
     let Kind::Map(entries) = &root.kind else {
         return Err(Refusal::new(root.at, "a fold document is a mapping with the key `fold`"));
     };
     let mut name = None;
-    let mut document = Document {
-        name: String::new(),
-        initial: Value::map(Map::new()),
-        lets: Vec::new(),
-        handlers: Vec::new(),
-        skip_cancelled: false,
-        keep: Keep::Unsaid,
-    };
+    let mut document = Document::empty();
     for (key, value) in entries {
+        if reader.part(&mut document, key, value)? {
+            continue;
+        }
         match key.text().unwrap_or_default() {
             "fold" => name = Some(fold_name(value)?),
-            "initial" => document.initial = literal_value(value)?,
-            "let" => document.lets = reader.lets(value)?,
-            "handlers" => document.handlers = reader.handlers(value)?,
-            "skip_cancelled" => document.skip_cancelled = boolean(value, "skip_cancelled")?,
             "keep" => document.keep = keep(value)?,
             other => {
                 let problem = format!("a fold document has no key `{other}`");
@@ -128,7 +120,21 @@ pub(super) fn read(root: &Node, source: &Source<'_>) -> Parsed<Document> {
     Ok(document)
 }
 
-fn fold_name(node: &Node) -> Parsed<String> {
+impl Document {
+    /// A fold that does nothing.
+    pub(crate) fn empty() -> Self {
+        Self {
+            name: String::new(),
+            initial: Value::map(Map::new()),
+            lets: Vec::new(),
+            handlers: Vec::new(),
+            skip_cancelled: false,
+            keep: Keep::Unsaid,
+        }
+    }
+}
+
+pub(crate) fn fold_name(node: &Node) -> Parsed<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     match node.text() {
         Some(name)
@@ -176,11 +182,23 @@ fn keep(node: &Node) -> Parsed<Keep> {
 }
 
 /// Reads what holds expressions.
-struct Reader<'a> {
-    source: &'a Source<'a>,
+pub(crate) struct Reader<'a> {
+    pub(crate) source: &'a Source<'a>,
 }
 
 impl Reader<'_> {
+    /// Reads a part of a document that says what the fold does; false: the key is none of these.
+    pub(crate) fn part(&self, document: &mut Document, key: &Node, value: &Node) -> Parsed<bool> {
+        match key.text().unwrap_or_default() {
+            "initial" => document.initial = literal_value(value)?,
+            "let" => document.lets = self.lets(value)?,
+            "handlers" => document.handlers = self.handlers(value)?,
+            "skip_cancelled" => document.skip_cancelled = boolean(value, "skip_cancelled")?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     fn handlers(&self, node: &Node) -> Parsed<Vec<Handler>> {
         let Kind::Map(entries) = &node.kind else {
             return Err(Refusal::new(node.at, "`handlers` maps event types to handlers"));
@@ -294,7 +312,7 @@ impl Reader<'_> {
     }
 
     /// An expression, which must be a text.
-    fn expression(&self, node: &Node) -> Parsed<Expression> {
+    pub(crate) fn expression(&self, node: &Node) -> Parsed<Expression> {
         let text = match &node.kind {
             Kind::Scalar { text, .. } => text,
             Kind::List(_) => {
@@ -348,6 +366,6 @@ fn check_let_name(key: &Node, name: &str) -> Parsed<()> {
 }
 
 /// The name of a case in errors: the event type, and the place in its list.
-pub(super) fn case_name(event_type: &str, listed: bool, index: usize) -> String {
+pub(crate) fn case_name(event_type: &str, listed: bool, index: usize) -> String {
     if listed { format!("{event_type}[{index}]") } else { event_type.to_owned() }
 }

@@ -6,11 +6,9 @@ use crate::error::CoreError;
 use crate::limits::{EVALUATION_STEPS_MAX, JSON_DEPTH_MAX, STATE_BYTES_MAX};
 use crate::rows::Row;
 
-use super::scope::Names;
-
 /// A failure on its way up; whoever knows more adds it.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     reason: &'static str,
     problem: String,
     limit: u64,
@@ -30,24 +28,24 @@ impl Failure {
     }
 
     /// An expression or an assignment that does not work out.
-    pub(super) fn failed(problem: impl Into<String>) -> Box<Self> {
+    pub(crate) fn failed(problem: impl Into<String>) -> Box<Self> {
         Self::new("FOLD_FAILED", problem)
     }
 
     /// Too much work.
-    pub(super) fn limit(problem: impl Into<String>) -> Box<Self> {
+    pub(crate) fn limit(problem: impl Into<String>) -> Box<Self> {
         Self::new(EVALUATION_LIMIT, problem)
     }
 
     /// A state that would nest too deep.
-    pub(super) fn too_deep() -> Box<Self> {
+    pub(crate) fn too_deep() -> Box<Self> {
         let problem = format!("the state would nest deeper than {JSON_DEPTH_MAX} levels");
         let mut failure = Self::limit(problem);
         failure.limit = JSON_DEPTH_MAX as u64;
         failure
     }
 
-    pub(super) fn of_evaluation(error: EvalError) -> Box<Self> {
+    pub(crate) fn of_evaluation(error: EvalError) -> Box<Self> {
         let reason = if error.reason == EVALUATION_FAILED { "FOLD_FAILED" } else { error.reason };
         let mut problem = error.message;
         if let Some(offset) = error.offset {
@@ -58,34 +56,34 @@ impl Failure {
         failure
     }
 
-    pub(super) fn handler(mut self: Box<Self>, handler: &str) -> Box<Self> {
+    pub(crate) fn handler(mut self: Box<Self>, handler: &str) -> Box<Self> {
         handler.clone_into(&mut self.handler);
         self
     }
 
-    pub(super) fn path(mut self: Box<Self>, path: &str) -> Box<Self> {
+    pub(crate) fn path(mut self: Box<Self>, path: &str) -> Box<Self> {
         self.path = Some(path.to_owned());
         self
     }
 }
 
 /// The event on which something failed.
-pub(super) struct Place<'a> {
-    pub(super) fold: &'a str,
-    pub(super) names: &'a Names,
-    pub(super) row: &'a Row<'a>,
+pub(crate) struct Place<'a> {
+    pub(crate) fold: &'a str,
+    pub(crate) stream: &'a str,
+    pub(crate) row: &'a Row<'a>,
 }
 
 impl Place<'_> {
-    pub(super) fn error(&self, failure: Failure) -> CoreError {
-        let Self { fold, names, row } = self;
+    pub(crate) fn error(&self, failure: Failure) -> CoreError {
+        let Self { fold, stream, row } = self;
         let mut whereabouts = format!("fold `{fold}`, handler `{}`", failure.handler);
         if let Some(path) = &failure.path {
             whereabouts.push_str(&format!(", path `{path}`"));
         }
         let message = format!(
             "{whereabouts}: {} (stream {}, version {})",
-            failure.problem, names.stream, row.version
+            failure.problem, stream, row.version
         );
         let mut error = CoreError::new(failure.reason, message)
             .fact("fold", fold)
@@ -94,7 +92,7 @@ impl Place<'_> {
             error = error.fact("path", path);
         }
         error = error
-            .fact("stream", &names.stream)
+            .fact("stream", stream)
             .fact("version", row.version)
             .fact("event_id", uuid_text(row.event_id));
         if failure.reason == EVALUATION_LIMIT {
@@ -103,30 +101,28 @@ impl Place<'_> {
         error.fact("problem", failure.problem)
     }
 
-    pub(super) fn corrupt(&self, problem: &str) -> CoreError {
-        let Self { names, row, .. } = self;
-        let message = format!(
-            "the event at version {} of {} cannot be read: {problem}",
-            row.version, names.stream
-        );
+    pub(crate) fn corrupt(&self, problem: &str) -> CoreError {
+        let Self { stream, row, .. } = self;
+        let message =
+            format!("the event at version {} of {} cannot be read: {problem}", row.version, stream);
         CoreError::new("EVENT_CORRUPT", message)
-            .fact("stream", &names.stream)
+            .fact("stream", stream)
             .fact("version", row.version)
             .fact("position", row.position)
             .fact("event_id", uuid_text(row.event_id))
             .fact("problem", problem)
     }
 
-    pub(super) fn too_large(&self, actual: usize) -> CoreError {
-        let Self { fold, names, row } = self;
+    pub(crate) fn too_large(&self, actual: usize) -> CoreError {
+        let Self { fold, stream, row } = self;
         let message = format!(
             "fold `{fold}`: the state has {actual} bytes of JSON at version {} of {}; at most \
              {STATE_BYTES_MAX} are allowed",
-            row.version, names.stream
+            row.version, stream
         );
         CoreError::new("STATE_TOO_LARGE", message)
             .fact("fold", fold)
-            .fact("stream", &names.stream)
+            .fact("stream", stream)
             .fact("version", row.version)
             .fact("limit", STATE_BYTES_MAX)
             .fact("actual", actual)

@@ -110,8 +110,10 @@ impl FoldRun {
         let mut message = Message::default();
         let mut index = first;
         let mut brief = Row::blank();
-        let steps_end = self.steps.saturating_add(steps_max);
-        while index < rows.len() && message.compared < COMPARED_VALUES_MAX && self.steps < steps_end
+        let steps_end = self.steps().saturating_add(steps_max);
+        while index < rows.len()
+            && message.compared < COMPARED_VALUES_MAX
+            && self.steps() < steps_end
         {
             let end = message.bytes.len();
             let done = self.guarded(|run| {

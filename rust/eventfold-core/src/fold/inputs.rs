@@ -6,18 +6,18 @@ use super::scope::{self, EVENT, META, MetaField, STATE, Source};
 
 /// What the programs of one event type read.
 #[derive(Debug, Default)]
-pub(super) struct Inputs {
+pub(crate) struct Inputs {
     /// Names of the fields that are scanned from the data.
-    pub(super) wanted: Vec<String>,
-    pub(super) needs_event: bool,
+    pub(crate) wanted: Vec<String>,
+    pub(crate) needs_event: bool,
     /// Whether an expression reads anything of `meta`.
-    pub(super) needs_meta: bool,
-    pub(super) needs_metadata: bool,
+    pub(crate) needs_meta: bool,
+    pub(crate) needs_metadata: bool,
 }
 
 impl Inputs {
     /// The sources of the slots of an environment, as far as programs read them.
-    pub(super) fn sources(
+    pub(crate) fn sources(
         &mut self,
         programs: &[&Program],
         slots: &[(usize, String)],

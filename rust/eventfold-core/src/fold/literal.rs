@@ -9,7 +9,7 @@ use super::tree::{Kind, Node};
 
 /// What a plain scalar stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Plain {
+pub(crate) enum Plain {
     Null,
     Bool(bool),
     /// The text of a JSON number.
@@ -20,7 +20,7 @@ pub(super) enum Plain {
 }
 
 /// Reads a plain scalar.
-pub(super) fn plain(text: &str) -> Plain {
+pub(crate) fn plain(text: &str) -> Plain {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Plain::Null,
         "true" | "True" | "TRUE" => return Plain::Bool(true),
@@ -81,7 +81,7 @@ fn decimal_number(text: &str, unsigned: &str) -> Option<String> {
 }
 
 /// The value of a literal: scalars, lists and maps, as in `initial`.
-pub(super) fn literal_value(node: &Node) -> Parsed<Value> {
+pub(crate) fn literal_value(node: &Node) -> Parsed<Value> {
     let value = value_of(node)?;
     if value.depth() > JSON_DEPTH_MAX {
         let problem = format!("the value nests deeper than {JSON_DEPTH_MAX} levels");
@@ -116,7 +116,7 @@ fn scalar_value(node: &Node, text: &str) -> Parsed<Value> {
 }
 
 /// The value of a plain scalar that is not a text.
-pub(super) fn plain_value(node: &Node, plain: Plain) -> Parsed<Value> {
+pub(crate) fn plain_value(node: &Node, plain: Plain) -> Parsed<Value> {
     match plain {
         Plain::Null | Plain::Text => Ok(Value::Null),
         Plain::Bool(value) => Ok(Value::Bool(value)),

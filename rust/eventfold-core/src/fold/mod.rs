@@ -14,25 +14,26 @@
 //! - After a delete, the next event whose handler does something starts from `initial`; events
 //!   without a handler leave the aggregate deleted.
 
-mod assign;
-mod case;
-mod compile;
+pub(crate) mod assign;
+pub(crate) mod case;
+pub(crate) mod compile;
 mod condition;
 mod coverage;
 mod difference;
-mod document;
-mod failure;
+pub(crate) mod document;
+pub(crate) mod engine;
+pub(crate) mod failure;
 mod history;
-mod inputs;
+pub(crate) mod inputs;
 mod literal;
-mod normal;
+pub(crate) mod normal;
 mod path;
-mod refusal;
+pub(crate) mod refusal;
 mod run;
-mod scope;
-mod size;
+pub(crate) mod scope;
+pub(crate) mod size;
 mod sum;
-mod tree;
+pub(crate) mod tree;
 
 use crate::error::CoreError;
 use crate::json::write::write_value;
@@ -48,6 +49,7 @@ pub use condition::{Condition, Evaluation};
 pub use coverage::Coverage;
 pub use difference::{Found, differences};
 pub use document::Keep;
+pub(crate) use refusal::refuse_alone;
 pub use run::{FoldResult, FoldRun, Start};
 
 /// The semantics that states come from: a number that goes up when the same fold and the same
@@ -60,9 +62,9 @@ pub const FOLD_SEMANTICS: u32 = 1;
 pub struct Fold {
     name: String,
     digest: String,
-    initial: Value,
+    pub(crate) initial: Value,
     event_types: Vec<String>,
-    handlers: Handlers,
+    pub(crate) handlers: Handlers,
     skip_cancelled: bool,
     keep: Keep,
 }
@@ -84,7 +86,14 @@ impl Fold {
     }
 
     fn compile(source: &str, text: &Source<'_>) -> Result<Self, Box<Refusal>> {
-        let document = document::read(&tree::parse(source, text)?, text)?;
+        Self::of_document(document::read(&tree::parse(source, text)?, text)?, text)
+    }
+
+    /// Compiles what was read of a document.
+    pub(crate) fn of_document(
+        document: document::Document,
+        text: &Source<'_>,
+    ) -> Result<Self, Box<Refusal>> {
         let handlers = compile::handlers(&document, text)?;
         Ok(Self {
             digest: normal::digest(&document),

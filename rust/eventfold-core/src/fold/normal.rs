@@ -12,7 +12,7 @@ use crate::value::{Key, Map, Value};
 use super::document::{Action, Case, Document, Handler, Let, Right};
 
 /// SHA-256 of the normal form, in lower-case hexadecimal.
-pub(super) fn digest(document: &Document) -> String {
+pub(crate) fn digest(document: &Document) -> String {
     let mut text = Vec::new();
     // The document holds JSON values only, so writing cannot fail.
     let _ = write_value(&sorted(&normal_form(document)), &mut text);
@@ -20,7 +20,7 @@ pub(super) fn digest(document: &Document) -> String {
 }
 
 /// The digest of what was hashed, in lower-case hexadecimal.
-pub(super) fn hexadecimal(hash: Sha256) -> String {
+pub(crate) fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -75,12 +75,12 @@ fn lets_form(lets: &[Let]) -> Value {
     Value::list(lets.iter().map(pair).collect())
 }
 
-fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
+pub(crate) fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
     Value::map(entries.into_iter().collect())
 }
 
 /// The same value with the keys of every map in the order of RFC 8785: by UTF-16 code units.
-fn sorted(value: &Value) -> Value {
+pub(crate) fn sorted(value: &Value) -> Value {
     match value {
         Value::List(list) => Value::list(list.iter().map(sorted).collect()),
         Value::Map(map) => {

@@ -8,7 +8,7 @@ use crate::value::Value;
 
 /// One step of a path.
 #[derive(Debug, Clone)]
-pub(super) enum Segment {
+pub(crate) enum Segment {
     /// A key that is known; `name` and `['name']` are the same.
     Key(Arc<str>),
     /// An index that is known.
@@ -19,21 +19,21 @@ pub(super) enum Segment {
 
 /// The expression of a segment.
 #[derive(Debug, Clone)]
-pub(super) struct Computed {
-    pub(super) ast: Ast,
+pub(crate) struct Computed {
+    pub(crate) ast: Ast,
     /// Byte of the path at which the expression begins.
-    pub(super) offset: usize,
+    pub(crate) offset: usize,
 }
 
 /// A place in the state; without segments the whole state.
 #[derive(Debug, Clone)]
-pub(super) struct Path {
-    pub(super) segments: Vec<Segment>,
+pub(crate) struct Path {
+    pub(crate) segments: Vec<Segment>,
 }
 
 /// Why a text is not a path, and at which byte.
 #[derive(Debug)]
-pub(super) enum PathError {
+pub(crate) enum PathError {
     Syntax(usize, &'static str),
     /// An expression in brackets; offsets count from the start of the path.
     Expression(CelError),
@@ -42,7 +42,7 @@ pub(super) enum PathError {
 
 impl Path {
     /// Parses a path.
-    pub(super) fn parse(text: &str) -> Result<Self, PathError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, PathError> {
         if text.len() > EXPRESSION_BYTES_MAX {
             return Err(PathError::TooLong(text.len()));
         }
@@ -73,7 +73,7 @@ impl Path {
     }
 
     /// The text of the path in normal form.
-    pub(super) fn print(&self) -> String {
+    pub(crate) fn print(&self) -> String {
         if self.segments.is_empty() {
             return ".".to_owned();
         }
@@ -101,12 +101,12 @@ impl Path {
     }
 
     /// Whether every segment is known before evaluation.
-    pub(super) fn is_static(&self) -> bool {
+    pub(crate) fn is_static(&self) -> bool {
         !self.segments.iter().any(|segment| matches!(segment, Segment::Computed(_)))
     }
 
     /// Whether both paths surely name the same place, or one a place inside of the other.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.pairs(other).all(|(left, right)| match (left, right) {
             (Segment::Computed(left), Segment::Computed(right)) => left.ast == right.ast,
             _ => left.same_known(right) == Some(true),
@@ -114,7 +114,7 @@ impl Path {
     }
 
     /// Whether they may do so, depending on computed segments.
-    pub(super) fn may_overlap(&self, other: &Self) -> bool {
+    pub(crate) fn may_overlap(&self, other: &Self) -> bool {
         self.pairs(other).all(|(left, right)| left.same_known(right) != Some(false))
     }
 
@@ -140,7 +140,7 @@ impl Segment {
 
 /// Adds a key to the text of a path, as a document writes it: as a name where that is possible.
 /// At the start of a path the words of handlers are no names.
-pub(super) fn push_key(key: &str, path: &mut String) {
+pub(crate) fn push_key(key: &str, path: &mut String) {
     let word = path.is_empty() && matches!(key, "when" | "let" | "delete");
     if !word && !key.is_empty() && name_length(key) == key.len() {
         if !path.is_empty() {
@@ -164,7 +164,7 @@ pub(super) fn push_key(key: &str, path: &mut String) {
 }
 
 /// Adds an index to the text of a path.
-pub(super) fn push_index(index: usize, path: &mut String) {
+pub(crate) fn push_index(index: usize, path: &mut String) {
     path.push_str(&format!("[{index}]"));
 }
 

@@ -1,4 +1,4 @@
-//! Why a fold document is refused, and where.
+//! Why a document is refused, and where.
 
 use crate::cel::{CelError, EXPRESSION_INVALID, EXPRESSION_TOO_DEEP, EXPRESSION_TOO_LONG};
 use crate::error::CoreError;
@@ -6,14 +6,14 @@ use crate::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
 
 /// A place in a document; line and column count from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Position {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 /// A refusal on its way up; whoever knows more adds it.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     reason: &'static str,
     at: Position,
     problem: String,
@@ -25,13 +25,13 @@ pub(super) struct Refusal {
 }
 
 /// A result of parsing or compiling; boxed, so that good results stay small.
-pub(super) type Parsed<T> = Result<T, Box<Refusal>>;
+pub(crate) type Parsed<T> = Result<T, Box<Refusal>>;
 
 /// What to do about an expression that YAML does not read as a text.
-pub(super) const QUOTE_HINT: &str = "put the expression in quotes";
+pub(crate) const QUOTE_HINT: &str = "put the expression in quotes";
 
 impl Refusal {
-    pub(super) fn new(at: Position, problem: impl Into<String>) -> Box<Self> {
+    pub(crate) fn new(at: Position, problem: impl Into<String>) -> Box<Self> {
         Box::new(Self {
             reason: "INVALID_FOLD",
             at,
@@ -45,7 +45,7 @@ impl Refusal {
     }
 
     /// The refusal of an expression, at its place in the document.
-    pub(super) fn of_expression(at: Position, error: CelError) -> Box<Self> {
+    pub(crate) fn of_expression(at: Position, error: CelError) -> Box<Self> {
         let mut refusal = Self::new(at, error.message);
         refusal.hint = error.hint.map(str::to_owned);
         if error.reason != EXPRESSION_INVALID {
@@ -55,7 +55,7 @@ impl Refusal {
     }
 
     /// The same with the limit, where one was met; `text` is the expression.
-    pub(super) fn of_text(at: Position, text: &str, error: CelError) -> Box<Self> {
+    pub(crate) fn of_text(at: Position, text: &str, error: CelError) -> Box<Self> {
         let reason = error.reason;
         let refusal = Self::of_expression(at, error);
         match reason {
@@ -65,20 +65,20 @@ impl Refusal {
         }
     }
 
-    /// The same about an expression that stands in no document.
-    pub(super) fn alone(mut self: Box<Self>) -> Box<Self> {
+    /// The same about another document than a fold, or an expression that stands in none.
+    pub(crate) fn of(mut self: Box<Self>, reason: &'static str) -> Box<Self> {
         if self.reason == "INVALID_FOLD" {
-            self.reason = "INVALID_EXPRESSION";
+            self.reason = reason;
         }
         self
     }
 
-    pub(super) fn hint(mut self: Box<Self>, hint: impl Into<String>) -> Box<Self> {
+    pub(crate) fn hint(mut self: Box<Self>, hint: impl Into<String>) -> Box<Self> {
         self.hint = Some(hint.into());
         self
     }
 
-    pub(super) fn limit(
+    pub(crate) fn limit(
         mut self: Box<Self>,
         reason: &'static str,
         limit: usize,
@@ -91,19 +91,19 @@ impl Refusal {
     }
 
     /// Names the handler, unless an inner caller did.
-    pub(super) fn handler(mut self: Box<Self>, handler: &str) -> Box<Self> {
+    pub(crate) fn handler(mut self: Box<Self>, handler: &str) -> Box<Self> {
         self.handler.get_or_insert_with(|| handler.to_owned());
         self
     }
 
     /// Names the path, unless an inner caller did.
-    pub(super) fn path(mut self: Box<Self>, path: &str) -> Box<Self> {
+    pub(crate) fn path(mut self: Box<Self>, path: &str) -> Box<Self> {
         self.path.get_or_insert_with(|| path.to_owned());
         self
     }
 
     /// The error of the catalogue, with the line of the document and a caret.
-    pub(super) fn into_error(self, source: &Source<'_>) -> CoreError {
+    pub(crate) fn into_error(self, source: &Source<'_>) -> CoreError {
         let Position { line, column } = self.at;
         let mut message = format!("line {line}, column {column}: {}", self.problem);
         if let Some(hint) = &self.hint {
@@ -121,7 +121,7 @@ impl Refusal {
                 error = error.fact(name, value);
             }
         }
-        if matches!(self.reason, "INVALID_FOLD" | "INVALID_EXPRESSION") {
+        if !matches!(self.reason, EXPRESSION_TOO_LONG | EXPRESSION_TOO_DEEP) {
             error = error.fact("problem", shortened(&self.problem));
             if let Some(hint) = self.hint {
                 error = error.fact("hint", shortened(&hint));
@@ -130,6 +130,13 @@ impl Refusal {
         }
         error
     }
+}
+
+/// The error of the catalogue for an expression that stands in no document.
+pub(crate) fn refuse_alone(source: &str, error: CelError) -> CoreError {
+    let text = Source::new(source);
+    let at = text.inside(Position { line: 1, column: 1 }, source, error.offset);
+    Refusal::of_text(at, source, error).of("INVALID_EXPRESSION").into_error(&text)
 }
 
 /// Errors travel in headers of limited size: a fact is cut at this many characters.
@@ -144,12 +151,12 @@ fn shortened(text: &str) -> String {
 
 /// The text of a document, by lines.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     lines: Vec<&'a str>,
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         // YAML ends lines with `\n`, `\r\n` and a lone `\r`.
         let mut lines = Vec::new();
         let mut rest = text;
@@ -162,13 +169,13 @@ impl<'a> Source<'a> {
         Self { lines }
     }
 
-    pub(super) fn line(&self, number: usize) -> &'a str {
+    pub(crate) fn line(&self, number: usize) -> &'a str {
         number.checked_sub(1).and_then(|index| self.lines.get(index)).copied().unwrap_or("")
     }
 
     /// The place of byte `offset` of the expression whose scalar begins at `start`: exact where
     /// the line of the expression stands in the document as it is, else the start.
-    pub(super) fn inside(&self, start: Position, expression: &str, offset: usize) -> Position {
+    pub(crate) fn inside(&self, start: Position, expression: &str, offset: usize) -> Position {
         let mut offset = offset.min(expression.len());
         while !expression.is_char_boundary(offset) {
             offset -= 1;

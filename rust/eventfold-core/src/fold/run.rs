@@ -3,27 +3,20 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use crate::cel::Budget;
-use crate::envelope::{FLAG_ESCAPED_KEYS, FLAG_VALIDATED_V1};
 use crate::error::CoreError;
-use crate::json::check::Checker;
-use crate::json::scan::{scan_fields, scan_value};
+use crate::json::scan::scan_value;
 use crate::json::write::write_value;
-use crate::limits::{EVALUATION_STEPS_MAX, STATE_BYTES_MAX};
 use crate::rows::{self, Page, Row};
-use crate::value::Value;
 
 use super::Fold;
 use super::assign::State;
-use super::case::{self, Effects};
 use super::compile::TypeHandler;
 use super::coverage::Coverage;
-use super::failure::{Failure, Place};
+use super::engine::{Engine, Outcome, read_brief};
 use super::history::Held;
-use super::inputs::Inputs;
-use super::scope::{EventValues, Names};
+use super::scope::{Names, StreamNames};
 
 /// Where a run begins.
 #[derive(Debug, Clone)]
@@ -59,7 +52,7 @@ pub struct FoldResult {
 #[derive(Debug)]
 pub struct FoldRun {
     pub(super) fold: Arc<Fold>,
-    names: Names,
+    names: StreamNames,
     /// The state; the initial one while the aggregate does not exist.
     pub(super) state: State,
     pub(super) exists: bool,
@@ -68,18 +61,11 @@ pub struct FoldRun {
     position: i64,
     events_read: u64,
     events_folded: u64,
-    /// Evaluation steps of all events so far.
-    pub(super) steps: u64,
+    engine: Engine,
     cancelled_events: HashSet<[u8; 16]>,
-    stop: Arc<AtomicBool>,
     failed: Option<CoreError>,
-    coverage: Option<Arc<Coverage>>,
     /// What a history or explanation still has to give.
     pub(super) held: Option<Held>,
-    checker: Checker,
-    effects: Effects,
-    /// Memory for the fields of one event.
-    fields: Vec<Option<Value>>,
 }
 
 impl FoldRun {
@@ -87,7 +73,7 @@ impl FoldRun {
     /// the first stream of its line of periods.
     pub fn new(fold: Arc<Fold>, stream: &str, root: &str) -> Self {
         Self {
-            names: Names::new(stream, root),
+            names: StreamNames::new(stream, root),
             state: State::new(fold.initial.clone()),
             fold,
             exists: false,
@@ -96,15 +82,10 @@ impl FoldRun {
             position: 0,
             events_read: 0,
             events_folded: 0,
-            steps: 0,
+            engine: Engine::default(),
             cancelled_events: HashSet::new(),
-            stop: Arc::default(),
             failed: None,
-            coverage: None,
             held: None,
-            checker: Checker::default(),
-            effects: Effects::default(),
-            fields: Vec::new(),
         }
     }
 
@@ -140,18 +121,18 @@ impl FoldRun {
         if !coverage.is_of(&self.fold) {
             return Err(CoreError::new("BUG", "the coverage is that of another fold"));
         }
-        self.coverage = Some(coverage);
+        self.engine.coverage = Some(coverage);
         Ok(self)
     }
 
     /// A flag that ends the run with an error when it becomes true, from any thread.
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
+        Arc::clone(&self.engine.stop)
     }
 
     /// Evaluation steps that all events so far have cost.
     pub fn steps(&self) -> u64 {
-        self.steps
+        self.engine.steps
     }
 
     /// Folds a page of rows. After an error the run is over, and gives the same error again.
@@ -173,12 +154,12 @@ impl FoldRun {
         steps_max: u64,
     ) -> Result<usize, CoreError> {
         let fold = Arc::clone(&self.fold);
-        let steps_end = self.steps.saturating_add(steps_max);
+        let steps_end = self.engine.steps.saturating_add(steps_max);
         let end = indexes.end.min(rows.len());
         self.guarded(|run| {
             let mut next = indexes.start;
             let mut brief = Row::blank();
-            while next < end && run.steps < steps_end {
+            while next < end && run.engine.steps < steps_end {
                 run.index(&fold, rows, next, &mut brief)?;
                 next += 1;
             }
@@ -199,12 +180,7 @@ impl FoldRun {
             Some(event_type) => fold.handlers.get(event_type),
             None => None,
         };
-        let is_brief = match handler {
-            Some(handler) if handler.inputs.needs_meta => false,
-            Some(handler) => rows::read_brief(rows, index, &handler.event_type, brief)?,
-            None => rows::read_brief(rows, index, rows.event_type(index)?, brief)?,
-        };
-        match is_brief {
+        match read_brief(rows, index, handler, brief)? {
             true => self.event(fold, handler, brief),
             false => self.event(fold, handler, &rows.row(index)?),
         }
@@ -269,7 +245,12 @@ impl FoldRun {
         let cancelled =
             !self.cancelled_events.is_empty() && self.cancelled_events.contains(row.event_id);
         if let Some(handler) = handler.filter(|_| !cancelled) {
-            self.fold_event(fold, handler, row)?;
+            let names = Names::Shared(&self.names);
+            match self.engine.fold(fold, handler, names, row, &mut self.state)? {
+                Outcome::Nothing => self.exists |= !self.deleted,
+                Outcome::Changed => (self.exists, self.deleted) = (true, false),
+                Outcome::Deleted => (self.exists, self.deleted) = (false, true),
+            }
             self.events_folded += 1;
         } else if !self.deleted {
             // An event without a handler changes nothing, but it is an event of the stream.
@@ -280,93 +261,4 @@ impl FoldRun {
         self.position = row.position;
         Ok(())
     }
-
-    fn fold_event(
-        &mut self,
-        fold: &Fold,
-        handler: &TypeHandler,
-        row: &Row<'_>,
-    ) -> Result<(), CoreError> {
-        let place = Place { fold: &fold.name, names: &self.names, row };
-        if self.stop.load(Ordering::Relaxed) {
-            let failure = Failure::limit("the fold was stopped").handler(&handler.event_type);
-            return Err(place.error(*failure));
-        }
-        let mut values = EventValues {
-            row,
-            names: &self.names,
-            event_type: &handler.event_type,
-            fields: std::mem::take(&mut self.fields),
-            whole: None,
-            metadata: None,
-        };
-        read_event(&mut self.checker, &handler.inputs, &mut values)
-            .map_err(|problem| place.corrupt(problem))?;
-        let mut budget = Budget::new(EVALUATION_STEPS_MAX).with_cancel(&self.stop);
-        let evaluated =
-            case::evaluate(handler, &values, &self.state.value, &mut budget, &mut self.effects);
-        self.fields = values.fields;
-        self.steps += EVALUATION_STEPS_MAX - budget.steps_left();
-        if let Some(coverage) = &self.coverage {
-            // An event that fails has reached the handlers too.
-            coverage.note(handler, &self.fields, &self.effects.applied);
-        }
-        evaluated.map_err(|failure| place.error(*failure))?;
-        if self.effects.applied.is_empty() {
-            self.exists |= !self.deleted;
-            return Ok(());
-        }
-        if self.effects.deletes {
-            self.state = State::new(fold.initial.clone());
-            self.exists = false;
-            self.deleted = true;
-            return Ok(());
-        }
-        self.exists = true;
-        self.deleted = false;
-        case::apply(handler, &mut self.state, &mut self.effects)
-            .map_err(|failure| place.error(*failure))?;
-        if self.state.bytes > STATE_BYTES_MAX {
-            return Err(place.too_large(self.state.bytes));
-        }
-        Ok(())
-    }
-}
-
-/// Reads what expressions need of an event; an error says what is wrong with the stored bytes.
-#[inline]
-pub(super) fn read_event(
-    checker: &mut Checker,
-    inputs: &Inputs,
-    values: &mut EventValues<'_>,
-) -> Result<(), &'static str> {
-    const NOT_JSON: &str = "the stored bytes are not the JSON that was validated";
-    let row = values.row;
-    let mut escaped_keys = row.flags & FLAG_ESCAPED_KEYS != 0;
-    if row.deleted {
-        return Err("the payload of the event was deleted");
-    }
-    if row.flags & FLAG_VALIDATED_V1 == 0 {
-        // Others may have written this row: nothing is known of it.
-        let found = checker.check(row.data).map_err(|refusal| refusal.problem.name())?;
-        checker.check(row.metadata).map_err(|refusal| refusal.problem.name())?;
-        escaped_keys = found.escaped_keys;
-    }
-    values.fields.clear();
-    values.fields.resize_with(inputs.wanted.len(), || None);
-    if inputs.needs_metadata {
-        values.metadata = Some(scan_value(row.metadata).map_err(|_| NOT_JSON)?);
-    }
-    if inputs.needs_event {
-        let whole = scan_value(row.data).map_err(|_| NOT_JSON)?;
-        let map = whole.as_map().ok_or(NOT_JSON)?;
-        for (field, name) in values.fields.iter_mut().zip(&inputs.wanted) {
-            *field = map.get(name).cloned();
-        }
-        values.whole = Some(whole);
-    } else if !inputs.wanted.is_empty() {
-        scan_fields(row.data, &inputs.wanted, escaped_keys, &mut values.fields)
-            .map_err(|_| NOT_JSON)?;
-    }
-    Ok(())
 }

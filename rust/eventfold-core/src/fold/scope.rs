@@ -8,14 +8,14 @@ use crate::rows::Row;
 use crate::value::{Map, Timestamp, TypeValue, Value};
 
 /// Indexes of the variables of a fold; `let` names follow.
-pub(super) const STATE: usize = 0;
-pub(super) const EVENT: usize = 1;
-pub(super) const META: usize = 2;
-pub(super) const FIRST_LET: usize = 3;
+pub(crate) const STATE: usize = 0;
+pub(crate) const EVENT: usize = 1;
+pub(crate) const META: usize = 2;
+pub(crate) const FIRST_LET: usize = 3;
 
 /// A field of `meta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MetaField {
+pub(crate) enum MetaField {
     Id,
     Stream,
     Category,
@@ -53,7 +53,7 @@ const META_FIELDS: [(&str, MetaField); 15] = [
 ];
 
 /// The environment of a fold without its `let` names. `state` is what the state is called.
-pub(super) fn base_env(state: &str) -> Env {
+pub(crate) fn base_env(state: &str) -> Env {
     let mut env = Env::new().strict_numbers(true);
     env.declare(state);
     env.declare("event");
@@ -82,7 +82,7 @@ pub(super) fn base_env(state: &str) -> Env {
 
 /// Where the value of a field slot comes from.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(crate) enum Source {
     State(Arc<str>),
     /// A place among the fields that are scanned from the data.
     Event(usize),
@@ -94,23 +94,22 @@ pub(super) enum Source {
 }
 
 /// The field of `meta` of that name.
-pub(super) fn meta_field(name: &str) -> Option<MetaField> {
+pub(crate) fn meta_field(name: &str) -> Option<MetaField> {
     META_FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| *field)
 }
 
-/// Values that are the same for all events of a run.
+/// The names of a stream, for all events of a run along it.
 #[derive(Debug)]
-pub(super) struct Names {
-    pub(super) stream: Arc<str>,
-    pub(super) category: Arc<str>,
-    pub(super) stream_id: Arc<str>,
-    pub(super) root: Arc<str>,
+pub(crate) struct StreamNames {
+    stream: Arc<str>,
+    category: Arc<str>,
+    stream_id: Arc<str>,
+    root: Arc<str>,
 }
 
-impl Names {
-    pub(super) fn new(stream: &str, root: &str) -> Self {
-        // A name of the system has no id of its own.
-        let (category, stream_id) = crate::names::split_stream_name(stream).unwrap_or((stream, ""));
+impl StreamNames {
+    pub(crate) fn new(stream: &str, root: &str) -> Self {
+        let (category, stream_id) = split(stream);
         Self {
             stream: stream.into(),
             category: category.into(),
@@ -120,23 +119,65 @@ impl Names {
     }
 }
 
+/// The names of the stream of an event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Names<'a> {
+    /// Made once for all events of the stream.
+    Shared(&'a StreamNames),
+    /// As the event has them: a value is made where an expression reads one.
+    OfEvent { stream: &'a str, root: &'a str },
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn stream(self) -> &'a str {
+        match self {
+            Self::Shared(names) => &names.stream,
+            Self::OfEvent { stream, .. } => stream,
+        }
+    }
+
+    /// The value of a field of `meta` that is a name; `None` for the others.
+    fn value(self, field: MetaField) -> Option<Value> {
+        Some(match self {
+            Self::Shared(names) => Value::String(Arc::clone(match field {
+                MetaField::Stream => &names.stream,
+                MetaField::Category => &names.category,
+                MetaField::StreamId => &names.stream_id,
+                MetaField::Root => &names.root,
+                _ => return None,
+            })),
+            Self::OfEvent { stream, root } => Value::from(match field {
+                MetaField::Stream => stream,
+                MetaField::Category => split(stream).0,
+                MetaField::StreamId => split(stream).1,
+                MetaField::Root => root,
+                _ => return None,
+            }),
+        })
+    }
+}
+
+/// Category and id of a stream; a name of the system has no id of its own.
+fn split(stream: &str) -> (&str, &str) {
+    crate::names::split_stream_name(stream).unwrap_or((stream, ""))
+}
+
 /// What one event gives to expressions.
 #[derive(Debug)]
-pub(super) struct EventValues<'a> {
-    pub(super) row: &'a Row<'a>,
-    pub(super) names: &'a Names,
-    pub(super) event_type: &'a Arc<str>,
+pub(crate) struct EventValues<'a> {
+    pub(crate) row: &'a Row<'a>,
+    pub(crate) names: Names<'a>,
+    pub(crate) event_type: &'a Arc<str>,
     /// The fields of the data that the handler names, by their place.
-    pub(super) fields: Vec<Option<Value>>,
+    pub(crate) fields: Vec<Option<Value>>,
     /// All of the data, if an expression needs it; then `fields` come from it.
-    pub(super) whole: Option<Value>,
+    pub(crate) whole: Option<Value>,
     /// The metadata, if an expression needs it.
-    pub(super) metadata: Option<Value>,
+    pub(crate) metadata: Option<Value>,
 }
 
 impl EventValues<'_> {
     fn meta(&self, field: MetaField) -> Result<Value, EvalError> {
-        let shared = |text: &Arc<str>| Value::String(Arc::clone(text));
         let time = |micros| {
             Timestamp::from_micros(micros)
                 .map(Value::Timestamp)
@@ -144,11 +185,10 @@ impl EventValues<'_> {
         };
         Ok(match field {
             MetaField::Id => Value::string(uuid_text(self.row.event_id)),
-            MetaField::Stream => shared(&self.names.stream),
-            MetaField::Category => shared(&self.names.category),
-            MetaField::StreamId => shared(&self.names.stream_id),
-            MetaField::Root => shared(&self.names.root),
-            MetaField::Type => shared(self.event_type),
+            MetaField::Stream | MetaField::Category | MetaField::StreamId | MetaField::Root => {
+                self.names.value(field).unwrap_or(Value::Null)
+            }
+            MetaField::Type => Value::String(Arc::clone(self.event_type)),
             MetaField::Writer => Value::from(self.row.writer),
             MetaField::Version => Value::Int(self.row.version),
             MetaField::Position => Value::Int(self.row.position),
@@ -174,19 +214,19 @@ impl EventValues<'_> {
 }
 
 /// The scope of the expressions of one case on one event.
-pub(super) struct EventScope<'a> {
+pub(crate) struct EventScope<'a> {
     /// The state from before the event.
-    pub(super) state: &'a Value,
-    pub(super) event: &'a EventValues<'a>,
-    pub(super) sources: &'a [Source],
+    pub(crate) state: &'a Value,
+    pub(crate) event: &'a EventValues<'a>,
+    pub(crate) sources: &'a [Source],
     /// Values of `let` names by their index from [`FIRST_LET`].
-    pub(super) lets: &'a [Option<Value>],
+    pub(crate) lets: &'a [Option<Value>],
 }
 
 impl<'a> EventScope<'a> {
     /// The value of a field of the state or the event, where it stands.
     #[inline]
-    pub(super) fn stored_field(&self, slot: usize) -> Option<&'a Value> {
+    pub(crate) fn stored_field(&self, slot: usize) -> Option<&'a Value> {
         match self.sources.get(slot)? {
             Source::State(name) => self.state.as_map()?.get(name),
             Source::Event(place) => self.event.fields.get(*place)?.as_ref(),

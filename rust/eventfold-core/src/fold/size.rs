@@ -6,14 +6,14 @@ use crate::value::Value;
 
 /// Measures values; keeps its memory between them.
 #[derive(Debug, Default)]
-pub(super) struct Sizer {
+pub(crate) struct Sizer {
     scratch: Vec<u8>,
 }
 
 impl Sizer {
     /// Bytes of the JSON text of a value with JSON types only. Recursion is bounded by the depth
     /// of states.
-    pub(super) fn value(&mut self, value: &Value) -> usize {
+    pub(crate) fn value(&mut self, value: &Value) -> usize {
         match value {
             Value::Null | Value::Bool(true) => 4,
             Value::Bool(false) => 5,
@@ -41,7 +41,7 @@ impl Sizer {
     }
 
     /// Bytes of the JSON text of a string.
-    pub(super) fn text(&mut self, text: &str) -> usize {
+    pub(crate) fn text(&mut self, text: &str) -> usize {
         let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
         if text.bytes().all(plain) {
             return text.len() + 2;
@@ -54,7 +54,7 @@ impl Sizer {
 
 /// Bytes of the JSON text of an int.
 #[inline]
-pub(super) fn int_bytes(value: i64) -> usize {
+pub(crate) fn int_bytes(value: i64) -> usize {
     digits(value.unsigned_abs()) + usize::from(value < 0)
 }
 

@@ -11,7 +11,7 @@ use super::scope::EventScope;
 
 /// `a + b` or `a - b` of operands that are fields of variables, or whole numbers as written.
 #[derive(Debug)]
-pub(super) struct Sum {
+pub(crate) struct Sum {
     subtract: bool,
     left: Operand,
     right: Operand,
@@ -28,7 +28,7 @@ enum Operand {
 impl Sum {
     /// The sum that an expression is, if it is one. It was compiled for the environment, which
     /// therefore knows the fields that it names.
-    pub(super) fn of(ast: &Ast, env: &Env) -> Option<Self> {
+    pub(crate) fn of(ast: &Ast, env: &Env) -> Option<Self> {
         let Kind::Arithmetic(left, rest) = &ast.root.kind else { return None };
         let [(operator, right)] = rest.as_slice() else { return None };
         let subtract = match operator {
@@ -44,7 +44,7 @@ impl Sum {
     /// The change to the sum of two ints or decimals; `None` if it is not so simple. The budget
     /// pays as for an evaluation, if there is a sum.
     #[inline]
-    pub(super) fn add(&self, scope: &EventScope<'_>, budget: &mut Budget<'_>) -> Option<Change> {
+    pub(crate) fn add(&self, scope: &EventScope<'_>, budget: &mut Budget<'_>) -> Option<Change> {
         let sum = match (self.left.number(scope)?, self.right.number(scope)?) {
             (Number::Int(left), Number::Int(right)) => Change::SetInt(match self.subtract {
                 false => left.checked_add(right)?,

@@ -18,13 +18,13 @@ const DOCUMENT_DEPTH_MAX: usize = JSON_DEPTH_MAX + 1;
 
 /// A part of a document.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) kind: Kind,
-    pub(super) at: Position,
+pub(crate) struct Node {
+    pub(crate) kind: Kind,
+    pub(crate) at: Position,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Plain scalars may be literals, quoted ones are always texts.
     Scalar {
         text: String,
@@ -36,7 +36,7 @@ pub(super) enum Kind {
 
 impl Node {
     /// The text of a scalar.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Scalar { text, .. } => Some(text),
             _ => None,
@@ -51,7 +51,7 @@ enum Open {
 }
 
 /// Parses the text of a document.
-pub(super) fn parse(text: &str, source: &Source<'_>) -> Parsed<Node> {
+pub(crate) fn parse(text: &str, source: &Source<'_>) -> Parsed<Node> {
     let readable = readable_json(text);
     let mut parser = Parser::new_from_str(&readable);
     let mut builder = Builder { open: Vec::new(), root: None };

@@ -166,6 +166,24 @@ impl Decimal {
         Some(power.and_then(|power| i128::try_from(power).ok()).map_or(0, |power| value / power))
     }
 
+    /// The number of digits before the point and behind it, without zeros at the outer ends, as if
+    /// written without an exponent; `None` if the exponent has more than 18 digits.
+    pub fn places(&self) -> Option<(u64, u64)> {
+        if let Some(small) = self.small() {
+            if small.is_zero() {
+                return Some((0, 0));
+            }
+            let small = small.stripped();
+            let exponent = i64::from(small.exponent());
+            let first = i64::from(super::small::digits(small.magnitude())) + exponent;
+            return Some((
+                u64::try_from(first).unwrap_or(0),
+                u64::try_from(-exponent).unwrap_or(0),
+            ));
+        }
+        Long::new(&self.to_string())?.places()
+    }
+
     /// The nearest double.
     pub fn to_f64(&self) -> f64 {
         self.to_string().parse().unwrap_or(f64::NAN)

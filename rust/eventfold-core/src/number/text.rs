@@ -105,6 +105,13 @@ impl Long {
         Some(Self { negative: parts.negative && !digits.is_empty(), digits, first })
     }
 
+    /// The number of digits before the point and behind it; `None` if the exponent is far.
+    pub(super) fn places(&self) -> Option<(u64, u64)> {
+        let First::Near(first) = self.first else { return None };
+        let behind = self.digits.len() as i64 - first;
+        Some((u64::try_from(first).unwrap_or(0), u64::try_from(behind).unwrap_or(0)))
+    }
+
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         match (self.digits.is_empty(), other.digits.is_empty()) {
             (true, true) => return Ordering::Equal,

@@ -51,6 +51,9 @@ const SPECS: [Spec; 16] = [
     spec("deleted", Element::Bool, true),
 ];
 
+/// The column of roots, which stands behind these.
+const ROOT_SPEC: Spec = spec("root_name", Element::Text, true);
+
 /// The number of columns of a page.
 pub const COLUMNS: usize = SPECS.len();
 
@@ -70,6 +73,8 @@ const COPIED_FROM: usize = 12;
 const CANCELS: usize = 13;
 const TRACE_CONTEXT: usize = 14;
 const DELETED: usize = 15;
+/// Behind the columns of an event, in pages that need it: the first stream of its line of periods.
+const ROOT: usize = COLUMNS;
 
 /// The columns whose cells have any length.
 const VARIABLE: [usize; 7] = [STREAM, TYPE, DATA, METADATA, TAGS, WRITER, TRACE_CONTEXT];
@@ -119,8 +124,9 @@ pub struct Row<'a> {
 ///
 /// The columns are, in order: `stream_name`, `version`, `position`, `event_id`, `type`, `data`,
 /// `metadata`, `tags` (the binary array of texts as `bytea`), `recorded_at`, `occurred_at`,
-/// `writer`, `flags`, `copied_from`, `cancels`, `trace_context`, `deleted`. Cells that cannot be
-/// what their column says give an error (`BUG`), never a panic.
+/// `writer`, `flags`, `copied_from`, `cancels`, `trace_context`, `deleted`; and behind these, only
+/// in pages of projections, `root_name`. Cells that cannot be what their column says give an error
+/// (`BUG`), never a panic.
 pub trait Page {
     /// The number of rows.
     fn len(&self) -> usize;
@@ -196,6 +202,12 @@ pub trait Page {
     /// The name of the stream of the row at an index; `None` where the page leaves it out.
     fn stream(&self, index: usize) -> Result<Option<&str>, CoreError> {
         text(self, STREAM, index)
+    }
+
+    /// The name of the first stream of the line of periods of the row at an index; `None` where
+    /// the page leaves it out: then that is its own stream.
+    fn root(&self, index: usize) -> Result<Option<&str>, CoreError> {
+        text(self, ROOT, index)
     }
 
     /// The event id of the row at an index.
@@ -277,6 +289,11 @@ impl Row<'_> {
     }
 }
 
+/// The name of a column.
+fn name(column: usize) -> &'static str {
+    SPECS.get(column).map_or(ROOT_SPEC.name, |spec| spec.name)
+}
+
 fn text(
     page: &(impl Page + ?Sized),
     column: usize,
@@ -285,7 +302,7 @@ fn text(
     let Some(cell) = page.cell(column, index) else { return Ok(None) };
     std::str::from_utf8(cell)
         .map(Some)
-        .map_err(|_| bad_page(format!("{} is not UTF-8", SPECS[column].name)))
+        .map_err(|_| bad_page(format!("{} is not UTF-8", name(column))))
 }
 
 /// A cell of that many bytes, `None` for NULL.

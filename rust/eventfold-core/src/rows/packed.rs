@@ -1,26 +1,26 @@
 //! Pages of one binary array a column.
 
 use super::column::Column;
-use super::{COLUMNS, Page, SPECS, VARIABLE, bad_page};
+use super::{COLUMNS, Page, ROOT_SPEC, SPECS, VARIABLE, bad_page};
 use crate::error::CoreError;
 
 /// A page whose columns are arrays.
 #[derive(Debug)]
 pub struct Rows<B> {
-    columns: [Option<Column<B>>; COLUMNS],
+    columns: [Option<Column<B>>; COLUMNS + 1],
     len: usize,
 }
 
 impl<B: AsRef<[u8]>> Rows<B> {
-    /// Decodes the columns of a page, in the order of [`Page`]. An absent optional column is
-    /// NULL in every row; if all are absent, the page has no rows.
+    /// Decodes the columns of a page, in the order of [`Page`]; that of the roots may be left out.
+    /// An absent optional column is NULL in every row; if all are absent, the page has no rows.
     pub fn decode(columns: impl IntoIterator<Item = Option<B>>) -> Result<Self, CoreError> {
-        let mut decoded: [Option<Column<B>>; COLUMNS] = std::array::from_fn(|_| None);
+        let mut decoded: [Option<Column<B>>; COLUMNS + 1] = std::array::from_fn(|_| None);
         let mut len = None;
         let mut count = 0;
         for bytes in columns {
-            let Some(spec) = SPECS.get(count) else {
-                return Err(bad_page(format!("it has more than {COLUMNS} columns")));
+            let Some(spec) = SPECS.iter().chain([&ROOT_SPEC]).nth(count) else {
+                return Err(bad_page(format!("it has more than {} columns", COLUMNS + 1)));
             };
             count += 1;
             let Some(bytes) = bytes else { continue };
@@ -31,7 +31,7 @@ impl<B: AsRef<[u8]>> Rows<B> {
             }
             decoded[count - 1] = Some(column);
         }
-        if count != COLUMNS {
+        if count < COLUMNS {
             return Err(bad_page(format!("it has {count} columns, not {COLUMNS}")));
         }
         let len = len.unwrap_or(0);

@@ -1,0 +1,45 @@
+//! The normal form of a projection document, and its digest.
+//!
+//! Canonical JSON, as for folds. Name, `on_error`, comments and layout stay outside; the fold is in
+//! it by its own digest, with the order of the keys of its initial state, which rows keep.
+
+use sha2::{Digest, Sha256};
+
+use crate::fold::normal::{hexadecimal, object, sorted};
+use crate::json::write::write_value;
+use crate::value::Value;
+
+use super::document::Document;
+
+/// SHA-256 of the normal form, in lower-case hexadecimal. `key` is the key as printed, `types` are
+/// the event types that are folded.
+pub(super) fn digest(document: &Document, key: &str, types: &[String], fold: &str) -> String {
+    let texts = |texts: &[String]| {
+        Value::list(texts.iter().map(|text| Value::from(text.as_str())).collect())
+    };
+    let mut types = types.to_vec();
+    types.sort_unstable();
+    let column = |column: &super::document::ColumnPart| {
+        Value::list(vec![
+            Value::from(column.name.as_str()),
+            Value::string(column.kind.to_string()),
+            Value::string(column.value.ast.print()),
+        ])
+    };
+    let form = object([
+        ("categories", document.source.categories.as_deref().map_or(Value::Null, texts)),
+        ("types", texts(&types)),
+        ("key", Value::from(key)),
+        ("fold", Value::from(fold)),
+        (
+            "where",
+            document.shown.as_ref().map_or(Value::Null, |shown| Value::string(shown.ast.print())),
+        ),
+        ("columns", Value::list(document.columns.iter().map(column).collect())),
+        ("indexes", Value::list(document.indexes.iter().map(|index| texts(index)).collect())),
+    ]);
+    let mut text = Vec::new();
+    // There are texts, lists and nulls only, so writing cannot fail.
+    let _ = write_value(&sorted(&form), &mut text);
+    hexadecimal(Sha256::new().chain_update(&text))
+}
