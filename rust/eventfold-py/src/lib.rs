@@ -56,6 +56,7 @@ mod _core {
     use super::names::check_stream_name;
     #[pymodule_export]
     use super::projection::Projection;
+    #[pymodule_export]
     use super::projection_query::ProjectionQuery;
     #[cfg(unix)]
     #[pymodule_export]
