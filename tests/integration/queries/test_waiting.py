@@ -1,5 +1,5 @@
-"""Goal: a query waits for the position that it asks for, and no longer than it may; and it is answered
-by the generation that queries see, whatever is switched or dropped meanwhile.
+"""Goal: a query waits for the position that it asks for, and no longer than it may; and it is
+answered by the generation that queries see, whatever is switched or dropped meanwhile.
 
 Method: the domain on a real store, whose tables tests change under its hands.
 """
