@@ -110,9 +110,7 @@ class ProjectionQueries:
                 return found
         raise _switched(query)
 
-    async def _generation(
-        self, query: Query, caller: Caller
-    ) -> tuple[Queried, _core.Projection]:
+    async def _generation(self, query: Query, caller: Caller) -> tuple[Queried, _core.Projection]:
         """The generation that queries see, with its document, once it has the position that is
         waited for. While there is none, that wait is for one too.
         """
