@@ -323,9 +323,7 @@ fn may_go_on(error: &ReadError, attempt: &Attempt, next: Option<&Attempt>) -> bo
 }
 
 /// Arguments whose types the statement tells.
-fn unnamed<'a>(
-    params: &[&'a (dyn ToSql + Sync)],
-) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+fn unnamed<'a>(params: &[&'a (dyn ToSql + Sync)]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     params.iter().map(|param| (*param, Type::UNKNOWN)).collect()
 }
 

@@ -160,8 +160,9 @@ impl Projector {
         let answer = Answer::new(future, &self.completions);
         let job = self.runtime.spawn(async move { answer.give(work.await) });
         // What was begun is carried through: nobody cancels it.
-        job.map(drop)
-            .ok_or_else(|| PyRuntimeError::new_err("the projector is closed, or of another process"))
+        job.map(drop).ok_or_else(|| {
+            PyRuntimeError::new_err("the projector is closed, or of another process")
+        })
     }
 }
 

@@ -31,11 +31,7 @@ pub(super) async fn progress(
     while rows.next().await?.is_some() {}
     lease.finish().await?;
     let read = |row: Row| {
-        Ok(Progress {
-            position: row.try_get(0)?,
-            rate: row.try_get(1)?,
-            stopped: row.try_get(2)?,
-        })
+        Ok(Progress { position: row.try_get(0)?, rate: row.try_get(1)?, stopped: row.try_get(2)? })
     };
     let bad = |_: tokio_postgres::Error| CoreError::new("BUG", "progress cannot be decoded");
     Ok(row.map(read).transpose().map_err(bad)?)
@@ -50,11 +46,8 @@ pub(super) async fn load(
 ) -> Result<(), ReadError> {
     let mut lease = pool.lend().await?;
     let room = generation.bounds.rows_bytes;
-    let params = [
-        Param::Texts(keys.to_vec()),
-        Param::Int(generation.generation_no),
-        Param::Int(room),
-    ];
+    let params =
+        [Param::Texts(keys.to_vec()), Param::Int(generation.generation_no), Param::Int(room)];
     let mut rows = lease.query(&generation.statements.rows, &params).await?;
     // Keys of which no row comes have none.
     let mut known = 0;
