@@ -190,7 +190,7 @@ impl Building {
         up_to: i64,
     ) -> impl Future<Output = Result<SourcePage, ReadError>> + Send + 'static {
         let (pool, generation) = (self.read.clone(), Arc::clone(&self.generation));
-        async move { SourcePage::read(pool, &generation, after, up_to).await }
+        async move { SourcePage::read(pool, &generation, after, up_to, i64::MAX).await }
     }
 
     /// Folds what is left of a page, and keeps what does not fit into the batch.
