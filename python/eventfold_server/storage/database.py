@@ -51,6 +51,8 @@ NOTICE_CONNECTIONS = 2
 # For the events of projections, and for their rows: generations take turns.
 PROJECTION_READ_CONNECTIONS = 2
 PROJECTION_WRITE_CONNECTIONS = 2
+# For verifications, retries and trials of projections, which people ask for: no generation waits.
+PROJECTION_ASIDE_CONNECTIONS = 2
 # Most that one server process opens.
 CONNECTIONS = (
     1
@@ -61,6 +63,7 @@ CONNECTIONS = (
     + NOTICE_CONNECTIONS
     + PROJECTION_READ_CONNECTIONS
     + PROJECTION_WRITE_CONNECTIONS
+    + PROJECTION_ASIDE_CONNECTIONS
 )
 IDLE_S_MAX = 300.0
 CONNECT_TIMEOUT_S = 10.0
@@ -79,8 +82,8 @@ _SETTINGS = {
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
 _READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
-# Each query is planned for its own values, and by one process: the parts of a page follow each other.
-# Texts of values do not depend on what the database is set to.
+# Each query is planned for its own values, and runs in one process, so that the parts of a page
+# follow each other. Texts of values do not depend on what the database is set to.
 _QUERY_SETTINGS = {
     **_SETTINGS,
     "plan_cache_mode": "force_custom_plan",
@@ -283,8 +286,10 @@ class Database:
             self.queries,
         )
 
-    def projection_settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """How Rust connects to read the events of projections, and to write their rows."""
+    def projection_settings(self) -> tuple[dict[str, Any], ...]:
+        """How Rust connects to read the events of projections, to write their rows, and for what
+        goes on beside.
+        """
 
         def settings(of: dict[str, str], connections_max: int) -> dict[str, Any]:
             kept, told = pooler.split(of) if self._pooled else (of, dict[str, str]())
@@ -298,6 +303,7 @@ class Database:
         return (
             settings(_READ_SETTINGS, PROJECTION_READ_CONNECTIONS),
             settings(_PROJECTION_SETTINGS, PROJECTION_WRITE_CONNECTIONS),
+            settings(_READ_SETTINGS, PROJECTION_ASIDE_CONNECTIONS),
         )
 
     async def notice_connection(self) -> "asyncpg.Connection[asyncpg.Record]":

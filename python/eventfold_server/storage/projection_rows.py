@@ -11,8 +11,8 @@ import asyncpg
 from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
+from eventfold_server.storage.projection_calls import refusal_of
 from eventfold_server.storage.projection_table import table_name
-from eventfold_server.storage.projector import refusal_of
 from eventfold_server.storage.queries import Queries
 
 # Parameters of `queried_rows` and `queried_count` before those of the filter.
@@ -123,7 +123,12 @@ class ProjectionRows:
     ) -> Rows | None:
         """A page of rows; None: queries see another generation by now."""
         records = await self._fetch(
-            rows_statement(self._queries, "queried_rows", generation_no, query),
+            rows_statement(
+                self._queries,
+                "queried_rows",
+                table_name(self._queries.schema, generation_no),
+                query,
+            ),
             projection,
             generation_no,
             size,
@@ -157,11 +162,10 @@ class ProjectionRows:
 
 
 def rows_statement(
-    queries: Queries, name: str, generation_no: int, query: _core.ProjectionQuery
+    queries: Queries, name: str, table: str, query: _core.ProjectionQuery, **more: str
 ) -> str:
-    """A statement that has the fragment `queried`, for a query."""
+    """A statement that has the fragment `queried`, for a query of a table, with more parts."""
     names = "".join(f", {column}" for column in query.names)
-    table = table_name(queries.schema, generation_no)
     branches = [
         filled(
             queries["queried_branch"],
@@ -179,6 +183,7 @@ def rows_statement(
         place=query.place,
         bytes=query.bytes,
         json=query.json,
+        **more,
     )
 
 

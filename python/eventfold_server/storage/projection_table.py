@@ -79,6 +79,25 @@ class ProjectionTable:
         )
 
     @property
+    def sample(self) -> str:
+        """The statement that counts rows, and answers some of them."""
+        texts = "".join(f", t.{quote_identifier(name)}::text" for name, _ in self._columns)
+        return self._filled("projection_sample", texts=texts)
+
+    @property
+    def spelled(self) -> str:
+        """The statement that answers columns, which come as texts, as their types spell them."""
+        return self._filled(
+            "projection_spelled",
+            spelled=", ".join(f"(a.c{number}::{kind})::text" for number, kind in self._numbered()),
+            arrays="".join(f", ${1 + number}::text[]" for number, _ in self._numbered()),
+            aliases="".join(f", c{number}" for number, _ in self._numbered()),
+        )
+
+    def _numbered(self) -> list[tuple[int, str]]:
+        return [(number, kind) for number, (_, kind) in enumerate(self._columns, 1)]
+
+    @property
     def delete(self) -> str:
         """The statement that removes rows by their keys."""
         return self._filled("projection_delete")

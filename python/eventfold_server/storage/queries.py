@@ -8,7 +8,7 @@ from importlib import resources
 
 _NAME = re.compile(r"^-- (name|fragment): (\w+)$", re.MULTILINE)
 # Fragments of a file may be used in the files behind it.
-_FILES = ("queries.sql", "projections.sql", "projection_rows.sql")
+_FILES = ("queries.sql", "projections.sql", "projection_rows.sql", "projection_refolds.sql")
 _MIGRATION = re.compile(r"^(\d{3})_(pre|post)_\w+\.sql$")
 
 

@@ -61,9 +61,10 @@ mod _core {
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{
-        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ProjectionStep,
-        ProjectionWorker, Projector, ReadJob, Reader, ReaderError, Writer, encode_session_answers,
-        failpoints,
+        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages,
+        ProjectionComparison, ProjectionRetried, ProjectionRetry, ProjectionStep, ProjectionTrial,
+        ProjectionTried, ProjectionTriedRows, ProjectionVerifier, ProjectionWorker, Projector,
+        ReadJob, Reader, ReaderError, Writer, encode_session_answers, failpoints,
     };
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};

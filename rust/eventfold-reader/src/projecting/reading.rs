@@ -25,12 +25,13 @@ pub(super) struct SourcePage {
 }
 
 impl SourcePage {
-    /// Reads the events behind a position, up to another that lies above it.
+    /// Reads the events behind a position, up to another that lies above it; at most so many.
     pub(super) async fn read(
         pool: Pool,
         generation: &Generation,
         after: i64,
         up_to: i64,
+        rows_max: i64,
     ) -> Result<Self, ReadError> {
         let bounds = &generation.bounds;
         let end = up_to.min(after.saturating_add(bounds.span));
@@ -38,7 +39,7 @@ impl SourcePage {
             Param::Texts(generation.projection.types().to_vec()),
             Param::Int(after + 1),
             Param::Int(end),
-            Param::Int(i64::MAX),
+            Param::Int(rows_max),
         ];
         params.extend(generation.projection.categories().map(|c| Param::Texts(c.to_vec())));
         let range = Range {
@@ -69,7 +70,8 @@ impl SourcePage {
 #[derive(Debug)]
 pub(super) struct Ahead {
     after: i64,
-    begun: Instant,
+    pub up_to: i64,
+    pub begun: Instant,
     task: JoinHandle<Result<SourcePage, ReadError>>,
 }
 
@@ -78,18 +80,14 @@ impl Ahead {
     pub(super) fn begin(
         reading: impl Future<Output = Result<SourcePage, ReadError>> + Send + 'static,
         after: i64,
+        up_to: i64,
     ) -> Self {
-        Self { after, begun: Instant::now(), task: tokio::spawn(reading) }
+        Self { after, up_to, begun: Instant::now(), task: tokio::spawn(reading) }
     }
 
     /// Whether it begins behind this position.
     pub(super) fn is_behind(&self, position: i64) -> bool {
         self.after == position
-    }
-
-    /// When it was begun.
-    pub(super) fn begun(&self) -> Instant {
-        self.begun
     }
 
     /// The page.

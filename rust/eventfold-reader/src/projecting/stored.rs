@@ -37,12 +37,16 @@ mod tests {
 
     #[test]
     fn errors_are_json_that_postgresql_takes() {
-        let error = CoreError::new("FOLD_FAILED", "say \"no\"").fact("path", "a\0b").fact("version", 3);
+        let error =
+            CoreError::new("FOLD_FAILED", "say \"no\"").fact("path", "a\0b").fact("version", 3);
         assert_eq!(
             error_json(&error),
             "{\"reason\":\"FOLD_FAILED\",\"message\":\"say \\\"no\\\"\",\
              \"facts\":{\"path\":\"a\u{fffd}b\",\"version\":\"3\"}}"
         );
-        assert_eq!(error_json(&CoreError::new("BUG", "")), r#"{"reason":"BUG","message":"","facts":{}}"#);
+        assert_eq!(
+            error_json(&CoreError::new("BUG", "")),
+            r#"{"reason":"BUG","message":"","facts":{}}"#
+        );
     }
 }
