@@ -41,7 +41,8 @@ class Projections:
         self.stub = projections_pb2_grpc.ProjectionsStub(channel)
 
     def put(self, source: str, switch: int = CAUGHT_UP, **more: Any) -> pb.PutProjectionResponse:
-        request = pb.PutProjectionRequest(source=source, switch=switch, **more)  # type: ignore[arg-type]
+        fields: dict[str, Any] = {"source": source, "switch": switch, **more}
+        request = pb.PutProjectionRequest(**fields)
         return self.stub.PutProjection(request, timeout=CALL_SECONDS)
 
     def get(self, name: str) -> pb.Projection:
