@@ -86,6 +86,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Pages",
+    "ProjectedTable",
     "Projection",
     "ProjectionComparison",
     "ProjectionQuery",
@@ -187,6 +188,11 @@ class Batch:
         """
     def compact(self) -> Batch:
         """Copy the page, to be kept: rows as they came hold whole buffers of the connection."""
+    def of_stream(self, stream: str, first: int) -> Batch:
+        """Copy the rows of one stream, from the row at an index from 0 on.
+
+        None of them if the page leaves the names of streams out.
+        """
     @property
     def size_bytes(self) -> int:
         """What the rows take."""
@@ -341,6 +347,40 @@ class Projection:
         """
 
 @final
+class ProjectedTable:
+    """The table of a projection in memory, to see what a document makes of events."""
+
+    def __new__(cls, projection: Projection) -> ProjectedTable:
+        """Begin with an empty table."""
+    def feed(self, batch: Batch) -> None:
+        """Fold a page of events in the order of the log, unless the projection has stopped.
+
+        Events of other categories than those of the projection are not told apart.
+
+        Raises:
+            CoreError: BUG for rows that cannot be decoded.
+        """
+    @property
+    def rows(self) -> list[tuple[str, bytes, bool, int, int, list[str | None]]]:
+        """The rows in byte order of their keys.
+
+        Each is the key, JSON text of the state, whether `where` shows it, version and position of
+        the last event that touched it, and the texts that PostgreSQL casts to the columns.
+        """
+    @property
+    def parked(self) -> list[tuple[str, CoreError, list[int]]]:
+        """The keys that are parked, why, and the positions of the events that are set aside."""
+    @property
+    def events(self) -> int:
+        """Number of events that were folded."""
+    @property
+    def position(self) -> int:
+        """Position up to which all events are in the table; 0: no page was fed."""
+    @property
+    def stopped(self) -> CoreError | None:
+        """Why the event behind `position` stops the projection; None: it goes on."""
+
+@final
 class Coverage:
     """What the runs of one fold have reached so far; free to be used from many threads."""
 
@@ -416,11 +456,13 @@ class FoldRun:
         """
     def feed_recorded(self, event: RecordedEvent) -> None:
         """Fold one event of an answer, as `feed_event` would; no UUID: INVALID_REQUEST."""
-    def history(self, batch: Batch, first: int, from_version: int) -> tuple[bytes, int]:
+    def history(
+        self, batch: Batch, first: int, from_version: int, steps_max: int | None = None
+    ) -> tuple[bytes, int]:
         """Fold rows of a page, and encode the states after them.
 
         The bytes are a `HydrateHistoryResponse` of about 1 MiB, or of one state, and less after
-        1,000,000 evaluation steps; they are empty if no row of `from_version` or above was folded.
+        `steps_max`; they are empty if no row of `from_version` or above was folded.
         The number is the index of the row that the next call begins with, of this or of `explain`,
         not of another: `len(batch)` when the page is done.
 
@@ -428,6 +470,7 @@ class FoldRun:
             batch: The page.
             first: Index of the first row to fold, from 0.
             from_version: First version whose state is encoded; rows below are folded only.
+            steps_max: Evaluation steps after which no further event is begun; None: 1,000,000.
 
         Raises:
             CoreError: as `feed`. Only when there are no states from before the error: else these

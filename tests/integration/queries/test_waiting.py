@@ -23,6 +23,7 @@ from eventfold_server.domain.projections.query import ProjectionQueries, Query
 from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
+from eventfold_server.limits import QUERY_SWITCHES_MAX
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.projection_rows import ProjectionRows
@@ -216,3 +217,21 @@ async def test_a_query_that_takes_too_long_is_cancelled_in_postgres(store: Store
         )
         assert waiting == 0
     assert (await store.domain.count(query(), caller()))[0] == 5
+
+
+async def test_a_query_that_is_always_too_late_ends(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.make()
+    asked = 0
+    rows = ProjectionRows.rows
+
+    async def switched_first(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        await store.make()
+        return await rows(*arguments)
+
+    monkeypatch.setattr(ProjectionRows, "rows", switched_first)
+    unlucky = await refused(store, query())
+    assert (unlucky.reason, asked) == ("STORAGE_UNAVAILABLE", QUERY_SWITCHES_MAX)
