@@ -64,6 +64,8 @@ KEPT_SWEEP_PAUSE_S = 600.0
 
 HYDRATE_MANY_STREAMS_MAX = 1_000
 FOLD_FAILURES_REPORTED_MAX = 100
+# What every watcher hears at least.
+WATCH_SIGN_OF_LIFE_S = 10.0
 
 # Earlier positions in a resume token, at doubling distances; 24 bytes each.
 RESUME_TOKEN_PAIRS_MAX = 13

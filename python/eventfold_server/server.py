@@ -41,6 +41,7 @@ from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.streams import Streams
 from eventfold_server.domain.subscribe import Subscriptions
 from eventfold_server.domain.tail import Tail
+from eventfold_server.domain.watch import Watcher
 from eventfold_server.embedded import FIXED_SETTINGS
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.certificates import Certificate
@@ -274,6 +275,7 @@ class Server:
                         Hydrator(log_storage, starts),
                         Historian(log_storage, starts),
                         Many(log_storage, starts, registry),
+                        Watcher(log_storage, tail, starts),
                         registry,
                         tail,
                     ),
