@@ -43,8 +43,8 @@ class Projector:
             lease: The fencing token.
             statements: By what they are for; `python/eventfold_server/storage/projector.py` shows
                 the keys.
-            bounds: Of a step: `page_bytes`, `window`, `span`, `rows_bytes`, `step_bytes`,
-                `step_events`, `step_s`; `lease_s` and `quiet_s`.
+            bounds: Of a step: `page_bytes`, `page_age_s`, `window`, `span`, `rows_bytes`,
+                `step_bytes`, `step_events`, `step_s`; `lease_s` and `quiet_s`.
         """
     def step(self, future: Any, worker: ProjectionWorker, up_to: int) -> None:
         """Go on by one transaction at the most, up to a position: `ProjectionStep`."""

@@ -10,6 +10,7 @@ from eventfold_server.limits import (
     CATEGORY_WINDOW_POSITIONS,
     LOG_WINDOW_POSITIONS,
     PROJECTION_LEASE_S,
+    PROJECTION_PAGE_AGE_S,
     PROJECTION_PAGE_BYTES,
     PROJECTION_QUIET_S,
     PROJECTION_ROWS_BYTES,
@@ -129,6 +130,7 @@ class Projector:
             },
             bounds={
                 "page_bytes": PROJECTION_PAGE_BYTES,
+                "page_age_s": PROJECTION_PAGE_AGE_S,
                 "window": window,
                 "span": window * PROJECTION_SPAN_WINDOWS,
                 "rows_bytes": PROJECTION_ROWS_BYTES,
