@@ -5,7 +5,8 @@
 -- name: projection_sample
 -- Position of the generation $1, the number of its rows that are shown and hidden, and of its keys
 -- those in $2 and others of the table, $3 in all, with their rows. In one snapshot, since it is one
--- statement. Keys that are parked are left out: their rows are known to be old.
+-- statement. Keys that are parked are left out: their rows are known to be old. With 0 for $3 the
+-- table is not looked at.
 WITH named AS (
     SELECT a.key COLLATE "C" AS key FROM unnest($2::text[]) AS a (key)
      WHERE NOT EXISTS (SELECT FROM {schema}.projection_parked_keys k
@@ -23,7 +24,8 @@ WITH named AS (
 SELECT p.position, c.shown, c.hidden, s.key, t._state, t._shown, t.version, t.position{texts}
   FROM {schema}.projection_progress p
  CROSS JOIN (SELECT count(*) FILTER (WHERE _shown) AS shown,
-                    count(*) FILTER (WHERE NOT _shown) AS hidden FROM {table}) c
+                    count(*) FILTER (WHERE NOT _shown) AS hidden
+               FROM {table} WHERE $3::bigint > 0) c
   LEFT JOIN sample s ON TRUE
   LEFT JOIN {table} t ON t.key = s.key
  WHERE p.generation_no = $1::bigint
