@@ -84,7 +84,7 @@ def test_retries_among_appends_and_a_worker(
                     one = sums[stream]
                     one[0] += 1
                     one[1] += amount if isinstance(amount, int) else 0
-                    one[2] = done.version
+                    one[2] = done.last_version
                     newest[0] = max(newest[0], done.positions[-1])
 
     fails = _SUMS.format(name=name, category=category, sum=_FAILS)
