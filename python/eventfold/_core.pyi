@@ -33,6 +33,15 @@ from eventfold._core_events import (
 )
 from eventfold._core_filter import Filter, Selection
 from eventfold._core_projection_query import ProjectionQuery
+from eventfold._core_projection_refolds import (
+    ProjectionComparison,
+    ProjectionRetried,
+    ProjectionRetry,
+    ProjectionTrial,
+    ProjectionTried,
+    ProjectionTriedRows,
+    ProjectionVerifier,
+)
 from eventfold._core_projector import (
     ProjectionStep,
     ProjectionWorker,
@@ -78,8 +87,15 @@ __all__ = [
     "Page",
     "Pages",
     "Projection",
+    "ProjectionComparison",
     "ProjectionQuery",
+    "ProjectionRetried",
+    "ProjectionRetry",
     "ProjectionStep",
+    "ProjectionTrial",
+    "ProjectionTried",
+    "ProjectionTriedRows",
+    "ProjectionVerifier",
     "ProjectionWorker",
     "Projector",
     "ReadJob",

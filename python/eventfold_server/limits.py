@@ -170,6 +170,26 @@ PROJECTION_ROWS_BYTES = 16 * 1024 * 1024
 PROJECTION_SPAN_WINDOWS = 20
 # A position that moves without an event is written once in this time.
 PROJECTION_QUIET_S = 0.25
+# Verifications and trials under way at once in a server process; more wait.
+PROJECTION_ASIDE_MAX = 4
+# Rows that one of them folds in memory: a verification leaves keys out, a trial ends.
+PROJECTION_SHEET_BYTES = 64 * 1024 * 1024
+PROJECTION_VERIFY_KEYS_MAX = 10_000
+PROJECTION_VERIFY_KEYS_DEFAULT = 100
+# Drawing keys from the log ends then, however few were found.
+PROJECTION_DRAW_S_MAX = 10.0
+PROJECTION_RETRY_KEYS_MAX = 1_000
+# What one transaction of a retry takes: at least one key, whose whole list it is.
+PROJECTION_RETRY_KEYS = 500
+PROJECTION_RETRY_EVENTS = 2_000
+# How often a retry takes a generation again that others took from it meanwhile, and the longest
+# pause before.
+PROJECTION_RETRY_TAKES_MAX = 10
+PROJECTION_RETRY_PAUSE_S_MAX = 0.5
+PROJECTION_TRY_EVENTS_MAX = 100_000
+PROJECTION_TRY_EVENTS_DEFAULT = 10_000
+# Of the time that a call has, what a trial may take for folding.
+PROJECTION_TRY_SHARE = 0.5
 # Projections of a server process that are folded at once.
 PROJECTION_FOLD_THREADS = 4
 

@@ -32,7 +32,10 @@ from eventfold_server.domain.many import Many
 from eventfold_server.domain.projections.admin import ProjectionAdmin
 from eventfold_server.domain.projections.documents import Documents
 from eventfold_server.domain.projections.query import ProjectionQueries
+from eventfold_server.domain.projections.retry import Retries
 from eventfold_server.domain.projections.runner import Runner
+from eventfold_server.domain.projections.trial import Trials
+from eventfold_server.domain.projections.verify import Verifications
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.streams import Streams
@@ -62,6 +65,7 @@ from eventfold_server.storage.notices import Notices
 from eventfold_server.storage.projection_rows import ProjectionRows
 from eventfold_server.storage.projections import ProjectionStorage
 from eventfold_server.storage.projector import Projector
+from eventfold_server.storage.refolding import RefoldStorage
 from eventfold_server.storage.tail import TailStorage
 from eventfold_server.storage.writer import Writer
 
@@ -238,7 +242,9 @@ class Server:
         projection_storage = ProjectionStorage(database)
         documents = Documents(registry)
         self._projector = Projector(database)
-        self._runner = Runner(projection_storage, self._projector, documents, tail)
+        refolding = (projection_storage, RefoldStorage(database), self._projector, documents)
+        verifications = Verifications(*refolding)
+        self._runner = Runner(projection_storage, self._projector, documents, tail, verifications)
         event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
         folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
         subscriptions = subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"]
@@ -286,6 +292,9 @@ class Server:
                     ProjectionsService(
                         ProjectionAdmin(projection_storage, documents),
                         ProjectionQueries(ProjectionRows(database), documents, tail),
+                        verifications,
+                        Retries(*refolding),
+                        Trials(*refolding),
                     ),
                 ),
             )

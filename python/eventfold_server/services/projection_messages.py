@@ -12,6 +12,7 @@ from eventfold_server.domain.projections.admin import (
     ParkedKey,
     Projection,
 )
+from eventfold_server.domain.projections.trial import Row
 from eventfold_server.limits import PAGE_BYTES
 from eventfold_server.services.group_messages import timestamp
 from eventfold_server.status import to_status
@@ -44,6 +45,13 @@ def projection_message(projection: Projection) -> pb.Projection:
         generations=[_generation(one, projection.head) for one in projection.generations],
         head=projection.head,
         view=projection.view,
+    )
+
+
+def row_message(row: Row) -> pb.ProjectionRow:
+    """A row of an answer."""
+    return pb.ProjectionRow(
+        key=row.key, columns=row.columns.encode(), version=row.version, position=row.position
     )
 
 

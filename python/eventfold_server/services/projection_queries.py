@@ -4,6 +4,7 @@ from eventfold.v1 import projections_pb2 as pb
 from eventfold_server.domain import requests
 from eventfold_server.domain.projections.query import Freshness, ProjectionQueries, Query
 from eventfold_server.domain.requests import Caller
+from eventfold_server.services.projection_messages import row_message
 from eventfold_server.status import to_status
 
 
@@ -28,15 +29,7 @@ class QueryCalls:
         )
         page = await self._queries.page(query, caller)
         return pb.QueryProjectionResponse(
-            rows=[
-                pb.ProjectionRow(
-                    key=row.key,
-                    columns=row.columns.encode(),
-                    version=row.version,
-                    position=row.position,
-                )
-                for row in page.rows.rows
-            ],
+            rows=[row_message(row) for row in page.rows.rows],
             next_page_token=page.token,
             freshness=_freshness(page.rows.fresh),
         )

@@ -1,11 +1,12 @@
 """The service `eventfold.v1.Projections`."""
 
-from collections.abc import AsyncIterator
-
 from eventfold.v1 import projections_pb2 as pb
 from eventfold_server.domain import requests
 from eventfold_server.domain.projections.admin import ProjectionAdmin
 from eventfold_server.domain.projections.query import ProjectionQueries
+from eventfold_server.domain.projections.retry import Retries
+from eventfold_server.domain.projections.trial import Trials
+from eventfold_server.domain.projections.verify import Verifications
 from eventfold_server.domain.requests import Caller
 from eventfold_server.services.projection_messages import (
     parked_key_message,
@@ -14,13 +15,22 @@ from eventfold_server.services.projection_messages import (
     within_page,
 )
 from eventfold_server.services.projection_queries import QueryCalls
+from eventfold_server.services.projection_refolds import RefoldCalls
 
 
-class ProjectionsService(QueryCalls):
+class ProjectionsService(QueryCalls, RefoldCalls):
     """Decodes requests, calls the domain, encodes answers."""
 
-    def __init__(self, admin: ProjectionAdmin, queries: ProjectionQueries) -> None:
-        super().__init__(queries)
+    def __init__(
+        self,
+        admin: ProjectionAdmin,
+        queries: ProjectionQueries,
+        verifications: Verifications,
+        retries: Retries,
+        trials: Trials,
+    ) -> None:
+        QueryCalls.__init__(self, queries)
+        RefoldCalls.__init__(self, verifications, retries, trials)
         self._admin = admin
 
     async def put_projection(
@@ -90,27 +100,3 @@ class ProjectionsService(QueryCalls):
         return pb.ListParkedKeysResponse(
             keys=keys, next_page_token=keys[-1].key if more or cut else ""
         )
-
-    async def verify_projection(
-        self, request: pb.VerifyProjectionRequest, _caller: Caller
-    ) -> AsyncIterator[bytes]:
-        """`Projections.VerifyProjection`; on this branch not there yet."""
-        if request.keys >= 0:
-            raise _not_yet(request.name)
-        yield b""
-
-    async def retry_projection(
-        self, request: pb.RetryProjectionRequest, _caller: Caller
-    ) -> pb.RetryProjectionResponse:
-        """`Projections.RetryProjection`; on this branch not there yet."""
-        raise _not_yet(request.name)
-
-    async def try_projection(
-        self, request: pb.TryProjectionRequest, _caller: Caller
-    ) -> pb.TryProjectionResponse:
-        """`Projections.TryProjection`; on this branch not there yet."""
-        raise _not_yet(request.source)
-
-
-def _not_yet(_of: str) -> Exception:
-    return requests.invalid("name", "this call is not there yet")

@@ -11,8 +11,8 @@ import asyncpg
 from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.projection_table import table_name
 from eventfold_server.storage.projection_calls import refusal_of
+from eventfold_server.storage.projection_table import table_name
 from eventfold_server.storage.queries import Queries
 
 # Parameters of `queried_rows` and `queried_count` before those of the filter.

@@ -11,8 +11,8 @@ import asyncpg
 from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.projection_table import ProjectionTable
 from eventfold_server.storage.projection_calls import refusal_of
+from eventfold_server.storage.projection_table import ProjectionTable
 from eventfold_server.storage.queries import query_schema
 
 

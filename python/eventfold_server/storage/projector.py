@@ -1,7 +1,9 @@
 """Steps of generations of projections: Rust reads, folds and writes, a transaction each."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from eventfold import _core
@@ -9,10 +11,15 @@ from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
     CATEGORY_WINDOW_POSITIONS,
     LOG_WINDOW_POSITIONS,
+    PROJECTION_ASIDE_MAX,
+    PROJECTION_DRAW_S_MAX,
     PROJECTION_LEASE_S,
     PROJECTION_PAGE_BYTES,
     PROJECTION_QUIET_S,
+    PROJECTION_RETRY_EVENTS,
+    PROJECTION_RETRY_KEYS,
     PROJECTION_ROWS_BYTES,
+    PROJECTION_SHEET_BYTES,
     PROJECTION_SPAN_WINDOWS,
     PROJECTION_STEP_BYTES,
     PROJECTION_STEP_EVENTS,
@@ -92,9 +99,19 @@ class Projector:
 
     def __init__(self, database: Database) -> None:
         """Connects when the first step needs it; answers go to the loop that is running."""
+        self._database = database
         self._queries = database.queries
-        self._projector = _core.Projector(*database.projection_settings())
-        self._bridge = Bridge(self._projector)
+        # For verifications and trials: what they fold is in memory.
+        self.aside = asyncio.Semaphore(PROJECTION_ASIDE_MAX)
+
+    @cached_property
+    def _projector(self) -> _core.Projector:
+        """The thread, which begins at the first use."""
+        return _core.Projector(*self._database.projection_settings())
+
+    @cached_property
+    def _bridge(self) -> Bridge:
+        return Bridge(self._projector)
 
     def worker(
         self, generation_no: int, lease: int, document: _core.Projection, **bounds: float
@@ -194,10 +211,15 @@ class Projector:
                 "step_s": PROJECTION_STEP_S,
                 "lease_s": PROJECTION_LEASE_S,
                 "quiet_s": PROJECTION_QUIET_S,
+                "sheet_bytes": PROJECTION_SHEET_BYTES,
+                "draw_s": PROJECTION_DRAW_S_MAX,
+                "retry_keys": PROJECTION_RETRY_KEYS,
+                "retry_events": PROJECTION_RETRY_EVENTS,
                 **bounds,
             },
         }
 
     async def close(self) -> None:
         """Ends the thread; steps under way fail."""
-        await self._bridge.close()
+        if "_bridge" in self.__dict__:
+            await self._bridge.close()

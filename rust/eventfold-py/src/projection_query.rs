@@ -29,10 +29,8 @@ impl ProjectionQuery {
         now_us: i64,
         first_parameter: usize,
     ) -> PyResult<Self> {
-        let order: Vec<Order> = order
-            .into_iter()
-            .map(|(column, descending)| Order { column, descending })
-            .collect();
+        let order: Vec<Order> =
+            order.into_iter().map(|(column, descending)| Order { column, descending }).collect();
         errors::run(py, filter.len(), || {
             let table = table.into_iter().map(column).collect::<Result<Vec<_>, _>>()?;
             let now = Timestamp::from_micros(now_us)

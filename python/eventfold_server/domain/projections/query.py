@@ -76,7 +76,7 @@ class ProjectionQueries:
         after = page_tokens.read(query.page_token, query.scope)
         for _ in range(QUERY_SWITCHES_MAX):
             generation, document = await self._generation(query, caller)
-            compiled = _compiled(
+            compiled = compiled_query(
                 document,
                 filter=query.filter,
                 order=query.order,
@@ -99,7 +99,7 @@ class ProjectionQueries:
         """The number of rows that pass the filter, and how fresh that is."""
         for _ in range(QUERY_SWITCHES_MAX):
             generation, document = await self._generation(query, caller)
-            compiled = _compiled(
+            compiled = compiled_query(
                 document,
                 filter=query.filter,
                 now_us=generation.now_us,
@@ -110,9 +110,7 @@ class ProjectionQueries:
                 return found
         raise _switched(query)
 
-    async def _generation(
-        self, query: Query, caller: Caller
-    ) -> tuple[Queried, _core.Projection]:
+    async def _generation(self, query: Query, caller: Caller) -> tuple[Queried, _core.Projection]:
         """The generation that queries see, with its document, once it has the position that is
         waited for. While there is none, that wait is for one too.
         """
@@ -194,7 +192,8 @@ def _refuse(query: Query, found: Queried, remaining: float, left: float) -> None
     raise requests.too_slow(problem, wanted, found.position, left)
 
 
-def _compiled(document: _core.Projection, **asked: object) -> _core.ProjectionQuery:
+def compiled_query(document: _core.Projection, **asked: object) -> _core.ProjectionQuery:
+    """The query that is asked of the columns of a document."""
     try:
         return _core.ProjectionQuery(document.columns, **asked)  # type: ignore[arg-type]
     except _core.CoreError as error:

@@ -17,11 +17,11 @@ use pyo3::types::{PyList, PyTuple};
 use tokio::sync::Mutex;
 
 pub use answers::{Hydrated, KeptState, Opened, Page, ReaderError};
+pub use projector::{ProjectionStep, ProjectionWorker, Projector, failpoints};
 pub use refolding::{
     ProjectionComparison, ProjectionRetried, ProjectionRetry, ProjectionTrial, ProjectionTried,
     ProjectionTriedRows, ProjectionVerifier,
 };
-pub use projector::{ProjectionStep, ProjectionWorker, Projector, failpoints};
 pub use writer::{AppendBatch, Decision, Outcome, Writer, encode_session_answers};
 
 use super::fold::Fold;

@@ -64,6 +64,10 @@ struct BoundsArgument {
     step_s: f64,
     lease_s: f64,
     quiet_s: f64,
+    sheet_bytes: usize,
+    draw_s: f64,
+    retry_keys: i64,
+    retry_events: i64,
 }
 
 impl BoundsArgument {
@@ -78,6 +82,10 @@ impl BoundsArgument {
             step_time: Duration::from_secs_f64(self.step_s),
             lease: Duration::from_secs_f64(self.lease_s),
             quiet: Duration::from_secs_f64(self.quiet_s),
+            sheet_bytes: self.sheet_bytes,
+            draw_time: Duration::from_secs_f64(self.draw_s),
+            retry_keys: self.retry_keys,
+            retry_events: self.retry_events,
         }
     }
 }

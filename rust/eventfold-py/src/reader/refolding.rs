@@ -84,9 +84,10 @@ impl ProjectionVerifier {
     fn go_on(&self, future: Py<PyAny>) -> PyResult<()> {
         let verifier = self.verifier.clone();
         self.line.begin(future, async move {
-            Ok(verifier.go_on().await?.map_or(Done::Nothing, |compared| {
-                Done::Compared(Box::new(compared))
-            }))
+            Ok(verifier
+                .go_on()
+                .await?
+                .map_or(Done::Nothing, |compared| Done::Compared(Box::new(compared))))
         })
     }
 }

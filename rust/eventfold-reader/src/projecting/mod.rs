@@ -79,6 +79,14 @@ pub struct Bounds {
     pub lease: Duration,
     /// A position that moves without events is not written more often than once in this time.
     pub quiet: Duration,
+    /// Rows that are folded without being written.
+    pub sheet_bytes: usize,
+    /// Drawing keys for a verification from the log ends here, however few were found.
+    pub draw_time: Duration,
+    /// Parked keys that one transaction of a retry takes.
+    pub retry_keys: i64,
+    /// The same by events, behind the first key.
+    pub retry_events: i64,
 }
 
 /// A generation, and the lease that it is built under.

@@ -24,10 +24,6 @@ use crate::param::Param;
 use crate::pool::Pool;
 use crate::row::PgRows;
 
-/// Keys and events that one transaction takes, at least one key.
-const TURN_KEYS_MAX: i64 = 500;
-const TURN_EVENTS_MAX: i64 = 2_000;
-
 /// Position and id of an event.
 type Last = (i64, [u8; 16]);
 
@@ -127,8 +123,8 @@ impl Retrying {
             Param::Int(self.generation.generation_no),
             Param::Text(self.after.clone()),
             self.wanted.clone().map_or(Param::Null, Param::Texts),
-            Param::Int(TURN_KEYS_MAX),
-            Param::Int(TURN_EVENTS_MAX),
+            Param::Int(self.generation.bounds.retry_keys),
+            Param::Int(self.generation.bounds.retry_events),
         ];
         let mut lease = self.write.lend().await?;
         let mut rows = lease.query(&self.statements.keys, &params).await?;

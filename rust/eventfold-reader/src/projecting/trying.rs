@@ -16,8 +16,6 @@ use super::stored::error_json;
 use crate::error::ReadError;
 use crate::pool::Pool;
 
-/// Folding ends when rows have come to so many bytes.
-const ROWS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A call works for about this long.
 const TURN_TIME: Duration = Duration::from_millis(100);
 /// Parked keys that are told.
@@ -125,7 +123,7 @@ impl Trying {
             let done = self.position >= self.up_to
                 || self.events_left <= 0
                 || sheet.stopped.is_some()
-                || sheet.bytes >= ROWS_BYTES_MAX;
+                || sheet.bytes >= self.generation.bounds.sheet_bytes;
             if done || Instant::now() >= until {
                 return Ok(Tried {
                     position: self.position,

@@ -28,14 +28,10 @@ use crate::param::Param;
 use crate::pool::Pool;
 use crate::row::PgRows;
 
-/// Drawing keys from the log ends here, however few there are.
-const DRAW_TIME_MAX: Duration = Duration::from_secs(10);
 /// Draws of one key, since the same may come again.
 const DRAWS_A_KEY_MAX: usize = 4;
 /// A call works for about this long, so that progress is seen.
 const TURN_TIME: Duration = Duration::from_millis(250);
-/// Rows that may be folded at once; of more keys some are left out.
-const ROWS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Rows whose columns one statement spells.
 const SPELLED_BYTES_MAX: usize = 1024 * 1024;
 const SPELLED_ROWS_MAX: usize = 1_000;
@@ -162,7 +158,7 @@ impl Verifying {
         let Some(known) = self.snapshot(&[], 0).await? else { return Ok(None) };
         let mut drawn: HashSet<String> = HashSet::new();
         let wanted = self.keys_max.div_ceil(2);
-        let until = Instant::now() + DRAW_TIME_MAX;
+        let until = Instant::now() + self.generation.bounds.draw_time;
         let mut projecting = self.projecting();
         for _ in 0..wanted * DRAWS_A_KEY_MAX {
             if known.position == 0 || drawn.len() >= wanted || Instant::now() >= until {
@@ -305,7 +301,7 @@ impl Verifying {
             sample.passed = page.looked_at;
             let wanted: HashSet<String> = sample.table.keys().cloned().collect();
             sample.fold(page.rows, move |key| wanted.contains(key)).await?;
-            sample.make_room()?;
+            sample.make_room(self.generation.bounds.sheet_bytes)?;
             return Ok(false);
         }
         let keys = std::mem::take(&mut sample.keys);
@@ -364,9 +360,9 @@ impl Sample {
         Ok(folded?)
     }
 
-    /// Leaves keys out until the others fit.
-    fn make_room(&mut self) -> Result<(), ReadError> {
-        while self.sheet()?.bytes > ROWS_BYTES_MAX && self.keys.len() > 1 {
+    /// Leaves keys out until the rows of the others fit.
+    fn make_room(&mut self, bytes: usize) -> Result<(), ReadError> {
+        while self.sheet()?.bytes > bytes && self.keys.len() > 1 {
             let Some(key) = self.keys.pop() else { break };
             self.sheet()?.take(&key);
             self.table.remove(&key);

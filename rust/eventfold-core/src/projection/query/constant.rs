@@ -11,7 +11,6 @@ use crate::cel::{self, Ast, Budget, CelError, Env, MapScope, StaticType};
 use crate::limits::QUERY_STEPS_MAX;
 use crate::value::{Civil, Timestamp, TypeValue, Value};
 
-
 /// What evaluates values: what `now` is, and steps that are left to all of a filter.
 #[derive(Debug)]
 pub(super) struct Evaluator {
@@ -89,8 +88,9 @@ impl Evaluator {
 
     fn date(&mut self, span: Span, args: &[Expr]) -> Parsed<Constant> {
         let [argument] = args else {
-            return Err(CelError::within(span, "`date` takes one text")
-                .hint("write date('YYYY-MM-DD')"));
+            return Err(
+                CelError::within(span, "`date` takes one text").hint("write date('YYYY-MM-DD')")
+            );
         };
         let day = match self.constant(argument)? {
             Constant::Text(text) => Day::parse(&text),

@@ -55,9 +55,7 @@ impl<'a> Compiler<'a> {
                 _ => Err(CelError::within(expr.span, "this is not true or false")
                     .hint("compare it with a value")),
             },
-            _ => {
-                Err(CelError::within(expr.span, "this cannot stand in a filter").hint(CONDITIONS))
-            }
+            _ => Err(CelError::within(expr.span, "this cannot stand in a filter").hint(CONDITIONS)),
         }
     }
 
@@ -157,7 +155,10 @@ impl<'a> Compiler<'a> {
         let mut cast: Option<&'static str> = None;
         for Element { optional, expr } in items {
             if *optional {
-                return Err(CelError::within(expr.span, "a list of a filter has no optional items"));
+                return Err(CelError::within(
+                    expr.span,
+                    "a list of a filter has no optional items",
+                ));
             }
             let Operand::Constant(value) = self.operand(expr)? else {
                 return Err(CelError::within(expr.span, "a list of a filter has values only")
@@ -170,7 +171,8 @@ impl<'a> Compiler<'a> {
             let fitted = fitted(&value, column, expr)?;
             texts.push(fitted.text);
             // Of two types the wider one holds both.
-            cast = Some(cast.filter(|cast| *cast != fitted.cast).map_or(fitted.cast, |_| "numeric"));
+            cast =
+                Some(cast.filter(|cast| *cast != fitted.cast).map_or(fitted.cast, |_| "numeric"));
         }
         let sql = &column.sql;
         let among = cast.map(|cast| {

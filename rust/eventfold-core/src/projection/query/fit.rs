@@ -78,22 +78,17 @@ pub(super) fn fit(constant: &Constant, kind: ColumnType) -> Result<Fitted, Misfi
         (T::Text, _) => Err(("a text is compared with texts", "write it in quotes: 'text'")),
         (T::Boolean, Constant::Bool(value)) => fitted(value.to_string(), "boolean"),
         (T::Boolean, _) => Err(("a boolean is true or false", "write true or false")),
-        (T::Integer, Constant::Number(text)) => {
-            fitted(text.clone(), whole::<i32>(text, "integer"))
-        }
+        (T::Integer, Constant::Number(text)) => fitted(text.clone(), whole::<i32>(text, "integer")),
         (T::Bigint, Constant::Number(text)) => fitted(text.clone(), whole::<i64>(text, "bigint")),
-        (T::Numeric | T::NumericOf { .. }, Constant::Number(text)) => {
-            fitted(text.clone(), NUMERIC)
-        }
+        (T::Numeric | T::NumericOf { .. }, Constant::Number(text)) => fitted(text.clone(), NUMERIC),
         (T::DoublePrecision, Constant::Number(text)) => double(text),
-        (
-            T::Integer | T::Bigint | T::Numeric | T::NumericOf { .. } | T::DoublePrecision,
-            _,
-        ) => Err(("a number is compared with numbers", "write it without quotes: 18")),
+        (T::Integer | T::Bigint | T::Numeric | T::NumericOf { .. } | T::DoublePrecision, _) => {
+            Err(("a number is compared with numbers", "write it without quotes: 18"))
+        }
         (T::Date, Constant::Day(day)) => fitted(day.text(), "date"),
-        (T::Date, Constant::Text(text)) => Day::parse(text)
-            .map(|day| Fitted { text: day.text(), cast: "date" })
-            .ok_or(NO_DATE),
+        (T::Date, Constant::Text(text)) => {
+            Day::parse(text).map(|day| Fitted { text: day.text(), cast: "date" }).ok_or(NO_DATE)
+        }
         (T::Date, _) => Err(NO_DATE),
         (T::Timestamptz, Constant::Time(time)) => timestamp(*time),
         (T::Timestamptz, Constant::Day(day)) => timestamp(day.midnight()),
@@ -117,10 +112,8 @@ const NO_DATE: Misfit = (
     "a date is compared with dates",
     "write 'YYYY-MM-DD', today, days_before(today, 7) or years_before(today, 18)",
 );
-const NO_TIME: Misfit = (
-    "a time is compared with times",
-    "write '2024-02-29T12:00:00Z', now or days_before(now, 7)",
-);
+const NO_TIME: Misfit =
+    ("a time is compared with times", "write '2024-02-29T12:00:00Z', now or days_before(now, 7)");
 const NO_UUID: Misfit =
     ("a uuid is compared with uuids", "write 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'");
 
