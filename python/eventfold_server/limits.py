@@ -161,6 +161,8 @@ PROJECTION_SWEEP_PAUSE_S = 60.0
 # A transaction of a projection takes whole pages of events until it has so many bytes of rows to
 # write, or so many events, or has taken so long.
 PROJECTION_PAGE_BYTES = 8 * 1024 * 1024
+# Events that were read longer ago are read again: they may have been erased meanwhile.
+PROJECTION_PAGE_AGE_S = 5.0
 PROJECTION_STEP_BYTES = 8 * 1024 * 1024
 PROJECTION_STEP_EVENTS = 200_000
 PROJECTION_STEP_S = 0.5

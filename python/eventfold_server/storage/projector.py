@@ -14,6 +14,7 @@ from eventfold_server.limits import (
     PROJECTION_ASIDE_MAX,
     PROJECTION_DRAW_S_MAX,
     PROJECTION_LEASE_S,
+    PROJECTION_PAGE_AGE_S,
     PROJECTION_PAGE_BYTES,
     PROJECTION_QUIET_S,
     PROJECTION_RETRY_EVENTS,
@@ -203,6 +204,7 @@ class Projector:
             },
             "bounds": {
                 "page_bytes": PROJECTION_PAGE_BYTES,
+                "page_age_s": PROJECTION_PAGE_AGE_S,
                 "window": window,
                 "span": window * PROJECTION_SPAN_WINDOWS,
                 "rows_bytes": PROJECTION_ROWS_BYTES,

@@ -189,7 +189,7 @@ def test_statements_quote_what_a_document_says(database: Database) -> None:
         assert name in statement
         unquoted = "".join(statement.split('"')[::2])
         assert "user" not in unquoted
-        assert "ratio" not in unquoted
+        assert "moment" not in unquoted
 
 
 @pytest.mark.skipif(program() is None, reason="there is no pgbouncer on this machine")

@@ -56,6 +56,7 @@ impl StatementsArgument {
 #[pyo3(from_item_all)]
 struct BoundsArgument {
     page_bytes: usize,
+    page_age_s: f64,
     window: i64,
     span: i64,
     rows_bytes: i64,
@@ -74,6 +75,7 @@ impl BoundsArgument {
     fn bounds(&self) -> Bounds {
         Bounds {
             page_bytes: self.page_bytes,
+            page_age: Duration::from_secs_f64(self.page_age_s),
             window: self.window,
             span: self.span,
             rows_bytes: self.rows_bytes,

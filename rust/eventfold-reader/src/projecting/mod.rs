@@ -63,6 +63,8 @@ pub struct ProjectionStatements {
 pub struct Bounds {
     /// A page of events ends with the one that reaches this.
     pub page_bytes: usize,
+    /// One that was read longer ago is read again: what it holds may have been erased meanwhile.
+    pub page_age: Duration,
     /// Positions that one statement looks at.
     pub window: i64,
     /// Positions that a page looks at, where most are of other sources.

@@ -1,7 +1,7 @@
 //! One step after the other, of one generation under one lease.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use eventfold_core::error::CoreError;
 use eventfold_core::limits::PROJECTION_CACHE_BYTES;
@@ -18,8 +18,6 @@ use crate::error::ReadError;
 use crate::failpoint::{Failpoint, reach};
 use crate::pool::Pool;
 
-/// Pages that were read longer ago are read again: what they hold may have been erased meanwhile.
-const PAGE_AGE_MAX: Duration = Duration::from_secs(5);
 /// With so much in its cache a step ends, so that the cache can be cut to its size.
 const CROWDED_BYTES: usize = 2 * PROJECTION_CACHE_BYTES;
 /// Over about this time the rate is averaged.
@@ -117,7 +115,7 @@ impl Building {
         }
         let Some(place) = self.place.clone() else { return Err(lost()) };
         let bounds = self.generation.bounds;
-        let fits = |read: Instant, end: i64| read.elapsed() <= PAGE_AGE_MAX && end <= up_to;
+        let fits = |read: Instant, end: i64| read.elapsed() <= bounds.page_age && end <= up_to;
         self.page.take_if(|page| !fits(page.read_at, page.looked_at));
         self.ahead.take_if(|ahead| !fits(ahead.begun, ahead.up_to));
         let mut batch = Batch::new(place.looked_at);
