@@ -40,6 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--with-restarts", action="store_true", help="restart PostgreSQL in each history"
     )
+    group.addoption(
+        "--projection-histories", type=int, default=2, help="random histories of projections"
+    )
+    group.addoption("--all-kills", action="store_true", help="all cases of each failpoint, not one")
+    group.addoption(
+        "--rebuilt-events", type=int, default=20_000, help="events of a rebuild under load"
+    )
 
 
 @pytest.fixture

@@ -88,7 +88,9 @@ class Runner:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        renewed = swept = loop.time()
+        renewed = loop.time()
+        # At once: whoever was killed may have left tables behind.
+        swept = renewed - limits.PROJECTION_SWEEP_PAUSE_S
         reachable = True
         while True:
             taken = 0
