@@ -276,7 +276,9 @@ class _Run:
             self._handle(batch, before, None if left else behind)
             if self._is_stopping:
                 return
-        if self.checkpoint.place.position < behind.position:
+        # With no event to handle it hears by signs of life that another one took its place.
+        moved = self.checkpoint.place.position < behind.position
+        if moved or frame.kind is FrameKind.HEARTBEAT:
             with self.checkpoint.advance(behind):
                 pass
 
