@@ -97,6 +97,9 @@ def literal(column: str, value: Any) -> str:
             return f"decimal('{value}')"
         case date() | datetime():
             return f"'{stored(value)}'"
+        case float() if abs(value) > 2**52:
+            # No literal has so many digits.
+            return f"decimal('{value!r}')"
     return repr(value)
 
 

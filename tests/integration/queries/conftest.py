@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
