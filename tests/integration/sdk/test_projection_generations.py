@@ -114,6 +114,26 @@ async def test_the_old_one_is_stopped_by_the_switch(
     assert await base.sums("sums_1") == right
 
 
+async def test_the_tables_of_the_old_one_may_go_with_the_switch(
+    base: Database, store: Client, eventfold_target: str
+) -> None:
+    """It is told that it was replaced, not that its handler failed; nor may it be rewound."""
+    right = fill(store, range(1, 11))
+    await base.execute(TABLE.format("sums_2"))
+    old, new = base.projection(), base.projection(table="sums_2", generation=2)
+    async with in_the_background(base, old, eventfold_target) as running:
+        await until_sums_are(base, right)
+        await base.run(new, eventfold_target, switch=lambda db: db.execute("DROP TABLE sums"))
+        fill(store, range(11, 12))
+        with pytest.raises(ProjectionReplaced):
+            await asyncio.wait_for(asyncio.shield(running), 20)
+    async with base.connected() as db:
+        rewinding = old.rewind(db)
+        enter = rewinding.__enter__ if base.kind in SYNC else rewinding.__aenter__
+        with pytest.raises(ProjectionReplaced):
+            await settled(enter())
+
+
 async def test_a_switch_under_appends(base: Database, store: Client, eventfold_target: str) -> None:
     """The old one runs, and so do appends and readers: these never see what was, nor an error."""
     await base.execute(TABLE.format("sums_2"))
