@@ -143,7 +143,7 @@ def test_every_point_has_a_case() -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The first case of each point, and with `--all-kills` the others."""
-    if "failpoint" in metafunc.fixturenames:
+    if "act" in metafunc.fixturenames:
         last = None if metafunc.config.getoption("--all-kills") else 1
         cases = [(point, act, times) for point, acts in CASES.items() for act, times in acts[:last]]
         ids = [f"{point}-{act.__name__}" for point, act, _ in cases]

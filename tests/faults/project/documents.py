@@ -63,7 +63,7 @@ class Table:
     rows: dict[str, Row] = field(default_factory=dict)
     # Positions of the events that are set aside, by key.
     parked: dict[str, list[int]] = field(default_factory=dict)
-    # Events that were folded, or put onto the lists.
+    # Events that were folded; those on the lists were not.
     events: int = 0
     # Of a fold from scratch: positions of events that fail, and are not on a list.
     failed: list[int] = field(default_factory=list)
@@ -116,11 +116,11 @@ class Folding:
         document = self._document
         if not document.wants(event):
             return
-        self._events += 1
         key = document.key(event)
         if event.position >= self._parked_from.get(key, event.position + 1):
             self._parked.setdefault(key, []).append(event.position)
             return
+        self._events += 1
         before = self._states.get(key)
         try:
             after = document.step(document.initial if before is None else before[0], event)
