@@ -49,7 +49,8 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
 
         The same document again changes nothing but `switch` and what it says of errors. Another one
         begins a new generation, which the server builds while queries see the old one;
-        `wait_projection` waits for it.
+        `wait_projection` waits for it. A generation that is not active yet gives way to what is
+        put, also to the document of the active one.
 
         Args:
             source: path of a YAML or JSON document, or the document as a mapping or as text of
@@ -243,6 +244,8 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
         Raises:
             ProjectionNotFound: there is no such projection, or generation.
             ProjectionNotReady: the generation has not caught up yet.
+            ProjectionInUse: a transaction reads its view for long, or other objects of the database
+                depend on it.
             OutcomeUnknown: see there.
         """
         request = pb.SwitchProjectionRequest(name=name, generation=whole(generation, "generation"))
@@ -261,7 +264,8 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
 
         Raises:
             ProjectionNotFound: there is no such projection, or generation.
-            ProjectionInUse: queries see the generation.
+            ProjectionInUse: queries see the generation; or its view cannot be dropped, as in
+                `switch_projection`.
             OutcomeUnknown: see there.
         """
         if generation is not None and whole(generation, "generation") < 1:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from eventfold import _core
@@ -98,11 +99,19 @@ class Projector:
 
     def __init__(self, database: Database) -> None:
         """Connects when the first step needs it; answers go to the loop that is running."""
+        self._database = database
         self._queries = database.queries
-        self._projector = _core.Projector(*database.projection_settings())
-        self._bridge = Bridge(self._projector)
         # For verifications and trials: what they fold is in memory.
         self.aside = asyncio.Semaphore(PROJECTION_ASIDE_MAX)
+
+    @cached_property
+    def _projector(self) -> _core.Projector:
+        """The thread, which begins at the first use."""
+        return _core.Projector(*self._database.projection_settings())
+
+    @cached_property
+    def _bridge(self) -> Bridge:
+        return Bridge(self._projector)
 
     def worker(
         self, generation_no: int, lease: int, document: _core.Projection, **bounds: float
@@ -212,4 +221,5 @@ class Projector:
 
     async def close(self) -> None:
         """Ends the thread; steps under way fail."""
-        await self._bridge.close()
+        if "_bridge" in self.__dict__:
+            await self._bridge.close()

@@ -37,3 +37,11 @@ async def projector(database: Database) -> AsyncIterator[Projector]:
     opened = Projector(database)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that other accounts may pass through."""
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o711)
+    return tmp_path

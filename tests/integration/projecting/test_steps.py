@@ -165,7 +165,7 @@ async def test_a_key_that_fails_stops_even_a_projection_that_parks(
 async def test_who_lost_the_lease_writes_nothing(
     database: Database, database_url: str, projector: Projector
 ) -> None:
-    """A worker with a later lease takes over in the middle; the first notices, whatever it holds."""
+    """A worker with a later lease takes over in the middle; the first notices."""
     log, model = Log(random.Random(2)), Model(BY_ROOT)
     events = log.grow(600)
     store_events(database_url, database.queries.schema, events)
@@ -243,7 +243,7 @@ async def test_a_log_that_lost_its_end_is_not_written(
 async def test_sparse_sources_move_on(
     database: Database, database_url: str, projector: Projector
 ) -> None:
-    """A position moves over events of others, in few steps and few writes, and the lease with it."""
+    """A position moves over events of others, in few steps and writes, and the lease with it."""
     log = Log(random.Random(6))
     events = log.grow(5_000)
     for event in events:
@@ -299,20 +299,19 @@ async def test_connections_that_are_killed(
     )
     stop = asyncio.Event()
     killing = asyncio.create_task(terminated(database_url, stop, rng))
-    failures = 0
+    failures: list[str] = []
     while True:
         try:
             step = await worker.step(6_000)
         except Refusal as refusal:
-            assert refusal.reason == "STORAGE_UNAVAILABLE"
-            failures += 1
+            failures.append(refusal.reason)
             continue
         assert not step.fenced
         if step.done:
             break
     stop.set()
     assert await killing > 0
-    assert failures > 0
+    assert set(failures) == {"STORAGE_UNAVAILABLE"}
     whole = await at_once(database, database_url, projector, source, 6_000)
     agrees(contents(database, database_url, generation_no), model, whole)
 

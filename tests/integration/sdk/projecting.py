@@ -160,12 +160,23 @@ async def until_sums_are(base: Database, right: dict[str, int]) -> None:
             await asyncio.sleep(0.02)
 
 
-def in_the_background(base: Database, projection: Any, target: str) -> asyncio.Task[Any]:
-    """Runs a projection for ever: in a thread of its own if it blocks."""
-    if base.kind not in SYNC:
-        return asyncio.create_task(base.run(projection, target, until=None))
+@contextlib.asynccontextmanager
+async def in_the_background(
+    base: Database, projection: Any, target: str
+) -> AsyncIterator[asyncio.Task[Any]]:
+    """Runs a projection for ever, and stops it at the end: in a thread of its own if it blocks."""
 
     def run() -> Any:
         return asyncio.run(base.run(projection, target, until=None))
 
-    return asyncio.create_task(asyncio.to_thread(run))
+    async def run_there() -> Any:
+        if base.kind in SYNC:
+            return await asyncio.to_thread(run)
+        return await base.run(projection, target, until=None)
+
+    running = asyncio.create_task(run_there())
+    try:
+        yield running
+    finally:
+        await settled(projection.stop())
+        await asyncio.wait((running,), timeout=20)

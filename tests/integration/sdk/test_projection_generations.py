@@ -91,9 +91,6 @@ async def test_the_old_one_is_stopped_by_the_switch(
     old = base.projection()
     new = base.projection(table="sums_2", generation=2)
 
-    running = in_the_background(base, old, eventfold_target)
-    await until_sums_are(base, right)
-
     def rename(db: Any) -> Any:
         if base.kind in SYNC:
             db.execute("ALTER TABLE sums RENAME TO sums_1")
@@ -105,11 +102,13 @@ async def test_the_old_one_is_stopped_by_the_switch(
 
         return both()
 
-    ran = await base.run(new, eventfold_target, switch=rename)
-    assert ran.switched
-    fill(store, range(11, 12))
-    with pytest.raises(ProjectionReplaced):
-        await asyncio.wait_for(running, 20)
+    async with in_the_background(base, old, eventfold_target) as running:
+        await until_sums_are(base, right)
+        ran = await base.run(new, eventfold_target, switch=rename)
+        assert ran.switched
+        fill(store, range(11, 12))
+        with pytest.raises(ProjectionReplaced):
+            await asyncio.wait_for(asyncio.shield(running), 20)
     assert await base.sums() == right
     assert await base.sums("sums_1") == right
 

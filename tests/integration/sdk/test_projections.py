@@ -60,15 +60,42 @@ async def test_for_ever_until_it_is_stopped(
     """It has what is appended while it runs, and `stop` ends it behind a whole transaction."""
     projection = base.projection()
     right = fill(store, range(1, 4))
-    running = in_the_background(base, projection, eventfold_target)
-    more = fill(store, range(4, 12))
-    right = {stream: right.get(stream, 0) + more.get(stream, 0) for stream in more | right}
-    await until_sums_are(base, right)
-    with pytest.raises(RuntimeError, match="running already"):
-        await base.run(projection, eventfold_target)
-    await settled(projection.stop())
-    ran = await asyncio.wait_for(running, 10)
+    async with in_the_background(base, projection, eventfold_target) as running:
+        more = fill(store, range(4, 12))
+        right = {stream: right.get(stream, 0) + more.get(stream, 0) for stream in more | right}
+        await until_sums_are(base, right)
+        with pytest.raises(RuntimeError, match="running already"):
+            await base.run(projection, eventfold_target)
+        await settled(projection.stop())
+        ran = await asyncio.wait_for(running, 10)
     assert (ran.position, ran.events) == (11, 11)
+    assert await base.sums() == right
+
+
+@pytest.mark.parametrize("base", ["async psycopg", "asyncpg"], indirect=True)
+async def test_a_run_that_is_cancelled(
+    base: Database, store: Client, eventfold_target: str
+) -> None:
+    """In a handler, whose transaction is undone; the connection can be used as before."""
+    right = fill(store, range(1, 6))
+    reached = asyncio.Event()
+    projection = AsyncProjection("sums")
+
+    @projection.on("T")
+    async def added(db: Any, event: Any) -> None:
+        await base.begun_add(db, "sums", event.stream, event.data["n"])
+        if event.position == 4 and not reached.is_set():
+            reached.set()
+            await asyncio.Event().wait()
+
+    async with base.connected() as db:
+        running = asyncio.create_task(base.run(projection, eventfold_target, db))
+        await reached.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert await base.sums() == {}
+        await base.run(projection, eventfold_target, db)
     assert await base.sums() == right
 
 

@@ -110,7 +110,7 @@ async def test_a_write_is_not_repeated_when_it_may_be_done(
 ) -> None:
     gone = script.fail(grpc.StatusCode.UNAVAILABLE)
     for name in ("Put", "Rebuild", "Switch", "Drop", "Retry"):
-        server.script(f"{name}ProjectionInfo", gone)
+        server.script(f"{name}Projection", gone)
     client = driver.client(server.target)
     for call in (
         lambda: client.put_projection({}),

@@ -27,8 +27,10 @@ pub(super) struct Batch {
     pub stopped: Option<CoreError>,
     bytes: usize,
     begun: Instant,
-    /// Folding ended early, since what is not committed takes too much memory.
+    /// What is remembered of events that are not committed takes too much memory.
     pub is_crowded: bool,
+    /// How often the core has given changes, each of which is to be told that it is committed.
+    pub folds: u64,
 }
 
 impl Batch {
@@ -46,11 +48,13 @@ impl Batch {
             bytes: 0,
             begun: Instant::now(),
             is_crowded: false,
+            folds: 0,
         }
     }
 
     /// Adds the changes of some more events.
     pub(super) fn add(&mut self, changes: Changes) {
+        self.folds += 1;
         for row in changes.upserts {
             self.bytes += size_of_row(&row);
             if let Some(Some(old)) = self.rows.insert(row.key.clone(), Some(row)) {

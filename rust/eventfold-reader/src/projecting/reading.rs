@@ -70,7 +70,8 @@ impl SourcePage {
 #[derive(Debug)]
 pub(super) struct Ahead {
     after: i64,
-    begun: Instant,
+    pub up_to: i64,
+    pub begun: Instant,
     task: JoinHandle<Result<SourcePage, ReadError>>,
 }
 
@@ -79,18 +80,14 @@ impl Ahead {
     pub(super) fn begin(
         reading: impl Future<Output = Result<SourcePage, ReadError>> + Send + 'static,
         after: i64,
+        up_to: i64,
     ) -> Self {
-        Self { after, begun: Instant::now(), task: tokio::spawn(reading) }
+        Self { after, up_to, begun: Instant::now(), task: tokio::spawn(reading) }
     }
 
     /// Whether it begins behind this position.
     pub(super) fn is_behind(&self, position: i64) -> bool {
         self.after == position
-    }
-
-    /// When it was begun.
-    pub(super) fn begun(&self) -> Instant {
-        self.begun
     }
 
     /// The page.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eventfold_core::error::CoreError;
-use eventfold_core::projection::{Changes, Projecting};
+use eventfold_core::limits::PROJECTION_CACHE_BYTES;
+use eventfold_core::projection::{Changes, Keys, Projecting};
 use eventfold_core::rows::Page as _;
 use tokio::sync::Mutex;
 
@@ -19,6 +20,8 @@ use crate::pool::Pool;
 
 /// Pages that were read longer ago are read again: what they hold may have been erased meanwhile.
 const PAGE_AGE_MAX: Duration = Duration::from_secs(5);
+/// With so much in its cache a step ends, so that the cache can be cut to its size.
+const CROWDED_BYTES: usize = 2 * PROJECTION_CACHE_BYTES;
 /// Over about this time the rate is averaged.
 const RATE_S: f64 = 5.0;
 /// The table is no more: the generation was dropped.
@@ -56,7 +59,7 @@ struct Building {
 /// What became of a page.
 enum Folded {
     /// The keys of the next rows must be loaded first.
-    Unknown(Vec<String>),
+    Unknown(Keys, Vec<String>),
     /// Some rows or all of them are folded.
     Changes(Changes),
 }
@@ -114,9 +117,9 @@ impl Building {
         }
         let Some(place) = self.place.clone() else { return Err(lost()) };
         let bounds = self.generation.bounds;
-        let stale = |read: Instant| read.elapsed() > PAGE_AGE_MAX;
-        self.page.take_if(|page| stale(page.read_at));
-        self.ahead.take_if(|ahead| stale(ahead.begun()));
+        let fits = |read: Instant, end: i64| read.elapsed() <= PAGE_AGE_MAX && end <= up_to;
+        self.page.take_if(|page| !fits(page.read_at, page.looked_at));
+        self.ahead.take_if(|ahead| !fits(ahead.begun, ahead.up_to));
         let mut batch = Batch::new(place.looked_at);
         while batch.position < up_to && !batch.is_full(&bounds) {
             let page = self.next_page(batch.position, up_to).await?;
@@ -126,6 +129,8 @@ impl Building {
         if batch.is_empty() && done && !self.is_due(&place, &batch) {
             let looked_at = batch.position.max(place.looked_at);
             self.place = Some(Place { looked_at, ..place });
+            // Nothing was changed, and what was loaded may go.
+            self.committed(&batch)?;
             return Ok(Step { position: place.position, done, ..Step::default() });
         }
         self.write(&place, batch, done).await
@@ -174,7 +179,7 @@ impl Building {
         reach(Failpoint::Read);
         if page.looked_at < up_to {
             let after = page.looked_at;
-            self.ahead = Some(Ahead::begin(self.reading(after, up_to), after));
+            self.ahead = Some(Ahead::begin(self.reading(after, up_to), after, up_to));
         }
         Ok(page)
     }
@@ -190,32 +195,24 @@ impl Building {
 
     /// Folds what is left of a page, and keeps what does not fit into the batch.
     async fn fold(&mut self, mut page: SourcePage, batch: &mut Batch) -> Result<(), ReadError> {
-        let mut loaded = true;
         while page.next < page.rows.len() {
-            let folded;
-            (page, folded) = self.fold_rows(page).await?;
-            match folded {
-                Folded::Unknown(keys) => {
-                    let projecting = self.projecting.as_mut().ok_or_else(lost)?;
-                    rows::load(&self.write, &self.generation, projecting, &keys).await?;
-                    loaded = true;
-                    continue;
-                }
-                Folded::Changes(changes) => {
-                    // Neither what was loaded nor what is folded makes room for the next event.
-                    batch.is_crowded = !loaded && changes.next == page.next;
-                    loaded = false;
-                    page.next = changes.next;
-                    batch.last = page.last()?.or(batch.last);
-                    batch.add(changes);
-                }
-            }
-            if batch.stopped.is_some() {
-                batch.position = page.rows.position(page.next)? - 1;
+            if batch.is_full(&self.generation.bounds) {
+                self.page = Some(page);
                 return Ok(());
             }
-            if page.next < page.rows.len() && batch.is_full(&self.generation.bounds) {
-                self.page = Some(page);
+            let mut folded;
+            (page, folded) = self.fold_rows(page, None).await?;
+            if let Folded::Unknown(keys, unknown) = folded {
+                let projecting = self.projecting.as_mut().ok_or_else(lost)?;
+                rows::load(&self.write, &self.generation, projecting, &unknown).await?;
+                batch.is_crowded = projecting.cache_bytes() > CROWDED_BYTES;
+                (page, folded) = self.fold_rows(page, Some(keys)).await?;
+            }
+            let Folded::Changes(changes) = folded else { return Err(lost()) };
+            page.next = changes.next;
+            batch.last = page.last()?.or(batch.last);
+            batch.add(changes);
+            if batch.stopped.is_some() {
                 return Ok(());
             }
         }
@@ -224,11 +221,16 @@ impl Building {
         Ok(())
     }
 
-    /// Folds rows in a thread, since few events can take seconds.
-    async fn fold_rows(&mut self, page: SourcePage) -> Result<(SourcePage, Folded), ReadError> {
+    /// Folds rows in a thread, since few events can take seconds. With keys whose rows are loaded
+    /// as far as there was room, it folds as far.
+    async fn fold_rows(
+        &mut self,
+        page: SourcePage,
+        keys: Option<Keys>,
+    ) -> Result<(SourcePage, Folded), ReadError> {
         let mut projecting = self.projecting.take().ok_or_else(lost)?;
         let folding = tokio::task::spawn_blocking(move || {
-            let folded = fold_page(&mut projecting, &page);
+            let folded = fold_page(&mut projecting, &page, keys);
             (projecting, page, folded)
         });
         let panicked = |_| CoreError::new("BUG", "the core panicked; the server's log says where");
@@ -237,13 +239,22 @@ impl Building {
         Ok((page, folded?))
     }
 
+    /// Tells the core that what it gave is in the table.
+    fn committed(&mut self, batch: &Batch) -> Result<(), ReadError> {
+        let projecting = self.projecting.as_mut().ok_or_else(lost)?;
+        for _ in 0..batch.folds {
+            projecting.committed();
+        }
+        Ok(())
+    }
+
     async fn write(&mut self, place: &Place, batch: Batch, done: bool) -> Result<Step, ReadError> {
         let rate = rate(place, &batch);
         let written = write(&self.write, &self.generation, place.position, rate, &batch).await?;
         if !written {
             return Ok(Step { fenced: true, ..Step::default() });
         }
-        self.projecting.as_mut().ok_or_else(lost)?.committed();
+        self.committed(&batch)?;
         self.place = Some(Place {
             position: batch.position,
             looked_at: batch.position,
@@ -266,13 +277,23 @@ impl Building {
     }
 }
 
-fn fold_page(projecting: &mut Projecting, page: &SourcePage) -> Result<Folded, CoreError> {
-    let keys = projecting.keys(&page.rows, page.next)?;
-    let unknown = projecting.unknown(&keys);
-    if unknown.is_empty() {
-        return projecting.fold(&page.rows, &keys).map(Folded::Changes);
-    }
-    Ok(Folded::Unknown(unknown))
+fn fold_page(
+    projecting: &mut Projecting,
+    page: &SourcePage,
+    keys: Option<Keys>,
+) -> Result<Folded, CoreError> {
+    let keys = match keys {
+        Some(keys) => keys,
+        None => {
+            let keys = projecting.keys(&page.rows, page.next)?;
+            let unknown = projecting.unknown(&keys);
+            if !unknown.is_empty() {
+                return Ok(Folded::Unknown(keys, unknown));
+            }
+            keys
+        }
+    };
+    projecting.fold(&page.rows, &keys).map(Folded::Changes)
 }
 
 /// Positions a second, the last few seconds counting most.

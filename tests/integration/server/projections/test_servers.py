@@ -6,6 +6,8 @@ Method: real server processes on a real PostgreSQL; views are read with SQL.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from tests.faults.test_restart_postgres import postgres_in_a_thread
 from tests.integration.server.conftest import Starter
 from tests.support.database import connected
 from tests.support.groups import reason_and_facts
+from tests.support.pgbouncer import pgbouncer, program
 from tests.support.projection_servers import (
     ACTIVE,
     BUILDING,
@@ -220,6 +223,29 @@ def test_workers_share_the_projections(start: Starter, database_url: str) -> Non
             assert len(rows_of(database_url, server.options["schema"], name)) == 2
 
 
+@pytest.mark.skipif(program() is None, reason="pgbouncer is not installed")
+def test_behind_a_pooler(start: Starter, database_url: str, tmp_path: Path) -> None:
+    """Nothing that a session is told outlives its transaction; three sessions for all."""
+    with pgbouncer(tmp_path, database_url) as pooled:
+        server = start(database_url=pooled, pooler="transaction", direct_database_url=database_url)
+        with (
+            projections_of(server.address) as projections,
+            eventfold.Client(server.address) as store,
+        ):
+            register(store, "User", ("ada", 36))
+            projections.put(USERS.format(name="users", category="User"))
+            projections.until_active("users", 1)
+            projections.put(_WITHOUT_AGE.format(name="users", category="User"))
+            projections.until_active("users", 2)
+            position = register(store, "User", ("bob", 20))
+            projections.until_at("users", position)
+            assert projections.switch("users", 1).active == 1
+            rows = rows_of(database_url, server.options["schema"], "users")
+            assert [row[1] for row in rows] == ["ada", "bob"]
+            projections.drop("users")
+        server.stop()
+
+
 def test_postgres_may_go_away_meanwhile(tmp_path: Path) -> None:
     with (
         postgres_in_a_thread(tmp_path / "postgres") as (postgres, run),
@@ -231,8 +257,9 @@ def test_postgres_may_go_away_meanwhile(tmp_path: Path) -> None:
         projections.put(USERS.format(name="users", category="User"))
         projections.until_active("users", 1)
         for number in range(2):
-            run(postgres.stop())
-            run(postgres.start())
+            if number:
+                os.kill(postgres.pid, signal.SIGKILL)
+            run(postgres.restart())
             position = register(store, "User", (f"user{number}", number))
             projections.until_at("users", position)
         assert [row[1] for row in rows_of(postgres.dsn, "eventfold", "users")] == [
