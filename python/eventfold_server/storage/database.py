@@ -82,8 +82,8 @@ _SETTINGS = {
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
 _READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
-# Each query is planned for its own values, and no two run at once for one caller. Texts of values do
-# not depend on what the database is set to.
+# Each query is planned for its own values, and runs in one process, so that the parts of a page
+# follow each other. Texts of values do not depend on what the database is set to.
 _QUERY_SETTINGS = {
     **_SETTINGS,
     "plan_cache_mode": "force_custom_plan",

@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
@@ -56,9 +55,7 @@ class Store:
         self.run(self.connection.close())
         self.run(self.database.close())
 
-    def make(
-        self, layout: Layout, rows: list[tuple[str, bool, Values]], **more: Any
-    ) -> Projection:
+    def make(self, layout: Layout, rows: list[tuple[str, bool, Values]], **more: Any) -> Projection:
         name = more.pop("name", f"p_{uuid.uuid4().hex[:12]}")
         number = self.run(make_generation(self.connection, self.queries, name, layout, **more))
         self.run(fill(self.connection, self.queries, number, layout, rows))

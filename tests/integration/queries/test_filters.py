@@ -51,7 +51,11 @@ def projection(store: Store, layout: Layout) -> Projection:
 @settings(
     max_examples=25,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+    ],
 )
 @given(rows=model.rows(KEYS), data=st.data())
 def test_queries_are_those_of_the_model(
@@ -94,7 +98,9 @@ INJECTIONS = [
 
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_texts_of_filters_are_values(store: Store, text: str) -> None:
-    projection = store.make(Layout(STORED), [(text, True, {"t": text}), ("other", True, {"t": "x"})])
+    projection = store.make(
+        Layout(STORED), [(text, True, {"t": text}), ("other", True, {"t": "x"})]
+    )
     written = json.dumps(text, ensure_ascii=False)
     for filter_ in (
         f"t == {written}",

@@ -353,3 +353,28 @@ async def test_a_generation_that_comes_twice_is_built_once() -> None:
     assert [worker.closed for worker in p.projector.workers] == [True, False]
     await p.runner.stop()
     assert p.storage.released[1] == 101
+
+
+async def test_it_stops_while_it_writes() -> None:
+    """A write under way is carried through, and turns the cancellation into a refusal."""
+    p = parts()
+    begun = asyncio.Event()
+
+    async def carried_through(*_arguments: object, **_more: object) -> Any:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            raise Refusal("OUTCOME_UNKNOWN", "nobody waits") from error
+
+    p.storage.free = [claimed(1)]
+    p.storage.caught_up = carried_through  # type: ignore[method-assign]
+    p.runner.start()
+    async with asyncio.timeout(5):
+        await begun.wait()
+        begun.clear()
+        p.storage.claim = carried_through  # type: ignore[method-assign]
+        await begun.wait()
+        await p.runner.stop()
+    assert p.storage.released == {1: 100}
+    assert p.projector.workers[0].closed

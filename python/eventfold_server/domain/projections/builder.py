@@ -49,6 +49,15 @@ class Pause:
         return self.seconds
 
 
+def end_if_cancelled() -> None:
+    """Ends a task that was cancelled while it wrote: the write is carried through, and says only
+    that nobody waits for it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Builder:
     """What generations of a server process share."""
 
@@ -93,6 +102,7 @@ class Builder:
                     await self._follow(claimed, worker, rise, goes)
                     return
                 except Refusal as refusal:
+                    end_if_cancelled()
                     if refusal.reason not in _PASSING:
                         raise
                     if not pause.seconds:
@@ -213,6 +223,7 @@ class _Rise:
             await verifier.verify(claimed.name, claimed.generation)
             return
         except Refusal as refusal:
+            end_if_cancelled()
             told = refusal.reason
         except Exception as error:  # noqa: BLE001 - it is tried again
             told = type(error).__qualname__

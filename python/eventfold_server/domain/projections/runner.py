@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from eventfold_server import limits
-from eventfold_server.domain.projections.builder import Builder, Pause, Verifier
+from eventfold_server.domain.projections.builder import Builder, Pause, Verifier, end_if_cancelled
 from eventfold_server.domain.projections.documents import Documents
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
@@ -104,6 +104,7 @@ class Runner:
                     await self._storage.sweep(wait_s=limits.PROJECTION_VIEW_WAIT_S_MIN)
                 reachable = True
             except Refusal as refusal:
+                end_if_cancelled()
                 if reachable:
                     log.warning("no projections can be taken: %s", refusal.reason)
                 reachable = False
@@ -136,6 +137,7 @@ class Runner:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - one that fails must not end the others
+            end_if_cancelled()
             told = error.reason if isinstance(error, Refusal) else type(error).__qualname__
             left = self._left.setdefault(number, _Left(Pause()))
             left.ends = asyncio.get_running_loop().time() + left.pause.next()

@@ -150,7 +150,7 @@ impl Evaluator {
     }
 }
 
-/// Whether a name is one of the values; columns of the same name hide them.
+/// Whether a name is one of the values; it hides a column of that name.
 pub(super) fn is_value(name: &str) -> bool {
     name == NOW || name == TODAY
 }

@@ -50,7 +50,7 @@ impl<'a> Compiler<'a> {
                 self.starts_with(expr, target, args)
             }
             Kind::Literal(Literal::Bool(value)) => Ok(truth(*value)),
-            Kind::Ident { .. } => match self.operand(expr)? {
+            Kind::Ident { .. } | Kind::Select { .. } => match self.operand(expr)? {
                 Operand::Column(Known { kind: ColumnType::Boolean, sql, .. }) => Ok(sql.clone()),
                 _ => Err(CelError::within(expr.span, "this is not true or false")
                     .hint("compare it with a value")),

@@ -15,36 +15,47 @@ pub(super) enum Operand<'a> {
 
 type Parsed<T> = Result<T, Box<CelError>>;
 
+/// Before the name of a column that is a word of the language or one of the values: `row.in`.
+const ROW: &str = "row";
+
 /// What an expression is: a column, or a value that names none.
 pub(super) fn operand<'a>(
     expr: &Expr,
     table: &'a Table,
     evaluator: &mut Evaluator,
 ) -> Parsed<Operand<'a>> {
-    if let Kind::Ident { name, absolute: false } = &expr.kind {
-        if let Some(column) = table.get(name) {
-            return Ok(Operand::Column(column));
-        }
-        if !is_value(name) {
-            return Err(unknown(expr, name, table));
-        }
+    if let Some(name) = named(expr) {
+        let column = table.get(name).ok_or_else(|| unknown(expr, name, table))?;
+        return Ok(Operand::Column(column));
     }
     names_no_column(expr, table)?;
     evaluator.constant(expr).map(Operand::Constant)
+}
+
+/// The name of the column that an expression is.
+fn named(expr: &Expr) -> Option<&str> {
+    match &expr.kind {
+        Kind::Ident { name, absolute: false } if !is_value(name) => Some(name),
+        Kind::Select { operand, field, optional: false } => match &operand.kind {
+            Kind::Ident { name, absolute: false } if **name == *ROW => Some(field),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Refuses what would be computed of a row.
 fn names_no_column(expr: &Expr, table: &Table) -> Parsed<()> {
     let ast = Ast { root: Box::new(expr.clone()) };
     for name in ast.identifiers() {
-        if table.get(name).is_some() {
-            let problem = format!("nothing is computed of columns, such as `{name}`");
-            return Err(CelError::within(expr.span, problem)
-                .hint("compare the column as it is, or give the document a column for it"));
+        if is_value(name) {
+            continue;
         }
-        if !is_value(name) {
+        if table.get(name).is_none() && name != ROW {
             return Err(unknown(expr, name, table));
         }
+        return Err(CelError::within(expr.span, "nothing is computed of columns")
+            .hint("compare the column as it is, or give the document a column for it"));
     }
     Ok(())
 }
