@@ -47,8 +47,8 @@ class Projector:
             statements: By what they are for; `python/eventfold_server/storage/projector.py` shows
                 the keys.
             bounds: Of a step: `page_bytes`, `page_age_s`, `window`, `span`, `rows_bytes`,
-                `step_bytes`, `step_events`, `step_s`; `lease_s` and `quiet_s`. Of what folds beside:
-                `sheet_bytes`, `draw_s`, `retry_keys` and `retry_events`.
+                `step_bytes`, `step_events`, `step_s`; `lease_s` and `quiet_s`. Of what folds
+                beside: `sheet_bytes`, `draw_s`, `retry_keys` and `retry_events`.
         """
     def verifier(
         self,
