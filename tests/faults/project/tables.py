@@ -89,6 +89,19 @@ class Database:
                 " FOR UPDATE SKIP LOCKED)"
             )
 
+    def hold_leases(self, *, but: str = "") -> None:
+        """As if another server had all generations, but those of one projection."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(
+                f"UPDATE {self.schema}.projection_progress r"
+                f" SET lease = nextval('{self.schema}.projection_numbers'),"
+                " lease_until = CASE WHEN p.name = %s THEN NULL ELSE timestamptz 'infinity' END"
+                f" FROM {self.schema}.projection_generations g"
+                f" JOIN {self.schema}.projections p USING (projection_no)"
+                " WHERE g.generation_no = r.generation_no",
+                (but,),
+            )
+
     def leases(self) -> list[int]:
         """The fencing tokens of all generations."""
         query = f"SELECT lease FROM {self.schema}.projection_progress ORDER BY generation_no"
