@@ -106,7 +106,11 @@ fn malformed_pages_are_refused() {
     };
     let three = |oid, element: &[u8]| Some(array(oid, &vec![Some(element.to_vec()); 3]));
     refuse(good()[..15].to_vec(), "15 columns");
-    refuse(good().into_iter().chain([None]).collect(), "more than 16");
+    refuse(good().into_iter().chain([None, None]).collect(), "more than 17");
+    let root = array(common::TEXT, &vec![Some(b"\xff".to_vec()); 3]);
+    let rows = Rows::decode(good().into_iter().chain([Some(root)])).unwrap();
+    assert!(rows.root(0).unwrap_err().message.contains("root_name is not UTF-8"));
+    assert_eq!(Rows::decode(good()).unwrap().root(0), Ok(None));
     refuse(with(1, None), "version is absent");
     refuse(with(4, Some(array(common::TEXT, &[Some(vec![65])]))), "another length");
     refuse(with(1, three(common::TEXT, &[0; 8])), "another type");

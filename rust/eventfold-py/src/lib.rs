@@ -54,7 +54,7 @@ mod _core {
     #[pymodule_export]
     use super::names::check_stream_name;
     #[pymodule_export]
-    use super::projection::Projection;
+    use super::projection::{ProjectedTable, Projection};
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{

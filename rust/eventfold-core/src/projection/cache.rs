@@ -117,7 +117,7 @@ impl Cache {
     }
 
     /// Drops the entries that were needed the longest ago, down to three quarters of the bytes;
-    /// none that a batch after `batch` needed. False: all fit.
+    /// none that the batch of that number, which comes next, needs. False: all fit.
     pub(super) fn shrink(&mut self, bytes_max: usize, batch: u64) -> bool {
         if self.bytes <= bytes_max {
             return false;
@@ -128,7 +128,7 @@ impl Cache {
         let mut dropped = vec![false; self.entries.len()];
         let mut bytes = self.bytes;
         for (used, place) in order {
-            if bytes <= bytes_max / 4 * 3 || used > batch {
+            if bytes <= bytes_max / 4 * 3 || used >= batch {
                 break;
             }
             bytes -= self.entries[place].cost;

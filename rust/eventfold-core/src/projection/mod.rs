@@ -19,6 +19,7 @@ mod key;
 mod normal;
 mod projecting;
 mod row;
+mod table;
 mod value;
 
 use crate::cel::CelError;
@@ -37,6 +38,7 @@ use row::RowPrograms;
 pub use changes::{ChangedRow, Changes};
 pub use column::{ColumnType, NUMERIC_DIGITS_MAX};
 pub use projecting::{Keys, Known, Projecting};
+pub use table::{Parked, Table};
 
 /// The name of the registered fold that a document reuses; `None`: its fold is its own.
 pub fn fold_name(source: &str) -> Result<Option<String>, CoreError> {

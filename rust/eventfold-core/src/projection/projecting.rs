@@ -21,9 +21,9 @@ use super::row::RowMemory;
 /// A generation of a projection on its way along the log, with a cache of the rows of its keys.
 ///
 /// For each page: [`Projecting::keys`], then [`Projecting::know`] for each key that is
-/// [`Projecting::unknown`], then [`Projecting::fold`], until all rows of the page are folded. What a
-/// fold gives is to be written in one transaction, and then [`Projecting::committed`] is called; if
-/// it may not have been written, [`Projecting::forget`]. The next page may be folded before.
+/// [`Projecting::unknown`], then [`Projecting::fold`], until all rows of the page are folded. What
+/// one fold gives, or several in a row, is to be written in one transaction, and then
+/// [`Projecting::committed`] is called; if it may not have been written, [`Projecting::forget`].
 #[derive(Debug)]
 pub struct Projecting {
     projection: Arc<Projection>,
@@ -32,9 +32,8 @@ pub struct Projecting {
     cache: Cache,
     /// The table has nothing that the cache has not.
     complete: bool,
-    /// Number of the newest batch, and of the newest one that is written.
+    /// Number of the batch that comes next.
     batch: u64,
-    written: u64,
     /// The row of a key that has none.
     absent: RowState,
     engine: Engine,
@@ -90,7 +89,6 @@ impl Projecting {
             cache: Cache::default(),
             complete: false,
             batch: 1,
-            written: 0,
             absent: RowState::absent(&State::new(projection.fold.initial.clone())),
             engine: Engine::default(),
             key_memory: KeyMemory::default(),
@@ -242,12 +240,7 @@ impl Projecting {
             if batch.bytes > PROJECTION_CHANGES_BYTES || self.steps() >= steps_end {
                 return Ok(());
             }
-            let Some(place) = batch.places.get(number).copied().flatten() else {
-                if index == batch.keys.first {
-                    return Err(CoreError::new("BUG", "the row of a key was not loaded"));
-                }
-                return Ok(());
-            };
+            let Some(place) = batch.places.get(number).copied().flatten() else { return Ok(()) };
             if self.cache.entry(place).parked {
                 batch.set_aside(self.cache.entry(place), page.position(index)?);
             } else {
@@ -400,10 +393,9 @@ impl Projecting {
         Ok(())
     }
 
-    /// The changes of the oldest batch that was not written yet are in the table.
+    /// All changes that were handed out are in the table.
     pub fn committed(&mut self) {
-        self.written = (self.written + 1).min(self.batch - 1);
-        if self.cache.shrink(self.cache_bytes, self.written) {
+        if self.cache.shrink(self.cache_bytes, self.batch) {
             self.complete = false;
         }
     }
@@ -412,7 +404,6 @@ impl Projecting {
     pub fn forget(&mut self) {
         self.cache.clear();
         self.complete = false;
-        self.written = self.batch - 1;
     }
 }
 

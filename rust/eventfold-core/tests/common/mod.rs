@@ -58,6 +58,7 @@ pub struct Event {
     pub cancels: Option<[u8; 16]>,
     pub trace_context: Option<String>,
     pub deleted: bool,
+    pub root: Option<String>,
 }
 
 impl Event {
@@ -82,16 +83,17 @@ impl Event {
             cancels: None,
             trace_context: None,
             deleted: false,
+            root: None,
         }
     }
 }
 
-/// The sixteen columns of a page.
+/// The sixteen columns of a page, and that of the roots if an event has one.
 pub fn columns(events: &[Event]) -> Vec<Option<Vec<u8>>> {
     type Cell<'a> = &'a dyn Fn(&Event) -> Option<Vec<u8>>;
     let text = |text: &String| text.clone().into_bytes();
     let time = |micros: i64| (micros - EPOCH_MICROS).to_be_bytes().to_vec();
-    let cells: [(i32, Cell<'_>); 16] = [
+    let cells: [(i32, Cell<'_>); 17] = [
         (TEXT, &|event| event.stream.as_ref().map(text)),
         (INT8, &|event| Some(event.version.to_be_bytes().to_vec())),
         (INT8, &|event| Some(event.position.to_be_bytes().to_vec())),
@@ -111,8 +113,10 @@ pub fn columns(events: &[Event]) -> Vec<Option<Vec<u8>>> {
         (UUID, &|event| event.cancels.map(|id| id.to_vec())),
         (TEXT, &|event| event.trace_context.as_ref().map(text)),
         (BOOL, &|event| Some(vec![u8::from(event.deleted)])),
+        (TEXT, &|event| event.root.as_ref().map(text)),
     ];
-    cells
+    let count = if events.iter().any(|event| event.root.is_some()) { 17 } else { 16 };
+    cells[..count]
         .iter()
         .map(|(oid, cell)| {
             let elements: Vec<_> = events.iter().map(cell).collect();
