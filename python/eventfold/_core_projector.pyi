@@ -4,7 +4,7 @@
 
 from typing import Any, Final, final
 
-from eventfold._core import Projection
+from eventfold._core import Projection, ProjectionRetry, ProjectionTrial, ProjectionVerifier
 
 @final
 class Projector:
@@ -13,12 +13,15 @@ class Projector:
     Calls begin with a future of the caller's event loop, as those of `Reader`.
     """
 
-    def __new__(cls, read: dict[str, Any], write: dict[str, Any]) -> Projector:
+    def __new__(
+        cls, read: dict[str, Any], write: dict[str, Any], aside: dict[str, Any]
+    ) -> Projector:
         """Start the thread; connections are made when they are needed.
 
         Args:
             read: Settings of connections for events, as `Reader` takes them.
             write: Settings of connections for rows.
+            aside: Settings of connections for verifications, retries and trials.
 
         Raises:
             ValueError: TLS cannot be set up as asked for.
@@ -44,7 +47,53 @@ class Projector:
             statements: By what they are for; `python/eventfold_server/storage/projector.py` shows
                 the keys.
             bounds: Of a step: `page_bytes`, `page_age_s`, `window`, `span`, `rows_bytes`;
-                `batch_bytes`, `batch_events`, `batch_s`, `batches`; `lease_s` and `quiet_s`.
+                `batch_bytes`, `batch_events`, `batch_s`, `batches`; `lease_s` and `quiet_s`. Of
+                what folds beside: `sheet_bytes`, `draw_s`, `retry_keys` and `retry_events`.
+        """
+    def verifier(
+        self,
+        projection: Projection,
+        *,
+        generation_no: int,
+        statements: dict[str, str],
+        bounds: dict[str, float],
+        verify: dict[str, str],
+        keys_max: int,
+    ) -> ProjectionVerifier:
+        """Make who compares a generation with a fold from scratch of at most so many keys.
+
+        Args:
+            projection: The document.
+            generation_no: Number of the generation.
+            statements: As for `worker`.
+            bounds: As for `worker`.
+            verify: Further statements.
+            keys_max: Most keys.
+        """
+    def retry(
+        self,
+        projection: Projection,
+        *,
+        generation_no: int,
+        lease: int,
+        statements: dict[str, str],
+        bounds: dict[str, float],
+        retry: dict[str, str],
+        keys: list[str] | None,
+    ) -> ProjectionRetry:
+        """Make who retries parked keys under a lease; None: all. Else as `verifier`."""
+    def trial(
+        self,
+        projection: Projection,
+        *,
+        statements: dict[str, str],
+        bounds: dict[str, float],
+        after: int,
+        up_to: int,
+        events_max: int,
+    ) -> ProjectionTrial:
+        """Make who tries a document with at most so many events behind a position, up to another
+        that is not above the head. Else as `verifier`.
         """
     def step(self, future: Any, worker: ProjectionWorker, up_to: int) -> None:
         """Go on by a few transactions, up to a position: `ProjectionStep`."""

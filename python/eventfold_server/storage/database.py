@@ -14,7 +14,7 @@ import asyncpg
 from eventfold_server import limits
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import address, faults, liveness, pooler
-from eventfold_server.storage.queries import Migration, Queries, migrations
+from eventfold_server.storage.queries import Migration, Queries, migrations, query_schema
 from eventfold_server.storage.reader import GRACE_S, EventReader
 from eventfold_server.storage.writing import (
     CLOSE_S_MAX,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POSTGRES_VERSION_MIN = 150000
-# The longest name that PostgreSQL keeps whole.
-SCHEMA_NAME_BYTES_MAX = 63
+# PostgreSQL keeps 63 bytes of a name, and the schema of the views has `_query` behind this one.
+SCHEMA_NAME_BYTES_MAX = 57
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Migrations that servers of the version before can go on with, by the rule of their names.
 _PRE = re.compile(r"[0-9]+_pre_")
@@ -42,6 +42,8 @@ _PRE = re.compile(r"[0-9]+_pre_")
 WRITE_CONNECTIONS = 6
 # For single rows.
 READ_CONNECTIONS = 8
+# For queries of projections, which callers make up: apart, so that slow ones hold up nothing else.
+QUERY_CONNECTIONS = 4
 # For pages of events, and for folds.
 EVENT_CONNECTIONS = 8
 # To listen for notifications of other servers, and to send them.
@@ -49,15 +51,19 @@ NOTICE_CONNECTIONS = 2
 # For the events of projections, and for their rows: generations take turns.
 PROJECTION_READ_CONNECTIONS = 2
 PROJECTION_WRITE_CONNECTIONS = 2
+# For verifications, retries and trials of projections, which people ask for: no generation waits.
+PROJECTION_ASIDE_CONNECTIONS = 2
 # Most that one server process opens.
 CONNECTIONS = (
     1
     + WRITE_CONNECTIONS
     + READ_CONNECTIONS
+    + QUERY_CONNECTIONS
     + EVENT_CONNECTIONS
     + NOTICE_CONNECTIONS
     + PROJECTION_READ_CONNECTIONS
     + PROJECTION_WRITE_CONNECTIONS
+    + PROJECTION_ASIDE_CONNECTIONS
 )
 IDLE_S_MAX = 300.0
 CONNECT_TIMEOUT_S = 10.0
@@ -76,6 +82,16 @@ _SETTINGS = {
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
 _READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
+# Each query is planned for its own values, and runs in one process, so that the parts of a page
+# follow each other. Texts of values do not depend on what the database is set to.
+_QUERY_SETTINGS = {
+    **_SETTINGS,
+    "plan_cache_mode": "force_custom_plan",
+    "max_parallel_workers_per_gather": "0",
+    "default_transaction_read_only": "on",
+    "datestyle": "ISO, YMD",
+    "extra_float_digits": "1",
+}
 # A notification takes part in no promise: its commit need not wait for the disk.
 _NOTICE_SETTINGS = {**_SETTINGS, "synchronous_commit": "off"}
 _WRITE_SETTINGS = {
@@ -133,6 +149,8 @@ class Database:
         direct_dsn: str | None = None,
         unsafe_durability: bool = False,
         wait_s: float = 0.0,
+        query_role: str | None = None,
+        make_query_role: bool = False,
     ) -> None:
         """Nothing is opened yet.
 
@@ -142,10 +160,11 @@ class Database:
         `wait_s` bounds the wait for a PostgreSQL that cannot be reached yet.
         `unsafe_durability` accepts a PostgreSQL that may lose acknowledged appends (fsync,
         full_page_writes or synchronous_commit off): for tests alone.
+        `query_role` may read the views of projections; it must be there, or is made.
         """
         if not _SCHEMA_NAME.fullmatch(schema) or len(schema) > SCHEMA_NAME_BYTES_MAX:
             raise StorageRefused(
-                "a schema name has 1 to 63 ASCII letters, digits and underscores, "
+                "a schema name has 1 to 57 ASCII letters, digits and underscores, "
                 "and does not begin with a digit"
             )
         self.queries = Queries(schema)
@@ -154,7 +173,10 @@ class Database:
         self._pooled = direct_dsn is not None
         self._unsafe_durability = unsafe_durability
         self._wait_s = wait_s
+        self._query_role = query_role
+        self._make_query_role = make_query_role
         self._read: Pool | None = None
+        self._query: Pool | None = None
         self._write: Pool | None = None
         self._events: EventReader | None = None
 
@@ -169,6 +191,7 @@ class Database:
             try:
                 await self._check_settings(connection)
                 await self._migrate(connection)
+                await self._make_query_schema(connection)
             finally:
                 await connection.close()
 
@@ -179,13 +202,16 @@ class Database:
             self._read = await self._pool(
                 READ_CONNECTIONS, _READ_SETTINGS, command_timeout=DEAD_AFTER_S
             )
+            self._query = await self._pool(
+                QUERY_CONNECTIONS, _QUERY_SETTINGS, command_timeout=DEAD_AFTER_S
+            )
             # No timeout of the driver: it would cancel a commit that waits for a standby.
             self._write = await self._pool(WRITE_CONNECTIONS, _WRITE_SETTINGS)
             self._events = self._event_reader()
 
     async def close(self) -> None:
         """Closes the pools; statements under way are finished first, within bounds."""
-        for pool in (self._write, self._read):
+        for pool in (self._write, self._query, self._read):
             if pool is None:
                 continue
             try:
@@ -193,7 +219,7 @@ class Database:
                     await pool.close()
             except (TimeoutError, *faults.LOST):
                 pool.terminate()
-        self._write = self._read = None
+        self._write = self._query = self._read = None
         if self._events is not None:
             await self._events.close()
 
@@ -207,7 +233,18 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Connection"]:
         """A connection for statements that change nothing; its faults are refusals."""
-        pool = _opened(self._read)
+        async with self._lent(self._read) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def querying(self) -> AsyncIterator["Connection"]:
+        """A connection for queries of projections; its faults are refusals."""
+        async with self._lent(self._query) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lent(self, pool: "Pool | None") -> AsyncIterator["Connection"]:
+        pool = _opened(pool)
         with faults.reading():
             connection = await pool.acquire()
             try:
@@ -249,8 +286,10 @@ class Database:
             self.queries,
         )
 
-    def projection_settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """How Rust connects to read the events of projections, and to write their rows."""
+    def projection_settings(self) -> tuple[dict[str, Any], ...]:
+        """How Rust connects to read the events of projections, to write their rows, and for what
+        goes on beside.
+        """
 
         def settings(of: dict[str, str], connections_max: int) -> dict[str, Any]:
             kept, told = pooler.split(of) if self._pooled else (of, dict[str, str]())
@@ -264,6 +303,7 @@ class Database:
         return (
             settings(_READ_SETTINGS, PROJECTION_READ_CONNECTIONS),
             settings(_PROJECTION_SETTINGS, PROJECTION_WRITE_CONNECTIONS),
+            settings(_READ_SETTINGS, PROJECTION_ASIDE_CONNECTIONS),
         )
 
     async def notice_connection(self) -> "asyncpg.Connection[asyncpg.Record]":
@@ -415,6 +455,28 @@ class Database:
                 await self._make_kept_states(connection)
         if missing:
             await connection.execute(self.queries["analyze"])
+
+    async def _make_query_schema(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Makes the schema of the views, if the server may, and lets a role read it."""
+        name = query_schema(self.queries.schema)
+        async with connection.transaction():
+            await connection.execute(self.queries["lock_migrations"], self.queries.schema)
+            if not await connection.fetchval(self.queries["namespace_exists"], name):
+                try:
+                    async with connection.transaction():
+                        await connection.execute(self.queries["create_query_schema"])
+                except asyncpg.InsufficientPrivilegeError:
+                    log.warning(
+                        "schema %s is missing and may not be made: projections have no views", name
+                    )
+                    return
+            if self._query_role is None:
+                return
+            if not await connection.fetchval(self.queries["role_exists"], self._query_role):
+                if not self._make_query_role:
+                    raise StorageRefused(f"there is no role {self._query_role} to read the views")
+                await connection.execute(self.queries["create_query_role"], self._query_role)
+            await connection.execute(self.queries["grant_projections"], name, self._query_role)
 
     async def _make_kept_states(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """Makes the cache of states again if somebody dropped it."""

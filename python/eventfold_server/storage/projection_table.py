@@ -49,6 +49,17 @@ class ProjectionTable:
         return self._filled("drop_projection_table")
 
     @property
+    def shown(self) -> str:
+        """The query that the view of the projection is made of."""
+        names = "".join(f", {quote_identifier(name)}" for name, _ in self._columns)
+        return self._filled("projection_shown", names=names).rstrip(";")
+
+    @property
+    def analyze(self) -> str:
+        """The statement that gathers statistics."""
+        return self._filled("analyze_projection")
+
+    @property
     def rows(self) -> str:
         """The statement that loads rows by their keys."""
         return self._filled("projection_rows")
@@ -66,6 +77,25 @@ class ProjectionTable:
             aliases="".join(f", c{number}" for number, _ in numbered),
             assignments="".join(f", {name} = excluded.{name}" for name in names),
         )
+
+    @property
+    def sample(self) -> str:
+        """The statement that counts rows, and answers some of them."""
+        texts = "".join(f", t.{quote_identifier(name)}::text" for name, _ in self._columns)
+        return self._filled("projection_sample", texts=texts)
+
+    @property
+    def spelled(self) -> str:
+        """The statement that answers columns, which come as texts, as their types spell them."""
+        return self._filled(
+            "projection_spelled",
+            spelled=", ".join(f"(a.c{number}::{kind})::text" for number, kind in self._numbered()),
+            arrays="".join(f", ${1 + number}::text[]" for number, _ in self._numbered()),
+            aliases="".join(f", c{number}" for number, _ in self._numbered()),
+        )
+
+    def _numbered(self) -> list[tuple[int, str]]:
+        return [(number, kind) for number, (_, kind) in enumerate(self._columns, 1)]
 
     @property
     def delete(self) -> str:

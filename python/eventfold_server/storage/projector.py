@@ -1,7 +1,9 @@
 """Steps of generations of projections: Rust reads, folds and writes in transactions."""
 
-import json
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from eventfold import _core
@@ -9,21 +11,27 @@ from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
     CATEGORY_WINDOW_POSITIONS,
     LOG_WINDOW_POSITIONS,
+    PROJECTION_ASIDE_MAX,
     PROJECTION_BATCH_BYTES,
     PROJECTION_BATCH_EVENTS,
     PROJECTION_BATCH_S,
+    PROJECTION_DRAW_S_MAX,
     PROJECTION_LEASE_S,
     PROJECTION_PAGE_AGE_S,
     PROJECTION_PAGE_BYTES,
     PROJECTION_QUIET_S,
+    PROJECTION_RETRY_EVENTS,
+    PROJECTION_RETRY_KEYS,
     PROJECTION_ROWS_BYTES,
+    PROJECTION_SHEET_BYTES,
     PROJECTION_SPAN_WINDOWS,
     PROJECTION_STEP_BATCHES,
 )
-from eventfold_server.storage import faults
-from eventfold_server.storage.bridge import Bridge, driver_error
+from eventfold_server.storage.bridge import Bridge
 from eventfold_server.storage.database import Database
+from eventfold_server.storage.projection_calls import refusal_of, told
 from eventfold_server.storage.projection_table import ProjectionTable
+from eventfold_server.storage.refolding import Retry, Trial, Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +75,9 @@ class Worker:
         STORAGE_FULL) nothing was written or nobody knows; the next step begins with what the
         database says, so that it may be called again either way.
         """
-        stepped, _ = self._bridge.begin(
-            lambda future: self._projector.step(future, self._worker, up_to)
+        found: _core.ProjectionStep = await told(
+            self._bridge, lambda future: self._projector.step(future, self._worker, up_to)
         )
-        with faults.reading():
-            try:
-                found: _core.ProjectionStep = await stepped
-            except _core.ReaderError as error:
-                raise driver_error(error) from error
-            except _core.CoreError as error:
-                raise Refusal.of_core(error) from error
         return Step(
             position=found.position,
             events=found.events,
@@ -100,9 +101,19 @@ class Projector:
 
     def __init__(self, database: Database) -> None:
         """Connects when the first step needs it; answers go to the loop that is running."""
+        self._database = database
         self._queries = database.queries
-        self._projector = _core.Projector(*database.projection_settings())
-        self._bridge = Bridge(self._projector)
+        # For verifications and trials: what they fold is in memory.
+        self.aside = asyncio.Semaphore(PROJECTION_ASIDE_MAX)
+
+    @cached_property
+    def _projector(self) -> _core.Projector:
+        """The thread, which begins at the first use."""
+        return _core.Projector(*self._database.projection_settings())
+
+    @cached_property
+    def _bridge(self) -> Bridge:
+        return Bridge(self._projector)
 
     def worker(
         self, generation_no: int, lease: int, document: _core.Projection, **bounds: float
@@ -111,17 +122,78 @@ class Projector:
 
         `bounds` are for tests; see `_core.Projector.worker`.
         """
+        worker = self._projector.worker(
+            document, lease=lease, **self._generation(generation_no, document, bounds)
+        )
+        return Worker(self._projector, self._bridge, worker)
+
+    def verification(
+        self, generation_no: int, document: _core.Projection, keys_max: int, **bounds: float
+    ) -> Verification:
+        """A comparison of the generation with a fold from scratch of at most so many keys."""
+        table = ProjectionTable(self._queries, generation_no, document)
+        verifier = self._projector.verifier(
+            document,
+            **self._generation(generation_no, document, bounds),
+            verify={
+                "sample": table.sample,
+                "key_events": self._queries["projection_key_events"],
+                "spelled": table.spelled,
+            },
+            keys_max=keys_max,
+        )
+        return Verification(self._bridge, verifier)
+
+    def retry(
+        self,
+        generation_no: int,
+        lease: int,
+        document: _core.Projection,
+        keys: Sequence[str],
+        **bounds: float,
+    ) -> Retry:
+        """A retry of parked keys, or of all if none is said, under the `lease` that the caller has
+        just taken.
+        """
+        retry = self._projector.retry(
+            document,
+            lease=lease,
+            **self._generation(generation_no, document, bounds),
+            retry={
+                "keys": self._queries["projection_parked_batch"],
+                "events": self._queries["projection_parked_list"],
+                "hold": self._queries["projection_hold"],
+            },
+            keys=list(keys) or None,
+        )
+        return Retry(self._bridge, retry)
+
+    def trial(
+        self, document: _core.Projection, *, after: int, up_to: int, events_max: int
+    ) -> Trial:
+        """A trial of a document with events behind a position, up to another that is not above the
+        head.
+        """
+        parts = self._generation(0, document, {})
+        del parts["generation_no"]
+        trial = self._projector.trial(
+            document, **parts, after=after, up_to=up_to, events_max=events_max
+        )
+        return Trial(self._bridge, trial)
+
+    def _generation(
+        self, generation_no: int, document: _core.Projection, bounds: dict[str, float]
+    ) -> dict[str, Any]:
+        """What Rust is told of a generation."""
         table = ProjectionTable(self._queries, generation_no, document)
         window, page = CATEGORY_WINDOW_POSITIONS, "projection_categories_page"
         if document.categories is None:
             window, page = LOG_WINDOW_POSITIONS, "projection_log_page"
         elif len(document.categories) == 1:
             page = "projection_category_page"
-        worker = self._projector.worker(
-            document,
-            generation_no=generation_no,
-            lease=lease,
-            statements={
+        return {
+            "generation_no": generation_no,
+            "statements": {
                 "page": self._queries[page],
                 "streams": self._queries["projection_streams"],
                 "progress": self._queries["projection_progress"],
@@ -131,8 +203,10 @@ class Projector:
                 "delete": table.delete,
                 "park_keys": self._queries["park_keys"],
                 "park_events": self._queries["park_events"],
+                "unpark_keys": self._queries["unpark_keys"],
+                "park_again": self._queries["park_again"],
             },
-            bounds={
+            "bounds": {
                 "page_bytes": PROJECTION_PAGE_BYTES,
                 "page_age_s": PROJECTION_PAGE_AGE_S,
                 "window": window,
@@ -144,24 +218,15 @@ class Projector:
                 "batches": PROJECTION_STEP_BATCHES,
                 "lease_s": PROJECTION_LEASE_S,
                 "quiet_s": PROJECTION_QUIET_S,
+                "sheet_bytes": PROJECTION_SHEET_BYTES,
+                "draw_s": PROJECTION_DRAW_S_MAX,
+                "retry_keys": PROJECTION_RETRY_KEYS,
+                "retry_events": PROJECTION_RETRY_EVENTS,
                 **bounds,
             },
-        )
-        return Worker(self._projector, self._bridge, worker)
+        }
 
     async def close(self) -> None:
         """Ends the thread; steps under way fail."""
-        await self._bridge.close()
-
-
-def stored_error(error: Refusal) -> str:
-    """An error as `stopped` and parked keys hold it: JSON text."""
-    return json.dumps({"reason": error.reason, "message": error.message, "facts": error.facts})
-
-
-def refusal_of(stored: str) -> Refusal:
-    """The error that `stopped` or a parked key holds; the driver gives JSON as text."""
-    fields: dict[str, Any] = json.loads(stored)
-    refusal = Refusal(fields["reason"], fields["message"])
-    refusal.facts = fields["facts"]
-    return refusal
+        if "_bridge" in self.__dict__:
+            await self._bridge.close()

@@ -225,6 +225,26 @@ impl Connection {
         Ok(timeout(limit, executed).await.map_err(|_| ReadError::timeout())??)
     }
 
+    /// The rows that a statement answers which changes nothing, as a transaction of its own and
+    /// without a name.
+    pub(crate) async fn answers(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, ReadError> {
+        let begin = self.begin("BEGIN READ ONLY");
+        let typed = unnamed(params);
+        let answered =
+            join(self.client.batch_execute(&begin), self.client.query_typed(sql, &typed));
+        let (begun, rows) = timeout(self.settings.answer_timeout, answered)
+            .await
+            .map_err(|_| ReadError::timeout())?;
+        begun?;
+        let rows = rows?;
+        self.end_writing("COMMIT").await?;
+        Ok(rows)
+    }
+
     /// Ends it, by COMMIT or ROLLBACK.
     pub(crate) async fn end_writing(&mut self, end: &str) -> Result<(), ReadError> {
         self.used_at = Instant::now();

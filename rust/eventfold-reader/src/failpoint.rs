@@ -10,8 +10,8 @@ use rustix::process::{Signal, getpid, kill_process};
 const ENVIRONMENT: &str = "EVENTFOLD_FAILPOINT";
 
 /// All points, in the order in which a step reaches them.
-pub const FAILPOINTS: [&str; 7] =
-    ["read", "folded", "fenced", "rows", "parked", "before_commit", "after_commit"];
+pub const FAILPOINTS: [&str; 8] =
+    ["read", "folded", "fenced", "rows", "parked", "unparked", "before_commit", "after_commit"];
 
 /// A point of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) enum Failpoint {
     Rows,
     /// Keys are parked and events on their lists, if there are any.
     Parked,
+    /// A retry has taken keys off, with their lists.
+    Unparked,
     /// All is written, and the transaction not committed.
     BeforeCommit,
     /// It is committed, and nobody knows.

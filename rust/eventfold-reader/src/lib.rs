@@ -31,7 +31,10 @@ pub use opening::{End, Found, Opened, Opening};
 pub use pages::{Content, Form, Order, Page, Pages, Range};
 pub use param::Param;
 pub use pool::Pool;
-pub use projecting::{Bounds, Generation, ProjectionStatements, Step, Worker};
+pub use projecting::{
+    Bounds, Compared, Generation, ProjectionStatements, Retried, Retry, RetryStatements, SetAside,
+    Step, Trial, Tried, TriedRows, Verified, Verifier, VerifyStatements, Worker,
+};
 pub use row::PgRows;
 pub use runtime::{Job, Runtime};
 pub use settings::{Address, Attempt, Session, Settings, TlsUse};

@@ -23,6 +23,14 @@ CREATE TABLE {table} (
 -- An index that a document asks for; queries see shown rows only.
 CREATE INDEX {index} ON {table} ({indexed}) WHERE _shown;
 
+-- name: projection_shown
+-- What the view of a projection shows.
+SELECT key{names}, version, position FROM {table} WHERE _shown;
+
+-- name: analyze_projection
+-- Statistics of a table that queries will see in a moment.
+ANALYZE {table};
+
 -- name: drop_projection_table
 -- To be sent behind the deletion of the generation, which waits for the batch under way.
 DROP TABLE IF EXISTS {table};

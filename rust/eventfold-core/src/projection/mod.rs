@@ -18,6 +18,7 @@ mod failure;
 mod key;
 mod normal;
 mod projecting;
+pub mod query;
 mod row;
 mod table;
 mod value;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use eventfold_core::error::CoreError;
-use eventfold_reader::{Hydrated, Opened, Page, ReadError, Step, WriteError};
+use eventfold_reader::{
+    Compared, Hydrated, Opened, Page, ReadError, Retried, Step, Tried, TriedRows, WriteError,
+};
 use pyo3::prelude::*;
 
 use super::writer::Stored;
@@ -17,6 +19,10 @@ pub enum Done {
     Opened(Box<Opened>),
     Stored(Result<Stored, WriteError>),
     Step(Step),
+    Compared(Box<Compared>),
+    Retried(Retried),
+    Tried(Box<Tried>),
+    TriedRows(Box<TriedRows>),
 }
 
 pub type Completions = completions::Completions<Result<Done, ReadError>>;

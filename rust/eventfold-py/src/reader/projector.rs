@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventfold_reader::{
-    self as reader, Bounds, Generation, Pool, ProjectionStatements, ReadError, Runtime, Worker,
+    self as reader, Bounds, Generation, Pool, ProjectionStatements, Retry, Runtime, Trial,
+    Verifier, Worker,
 };
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::answers;
 use super::arguments::SettingsArgument;
-use super::done::{Answer, Completions, Done};
+use super::done::{Completions, Done};
+use super::refolding::{
+    Line, ProjectionRetry, ProjectionTrial, ProjectionVerifier, RetryArgument, VerifyArgument,
+};
 use crate::projection::Projection;
 
 /// The statements of a generation; the keys are those of `ProjectionStatements` in Rust.
@@ -28,6 +31,8 @@ struct StatementsArgument {
     delete: String,
     park_keys: String,
     park_events: String,
+    unpark_keys: String,
+    park_again: String,
 }
 
 impl StatementsArgument {
@@ -42,6 +47,8 @@ impl StatementsArgument {
             delete: self.delete.into(),
             park_keys: self.park_keys.into(),
             park_events: self.park_events.into(),
+            unpark_keys: self.unpark_keys.into(),
+            park_again: self.park_again.into(),
         }
     }
 }
@@ -61,6 +68,10 @@ struct BoundsArgument {
     batches: usize,
     lease_s: f64,
     quiet_s: f64,
+    sheet_bytes: usize,
+    draw_s: f64,
+    retry_keys: i64,
+    retry_events: i64,
 }
 
 impl BoundsArgument {
@@ -77,6 +88,10 @@ impl BoundsArgument {
             batches: self.batches,
             lease: Duration::from_secs_f64(self.lease_s),
             quiet: Duration::from_secs_f64(self.quiet_s),
+            sheet_bytes: self.sheet_bytes,
+            draw_time: Duration::from_secs_f64(self.draw_s),
+            retry_keys: self.retry_keys,
+            retry_events: self.retry_events,
         }
     }
 }
@@ -84,31 +99,36 @@ impl BoundsArgument {
 /// Connections that read events and write projections, and the thread that does it.
 #[pyclass(frozen, module = "eventfold._core")]
 pub struct Projector {
-    runtime: Runtime,
+    line: Line,
     read: Pool,
     write: Pool,
-    completions: Arc<Completions>,
+    /// For what people ask for, so that no generation waits for it.
+    aside: Pool,
 }
 
 #[pymethods]
 impl Projector {
     #[new]
-    fn new(read: SettingsArgument, write: SettingsArgument) -> PyResult<Self> {
-        let runtime = Runtime::start("projector", write.fold_threads)?;
+    fn new(
+        read: SettingsArgument,
+        write: SettingsArgument,
+        aside: SettingsArgument,
+    ) -> PyResult<Self> {
+        let runtime = Arc::new(Runtime::start("projector", write.fold_threads)?);
         Ok(Self {
-            runtime,
+            line: Line { runtime, completions: Arc::new(Completions::new()?) },
             read: Pool::new(read.settings()?),
             write: Pool::new(write.settings()?),
-            completions: Arc::new(Completions::new()?),
+            aside: Pool::new(aside.settings()?),
         })
     }
 
     fn fileno(&self) -> i32 {
-        self.completions.fileno()
+        self.line.completions.fileno()
     }
 
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        answers::take(py, &self.completions)
+        answers::take(py, &self.line.completions)
     }
 
     #[pyo3(signature = (projection, *, generation_no, lease, statements, bounds))]
@@ -120,14 +140,57 @@ impl Projector {
         statements: StatementsArgument,
         bounds: BoundsArgument,
     ) -> ProjectionWorker {
-        let generation = Generation {
-            generation_no,
-            lease,
-            projection: projection.get().shared(),
-            statements: statements.statements(),
-            bounds: bounds.bounds(),
-        };
+        let generation = generation(projection, generation_no, lease, statements, &bounds);
         ProjectionWorker(Worker::new(self.read.clone(), self.write.clone(), generation))
+    }
+
+    #[pyo3(signature = (projection, *, generation_no, statements, bounds, verify, keys_max))]
+    fn verifier(
+        &self,
+        projection: &Bound<'_, Projection>,
+        generation_no: i64,
+        statements: StatementsArgument,
+        bounds: BoundsArgument,
+        verify: VerifyArgument,
+        keys_max: usize,
+    ) -> ProjectionVerifier {
+        let generation = generation(projection, generation_no, 0, statements, &bounds);
+        let pool = self.aside.clone();
+        let verifier = Verifier::new(pool, generation, verify.statements(), keys_max);
+        ProjectionVerifier { line: self.line.clone(), verifier }
+    }
+
+    #[pyo3(signature = (projection, *, generation_no, lease, statements, bounds, retry, keys))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn retry(
+        &self,
+        projection: &Bound<'_, Projection>,
+        generation_no: i64,
+        lease: i64,
+        statements: StatementsArgument,
+        bounds: BoundsArgument,
+        retry: RetryArgument,
+        keys: Option<Vec<String>>,
+    ) -> ProjectionRetry {
+        let generation = generation(projection, generation_no, lease, statements, &bounds);
+        let (read, write) = (self.aside.clone(), self.write.clone());
+        let retry = Retry::new(read, write, generation, retry.statements(), keys);
+        ProjectionRetry { line: self.line.clone(), retry }
+    }
+
+    #[pyo3(signature = (projection, *, statements, bounds, after, up_to, events_max))]
+    fn trial(
+        &self,
+        projection: &Bound<'_, Projection>,
+        statements: StatementsArgument,
+        bounds: BoundsArgument,
+        after: i64,
+        up_to: i64,
+        events_max: i64,
+    ) -> ProjectionTrial {
+        let generation = generation(projection, 0, 0, statements, &bounds);
+        let trial = Trial::new(self.aside.clone(), generation, after, up_to, events_max);
+        ProjectionTrial { line: self.line.clone(), trial }
     }
 
     fn step(
@@ -137,12 +200,12 @@ impl Projector {
         up_to: i64,
     ) -> PyResult<()> {
         let worker = worker.get().0.clone();
-        self.begin(future, async move { Ok(Done::Step(worker.step(up_to).await?)) })
+        self.line.begin(future, async move { Ok(Done::Step(worker.step(up_to).await?)) })
     }
 
     fn forget(&self, future: Py<PyAny>, worker: &Bound<'_, ProjectionWorker>) -> PyResult<()> {
         let worker = worker.get().0.clone();
-        self.begin(future, async move {
+        self.line.begin(future, async move {
             worker.forget().await;
             Ok(Done::Nothing)
         })
@@ -152,23 +215,25 @@ impl Projector {
         py.detach(|| {
             self.read.close();
             self.write.close();
-            self.runtime.stop();
+            self.aside.close();
+            self.line.runtime.stop();
         });
     }
 }
 
-impl Projector {
-    fn begin(
-        &self,
-        future: Py<PyAny>,
-        work: impl Future<Output = Result<Done, ReadError>> + Send + 'static,
-    ) -> PyResult<()> {
-        let answer = Answer::new(future, &self.completions);
-        let job = self.runtime.spawn(async move { answer.give(work.await) });
-        // What was begun is carried through: nobody cancels it.
-        job.map(drop).ok_or_else(|| {
-            PyRuntimeError::new_err("the projector is closed, or of another process")
-        })
+fn generation(
+    projection: &Bound<'_, Projection>,
+    generation_no: i64,
+    lease: i64,
+    statements: StatementsArgument,
+    bounds: &BoundsArgument,
+) -> Generation {
+    Generation {
+        generation_no,
+        lease,
+        projection: projection.get().shared(),
+        statements: statements.statements(),
+        bounds: bounds.bounds(),
     }
 }
 

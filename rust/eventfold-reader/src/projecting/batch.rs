@@ -15,6 +15,10 @@ pub(super) struct Batch {
     pub rows: HashMap<String, Option<ChangedRow>>,
     pub parked_keys: Vec<(String, CoreError)>,
     pub parked_events: Vec<(String, i64)>,
+    /// Keys that are parked no longer, with their lists.
+    pub mended: Vec<String>,
+    /// Parked keys that failed again, and why.
+    pub failed_again: Vec<(String, CoreError)>,
     pub events: u64,
     /// Position up to which all is in the batch.
     pub position: i64,
@@ -35,6 +39,8 @@ impl Batch {
             rows: HashMap::new(),
             parked_keys: Vec::new(),
             parked_events: Vec::new(),
+            mended: Vec::new(),
+            failed_again: Vec::new(),
             events: 0,
             position,
             last: None,

@@ -11,11 +11,17 @@
 
 mod arguments;
 mod batch;
+mod chosen;
+mod digests;
 mod reading;
+mod retrying;
 mod rows;
+mod sheet;
 mod step;
 mod stored;
 mod streams;
+mod trying;
+mod verifying;
 mod writing;
 
 use std::sync::Arc;
@@ -23,7 +29,10 @@ use std::time::Duration;
 
 use eventfold_core::projection::Projection;
 
+pub use retrying::{Retried, Retry, RetryStatements};
 pub use step::Worker;
+pub use trying::{SetAside, Trial, Tried, TriedRows};
+pub use verifying::{Compared, Verified, Verifier, VerifyStatements};
 
 /// The statements of a generation; `storage/sql/projections.sql` says what they take and answer.
 #[derive(Debug)]
@@ -47,6 +56,10 @@ pub struct ProjectionStatements {
     pub park_keys: Arc<str>,
     /// Puts events onto the lists of parked keys.
     pub park_events: Arc<str>,
+    /// Takes keys off, with their lists.
+    pub unpark_keys: Arc<str>,
+    /// Gives parked keys other errors.
+    pub park_again: Arc<str>,
 }
 
 /// What bounds a step, in memory and in time.
@@ -74,6 +87,14 @@ pub struct Bounds {
     pub lease: Duration,
     /// A position that moves without events is not written more often than once in this time.
     pub quiet: Duration,
+    /// Rows that are folded without being written.
+    pub sheet_bytes: usize,
+    /// Drawing keys for a verification from the log ends here, however few were found.
+    pub draw_time: Duration,
+    /// Parked keys that one transaction of a retry takes.
+    pub retry_keys: i64,
+    /// The same by events, behind the first key.
+    pub retry_events: i64,
 }
 
 /// A generation, and the lease that it is built under.

@@ -25,13 +25,14 @@ pub(super) struct SourcePage {
 }
 
 impl SourcePage {
-    /// Reads the events behind a position, up to another that lies above it.
+    /// Reads the events behind a position, up to another that lies above it; at most so many.
     pub(super) async fn read(
         pool: Pool,
         generation: &Generation,
         streams: &Streams,
         after: i64,
         up_to: i64,
+        rows_max: i64,
     ) -> Result<Self, ReadError> {
         let bounds = &generation.bounds;
         let end = up_to.min(after.saturating_add(bounds.span));
@@ -39,7 +40,7 @@ impl SourcePage {
             Param::Texts(generation.projection.types().to_vec()),
             Param::Int(after + 1),
             Param::Int(end),
-            Param::Int(i64::MAX),
+            Param::Int(rows_max),
         ];
         params.extend(generation.projection.categories().map(|c| Param::Texts(c.to_vec())));
         let range = Range {

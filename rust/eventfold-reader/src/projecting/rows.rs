@@ -46,6 +46,20 @@ pub(super) async fn load(
     projecting: &mut Projecting,
     keys: &[String],
 ) -> Result<(), ReadError> {
+    let told = |key: &str, known: Known<'_>, parked: bool| {
+        projecting.know(key, if parked { Known::Parked } else { known })
+    };
+    of_keys(pool, generation, keys, told).await.map(drop)
+}
+
+/// Tells what the table has of keys, whether they are parked or not, of as many as there is room
+/// for, in order; gives their number.
+pub(super) async fn of_keys(
+    pool: &Pool,
+    generation: &Generation,
+    keys: &[String],
+    mut tell: impl FnMut(&str, Known<'_>, bool) -> Result<(), CoreError>,
+) -> Result<usize, ReadError> {
     let mut lease = pool.lend().await?;
     let room = generation.bounds.rows_bytes;
     let params =
@@ -59,13 +73,12 @@ pub(super) async fn load(
         let index = usize::try_from(number - 1).ok().filter(|index| *index < keys.len());
         let index = index.ok_or_else(|| CoreError::new("BUG", "a row was not asked for"))?;
         for key in &keys[known..index] {
-            projecting.know(key, Known::Absent)?;
+            tell(key, Known::Absent, false)?;
         }
         known = index + 1;
         let state = cell(&row, 1);
         loaded += state.map_or(0, |state| state.len() as i64);
         let found = match state {
-            _ if row.try_get(5)? => Known::Parked,
             Some(state) => Known::Row {
                 state,
                 shown: row.try_get(2)?,
@@ -74,13 +87,14 @@ pub(super) async fn load(
             },
             None => Known::Absent,
         };
-        projecting.know(&keys[index], found)?;
+        tell(&keys[index], found, row.try_get(5)?)?;
     }
     lease.finish().await?;
     if loaded < room {
         for key in &keys[known..] {
-            projecting.know(key, Known::Absent)?;
+            tell(key, Known::Absent, false)?;
         }
+        known = keys.len();
     }
-    Ok(())
+    Ok(known)
 }

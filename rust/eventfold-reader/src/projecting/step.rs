@@ -238,7 +238,7 @@ impl Building {
     ) -> impl Future<Output = Result<SourcePage, ReadError>> + Send + 'static {
         let (pool, generation) = (self.read.clone(), Arc::clone(&self.generation));
         let streams = self.streams.clone();
-        async move { SourcePage::read(pool, &generation, &streams, after, up_to).await }
+        async move { SourcePage::read(pool, &generation, &streams, after, up_to, i64::MAX).await }
     }
 
     /// Folds what is left of a page, and keeps what does not fit into the batch.

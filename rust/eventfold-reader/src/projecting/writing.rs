@@ -30,6 +30,7 @@ pub(super) async fn write(
         reach(Failpoint::Rows);
         park(connection, generation, batch).await?;
         reach(Failpoint::Parked);
+        unpark(connection, generation, batch).await?;
         reach(Failpoint::BeforeCommit);
         connection.end_writing("COMMIT").await?;
         reach(Failpoint::AfterCommit);
@@ -112,6 +113,50 @@ async fn park(
         connection.execute(&generation.statements.park_events, &as_dyn(&params)).await?;
     }
     Ok(())
+}
+
+/// Ends what a retry has mended, and notes what failed again.
+async fn unpark(
+    connection: &mut Connection,
+    generation: &Generation,
+    batch: &Batch,
+) -> Result<(), ReadError> {
+    let generation_no = Argument::Int(generation.generation_no);
+    if !batch.mended.is_empty() {
+        let keys: Vec<&str> = batch.mended.iter().map(String::as_str).collect();
+        let params = [generation_no, Argument::Texts(&keys)];
+        connection.execute(&generation.statements.unpark_keys, &as_dyn(&params)).await?;
+        reach(Failpoint::Unparked);
+    }
+    if !batch.failed_again.is_empty() {
+        let keys: Vec<&str> = batch.failed_again.iter().map(|(key, _)| key.as_str()).collect();
+        let errors: Vec<String> =
+            batch.failed_again.iter().map(|(_, error)| error_json(error)).collect();
+        let errors: Vec<&str> = errors.iter().map(String::as_str).collect();
+        let params = [generation_no, Argument::Texts(&keys), Argument::Texts(&errors)];
+        connection.execute(&generation.statements.park_again, &as_dyn(&params)).await?;
+    }
+    Ok(())
+}
+
+/// Prolongs the lease while nothing is written; false if somebody else has it.
+pub(super) async fn hold(
+    pool: &Pool,
+    generation: &Generation,
+    statement: &str,
+) -> Result<bool, ReadError> {
+    let lease_ms = generation.bounds.lease.as_millis();
+    let params = [
+        Argument::Int(generation.generation_no),
+        Argument::Int(generation.lease),
+        Argument::Int(i64::try_from(lease_ms).unwrap_or(i64::MAX)),
+    ];
+    let mut lease = pool.lend().await?;
+    let connection = lease.writing();
+    let held = connection.begin_writing(statement, &as_dyn(&params)).await?;
+    connection.end_writing("COMMIT").await?;
+    lease.wrote();
+    Ok(held == 1)
 }
 
 fn as_dyn<'a>(params: &'a [Argument<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
