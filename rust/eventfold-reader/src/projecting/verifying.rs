@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use eventfold_core::error::CoreError;
 use eventfold_core::projection::{KeyKind, Projecting};
-use eventfold_core::rows::Page as _;
+use eventfold_core::rows::Page;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use tokio::sync::Mutex;
@@ -22,6 +22,7 @@ use super::chosen::Chosen;
 use super::digests::{Digest, checksum, of_fold, of_table};
 use super::reading::SourcePage;
 use super::sheet::{Cell, Sheet};
+use super::streams::{NamedRows, Streams};
 use crate::error::ReadError;
 use crate::pages::{Content, Form, Order, Range, Reading};
 use crate::param::Param;
@@ -85,6 +86,7 @@ pub struct Verifier(Arc<Mutex<Verifying>>);
 
 struct Verifying {
     pool: Pool,
+    streams: Streams,
     generation: Generation,
     statements: VerifyStatements,
     keys_max: usize,
@@ -116,8 +118,14 @@ impl Verifier {
         statements: VerifyStatements,
         keys_max: usize,
     ) -> Self {
-        let (keys_max, sample) = (keys_max.max(1), None);
-        Self(Arc::new(Mutex::new(Verifying { pool, generation, statements, keys_max, sample })))
+        Self(Arc::new(Mutex::new(Verifying {
+            pool,
+            streams: Streams::default(),
+            generation,
+            statements,
+            keys_max: keys_max.max(1),
+            sample: None,
+        })))
     }
 
     /// Goes on for a while; to be called until something is found. `None`: the generation is gone.
@@ -219,17 +227,10 @@ impl Verifying {
     }
 
     /// The first event of the source from a position on, if there is one not too far away.
-    async fn event_behind(&self, from: i64, up_to: i64) -> Result<PgRows, ReadError> {
-        let generation = &self.generation;
-        let mut params = vec![
-            Param::Texts(generation.projection.types().to_vec()),
-            Param::Int(from),
-            Param::Int(up_to.min(from.saturating_add(generation.bounds.span))),
-            Param::Int(1),
-        ];
-        params.extend(generation.projection.categories().map(|c| Param::Texts(c.to_vec())));
-        let range = self.range(&generation.statements.page, params);
-        Ok(rows_of(Reading::new(self.pool.clone(), range).page().await?.content)?)
+    async fn event_behind(&self, from: i64, up_to: i64) -> Result<NamedRows, ReadError> {
+        let (pool, generation) = (self.pool.clone(), &self.generation);
+        let page = SourcePage::read(pool, generation, &self.streams, from - 1, up_to, 1).await?;
+        Ok(page.rows)
     }
 
     fn range(&self, sql: &Arc<str>, params: Vec<Param>) -> Range {
@@ -293,6 +294,7 @@ impl Verifying {
             let page = SourcePage::read(
                 self.pool.clone(),
                 &self.generation,
+                &self.streams,
                 sample.passed,
                 sample.position,
                 i64::MAX,
@@ -346,7 +348,7 @@ impl Sample {
     /// Folds the rows whose key is wanted, in a thread.
     async fn fold(
         &mut self,
-        rows: PgRows,
+        rows: impl Page + Send + 'static,
         wanted: impl Fn(&str) -> bool + Send + 'static,
     ) -> Result<(), ReadError> {
         let mut sheet = self.sheet.take().ok_or_else(|| bug("folding failed before"))?;
@@ -393,7 +395,7 @@ impl Sheet {
     /// Folds the rows of a page whose key is wanted.
     fn fold_wanted(
         &mut self,
-        page: &PgRows,
+        page: &impl Page,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), CoreError> {
         let mut rows = Vec::new();
