@@ -113,11 +113,19 @@ bench-growth: build ## measure eventfold and UmaDB up to 10 million events; resu
 bench-subscriptions: build ## measure subscriptions and consumer groups; about 10 minutes
 	@exec $(BIN)/python benchmarks/run.py subscriptions $(ARGS)
 
+.PHONY: bench-projections
+bench-projections: build ## measure projections on a million events; some minutes
+	@exec $(BIN)/python benchmarks/run.py projections $(ARGS)
+
 HISTORIES ?= 200
+PROJECTION_HISTORIES ?= 60
+REBUILT_EVENTS ?= 1000000
 
 .PHONY: faults
-faults: build ## many random histories of subscriptions, with restarts of PostgreSQL; half an hour
-	$(BIN)/python -m pytest tests/faults --histories $(HISTORIES) --with-restarts $(ARGS)
+faults: build ## many random histories, kills at all points, a large rebuild; under an hour
+	$(BIN)/python -m pytest tests/faults --histories $(HISTORIES) --with-restarts \
+	  --projection-histories $(PROJECTION_HISTORIES) --all-kills \
+	  --rebuilt-events $(REBUILT_EVENTS) $(ARGS)
 
 # The targets of rust/fuzz, each for so many seconds; what breaks one is kept in rust/fuzz/artifacts.
 FUZZ_SECONDS ?= 60

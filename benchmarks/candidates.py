@@ -84,6 +84,12 @@ def subscribers(store: Store) -> Driver:
     return Driver(_python("subscribers", store.url))
 
 
+def bare_projection(store: Store) -> Driver:
+    """The tables of projections by plain Python; it has words of its own."""
+    assert store.database_url is not None
+    return Driver(_python("bare_projection", store.database_url))
+
+
 def bare(store: Store) -> contextlib.AbstractContextManager[Candidate]:
     """The same tables without the server."""
     assert store.database_url is not None

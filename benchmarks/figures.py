@@ -140,6 +140,59 @@ class Consumption:
     rounds: int
 
 
+@dataclass(frozen=True)
+class Rebuilt:
+    """How fast the table of a projection was made from the first event on."""
+
+    document: str
+    candidate: str
+    # `quiet`, or what went on meanwhile.
+    during: str
+    # Of the table at the end; 0: not counted.
+    rows: int
+    # Of one rebuild.
+    events: int
+    # Events a second: median, lowest and highest of the rounds.
+    rate: float
+    rate_lowest: float
+    rate_highest: float
+    # CPU time of one event in microseconds, over all rounds.
+    client_us: float
+    server_us: float
+    postgres_us: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Visible:
+    """From an append until a query that waits for its position returned its row."""
+
+    # `same server`: the one that answered the append; else `another server` on its database.
+    through: str
+    appends: int
+    # Milliseconds from the call of the append, and from its answer.
+    whole_p50_ms: float
+    whole_p99_ms: float
+    p50_ms: float
+    p99_ms: float
+    # The median from the answer, in the round where it was lowest, and highest.
+    lowest_ms: float
+    highest_ms: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How long queries of a kind took."""
+
+    kind: str
+    queries: int
+    p50_ms: float
+    p99_ms: float
+    # The median of the round where it was lowest, and highest.
+    lowest_ms: float
+    highest_ms: float
+
+
 def figure(workload: str, candidate: str, events: int, rounds: Sequence[Round]) -> Figure:
     """Sums rounds up."""
     rates = [one.operations / one.elapsed_s for one in rounds]
@@ -203,6 +256,10 @@ class Results:
     deliveries: list[Delivery] = dataclasses.field(default_factory=list)
     stalled: list[Stalled] = dataclasses.field(default_factory=list)
     consumption: list[Consumption] = dataclasses.field(default_factory=list)
+    # Of projections.
+    rebuilt: list[Rebuilt] = dataclasses.field(default_factory=list)
+    visible: list[Visible] = dataclasses.field(default_factory=list)
+    asked: list[Asked] = dataclasses.field(default_factory=list)
 
     def find(self, workload: str, candidate: str) -> Figure | None:
         """The figure, if it was measured."""
@@ -265,5 +322,11 @@ def read(path: Path) -> Results:
                 results.stalled.append(Stalled(**value))
             case "consumption":
                 results.consumption.append(Consumption(**value))
+            case "rebuilt":
+                results.rebuilt.append(Rebuilt(**value))
+            case "visible":
+                results.visible.append(Visible(**value))
+            case "asked":
+                results.asked.append(Asked(**value))
     results.figures = list(latest.values())
     return results

@@ -13,6 +13,7 @@ import aims
 import data
 import figures
 import plots
+import projection_report
 import subscription_report
 from candidates import BARE, EVENTFOLD, LOADGEN, NOTES, PEERS, ROWS, SUBSCRIBE
 from figures import Figure, Results
@@ -24,6 +25,7 @@ _TITLES = {
     "peers": "eventfold beside its peers",
     "growth": "eventfold and UmaDB as they grow",
     "subscriptions": "Subscriptions and consumer groups",
+    "projections": "Projections",
 }
 _COMPARED = (EVENTFOLD, *(name for both in PEERS.values() for name in both))
 
@@ -53,6 +55,7 @@ def markdown(results: Results, shown: Sequence[str] = ()) -> str:
         blocks += ["## Speed", _SPEED_TEXT]
     blocks += [_table_of(results, workload) for workload in workloads]
     blocks += subscription_report.blocks(results)
+    blocks += projection_report.blocks(results)
     blocks += _sizes(results) + _faults(results) + _notes(results)
     return "\n\n".join(blocks) + "\n"
 

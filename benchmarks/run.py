@@ -1,5 +1,5 @@
-"""Runs the benchmarks: `make bench`, `make bench-peers`, `make bench-growth`, and
-`make bench-subscriptions`."""
+"""Runs the benchmarks: `make bench`, `make bench-peers`, `make bench-growth`,
+`make bench-subscriptions`, and `make bench-projections`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import figures
 import growth
 import harness
 import install
+import projections
 import report
 import stores
 import subscriptions
@@ -42,7 +43,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     grow = commands.add_parser("growth", help="eventfold and UmaDB as they grow")
     follow = commands.add_parser("subscriptions", help="subscriptions and consumer groups")
     subscriptions.add_options(follow)
-    for one in (own, peers, follow):
+    project = commands.add_parser("projections", help="projections, rebuilt and asked")
+    projections.add_options(project)
+    for one in (own, peers, follow, project):
         one.add_argument("--events", type=int, help="events that a store is filled with")
         one.add_argument("--quick", action="store_true", help="small, short and rough")
     for one in (own, peers):
@@ -61,7 +64,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"by comma; default: {','.join(candidates.PEERS)}",
     )
     grow.add_argument("--steps", default="", help="numbers of events, by comma")
-    for one in (own, peers, grow, follow):
+    for one in (own, peers, grow, follow, project):
         one.add_argument("--seconds", type=float, help="length of a cell; default 1")
         one.add_argument("--rounds", type=int, help="rounds that count; default 5")
         one.add_argument("--results", type=Path, help="file of JSON lines; the report is beside it")
@@ -76,6 +79,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.results = RESULTS / f"{'quick-' if quick else ''}{options.command}.jsonl"
     if options.command == "subscriptions":
         subscriptions.set_defaults(options)
+    if options.command == "projections":
+        projections.set_defaults(options)
     if options.command != "growth" and options.events is None:
         usual = OWN_EVENTS if options.command == "own" else PEER_EVENTS
         options.events = QUICK_EVENTS if quick else usual
@@ -231,6 +236,11 @@ def _subscriptions(options: argparse.Namespace) -> None:
         subscriptions.measure(folder, options, writer)
 
 
+def _projections(options: argparse.Namespace) -> None:
+    with _reported(_writer(options)) as writer, _folder() as folder:
+        projections.measure(folder, options, writer)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures what was asked for, and writes the figures down."""
     options = _options(arguments)
@@ -242,6 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "peers": _peers,
             "growth": _growth,
             "subscriptions": _subscriptions,
+            "projections": _projections,
         }[options.command](options)
     except (install.Missing, growth.TooLittleDisk) as missing:
         raise SystemExit(str(missing)) from None

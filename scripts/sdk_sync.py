@@ -18,6 +18,7 @@ NAMES = {
     "__aiter__": "__iter__",
     "__anext__": "__next__",
     "aclose": "close",
+    "asynccontextmanager": "contextmanager",
     "StopAsyncIteration": "StopIteration",
 }
 

@@ -15,6 +15,18 @@ import pytest
 # What a shell runs in its background ignores Ctrl-C, and so would all that tests start from there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Clusters are made and removed by the dozen. In memory that takes half the time, and loses nothing:
+# tests kill processes, not machines. PostgreSQL still syncs as it does on a disk.
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES_MIN = 8 << 30
+if (
+    "TMPDIR" not in os.environ
+    and _MEMORY.is_dir()
+    and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES_MIN
+):
+    os.environ["TMPDIR"] = str(_MEMORY)
+    tempfile.tempdir = None
+
 # CI draws the same examples every time, so that a red run is red again; developers draw new ones.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("local", deadline=None)
@@ -27,6 +39,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--histories", type=int, default=20, help="random histories of subscriptions")
     group.addoption(
         "--with-restarts", action="store_true", help="restart PostgreSQL in each history"
+    )
+    group.addoption(
+        "--projection-histories", type=int, default=2, help="random histories of projections"
+    )
+    group.addoption("--all-kills", action="store_true", help="all cases of each failpoint, not one")
+    group.addoption(
+        "--rebuilt-events", type=int, default=20_000, help="events of a rebuild under load"
     )
 
 

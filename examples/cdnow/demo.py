@@ -22,6 +22,7 @@ from rich.progress import Progress
 import eventfold
 
 FOLD = Path(__file__).with_name("customer.fold.yaml")
+PROJECTIONS = ("customers_over_500", "revenue_by_month")
 END_OF_1997 = dt.datetime(1997, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
 # The one with the most purchases, and the one who spent the most.
 CUSTOMERS = ("14048", "07592")
@@ -111,6 +112,36 @@ def show_conflict(store: eventfold.Client, customer: str) -> None:
     print(f"  Bo decides again, and grants number {granted}: version {result.last_version}")
 
 
+def put_projections(store: eventfold.Client) -> None:
+    """Registers both before anything is imported: the server keeps their tables from here on."""
+    for name in PROJECTIONS:
+        store.put_projection(Path(__file__).with_name(f"{name}.projection.yaml"))
+
+
+def show_projections(store: eventfold.Client, head: int) -> Decimal:
+    """Questions about all customers, once everything is in the tables; returns all revenue."""
+    best, by_month = PROJECTIONS
+    for name in PROJECTIONS:
+        store.wait_projection(name)
+    count = store.count_projection(best, at_least_position=head)
+    print(f"\nCustomers who spent more than 500 dollars: {count.rows:,}, the best of them")
+    page = store.query_projection_page(best, order=["-total"], page_size=3)
+    for row in page.rows:
+        print(f"  {row.key:<14} {row.columns['total']:>10,} dollars")
+    months = list(store.query_projection(by_month, order=["month"], at_least_position=head))
+    revenue = sum((row.columns["revenue"] for row in months), Decimal(0))
+    print(f"Revenue of {len(months)} months, {revenue:,} dollars, the first of them")
+    for row in months[:3]:
+        print(f"  {row.key:<14} {row.columns['revenue']:>10,} dollars")
+    return revenue
+
+
+def head_of(store: eventfold.Client) -> int:
+    """Position of the newest event."""
+    [last] = store.read_all(direction="backwards", limit=1)
+    return last.position
+
+
 def totals(store: eventfold.Client) -> Totals:
     """Reads every purchase back, and adds them up exactly."""
     cds = purchases = 0
@@ -136,16 +167,18 @@ def arguments() -> argparse.Namespace:
 
 
 def run(data_dir: Path, file: PurchaseFile, expected: Totals) -> bool:
-    """The demo on a server of its own; whether the totals are those of the file."""
+    """The demo on a server of its own; whether all totals are those of the file."""
     begin = time.monotonic()
     with server(data_dir) as address, eventfold.Client(address) as store:
         print(f"A server runs on {address}, with its data in {data_dir}.")
         store.put_fold(FOLD)
+        put_projections(store)
         import_purchases(address, file)
         show_customers(store, file)
         show_conflict(store, next(iter(file.customers)))
         found = totals(store)
-    matches = found == expected
+        revenue = show_projections(store, head_of(store))
+    matches = found == expected and revenue == expected.dollars
     print("\nAll purchases, read back from the store and added up:")
     print(f"  {found}")
     print("  exactly what the file holds" if matches else f"  BUT THE FILE HOLDS {expected}")

@@ -11,6 +11,7 @@ from eventfold._async.client import AsyncClient
 from eventfold._async.consumer import AsyncConsumer, AsyncDelivery
 from eventfold._async.reader import AsyncEventReader
 from eventfold._async.subscription import AsyncSubscription
+from eventfold._async.watch import AsyncWatch
 from eventfold._errors import (
     ChecksFailed,
     ConnectionFailed,
@@ -37,6 +38,22 @@ from eventfold._groups import (
     ParkedEvent,
 )
 from eventfold._place import Place
+from eventfold._projection_rows import (
+    Freshness,
+    ProjectionCount,
+    ProjectionPage,
+    ProjectionRow,
+    ProjectionTrial,
+)
+from eventfold._projections import (
+    Generation,
+    GenerationState,
+    ParkedKey,
+    ProjectionInfo,
+    ProjectionRetry,
+    SwitchWhen,
+    Verification,
+)
 from eventfold._reconnects import OnReconnect, Reconnect
 from eventfold._requests import Checks, StreamAppend, StreamAppendLike
 from eventfold._results import (
@@ -57,12 +74,14 @@ from eventfold._states import (
     HistoricState,
     HydratedMany,
     StateChange,
+    WatchedState,
 )
 from eventfold._streams import stream_name
 from eventfold._sync.client import Client
 from eventfold._sync.consumer import Consumer, Delivery
 from eventfold._sync.reader import EventReader
 from eventfold._sync.subscription import Subscription
+from eventfold._sync.watch import Watch
 
 __all__ = [
     "ANY",
@@ -73,6 +92,7 @@ __all__ = [
     "AsyncDelivery",
     "AsyncEventReader",
     "AsyncSubscription",
+    "AsyncWatch",
     "CheckResult",
     "Checks",
     "ChecksFailed",
@@ -96,6 +116,9 @@ __all__ = [
     "FoldReport",
     "Frame",
     "FrameKind",
+    "Freshness",
+    "Generation",
+    "GenerationState",
     "Group",
     "GroupConsumer",
     "GroupSettings",
@@ -111,7 +134,14 @@ __all__ = [
     "OnReconnect",
     "ParkCause",
     "ParkedEvent",
+    "ParkedKey",
     "Place",
+    "ProjectionCount",
+    "ProjectionInfo",
+    "ProjectionPage",
+    "ProjectionRetry",
+    "ProjectionRow",
+    "ProjectionTrial",
     "ReadEnd",
     "Reconnect",
     "RecordedEvent",
@@ -121,7 +151,11 @@ __all__ = [
     "StreamAppendLike",
     "StreamInfo",
     "Subscription",
+    "SwitchWhen",
     "UnexpectedAnswer",
+    "Verification",
+    "Watch",
+    "WatchedState",
     "cel",
     "stream_name",
 ]

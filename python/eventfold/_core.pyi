@@ -33,6 +33,22 @@ from eventfold._core_events import (
 )
 from eventfold._core_filter import Filter, Selection
 from eventfold._core_projection import ProjectedTable, Projection
+from eventfold._core_projection_query import ProjectionQuery
+from eventfold._core_projection_refolds import (
+    ProjectionComparison,
+    ProjectionRetried,
+    ProjectionRetry,
+    ProjectionTrial,
+    ProjectionTried,
+    ProjectionTriedRows,
+    ProjectionVerifier,
+)
+from eventfold._core_projector import (
+    ProjectionStep,
+    ProjectionWorker,
+    Projector,
+    failpoints,
+)
 from eventfold._core_reader import (
     Hydrated,
     KeptState,
@@ -73,6 +89,17 @@ __all__ = [
     "Pages",
     "ProjectedTable",
     "Projection",
+    "ProjectionComparison",
+    "ProjectionQuery",
+    "ProjectionRetried",
+    "ProjectionRetry",
+    "ProjectionStep",
+    "ProjectionTrial",
+    "ProjectionTried",
+    "ProjectionTriedRows",
+    "ProjectionVerifier",
+    "ProjectionWorker",
+    "Projector",
     "ReadJob",
     "Reader",
     "ReaderError",
@@ -87,6 +114,7 @@ __all__ = [
     "decode_json",
     "encode_append",
     "encode_session_answers",
+    "failpoints",
     "limits",
     "restore_event",
     "uuid7",
@@ -161,6 +189,11 @@ class Batch:
         """
     def compact(self) -> Batch:
         """Copy the page, to be kept: rows as they came hold whole buffers of the connection."""
+    def of_stream(self, stream: str, first: int) -> Batch:
+        """Copy the rows of one stream, from the row at an index from 0 on.
+
+        None of them if the page leaves the names of streams out.
+        """
     @property
     def size_bytes(self) -> int:
         """What the rows take."""
@@ -336,11 +369,13 @@ class FoldRun:
         """
     def feed_recorded(self, event: RecordedEvent) -> None:
         """Fold one event of an answer, as `feed_event` would; no UUID: INVALID_REQUEST."""
-    def history(self, batch: Batch, first: int, from_version: int) -> tuple[bytes, int]:
+    def history(
+        self, batch: Batch, first: int, from_version: int, steps_max: int | None = None
+    ) -> tuple[bytes, int]:
         """Fold rows of a page, and encode the states after them.
 
         The bytes are a `HydrateHistoryResponse` of about 1 MiB, or of one state, and less after
-        1,000,000 evaluation steps; they are empty if no row of `from_version` or above was folded.
+        `steps_max`; they are empty if no row of `from_version` or above was folded.
         The number is the index of the row that the next call begins with, of this or of `explain`,
         not of another: `len(batch)` when the page is done.
 
@@ -348,6 +383,7 @@ class FoldRun:
             batch: The page.
             first: Index of the first row to fold, from 0.
             from_version: First version whose state is encoded; rows below are folded only.
+            steps_max: Evaluation steps after which no further event is begun; None: 1,000,000.
 
         Raises:
             CoreError: as `feed`. Only when there are no states from before the error: else these

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from eventfold.v1 import consumer_groups_pb2 as groups_pb
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2, subscriptions_pb2
+from eventfold.v1 import projections_pb2 as projections_pb
 
 RequestT = TypeVar("RequestT", bound=Message)
 AnswerT = TypeVar("AnswerT", bound=Message | bytes)
@@ -51,6 +52,7 @@ class Method(Generic[RequestT, AnswerT]):
 _STORE = "/eventfold.v1.EventStore/"
 _FOLDS = "/eventfold.v1.Folds/"
 _GROUPS = "/eventfold.v1.ConsumerGroups/"
+_PROJECTIONS = "/eventfold.v1.Projections/"
 
 APPEND = Method(_STORE + "Append", pb.AppendRequest, bytes, Safety.APPEND)
 APPEND_MANY = Method(
@@ -90,6 +92,7 @@ EXPLAIN = Method(
 CHECK_FOLD = Method(
     _FOLDS + "CheckFold", folds_pb2.CheckFoldRequest, folds_pb2.CheckFoldResponse, streams=True
 )
+WATCH = Method(_FOLDS + "Watch", folds_pb2.WatchRequest, folds_pb2.WatchResponse, streams=True)
 PUT_FOLD = Method(
     _FOLDS + "PutFold", folds_pb2.PutFoldRequest, folds_pb2.PutFoldResponse, Safety.WRITE
 )
@@ -137,4 +140,70 @@ PURGE_PARKED = Method(
     groups_pb.PurgeParkedRequest,
     groups_pb.PurgeParkedResponse,
     Safety.WRITE,
+)
+PUT_PROJECTION = Method(
+    _PROJECTIONS + "PutProjection",
+    projections_pb.PutProjectionRequest,
+    projections_pb.PutProjectionResponse,
+    Safety.WRITE,
+)
+GET_PROJECTION = Method(
+    _PROJECTIONS + "GetProjection",
+    projections_pb.GetProjectionRequest,
+    projections_pb.GetProjectionResponse,
+)
+LIST_PROJECTIONS = Method(
+    _PROJECTIONS + "ListProjections",
+    projections_pb.ListProjectionsRequest,
+    projections_pb.ListProjectionsResponse,
+)
+REBUILD_PROJECTION = Method(
+    _PROJECTIONS + "RebuildProjection",
+    projections_pb.RebuildProjectionRequest,
+    projections_pb.RebuildProjectionResponse,
+    Safety.WRITE,
+)
+VERIFY_PROJECTION = Method(
+    _PROJECTIONS + "VerifyProjection",
+    projections_pb.VerifyProjectionRequest,
+    projections_pb.VerifyProjectionResponse,
+    streams=True,
+)
+SWITCH_PROJECTION = Method(
+    _PROJECTIONS + "SwitchProjection",
+    projections_pb.SwitchProjectionRequest,
+    projections_pb.SwitchProjectionResponse,
+    Safety.WRITE,
+)
+DROP_PROJECTION = Method(
+    _PROJECTIONS + "DropProjection",
+    projections_pb.DropProjectionRequest,
+    projections_pb.DropProjectionResponse,
+    Safety.WRITE,
+)
+RETRY_PROJECTION = Method(
+    _PROJECTIONS + "RetryProjection",
+    projections_pb.RetryProjectionRequest,
+    projections_pb.RetryProjectionResponse,
+    Safety.WRITE,
+)
+LIST_PARKED_KEYS = Method(
+    _PROJECTIONS + "ListParkedKeys",
+    projections_pb.ListParkedKeysRequest,
+    projections_pb.ListParkedKeysResponse,
+)
+QUERY_PROJECTION = Method(
+    _PROJECTIONS + "QueryProjection",
+    projections_pb.QueryProjectionRequest,
+    projections_pb.QueryProjectionResponse,
+)
+COUNT_PROJECTION = Method(
+    _PROJECTIONS + "CountProjection",
+    projections_pb.CountProjectionRequest,
+    projections_pb.CountProjectionResponse,
+)
+TRY_PROJECTION = Method(
+    _PROJECTIONS + "TryProjection",
+    projections_pb.TryProjectionRequest,
+    projections_pb.TryProjectionResponse,
 )

@@ -7,6 +7,7 @@ from eventfold._errors import EventfoldError
 from eventfold._failures import error_from_status
 from eventfold._generated.errors import StoreIncarnationChanged
 from eventfold.v1 import folds_pb2 as pb
+from eventfold.v1 import projections_pb2 as projections_pb
 
 _STREAMS_MAX = 1_000
 
@@ -14,6 +15,7 @@ RequestT = TypeVar("RequestT")
 MessageT_contra = TypeVar("MessageT_contra", contravariant=True)
 ItemT_co = TypeVar("ItemT_co", covariant=True)
 RangeT = TypeVar("RangeT", pb.HydrateHistoryRequest, pb.ExplainRequest)
+ReportT = TypeVar("ReportT", pb.CheckFoldResponse, projections_pb.VerifyProjectionResponse)
 
 
 class Progress(Protocol[MessageT_contra, ItemT_co]):
@@ -122,18 +124,20 @@ class Versions(Generic[RangeT]):
         )
 
 
-class Report:
-    """Follows the check of a fold, which begins anew when it breaks."""
+class Report(Generic[ReportT]):
+    """Follows an answer whose last message has `done`, and which begins anew when it breaks."""
 
-    def __init__(self, request: pb.CheckFoldRequest) -> None:
+    def __init__(
+        self, request: pb.CheckFoldRequest | projections_pb.VerifyProjectionRequest
+    ) -> None:
         self._request = request
         self._done = False
 
-    def request(self) -> pb.CheckFoldRequest:
+    def request(self) -> Any:
         """The whole request."""
         return self._request
 
-    def accept(self, message: pb.CheckFoldResponse) -> Sequence[pb.CheckFoldResponse]:
+    def accept(self, message: ReportT) -> Sequence[ReportT]:
         """The message."""
         self._done = message.done
         return [message]

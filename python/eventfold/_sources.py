@@ -1,4 +1,4 @@
-"""Fold documents: where their text comes from."""
+"""Documents of folds and projections: where their text comes from."""
 
 import os
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 from eventfold._json import encode
 
 Document: TypeAlias = str | Path | Mapping[str, Any]
-"""A fold document: a path (a `Path`, or text that ends in `.yaml`, `.yml` or `.json`), a mapping,
-or text of several lines; YAML or JSON."""
+"""A document of a fold or a projection: a path (a `Path`, or text that ends in `.yaml`, `.yml` or
+`.json`), a mapping, or text of several lines; YAML or JSON."""
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -31,7 +31,7 @@ def source_of(document: Document) -> str | None:
         return Path(document).read_text(encoding="utf-8") if is_path else None
     if isinstance(document, Mapping):
         return encode(document).decode()
-    raise TypeError(f"a fold is a name, a path or a mapping, not {type(document).__name__}")
+    raise TypeError(f"a document is a path, a mapping or text, not {type(document).__name__}")
 
 
 def source_or_file(document: Document) -> str:

@@ -99,6 +99,58 @@ class HistoricState(Generic[ModelT_co]):
 
 
 @dataclass(frozen=True)
+class WatchedState(Generic[ModelT_co]):
+    """The state of a stream that is watched: after one of its events, or before the first.
+
+    Attributes:
+        version: version of the event; 0: the stream has none yet, and the state is the initial one.
+        position: position of the event in the log; 0 without one.
+        event_id: id of the event; None without one.
+        type: type of the event; None without one.
+        recorded_at: when it was recorded, in UTC; None without one.
+        occurred_at: when it occurred, in UTC; None without one.
+        exists: False: the stream has no event yet, or the fold deleted the aggregate.
+        state_json: the state as JSON text.
+    """
+
+    version: int
+    position: int
+    event_id: str | None
+    type: str | None
+    recorded_at: dt.datetime | None
+    occurred_at: dt.datetime | None
+    exists: bool
+    state_json: bytes
+    _numbers: Numbers = field(default="decimal", repr=False, compare=False)
+    _convert: Convert | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def state(self) -> ModelT_co:
+        """The state, decoded when it is first touched; see `Hydrated.state`."""
+        if self._convert is not None:
+            return cast(ModelT_co, self._convert(self.state_json))
+        return cast(ModelT_co, decode(self.state_json, self._numbers))
+
+    @classmethod
+    def _from_wire(
+        cls, state: pb.HistoricState, numbers: Numbers, convert: Convert | None
+    ) -> "WatchedState[Any]":
+        has_event = state.version > 0
+        return WatchedState(
+            version=state.version,
+            position=state.position,
+            event_id=state.event_id if has_event else None,
+            type=state.type if has_event else None,
+            recorded_at=from_timestamp(state.recorded_at) if has_event else None,
+            occurred_at=from_timestamp(state.occurred_at) if has_event else None,
+            exists=state.exists,
+            state_json=state.state,
+            _numbers=numbers,
+            _convert=convert,
+        )
+
+
+@dataclass(frozen=True)
 class StateChange:
     """A change of one place of a state.
 

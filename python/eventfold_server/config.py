@@ -18,6 +18,8 @@ class ServerConfig:
     pooler: str | None = None
     direct_database_url: str | None = None
     schema: str = "eventfold"
+    # A role of PostgreSQL that may read the views of projections.
+    query_role: str | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     token_file: Path | None = None

@@ -64,6 +64,8 @@ KEPT_SWEEP_PAUSE_S = 600.0
 
 HYDRATE_MANY_STREAMS_MAX = 1_000
 FOLD_FAILURES_REPORTED_MAX = 100
+# What every watcher hears at least.
+WATCH_SIGN_OF_LIFE_S = 10.0
 
 # Earlier positions in a resume token, at doubling distances; 24 bytes each.
 RESUME_TOKEN_PAIRS_MAX = 13
@@ -134,6 +136,75 @@ GROUP_ALIVE_S = 30.0
 GROUP_CONSUMERS_SHOWN_MAX = 1_000
 # Parked events that one request names, and what one transaction replays or purges.
 GROUP_PARKED_MAX = 1_000
+
+# How long a server process has a generation of a projection to itself after each sign of life.
+PROJECTION_LEASE_S = 10.0
+# Compiled documents of projections kept by a server process.
+PROJECTION_CACHE_ENTRIES_MAX = 256
+# Steps of generations under way at once in a server process.
+PROJECTION_STEPS_MAX = 4
+# A server process looks this often for generations that nobody has, and, while it finds some, again
+# after the shorter pause.
+PROJECTION_LOOK_PAUSE_S = 1.0
+PROJECTION_TAKE_PAUSE_S = 0.05
+# A generation at which a server process failed is tried again after pauses that double.
+PROJECTION_FAULT_PAUSE_S_MIN = 0.25
+PROJECTION_FAULT_PAUSE_S_MAX = 30.0
+# How long a change of a view waits for those who read it, at first and at most: who comes next
+# waits behind it.
+PROJECTION_VIEW_WAIT_S_MIN = 0.1
+PROJECTION_VIEW_WAIT_S_MAX = 2.0
+# Attempts of a call that switches or drops, in about 6 s.
+PROJECTION_VIEW_ATTEMPTS_MAX = 6
+# Between two attempts to drop tables of generations that are gone.
+PROJECTION_SWEEP_PAUSE_S = 60.0
+# A transaction of a projection takes whole pages of events until it has so many bytes of rows to
+# write, or so many events, or has taken so long to fold; a step of the server is a few of them, one
+# folded while the other is written.
+PROJECTION_BATCH_BYTES = 8 * 1024 * 1024
+PROJECTION_BATCH_EVENTS = 200_000
+PROJECTION_BATCH_S = 0.5
+PROJECTION_STEP_BATCHES = 4
+PROJECTION_PAGE_BYTES = 8 * 1024 * 1024
+# Events that were read longer ago are read again: they may have been erased meanwhile.
+PROJECTION_PAGE_AGE_S = 5.0
+# States of rows that are loaded at once.
+PROJECTION_ROWS_BYTES = 16 * 1024 * 1024
+# Positions that a page looks at where other events lie, in as many statements as windows fit.
+PROJECTION_SPAN_WINDOWS = 20
+# A position that moves without an event is written once in this time.
+PROJECTION_QUIET_S = 0.25
+# Verifications and trials under way at once in a server process; more wait.
+PROJECTION_ASIDE_MAX = 4
+# Rows that one of them folds in memory: a verification leaves keys out, a trial ends.
+PROJECTION_SHEET_BYTES = 64 * 1024 * 1024
+PROJECTION_VERIFY_KEYS_MAX = 10_000
+PROJECTION_VERIFY_KEYS_DEFAULT = 100
+# Drawing keys from the log ends then, however few were found.
+PROJECTION_DRAW_S_MAX = 10.0
+PROJECTION_RETRY_KEYS_MAX = 1_000
+# What one transaction of a retry takes: at least one key, whose whole list it is.
+PROJECTION_RETRY_KEYS = 500
+PROJECTION_RETRY_EVENTS = 2_000
+# How often a retry takes a generation again that others took from it meanwhile, and the longest
+# pause before.
+PROJECTION_RETRY_TAKES_MAX = 10
+PROJECTION_RETRY_PAUSE_S_MAX = 0.5
+PROJECTION_TRY_EVENTS_MAX = 100_000
+PROJECTION_TRY_EVENTS_DEFAULT = 10_000
+# Of the time that a call has, what a trial may take for folding.
+PROJECTION_TRY_SHARE = 0.5
+# Projections of a server process that are folded at once.
+PROJECTION_FOLD_THREADS = 4
+
+QUERY_ORDER_COLUMNS_MAX = CORE["query_order_columns_max"]
+QUERY_PLACE_BYTES_MAX = CORE["query_place_bytes_max"]
+# A query begins anew with the generation that queries were switched to while it looked.
+QUERY_SWITCHES_MAX = 10
+# Between two looks at how far a projection is, for queries that wait for a position: at first, and
+# then doubling up to the longest.
+QUERY_WAIT_PAUSE_S_MIN = 0.01
+QUERY_WAIT_PAUSE_S_MAX = 0.1
 
 # Between two looks at PostgreSQL, and how long it may not answer before health says so.
 HEALTH_PAUSE_S = 0.5

@@ -87,6 +87,8 @@ async def _start(
         direct_dsn=config.direct_database_url,
         unsafe_durability=config.unsafe_durability,
         wait_s=config.database_wait_s,
+        query_role=config.query_role,
+        make_query_role=config.data_dir is not None,
     )
     stack.push_async_callback(database.close)
     server: Server | Workers

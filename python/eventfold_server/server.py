@@ -12,7 +12,13 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
-from eventfold.v1 import consumer_groups_pb2, event_store_pb2, folds_pb2, subscriptions_pb2
+from eventfold.v1 import (
+    consumer_groups_pb2,
+    event_store_pb2,
+    folds_pb2,
+    projections_pb2,
+    subscriptions_pb2,
+)
 from eventfold_server import limits
 from eventfold_server.config import ConfigError, ServerConfig
 from eventfold_server.domain.append import Appender
@@ -23,11 +29,19 @@ from eventfold_server.domain.history import Historian
 from eventfold_server.domain.hydrate import Hydrator
 from eventfold_server.domain.kept import KeptStates
 from eventfold_server.domain.many import Many
+from eventfold_server.domain.projections.admin import ProjectionAdmin
+from eventfold_server.domain.projections.documents import Documents
+from eventfold_server.domain.projections.query import ProjectionQueries
+from eventfold_server.domain.projections.retry import Retries
+from eventfold_server.domain.projections.runner import Runner
+from eventfold_server.domain.projections.trial import Trials
+from eventfold_server.domain.projections.verify import Verifications
 from eventfold_server.domain.read import Reader
 from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.streams import Streams
 from eventfold_server.domain.subscribe import Subscriptions
 from eventfold_server.domain.tail import Tail
+from eventfold_server.domain.watch import Watcher
 from eventfold_server.embedded import FIXED_SETTINGS
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.certificates import Certificate
@@ -39,6 +53,7 @@ from eventfold_server.services.consumer_groups import ConsumerGroupsService
 from eventfold_server.services.event_store import EventStoreService
 from eventfold_server.services.folds import FoldsService
 from eventfold_server.services.health import Health
+from eventfold_server.services.projections import ProjectionsService
 from eventfold_server.services.subscriptions import SubscriptionsService
 from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.storage.database import Database
@@ -47,6 +62,10 @@ from eventfold_server.storage.groups import GroupStorage
 from eventfold_server.storage.kept import KeptStorage
 from eventfold_server.storage.log import LogStorage
 from eventfold_server.storage.notices import Notices
+from eventfold_server.storage.projection_rows import ProjectionRows
+from eventfold_server.storage.projections import ProjectionStorage
+from eventfold_server.storage.projector import Projector
+from eventfold_server.storage.refolding import RefoldStorage
 from eventfold_server.storage.tail import TailStorage
 from eventfold_server.storage.writer import Writer
 
@@ -220,46 +239,62 @@ class Server:
         group_storage = GroupStorage(database)
         group_admin = GroupAdmin(group_storage, log_storage)
         self._consumers = Consumers(group_storage, group_admin, tail)
-        event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
-        folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
-        subscriptions = subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"]
-        groups = consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"]
-        own = (event_store, folds, subscriptions, groups)
-        check_table(
-            method for service in (*own, _HEALTH, _REFLECTION) for method in methods_of(service)
-        )
-        self._names = [service.full_name for service in own]
+        projection_storage = ProjectionStorage(database)
+        documents = Documents(registry)
+        self._projector = Projector(database)
+        refolding = (projection_storage, RefoldStorage(database), self._projector, documents)
+        verifications = Verifications(*refolding)
+        self._runner = Runner(projection_storage, self._projector, documents, tail, verifications)
+        services: list[tuple[Any, object]] = [
+            (
+                event_store_pb2,
+                EventStoreService(
+                    Appender(append_storage, self._writer),
+                    Reader(log_storage),
+                    Streams(log_storage),
+                    tail,
+                ),
+            ),
+            (
+                folds_pb2,
+                FoldsService(
+                    Hydrator(log_storage, starts),
+                    Historian(log_storage, starts),
+                    Many(log_storage, starts, registry),
+                    Watcher(log_storage, tail, starts),
+                    registry,
+                    tail,
+                ),
+            ),
+            (subscriptions_pb2, SubscriptionsService(Subscriptions(log_storage, tail))),
+            (consumer_groups_pb2, ConsumerGroupsService(group_admin, self._consumers)),
+            (
+                projections_pb2,
+                ProjectionsService(
+                    ProjectionAdmin(projection_storage, documents),
+                    ProjectionQueries(ProjectionRows(database), documents, tail),
+                    verifications,
+                    Retries(*refolding),
+                    Trials(*refolding),
+                ),
+            ),
+        ]
+        self._offer(services, database)
+
+    def _offer(self, services: list[tuple[Any, object]], database: Database) -> None:
+        """Has the server answer the services, each told with its module, and what gRPC itself
+        defines.
+        """
+        own = []
+        for module, service in services:
+            [descriptor] = module.DESCRIPTOR.services_by_name.values()
+            own.append((descriptor, service))
+        described = [*(descriptor for descriptor, _ in own), _HEALTH, _REFLECTION]
+        check_table(method for descriptor in described for method in methods_of(descriptor))
+        self._names = [descriptor.full_name for descriptor, _ in own]
         self._health = Health(self._names, database.ping)
         self._server.add_generic_rpc_handlers(
-            (
-                _handlers(
-                    self._guard,
-                    event_store,
-                    EventStoreService(
-                        Appender(append_storage, self._writer),
-                        Reader(log_storage),
-                        Streams(log_storage),
-                        tail,
-                    ),
-                ),
-                _handlers(
-                    self._guard,
-                    folds,
-                    FoldsService(
-                        Hydrator(log_storage, starts),
-                        Historian(log_storage, starts),
-                        Many(log_storage, starts, registry),
-                        registry,
-                        tail,
-                    ),
-                ),
-                _handlers(
-                    self._guard,
-                    subscriptions,
-                    SubscriptionsService(Subscriptions(log_storage, tail)),
-                ),
-                _handlers(self._guard, groups, ConsumerGroupsService(group_admin, self._consumers)),
-            )
+            tuple(_handlers(self._guard, descriptor, service) for descriptor, service in own)
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._reflection_on():
@@ -293,6 +328,7 @@ class Server:
         self._notices.start()
         await self._server.start()
         self._kept.start(self._registry.complete)
+        self._runner.start()
         await self._health.start()
         return f"{host}:{port}"
 
@@ -310,6 +346,9 @@ class Server:
     async def stop(self) -> None:
         """Refuses new calls, lets those under way end within the grace, then cuts them off."""
         self._guard.shut_down()
+        # First, so that other servers go on with its projections meanwhile.
+        await self._runner.stop()
+        await self._projector.close()
         await self._tail.stop()
         await self._health.stop()
         await self._server.stop(self._config.grace_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import queue
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -27,6 +28,7 @@ _YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FOLDER = Path(__file__).resolve().parent
 DEADLINE_SECONDS = 30.0
 DETAILS_BYTES_MAX = 4096
+EVENTUALLY_PAUSE_SECONDS = 0.05
 
 _CONTRACT = eventfold.v1.__name__
 # Registers the services of the contract: none is named here, so that a proto that is added needs no
@@ -133,9 +135,22 @@ class Runner:
                 variables.set("n", repetition)
                 where = f"{case.id}, step {number} ({step['call']})"
                 try:
-                    _run_step(step, channels[step.get("server", case.server)], variables)
+                    _run_in_time(step, channels[step.get("server", case.server)], variables)
                 except (CaseFailed, CaseError) as error:
                     raise type(error)(f"{where}: {error}") from None
+
+
+def _run_in_time(step: dict[str, Json], channel: grpc.Channel, variables: Variables) -> None:
+    """Runs a step, again and again if it says that it need not go well at once."""
+    ends = time.monotonic() + step.get("eventually", 0)
+    while True:
+        try:
+            _run_step(step, channel, variables)
+            return
+        except CaseFailed:
+            if time.monotonic() >= ends:
+                raise
+        time.sleep(EVENTUALLY_PAUSE_SECONDS)
 
 
 def _run_step(step: dict[str, Json], channel: grpc.Channel, variables: Variables) -> None:

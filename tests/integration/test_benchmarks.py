@@ -1,8 +1,9 @@
-"""Goal: the benchmarks still run: every workload on an own server, every part of subscriptions,
-with tiny numbers.
+"""Goal: the benchmarks still run: every workload on an own server, every part of subscriptions and
+of projections, with tiny numbers.
 
-Method: the commands behind `make bench` and `make bench-subscriptions` as processes, without the
-compiled load generator; what they wrote is read back. Nothing that they started is left.
+Method: the commands behind `make bench`, `make bench-subscriptions` and `make bench-projections` as
+processes, without the compiled load generator; what they wrote is read back. Nothing that they
+started is left.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import figures
 import groups
+import projection_queries
+import projections
 import pytest
 import subscriptions
 import workloads
@@ -93,3 +96,30 @@ def test_all_parts_of_subscriptions_run(tmp_path: Path) -> None:
     page = (tmp_path / "run.md").read_text()
     assert f"| {SUBSCRIBE} |" in page
     assert "## Consumer groups" in page
+
+
+@pytest.mark.timeout(240)
+def test_all_parts_of_projections_run(tmp_path: Path) -> None:
+    found = run(tmp_path, "projections", "--seconds", "0.01", "--visible", "4")
+    # Tables that differ from those of plain Python would be a fault, and so would a failed query.
+    expected = [
+        (document, candidate, projections.QUIET)
+        for document in ("accounts", "amounts")
+        for candidate in (projections.SERVER, projections.PYTHON)
+    ]
+    under_load = [
+        (document, projections.SERVER, projections.UNDER_LOAD)
+        for document in ("accounts", "amounts")
+    ]
+    built = [(one.document, one.candidate, one.during) for one in found.rebuilt]
+    assert built == expected + under_load
+    assert {one.events for one in found.rebuilt if one.document == "accounts"} >= {EVENTS}
+    assert [(one.through, one.appends) for one in found.visible] == [
+        (projection_queries.SAME, 4),
+        (projection_queries.ANOTHER, 4),
+    ]
+    assert all(one.p50_ms < one.whole_p50_ms for one in found.visible)
+    assert all(one.queries > 0 for one in found.asked)
+    page = (tmp_path / "run.md").read_text()
+    assert "## Rebuilds" in page
+    assert "## Queries" in page

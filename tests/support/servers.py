@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +98,14 @@ def _read_line(stream: IO[str], seconds: float) -> str:
 
 
 @contextmanager
-def start_server(folder: Path, **options: object) -> Iterator[RunningServer]:
+def start_server(
+    folder: Path, *, environment: Mapping[str, str] | None = None, **options: object
+) -> Iterator[RunningServer]:
     """Yields a server that answers calls, and stops it after.
 
     `folder` gets its log and, unless `data_dir` or `database_url` is among the options, the data
     of its embedded PostgreSQL. The options are those of `ServerConfig`; paths may be texts.
+    `environment` is what its environment has more than that of the tests.
     """
     options.setdefault("listen", "127.0.0.1:0")
     if "data_dir" not in options and "database_url" not in options:
@@ -115,7 +118,7 @@ def start_server(folder: Path, **options: object) -> Iterator[RunningServer]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment or {}),
         )
     assert process.stdout is not None
     server = RunningServer("", options, log, process)

@@ -106,6 +106,38 @@ def test_rows_tell_version_id_and_stream() -> None:
     assert _core.Batch([None] * 16).streams() == []
 
 
+def test_rows_of_one_stream_are_picked() -> None:
+    """As a watch does with the pages of the tail; what is picked is a page like others."""
+    batch = page(EVENTS, 7, ["a-1", "a-1", "b-1", "a-1"])
+    for source in (batch, batch.compact()):
+        picked = source.of_stream("a-1", 0)
+        assert [picked.version(index) for index in range(len(picked))] == [7, 8, 10]
+        assert picked.streams() == [("a-1", 0, 3)]
+        assert picked.encode() == page(EVENTS[:2], 7, ["a-1"] * 2).encode() + (
+            page(EVENTS[3:], 10, ["a-1"]).encode()
+        )
+        assert len(source.of_stream("a-1", 2)) == 1
+        # The end of a name, or its beginning, is another name.
+        for stream, first in (("a-", 0), ("a-11", 0), ("c-1", 0), ("a-1", 4), ("a-1", 99)):
+            assert len(source.of_stream(stream, first)) == 0
+    assert len(page(EVENTS).of_stream("a-1", 0)) == 0
+
+
+def test_a_history_takes_turns_with_others() -> None:
+    """No further event is begun when the steps are spent; one always is."""
+    batch = page(EVENTS * 10)
+    whole = messages(begin().history, batch, 1)
+    run = begin()
+    parts, index = [], 0
+    while index < len(batch):
+        message, after = run.history(batch, index, 1, 1)
+        assert after > index
+        parts.append(message)
+        index = after
+    assert len(parts) > 10
+    assert b"".join(parts) == b"".join(whole)
+
+
 def test_parts_of_pages_are_fed() -> None:
     batch = page(EVENTS)
     run = begin()

@@ -6,12 +6,20 @@ from eventfold._async.aggregates import AsyncAggregateCalls
 from eventfold._async.appends import AsyncAppends
 from eventfold._async.connection import AsyncConnection
 from eventfold._async.groups import AsyncGroupCalls
+from eventfold._async.projections import AsyncProjectionCalls
 from eventfold._async.subscription import AsyncSubscriptionCalls
+from eventfold._async.watch import AsyncWatchCalls
 from eventfold._json import Numbers
 from eventfold._settings import Settings, Tls
 
 
-class AsyncClient(AsyncAggregateCalls, AsyncSubscriptionCalls, AsyncGroupCalls):
+class AsyncClient(
+    AsyncAggregateCalls,
+    AsyncWatchCalls,
+    AsyncSubscriptionCalls,
+    AsyncGroupCalls,
+    AsyncProjectionCalls,
+):
     """A connection to an eventfold server.
 
         async with eventfold.AsyncClient("127.0.0.1:4141") as store:

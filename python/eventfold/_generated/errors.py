@@ -1328,7 +1328,10 @@ class ProjectionFailed(EventfoldError):
 
 
 class ProjectionInUse(EventfoldError):
-    """Queries see the generation; another must be switched to before it can be dropped."""
+    """Queries see the generation; another must be switched to before it can be dropped. Or the
+    view of the projection cannot be changed or dropped, because a transaction reads it for
+    long, or other objects of the database depend on it.
+    """
 
     reason = "PROJECTION_IN_USE"
     code = "FAILED_PRECONDITION"

@@ -1,5 +1,6 @@
 """What differs between the two clients. Written by hand here and in `_async`."""
 
+import inspect
 import os
 import threading
 import time
@@ -115,4 +116,8 @@ def to_list(events: Events) -> list[RecordedEvent]:
 
 def settle(value: ItemT) -> ItemT:
     """The value itself; the asynchronous client awaits it."""
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise TypeError("nobody awaits here: coroutines go with the asynchronous classes")
     return value

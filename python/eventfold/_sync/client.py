@@ -9,10 +9,18 @@ from eventfold._sync.aggregates import AggregateCalls
 from eventfold._sync.appends import Appends
 from eventfold._sync.connection import Connection
 from eventfold._sync.groups import GroupCalls
+from eventfold._sync.projections import ProjectionCalls
 from eventfold._sync.subscription import SubscriptionCalls
+from eventfold._sync.watch import WatchCalls
 
 
-class Client(AggregateCalls, SubscriptionCalls, GroupCalls):
+class Client(
+    AggregateCalls,
+    WatchCalls,
+    SubscriptionCalls,
+    GroupCalls,
+    ProjectionCalls,
+):
     """A connection to an eventfold server.
 
         with eventfold.Client("127.0.0.1:4141") as store:

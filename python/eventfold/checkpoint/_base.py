@@ -34,7 +34,8 @@ _MOVE = """\
 UPDATE {table}
    SET position = {0}, resume_token = {1}, token_position = {2}, event_id = {3},
        moved_at = CURRENT_TIMESTAMP
- WHERE name = {4} AND fence = {5}"""
+ WHERE name = {4} AND fence = {5}
+RETURNING position"""
 
 
 class CheckpointTaken(EventfoldError):
@@ -86,6 +87,10 @@ class Checkpoint:
         create: whether to make the table if it is missing.
     """
 
+    # Of each kind: how its database speaks, and how its driver marks six parameters.
+    _dialect: Dialect
+    _marks: tuple[str, ...]
+
     def __init__(
         self, connection: Any, name: str, *, table: str = TABLE, create: bool = True
     ) -> None:
@@ -95,6 +100,8 @@ class Checkpoint:
         self._create = create
         self._place: Place | None = None
         self._fence = 0
+        # Tables that are made with that of the checkpoints, if they are missing.
+        self._more: dict[str, str] = {}
         # Refuses names that are none, before they get into a statement.
         ddl("sqlite", table)
 
@@ -109,11 +116,15 @@ class Checkpoint:
             raise RuntimeError("enter the checkpoint with `with` first")
         return self._place
 
+    def _tables(self) -> dict[str, str]:
+        """The tables by name, with the statements that make them."""
+        own = {self._table: ddl(self._dialect, self._table)}
+        return {**own, **self._more} if self._create else {}
+
     def _claim(self, marks: Sequence[str]) -> str:
         return _CLAIM.format(*marks, table=self._table)
 
-    def _claimed(self, row: Sequence[Any] | None) -> None:
-        assert row is not None
+    def _claimed(self, row: Sequence[Any]) -> None:
         position, token, token_position, event_id, self._fence = row
         self._place = Place(position, bytes(token), token_position, event_id)
 
@@ -133,12 +144,12 @@ class Checkpoint:
             )
         return place
 
-    def _moved(self, count: int, place: Place) -> None:
-        if count != 1:
+    def _check_fence(self, moved: Sequence[Any]) -> None:
+        """Refuses to go on if the row of this name and fence was not there to be moved."""
+        if not moved:
             raise CheckpointTaken(
                 f"another consumer has taken the checkpoint {self.name}", {"name": self.name}
             )
-        self._place = place
 
 
 def refuse_transaction(is_open: bool) -> None:

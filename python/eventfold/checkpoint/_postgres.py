@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self
 
 from eventfold._place import Place
-from eventfold.checkpoint._base import Checkpoint, Placed, ddl, refuse_transaction
+from eventfold.checkpoint._base import Checkpoint, Placed, refuse_transaction
 
 _EXISTS = "SELECT to_regclass({}) IS NOT NULL"
 # Two that create it at once would collide in the catalogue of PostgreSQL.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('eventfold_checkpoints'))"
-_PSYCOPG = ["%s"] * 6
-_ASYNCPG = [f"${number}" for number in range(1, 7)]
+_PSYCOPG = ("%s",) * 6
+_ASYNCPG = tuple(f"${number}" for number in range(1, 7))
 
 # `psycopg.pq.TransactionStatus.IDLE`.
 _IDLE = 0
@@ -35,22 +35,31 @@ class PsycopgCheckpoint(Checkpoint):
         create: whether to make the table if it is missing. Default: yes.
     """
 
+    _dialect = "postgresql"
+    _marks = _PSYCOPG
+
     def __enter__(self) -> Self:
-        with self._transaction() as cursor:
-            if self._create and not self._exists(cursor):
-                cursor.execute(_LOCK)
-                cursor.execute(ddl("postgresql", self._table))
-            cursor.execute(self._claim(_PSYCOPG), (self.name, b""))
-            self._claimed(cursor.fetchone())
+        with self._transaction():
+            self._make_tables()
+            [row] = self._rows(self._claim(self._marks), self.name, b"")
+            self._claimed(row)
         return self
 
     def __exit__(self, *_: object) -> None:
         # The name stays with its fence: whoever comes next takes it over.
         return
 
-    def _exists(self, cursor: Any) -> bool:
-        cursor.execute(_EXISTS.format("%s"), (self._table,))
-        return bool(cursor.fetchone()[0])
+    def _make_tables(self) -> None:
+        for table, statement in self._tables().items():
+            if self._rows(_EXISTS.format("%s"), table) != [(True,)]:
+                self._rows(_LOCK)
+                self._rows(statement)
+
+    def _rows(self, statement: str, *values: object) -> list[Any]:
+        """What a statement of the transaction returns, as tuples whatever the connection says."""
+        with self._connection.cursor(row_factory=_tuples) as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
 
     @contextmanager
     def advance(self, to: Placed | Place) -> Iterator[None]:
@@ -66,41 +75,46 @@ class PsycopgCheckpoint(Checkpoint):
 
     @contextmanager
     def _moving(self, to: Placed | Place, *, back: bool) -> Iterator[None]:
-        with self._transaction() as cursor:
+        with self._transaction():
             yield
             place = self._target(to, back=back)
-            cursor.execute(self._move(_PSYCOPG), self._values(place))
-            count = cursor.rowcount
-            if count != 1:
-                self._moved(count, place)
-        self._moved(count, place)
+            self._check_fence(self._rows(self._move(self._marks), *self._values(place)))
+        self._place = place
 
     @contextmanager
-    def _transaction(self) -> Iterator[Any]:
+    def _transaction(self) -> Iterator[None]:
         connection = self._connection
         refuse_transaction(connection.info.transaction_status != _IDLE)
-        with connection.transaction(), connection.cursor(row_factory=_tuples) as cursor:
-            yield cursor
+        with connection.transaction():
+            yield
 
 
 class AsyncPsycopgCheckpoint(Checkpoint):
     """The same on a `psycopg.AsyncConnection`, with `async with`."""
 
+    _dialect = "postgresql"
+    _marks = _PSYCOPG
+
     async def __aenter__(self) -> Self:
-        async with self._transaction() as cursor:
-            if self._create and not await self._exists(cursor):
-                await cursor.execute(_LOCK)
-                await cursor.execute(ddl("postgresql", self._table))
-            await cursor.execute(self._claim(_PSYCOPG), (self.name, b""))
-            self._claimed(await cursor.fetchone())
+        async with self._transaction():
+            await self._make_tables()
+            [row] = await self._rows(self._claim(self._marks), self.name, b"")
+            self._claimed(row)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         return
 
-    async def _exists(self, cursor: Any) -> bool:
-        await cursor.execute(_EXISTS.format("%s"), (self._table,))
-        return bool((await cursor.fetchone())[0])
+    async def _make_tables(self) -> None:
+        for table, statement in self._tables().items():
+            if await self._rows(_EXISTS.format("%s"), table) != [(True,)]:
+                await self._rows(_LOCK)
+                await self._rows(statement)
+
+    async def _rows(self, statement: str, *values: object) -> list[Any]:
+        async with self._connection.cursor(row_factory=_tuples) as cursor:
+            await cursor.execute(statement, values)
+            return await cursor.fetchall() if cursor.description else []
 
     @asynccontextmanager
     async def advance(self, to: Placed | Place) -> AsyncIterator[None]:
@@ -116,38 +130,44 @@ class AsyncPsycopgCheckpoint(Checkpoint):
 
     @asynccontextmanager
     async def _moving(self, to: Placed | Place, *, back: bool) -> AsyncIterator[None]:
-        async with self._transaction() as cursor:
+        async with self._transaction():
             yield
             place = self._target(to, back=back)
-            await cursor.execute(self._move(_PSYCOPG), self._values(place))
-            count = cursor.rowcount
-            if count != 1:
-                self._moved(count, place)
-        self._moved(count, place)
+            self._check_fence(await self._rows(self._move(self._marks), *self._values(place)))
+        self._place = place
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Any]:
+    async def _transaction(self) -> AsyncIterator[None]:
         connection = self._connection
         refuse_transaction(connection.info.transaction_status != _IDLE)
-        async with connection.transaction(), connection.cursor(row_factory=_tuples) as cursor:
-            yield cursor
+        async with connection.transaction():
+            yield
 
 
 class AsyncpgCheckpoint(Checkpoint):
     """The same on an `asyncpg.Connection`, with `async with`."""
 
+    _dialect = "postgresql"
+    _marks = _ASYNCPG
+
     async def __aenter__(self) -> Self:
-        connection = self._connection
         async with self._transaction():
-            if self._create and not await connection.fetchval(_EXISTS.format("$1"), self._table):
-                await connection.execute(_LOCK)
-                await connection.execute(ddl("postgresql", self._table))
-            row = await connection.fetchrow(self._claim(_ASYNCPG), self.name, b"")
-            self._claimed(tuple(row))
+            await self._make_tables()
+            [row] = await self._rows(self._claim(self._marks), self.name, b"")
+            self._claimed(row)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         return
+
+    async def _make_tables(self) -> None:
+        for table, statement in self._tables().items():
+            if await self._rows(_EXISTS.format("$1"), table) != [(True,)]:
+                await self._rows(_LOCK)
+                await self._rows(statement)
+
+    async def _rows(self, statement: str, *values: object) -> list[Any]:
+        return [tuple(row) for row in await self._connection.fetch(statement, *values)]
 
     @asynccontextmanager
     async def advance(self, to: Placed | Place) -> AsyncIterator[None]:
@@ -166,11 +186,8 @@ class AsyncpgCheckpoint(Checkpoint):
         async with self._transaction():
             yield
             place = self._target(to, back=back)
-            tag = await self._connection.execute(self._move(_ASYNCPG), *self._values(place))
-            count = int(tag.rpartition(" ")[2])
-            if count != 1:
-                self._moved(count, place)
-        self._moved(count, place)
+            self._check_fence(await self._rows(self._move(self._marks), *self._values(place)))
+        self._place = place
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:

@@ -2,11 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Self
 
 from eventfold._place import Place
-from eventfold.checkpoint._base import Checkpoint, Placed, ddl, refuse_transaction
+from eventfold.checkpoint._base import Checkpoint, Placed, refuse_transaction
 
 
 class SqliteCheckpoint(Checkpoint):
@@ -20,14 +20,15 @@ class SqliteCheckpoint(Checkpoint):
         create: whether to make the table if it is missing. Default: yes.
     """
 
+    _dialect = "sqlite"
+    _marks = ("?",) * 6
     _connection: sqlite3.Connection
 
     def __enter__(self) -> Self:
-        with self._transaction() as cursor:
-            if self._create:
-                cursor.execute(ddl("sqlite", self._table))
-            cursor.execute(self._claim("??"), (self.name, b""))
-            self._claimed(cursor.fetchone())
+        with self._transaction():
+            self._make_tables()
+            [row] = self._rows(self._claim(self._marks), self.name, b"")
+            self._claimed(row)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -44,7 +45,8 @@ class SqliteCheckpoint(Checkpoint):
 
         Raises:
             CheckpointTaken: another consumer has the name now; nothing is stored.
-            RuntimeError: the place lies before that of the checkpoint, or a transaction is open.
+            RuntimeError: the place lies before that of the checkpoint, a transaction is open, or
+                the block ended its own: if it committed, what came before that is stored.
         """
         with self._moving(to, back=False):
             yield
@@ -59,28 +61,42 @@ class SqliteCheckpoint(Checkpoint):
 
     @contextmanager
     def _moving(self, to: Placed | Place, *, back: bool) -> Iterator[None]:
-        with self._transaction() as cursor:
+        with self._transaction():
+            self._rows("SAVEPOINT eventfold")
             yield
+            self._check_still_open()
             place = self._target(to, back=back)
-            cursor.execute(self._move("??????"), self._values(place))
-            count = cursor.rowcount
-            if count != 1:
-                self._moved(count, place)
-        self._moved(count, place)
+            self._check_fence(self._rows(self._move(self._marks), *self._values(place)))
+        self._place = place
+
+    def _make_tables(self) -> None:
+        for statement in self._tables().values():
+            self._rows(statement)
+
+    def _check_still_open(self) -> None:
+        """Refuses to go on if the block ended the transaction, as `executescript` does."""
+        try:
+            self._rows("RELEASE eventfold")
+        except sqlite3.OperationalError:
+            raise RuntimeError(
+                "the transaction was ended in the block: leave out commit, rollback and "
+                "executescript, which commits before it begins"
+            ) from None
+
+    def _rows(self, statement: str, *values: object) -> list[Any]:
+        """What a statement of the transaction returns, as tuples whatever the connection says."""
+        with closing(self._connection.cursor()) as cursor:
+            cursor.row_factory = None
+            return cursor.execute(statement, values).fetchall()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Any]:
+    def _transaction(self) -> Iterator[None]:
         connection = self._connection
         refuse_transaction(connection.in_transaction)
-        cursor = connection.cursor()
-        # Rows of the connection may be of any kind.
-        cursor.row_factory = None
-        cursor.execute("BEGIN IMMEDIATE")
+        self._rows("BEGIN IMMEDIATE")
         try:
-            yield cursor
+            yield
             connection.commit()
         except BaseException:
             connection.rollback()
             raise
-        finally:
-            cursor.close()

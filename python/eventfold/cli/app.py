@@ -9,10 +9,12 @@ from eventfold.cli import (
     groups,
     hydrate,
     importing,
+    projections,
     read,
     serve,
     streams,
     version,
+    watch,
 )
 from eventfold.cli.failures import Commands
 
@@ -30,10 +32,12 @@ app.command("serve")(serve.serve)
 app.command("append")(append.append)
 app.command("read")(read.read)
 app.command("hydrate")(hydrate.hydrate)
+app.command("watch")(watch.watch)
 app.command("streams")(streams.streams)
 app.command("stream")(streams.stream)
 app.add_typer(folds.app, name="fold")
 app.add_typer(groups.app, name="group")
+app.add_typer(projections.app, name="projection")
 app.command("cel")(cel.cel)
 app.command("import")(importing.import_file)
 app.command("version")(version.version)

@@ -33,14 +33,14 @@ def _fields(fold: FoldInfo) -> dict[str, Any]:
 def put(store: Client, file: _File, as_json: AsJson = False) -> None:
     """Register a fold under the name that its document carries."""
     # As a path: a file may be of any name here, and the SDK knows folds by their suffixes.
-    found = store.put_fold(_document(source_of(file)))
+    found = store.put_fold(as_document(source_of(file)))
     if as_json:
         print_json({**_fields(found), "created": found.created})
         return
     print_fields([*_fields(found).items(), ("new", "yes" if found.created else "no, the same")])
 
 
-def _document(source: str) -> str:
+def as_document(source: str) -> str:
     """The text so that the SDK takes it for a document; a line break changes no fold."""
     return source if "\n" in source else source + "\n"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from eventfold import Client, Frame, Reconnect, Subscription
+from eventfold import Client, Frame, OnReconnect, Reconnect, Subscription
 from eventfold.cli.events import event_columns, event_fields, event_row
 from eventfold.cli.output import GrowingTable, note, print_json
 from eventfold.cli.values import resume_token, token_text
@@ -37,9 +37,14 @@ def subscription(
     store: Client, stream: str | None, start: dict[str, Any], **source: Any
 ) -> Subscription:
     """A subscription that tells of breaks on stderr."""
+    return store.subscribe(stream, **source, **start, on_reconnect=tell_of_breaks())
+
+
+def tell_of_breaks() -> OnReconnect:
+    """What tells of breaks on stderr, in place of the log."""
     # What is told here would be told again by Python's last resort for logging.
     logging.getLogger("eventfold").addHandler(logging.NullHandler())
-    return store.subscribe(stream, **source, **start, on_reconnect=_tell)
+    return _tell
 
 
 def _tell(told: Reconnect) -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ class GrowingTable:
             widths[-1] = left
         if not self._numeric and rows:
             self._numeric = [
-                all(isinstance(row[i], int) for row in rows) for i in range(len(widths))
+                all(isinstance(row[i], int | Decimal) for row in rows) for i in range(len(widths))
             ]
             out.print(Text(self._line(self._columns, widths), style="bold"))
         for row in cells:
@@ -114,6 +115,10 @@ class Steps:
         """So many more are done."""
         self._progress.advance(self._task, count)
 
+    def show(self, done: int, total: int, detail: str = "") -> None:
+        """So many are done by now, of so many; `detail` stands beside the bar."""
+        self._progress.update(self._task, completed=done, total=total, detail=detail)
+
 
 @contextmanager
 def progress_bar(title: str, total: int | None) -> Iterator[Steps]:
@@ -123,9 +128,10 @@ def progress_bar(title: str, total: int | None) -> Iterator[Steps]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[detail]}"),
         TimeRemainingColumn(),
         console=err,
         transient=True,
         disable=not err.is_terminal,
     ) as progress:
-        yield Steps(progress, progress.add_task(title, total=total))
+        yield Steps(progress, progress.add_task(title, total=total, detail=""))

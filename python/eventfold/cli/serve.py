@@ -78,7 +78,7 @@ def _run(config: "ServerConfig", as_json: bool) -> None:
         from eventfold_server.interceptors.identity import TokenFileError  # noqa: PLC0415
         from eventfold_server.interceptors.permissions import PermissionTableError  # noqa: PLC0415
         from eventfold_server.serve import run  # noqa: PLC0415
-        from eventfold_server.storage.database import StorageRefused  # noqa: PLC0415
+        from eventfold_server.storage.preparing import StorageRefused  # noqa: PLC0415
         from eventfold_server.workers import WorkerFailed  # noqa: PLC0415
     except ImportError as error:
         raise _not_installed(error) from error
@@ -161,6 +161,14 @@ _DirectDatabaseUrl = Annotated[
     ),
 ]
 _Schema = Annotated[str, typer.Option(help="Schema of the database that holds the store.")]
+_QueryRole = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ROLE",
+        help="A role of PostgreSQL that may read the views of projections; the embedded one "
+        "makes it.",
+    ),
+]
 _TlsCert = Annotated[
     Path | None, typer.Option(help="Certificate chain for TLS, PEM; with --tls-key.")
 ]
@@ -231,6 +239,7 @@ def serve(
     pooler: _Pooler = None,
     direct_database_url: _DirectDatabaseUrl = None,
     schema: _Schema = "eventfold",
+    query_role: _QueryRole = None,
     tls_cert: _TlsCert = None,
     tls_key: _TlsKey = None,
     token_file: _TokenFile = None,
@@ -259,6 +268,7 @@ def serve(
             pooler=pooler,
             direct_database_url=direct_database_url,
             schema=schema,
+            query_role=query_role,
             tls_cert=tls_cert,
             tls_key=tls_key,
             token_file=token_file,

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -82,6 +83,15 @@ def parse_exactly(text: bytes | str) -> Any:
 def dump_exactly(value: Any, *, indent: bool = False) -> bytes:
     """Writes JSON that was parsed by `parse_exactly`."""
     return orjson.dumps(value, default=_keep_number, option=orjson.OPT_INDENT_2 if indent else None)
+
+
+def cell(value: Any) -> object:
+    """A value that `parse_exactly` read, for a table: numbers to the right, nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, _Number):
+        return Decimal(value.text)
+    return value if isinstance(value, str) else dump_exactly(value).decode()
 
 
 def pretty_json(text: bytes) -> str:

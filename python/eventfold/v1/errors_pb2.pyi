@@ -145,7 +145,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `key`, `where`, or `columns.` and a name. A `key` that failed leaves `key` out.
     """
     ERROR_REASON_PROJECTION_IN_USE: _ErrorReason.ValueType  # 57
-    """Queries see the generation; another must be switched to before it can be dropped."""
+    """Queries see the generation; another must be switched to before it can be dropped. Or the view
+    of the projection cannot be changed or dropped, because a transaction reads it for long, or
+    other objects of the database depend on it.
+    """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 60
     """The call has no valid token."""
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 61
@@ -295,7 +298,10 @@ ERROR_REASON_PROJECTION_FAILED: ErrorReason.ValueType  # 56
 `key`, `where`, or `columns.` and a name. A `key` that failed leaves `key` out.
 """
 ERROR_REASON_PROJECTION_IN_USE: ErrorReason.ValueType  # 57
-"""Queries see the generation; another must be switched to before it can be dropped."""
+"""Queries see the generation; another must be switched to before it can be dropped. Or the view
+of the projection cannot be changed or dropped, because a transaction reads it for long, or
+other objects of the database depend on it.
+"""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 60
 """The call has no valid token."""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 61

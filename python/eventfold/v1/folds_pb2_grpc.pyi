@@ -67,8 +67,9 @@ class FoldsStub:
     """
     Watch: _grpc.UnaryStreamMultiCallable[_folds_pb2.WatchRequest, _folds_pb2.WatchResponse]
     """Sends the state of one stream, and then its state after each further event, until the client
-    ends the call: live, and without a table. A stream that has no event yet begins with the initial
-    state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+    ends the call: live, and without a table. A stream that has no event yet begins with the
+    initial state at version 0. Empty messages are signs of life: at once where the first state is
+    still to come, and between events, 10 s apart.
 
     Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
     on with `from_version`. What was sent before an error stands.
@@ -139,8 +140,9 @@ class FoldsAsyncStub(FoldsStub):
     """
     Watch: _aio.UnaryStreamMultiCallable[_folds_pb2.WatchRequest, _folds_pb2.WatchResponse]  # type: ignore[assignment]
     """Sends the state of one stream, and then its state after each further event, until the client
-    ends the call: live, and without a table. A stream that has no event yet begins with the initial
-    state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+    ends the call: live, and without a table. A stream that has no event yet begins with the
+    initial state at version 0. Empty messages are signs of life: at once where the first state is
+    still to come, and between events, 10 s apart.
 
     Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
     on with `from_version`. What was sent before an error stands.
@@ -238,8 +240,9 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_folds_pb2.WatchResponse], _abc.AsyncIterator[_folds_pb2.WatchResponse]]:
         """Sends the state of one stream, and then its state after each further event, until the client
-        ends the call: live, and without a table. A stream that has no event yet begins with the initial
-        state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+        ends the call: live, and without a table. A stream that has no event yet begins with the
+        initial state at version 0. Empty messages are signs of life: at once where the first state is
+        still to come, and between events, 10 s apart.
 
         Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
         on with `from_version`. What was sent before an error stands.

@@ -263,7 +263,9 @@ class Projection(_message.Message):
     head: _builtins.int
     """Position of the newest event of the log."""
     view: _builtins.str
-    """Name of the view, with its schema, for SQL on the database; see docs/projections.md."""
+    """Name of the view, with its schema, quoted where SQL needs it; see docs/projections.md. It is
+    there while a generation is active.
+    """
     @_builtins.property
     def generations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Generation]:
         """Its generations, the oldest first; those that were dropped are not among them."""

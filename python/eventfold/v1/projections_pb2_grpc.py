@@ -117,7 +117,7 @@ class ProjectionsServicer:
         """Registers a projection document under the name that it carries. The same again (by digest)
         changes nothing but `switch` and what the document says of errors; another one begins a new
         generation, which the server builds while queries see the old one. A generation that is not
-        active yet gives way to it.
+        active yet gives way to it, also to the document of the active one.
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
         EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
@@ -170,7 +170,8 @@ class ProjectionsServicer:
         """Lets queries see another generation, from one moment to the next. The one that they saw until
         then is kept up to date, so that switching back is as quick; one that was kept so far goes.
 
-        Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, OUTCOME_UNKNOWN.
+        Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, PROJECTION_IN_USE,
+        OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,7 @@ class ProjectionsStub:
     """Registers a projection document under the name that it carries. The same again (by digest)
     changes nothing but `switch` and what the document says of errors; another one begins a new
     generation, which the server builds while queries see the old one. A generation that is not
-    active yet gives way to it.
+    active yet gives way to it, also to the document of the active one.
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
     EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
@@ -77,7 +77,8 @@ class ProjectionsStub:
     """Lets queries see another generation, from one moment to the next. The one that they saw until
     then is kept up to date, so that switching back is as quick; one that was kept so far goes.
 
-    Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, OUTCOME_UNKNOWN.
+    Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, PROJECTION_IN_USE,
+    OUTCOME_UNKNOWN.
     """
     DropProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.DropProjectionRequest, _projections_pb2.DropProjectionResponse]
     """Drops a generation that queries do not see, or the whole projection, with its rows.
@@ -131,7 +132,7 @@ class ProjectionsAsyncStub(ProjectionsStub):
     """Registers a projection document under the name that it carries. The same again (by digest)
     changes nothing but `switch` and what the document says of errors; another one begins a new
     generation, which the server builds while queries see the old one. A generation that is not
-    active yet gives way to it.
+    active yet gives way to it, also to the document of the active one.
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
     EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
@@ -164,7 +165,8 @@ class ProjectionsAsyncStub(ProjectionsStub):
     """Lets queries see another generation, from one moment to the next. The one that they saw until
     then is kept up to date, so that switching back is as quick; one that was kept so far goes.
 
-    Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, OUTCOME_UNKNOWN.
+    Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, PROJECTION_IN_USE,
+    OUTCOME_UNKNOWN.
     """
     DropProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.DropProjectionRequest, _projections_pb2.DropProjectionResponse]  # type: ignore[assignment]
     """Drops a generation that queries do not see, or the whole projection, with its rows.
@@ -221,7 +223,7 @@ class ProjectionsServicer(metaclass=_abc_1.ABCMeta):
         """Registers a projection document under the name that it carries. The same again (by digest)
         changes nothing but `switch` and what the document says of errors; another one begins a new
         generation, which the server builds while queries see the old one. A generation that is not
-        active yet gives way to it.
+        active yet gives way to it, also to the document of the active one.
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
         EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
@@ -284,7 +286,8 @@ class ProjectionsServicer(metaclass=_abc_1.ABCMeta):
         """Lets queries see another generation, from one moment to the next. The one that they saw until
         then is kept up to date, so that switching back is as quick; one that was kept so far goes.
 
-        Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, OUTCOME_UNKNOWN.
+        Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, PROJECTION_IN_USE,
+        OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod

@@ -1,5 +1,6 @@
 """Checks that several requests share, and the caller whom every request comes from."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,9 +9,17 @@ from uuid import UUID
 
 from eventfold import _core
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import LIST_PAGE_SIZE_DEFAULT, LIST_PAGE_SIZE_MAX
+from eventfold_server.limits import (
+    LIST_PAGE_SIZE_DEFAULT,
+    LIST_PAGE_SIZE_MAX,
+    UNARY_DEADLINE_S_MAX,
+)
 
 Row = TypeVar("Row")
+
+# An answer that the deadline ends is on its way this much before it, and at most a tenth of the
+# time, so that it comes before gRPC gives up, which says nothing of heads and positions.
+_ANSWER_S = 0.25
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The first and the last whole microsecond of the years 1 to 9999, from 1970.
@@ -29,6 +38,25 @@ class Caller:
     trace_context: str | None = None
     # When the call's time is over, by the clock of the event loop; None: never.
     expires: float | None = None
+
+
+def waiting_time(caller: Caller) -> tuple[float, float]:
+    """How long a call may wait before it must answer, and how long it may take in all; seconds."""
+    left = UNARY_DEADLINE_S_MAX
+    if caller.expires is not None:
+        left = min(left, caller.expires - asyncio.get_running_loop().time())
+    return left - min(_ANSWER_S, left / 10), left
+
+
+def too_slow(problem: str, position: int, head: int, left: float) -> Refusal:
+    """The refusal of a wait for a position that the deadline has ended."""
+    return Refusal(
+        "DEADLINE_EXCEEDED",
+        problem,
+        deadline_ms=round(left * 1000),
+        requested=position,
+        head=head,
+    )
 
 
 def readable_stream_name(name: str) -> None:

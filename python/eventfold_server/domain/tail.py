@@ -13,19 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eventfold import _core
-from eventfold_server.domain.requests import Caller
+from eventfold_server.domain.requests import Caller, too_slow, waiting_time
 from eventfold_server.domain.tokens import IDS_BEFORE, IdWindow
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import TAIL_BYTES_MAX, TAIL_POLL_S, UNARY_DEADLINE_S_MAX
+from eventfold_server.limits import TAIL_BYTES_MAX, TAIL_POLL_S
 from eventfold_server.storage.tail import TailStorage
 
 log = logging.getLogger(__name__)
 
 # What a page costs beside its rows: the objects that hold it, and its token.
 _PAGE_OVERHEAD_BYTES = 1024
-# An answer that the deadline ends is on its way this much before it, and at most a tenth of the
-# time, so that it comes before gRPC gives up, which says nothing of heads and positions.
-_ANSWER_S = 0.25
 
 
 @dataclass(slots=True)
@@ -118,18 +115,11 @@ class Tail:
         """
         if self.head >= position:
             return
-        left = UNARY_DEADLINE_S_MAX
-        if caller.expires is not None:
-            left = min(left, caller.expires - asyncio.get_running_loop().time())
-        head = await self.wait_beyond(position - 1, left - min(_ANSWER_S, left / 10))
+        waiting_s, left = waiting_time(caller)
+        head = await self.wait_beyond(position - 1, waiting_s)
         if head < position:
-            raise Refusal(
-                "DEADLINE_EXCEEDED",
-                f"the log had not reached position {position} in time; its head is {head}",
-                deadline_ms=round(left * 1000),
-                requested=position,
-                head=head,
-            )
+            problem = f"the log had not reached position {position} in time; its head is {head}"
+            raise too_slow(problem, position, head, left)
 
     def check_open(self) -> None:
         """Raises SHUTTING_DOWN if the server stops."""

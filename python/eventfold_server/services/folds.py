@@ -1,11 +1,13 @@
 """The service `eventfold.v1.Folds`."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from eventfold import _core
 from eventfold.v1 import folds_pb2 as pb
 from eventfold_server.domain import requests
 from eventfold_server.domain.folding import FoldRef, FoldRegistry, RegisteredFold
@@ -14,6 +16,7 @@ from eventfold_server.domain.hydrate import At, Hydrated, Hydrator
 from eventfold_server.domain.many import FoldReport, Many, OfStream
 from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.tail import Tail
+from eventfold_server.domain.watch import Watcher
 from eventfold_server.limits import PAGE_BYTES
 from eventfold_server.status import to_status
 
@@ -26,12 +29,14 @@ class FoldsService:
         hydrator: Hydrator,
         historian: Historian,
         many: Many,
+        watcher: Watcher,
         registry: FoldRegistry,
         tail: Tail,
     ) -> None:
         self._hydrator = hydrator
         self._historian = historian
         self._many = many
+        self._watcher = watcher
         self._registry = registry
         self._tail = tail
 
@@ -76,10 +81,12 @@ class FoldsService:
         return self._historian.explain(wanted, _ref(request.fold))
 
     async def watch(self, request: pb.WatchRequest, _caller: Caller) -> AsyncIterator[bytes]:
-        """`Folds.Watch`; on this branch not there yet."""
-        if request.stream:
-            raise requests.invalid("stream", "cannot be watched yet")
-        yield b""
+        """`Folds.Watch`; yields serialised messages."""
+        from_version = requests.at_least("from_version", request.from_version, 0)
+        states = self._watcher.states(request.stream, from_version, _ref(request.fold))
+        async with aclosing(states):
+            async for state in states:
+                yield state if isinstance(state, bytes) else _initial(state)
 
     async def check_fold(
         self, request: pb.CheckFoldRequest, _caller: Caller
@@ -152,6 +159,12 @@ def _range(stream: str, from_version: int, to_version: int) -> Range:
         from_version=requests.at_least("from_version", from_version, 0) or 1,
         to_version=requests.at_least("to_version", to_version, 0) or None,
     )
+
+
+def _initial(result: _core.FoldResult) -> bytes:
+    """The message of a watched stream without events."""
+    state = pb.HistoricState(version=0, exists=result.exists, state=result.state)
+    return pb.WatchResponse(states=[state]).SerializeToString()
 
 
 def _hydrated(hydrated: Hydrated) -> pb.HydrateResponse:

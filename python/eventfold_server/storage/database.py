@@ -14,7 +14,13 @@ import asyncpg
 from eventfold_server import limits
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import address, faults, liveness, pooler
-from eventfold_server.storage.queries import Migration, Queries, migrations
+from eventfold_server.storage.preparing import (
+    StorageRefused,
+    check_settings,
+    make_query_schema,
+    migrate,
+)
+from eventfold_server.storage.queries import Queries
 from eventfold_server.storage.reader import GRACE_S, EventReader
 from eventfold_server.storage.writing import (
     CLOSE_S_MAX,
@@ -31,23 +37,37 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POSTGRES_VERSION_MIN = 150000
-# The longest name that PostgreSQL keeps whole.
-SCHEMA_NAME_BYTES_MAX = 63
+# PostgreSQL keeps 63 bytes of a name, and the schema of the views has `_query` behind this one.
+SCHEMA_NAME_BYTES_MAX = 57
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Migrations that servers of the version before can go on with, by the rule of their names.
-_PRE = re.compile(r"[0-9]+_pre_")
 
 # Beside the one of the writer, so that no append waits: the registry, caches, consumer groups.
 WRITE_CONNECTIONS = 6
 # For single rows.
 READ_CONNECTIONS = 8
+# For queries of projections, which callers make up: apart, so that slow ones hold up nothing else.
+QUERY_CONNECTIONS = 4
 # For pages of events, and for folds.
 EVENT_CONNECTIONS = 8
 # To listen for notifications of other servers, and to send them.
 NOTICE_CONNECTIONS = 2
+# For the events of projections, and for their rows: generations take turns.
+PROJECTION_READ_CONNECTIONS = 2
+PROJECTION_WRITE_CONNECTIONS = 2
+# For verifications, retries and trials of projections, which people ask for: no generation waits.
+PROJECTION_ASIDE_CONNECTIONS = 2
 # Most that one server process opens.
-CONNECTIONS = 1 + WRITE_CONNECTIONS + READ_CONNECTIONS + EVENT_CONNECTIONS + NOTICE_CONNECTIONS
+CONNECTIONS = (
+    1
+    + WRITE_CONNECTIONS
+    + READ_CONNECTIONS
+    + QUERY_CONNECTIONS
+    + EVENT_CONNECTIONS
+    + NOTICE_CONNECTIONS
+    + PROJECTION_READ_CONNECTIONS
+    + PROJECTION_WRITE_CONNECTIONS
+    + PROJECTION_ASIDE_CONNECTIONS
+)
 IDLE_S_MAX = 300.0
 CONNECT_TIMEOUT_S = 10.0
 PING_TIMEOUT_S = 2.0
@@ -65,6 +85,16 @@ _SETTINGS = {
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.
 _READ_SETTINGS = {**_SETTINGS, "enable_bitmapscan": "off"}
+# Each query is planned for its own values, and runs in one process, so that the parts of a page
+# follow each other. Texts of values do not depend on what the database is set to.
+_QUERY_SETTINGS = {
+    **_SETTINGS,
+    "plan_cache_mode": "force_custom_plan",
+    "max_parallel_workers_per_gather": "0",
+    "default_transaction_read_only": "on",
+    "datestyle": "ISO, YMD",
+    "extra_float_digits": "1",
+}
 # A notification takes part in no promise: its commit need not wait for the disk.
 _NOTICE_SETTINGS = {**_SETTINGS, "synchronous_commit": "off"}
 _WRITE_SETTINGS = {
@@ -74,10 +104,9 @@ _WRITE_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "default_transaction_isolation": "read committed",
 }
-
-
-class StorageRefused(Exception):
-    """The database cannot be trusted or used as it is; the server does not start."""
+# What a crash of PostgreSQL takes from a projection, rows and position alike, is folded again: its
+# commits need not wait for the disk, and appends have that to themselves.
+_PROJECTION_SETTINGS = {**_SETTINGS, "synchronous_commit": "off"}
 
 
 def _tell_in_one_line(record: logging.LogRecord) -> bool:
@@ -119,6 +148,8 @@ class Database:
         direct_dsn: str | None = None,
         unsafe_durability: bool = False,
         wait_s: float = 0.0,
+        query_role: str | None = None,
+        make_query_role: bool = False,
     ) -> None:
         """Nothing is opened yet.
 
@@ -128,10 +159,11 @@ class Database:
         `wait_s` bounds the wait for a PostgreSQL that cannot be reached yet.
         `unsafe_durability` accepts a PostgreSQL that may lose acknowledged appends (fsync,
         full_page_writes or synchronous_commit off): for tests alone.
+        `query_role` may read the views of projections; it must be there, or is made.
         """
         if not _SCHEMA_NAME.fullmatch(schema) or len(schema) > SCHEMA_NAME_BYTES_MAX:
             raise StorageRefused(
-                "a schema name has 1 to 63 ASCII letters, digits and underscores, "
+                "a schema name has 1 to 57 ASCII letters, digits and underscores, "
                 "and does not begin with a digit"
             )
         self.queries = Queries(schema)
@@ -140,7 +172,10 @@ class Database:
         self._pooled = direct_dsn is not None
         self._unsafe_durability = unsafe_durability
         self._wait_s = wait_s
+        self._query_role = query_role
+        self._make_query_role = make_query_role
         self._read: Pool | None = None
+        self._query: Pool | None = None
         self._write: Pool | None = None
         self._events: EventReader | None = None
 
@@ -153,8 +188,13 @@ class Database:
         with _refusing():
             connection = await self._connect()
             try:
-                await self._check_settings(connection)
-                await self._migrate(connection)
+                await check_settings(
+                    connection, self.queries, unsafe_durability=self._unsafe_durability
+                )
+                await migrate(connection, self.queries)
+                await make_query_schema(
+                    connection, self.queries, self._query_role, make_role=self._make_query_role
+                )
             finally:
                 await connection.close()
 
@@ -165,13 +205,16 @@ class Database:
             self._read = await self._pool(
                 READ_CONNECTIONS, _READ_SETTINGS, command_timeout=DEAD_AFTER_S
             )
+            self._query = await self._pool(
+                QUERY_CONNECTIONS, _QUERY_SETTINGS, command_timeout=DEAD_AFTER_S
+            )
             # No timeout of the driver: it would cancel a commit that waits for a standby.
             self._write = await self._pool(WRITE_CONNECTIONS, _WRITE_SETTINGS)
             self._events = self._event_reader()
 
     async def close(self) -> None:
         """Closes the pools; statements under way are finished first, within bounds."""
-        for pool in (self._write, self._read):
+        for pool in (self._write, self._query, self._read):
             if pool is None:
                 continue
             try:
@@ -179,7 +222,7 @@ class Database:
                     await pool.close()
             except (TimeoutError, *faults.LOST):
                 pool.terminate()
-        self._write = self._read = None
+        self._write = self._query = self._read = None
         if self._events is not None:
             await self._events.close()
 
@@ -193,7 +236,18 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Connection"]:
         """A connection for statements that change nothing; its faults are refusals."""
-        pool = _opened(self._read)
+        async with self._lent(self._read) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def querying(self) -> AsyncIterator["Connection"]:
+        """A connection for queries of projections; its faults are refusals."""
+        async with self._lent(self._query) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lent(self, pool: "Pool | None") -> AsyncIterator["Connection"]:
+        pool = _opened(pool)
         with faults.reading():
             connection = await pool.acquire()
             try:
@@ -233,6 +287,26 @@ class Database:
         return WriteConnection(
             lambda: self._core_settings(settings, told, connections_max=1, fold_threads=1),
             self.queries,
+        )
+
+    def projection_settings(self) -> tuple[dict[str, Any], ...]:
+        """How Rust connects to read the events of projections, to write their rows, and for what
+        goes on beside.
+        """
+
+        def settings(of: dict[str, str], connections_max: int) -> dict[str, Any]:
+            kept, told = pooler.split(of) if self._pooled else (of, dict[str, str]())
+            return self._core_settings(
+                kept,
+                told,
+                connections_max=connections_max,
+                fold_threads=limits.PROJECTION_FOLD_THREADS,
+            )
+
+        return (
+            settings(_READ_SETTINGS, PROJECTION_READ_CONNECTIONS),
+            settings(_PROJECTION_SETTINGS, PROJECTION_WRITE_CONNECTIONS),
+            settings(_READ_SETTINGS, PROJECTION_ASIDE_CONNECTIONS),
         )
 
     async def notice_connection(self) -> "asyncpg.Connection[asyncpg.Record]":
@@ -327,74 +401,6 @@ class Database:
             **pooler.session_options(settings, pooled=self._pooled),
         )
 
-    async def _check_settings(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        row = await connection.fetchrow(self.queries["settings"])
-        assert row is not None
-        if row["server_version"] < POSTGRES_VERSION_MIN:
-            raise StorageRefused(
-                f"PostgreSQL 15 or later is needed, this is {row['server_version'] // 10000}"
-            )
-        if row["server_encoding"] != "UTF8":
-            raise StorageRefused(
-                f"a database in UTF8 is needed, this one is in {row['server_encoding']}"
-            )
-        unsafe = [
-            setting
-            for setting in ("fsync", "full_page_writes", "synchronous_commit")
-            if row[setting] == "off"
-        ]
-        if unsafe and not self._unsafe_durability:
-            raise StorageRefused(
-                f"PostgreSQL runs with {' and '.join(unsafe)} off and may lose acknowledged "
-                "appends; turn it on, or say --unsafe-durability"
-            )
-        if unsafe:
-            log.warning("acknowledged appends may be lost: %s off", ", ".join(unsafe))
-
-    async def _migrate(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Applies what is missing; several servers may do this at once."""
-        async with connection.transaction():
-            await connection.execute(self.queries["lock_migrations"], self.queries.schema)
-            exists = await connection.fetchval(
-                self.queries["schema_exists"], f'"{self.queries.schema}"'
-            )
-            if not exists and not await connection.fetchval(
-                self.queries["namespace_exists"], self.queries.schema
-            ):
-                await connection.execute(self.queries["create_schema"])
-            applied = {
-                row["number"]: row
-                for row in (
-                    await connection.fetch(self.queries["applied_migrations"]) if exists else []
-                )
-            }
-            missing = _missing(applied)
-            for migration in missing:
-                await connection.execute(migration.sql(self.queries.schema))
-                await connection.execute(
-                    self.queries["note_migration"],
-                    migration.number,
-                    migration.name,
-                    migration.digest,
-                )
-                log.info("applied migration %s", migration.name)
-            if newer := _newer(applied):
-                log.warning("a newer server has applied %s; going on with it", ", ".join(newer))
-            else:
-                await self._make_kept_states(connection)
-        if missing:
-            await connection.execute(self.queries["analyze"])
-
-    async def _make_kept_states(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Makes the cache of states again if somebody dropped it."""
-        if not await connection.fetchval(
-            self.queries["kept_states_exists"], f'"{self.queries.schema}"'
-        ):
-            making = [m for m in migrations() if m.name.endswith("_kept_states.sql")]
-            # The last one makes it as it is now.
-            await connection.execute(making[-1].sql(self.queries.schema))
-            log.warning("the table of kept states was gone, and is made again")
-
 
 # Holds the writes that outlive their calls; asyncio itself keeps weak references only.
 _under_way: set[asyncio.Task[Any]] = set()
@@ -429,30 +435,6 @@ async def _release(pool: "Pool", connection: "Connection") -> None:
     """Gives the connection back; one that broke is replaced when the next call needs it."""
     with contextlib.suppress(*faults.LOST):
         await pool.release(connection, timeout=RELEASE_S_MAX)
-
-
-def _missing(applied: dict[int, Any]) -> list[Migration]:
-    """Migrations still to be applied; refuses a schema that these migrations did not make."""
-    known = migrations()
-    missing = [migration for migration in known if migration.number not in applied]
-    newer = _newer(applied)
-    if newer and (missing or not all(_PRE.match(name) for name in newer)):
-        raise StorageRefused(
-            f"the schema has migration {newer[-1]}, this server knows {len(known)}: a newer "
-            "server made it, which this one cannot share it with"
-        )
-    for migration in known:
-        row = applied.get(migration.number)
-        if row is not None and row["digest"] != migration.digest:
-            raise StorageRefused(
-                f"migration {row['name']} was applied with other contents than {migration.name} has"
-            )
-    return missing
-
-
-def _newer(applied: dict[int, Any]) -> list[str]:
-    """Names of migrations that only a newer server knows, in order."""
-    return [applied[number]["name"] for number in sorted(applied) if number > len(migrations())]
 
 
 def _opened(pool: "Pool | None") -> "Pool":

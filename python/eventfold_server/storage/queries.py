@@ -1,4 +1,4 @@
-"""Loads the statements of `sql/queries.sql` and the migrations for one schema."""
+"""Loads the statements of the files in `sql`, and the migrations, for one schema."""
 
 import hashlib
 import re
@@ -7,12 +7,19 @@ from functools import cache
 from importlib import resources
 
 _NAME = re.compile(r"^-- (name|fragment): (\w+)$", re.MULTILINE)
+# Fragments of a file may be used in the files behind it.
+_FILES = ("queries.sql", "projections.sql", "projection_rows.sql", "projection_refolds.sql")
 _MIGRATION = re.compile(r"^(\d{3})_(pre|post)_\w+\.sql$")
 
 
 def quote_identifier(name: str) -> str:
     """The name as SQL spells it, in quotes: any name is safe in a statement."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def query_schema(schema: str) -> str:
+    """Name of the schema that holds the views of projections."""
+    return f"{schema}_query"
 
 
 def _read(name: str) -> str:
@@ -26,11 +33,14 @@ def _without_comments(text: str) -> str:
 
 @cache
 def _templates() -> dict[str, str]:
-    """Statements by name, fragments filled in; `{schema}` is still open."""
-    parts = _NAME.split(_read("queries.sql"))
+    """Statements by name, fragments filled in; `{schema}` is still open, and what
+    `projection_table.py` and `projection_rows.py` fill in.
+    """
+    texts = (_NAME.split(_read(name))[1:] for name in _FILES)
+    parts = [part for text in texts for part in text]
     fragments: dict[str, str] = {}
     statements: dict[str, str] = {}
-    for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+    for kind, name, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
         filled = text
         for fragment, filling in fragments.items():
             filled = filled.replace("{" + fragment + "}", filling)
@@ -43,10 +53,16 @@ class Queries:
 
     def __init__(self, schema: str) -> None:
         self.schema = schema
-        quoted = quote_identifier(schema)
-        self._texts = {
-            name: text.replace("{schema}", quoted) for name, text in _templates().items()
+        names = {
+            "{schema}": quote_identifier(schema),
+            "{query_schema}": quote_identifier(query_schema(schema)),
         }
+        self._texts = {}
+        for name, text in _templates().items():
+            filled = text
+            for placeholder, quoted in names.items():
+                filled = filled.replace(placeholder, quoted)
+            self._texts[name] = filled
 
     def __getitem__(self, name: str) -> str:
         return self._texts[name]

@@ -73,3 +73,10 @@ pub const EXPLAINED_CHANGES_MAX: usize = 1_000;
 /// Most bytes of all changes of one explained event, so that it fits a message of gRPC's 4 MiB:
 /// a change without room is counted with those that are left out.
 pub const EXPLAINED_CHANGES_BYTES_MAX: usize = 3 * 1024 * 1024 + 512 * 1024;
+/// Most columns that a query orders rows by, before their keys.
+pub const QUERY_ORDER_COLUMNS_MAX: usize = 8;
+/// Longest value of a column at which a page of a query may end, in bytes of its text; also that of
+/// an index.
+pub const QUERY_PLACE_BYTES_MAX: usize = 2_000;
+/// Most evaluation steps that the values of one filter may take.
+pub const QUERY_STEPS_MAX: u64 = 10_000;

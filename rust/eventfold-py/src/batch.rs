@@ -107,10 +107,12 @@ impl Batch {
 
     /// A copy that holds on to nothing else.
     fn compact(&self, py: Python<'_>) -> PyResult<Self> {
-        let rows = errors::run(py, self.bytes, || {
-            Compact::of(&self.rows).ok_or_else(|| CoreError::new("BUG", "a page of 4 GiB or more"))
-        })?;
-        Ok(Self { bytes: rows.size_bytes(), rows: Source::Compact(rows) })
+        self.copied(py, || Compact::of(&self.rows))
+    }
+
+    /// A copy of the rows of one stream, from a row on.
+    fn of_stream(&self, py: Python<'_>, stream: PyBackedStr, first: usize) -> PyResult<Self> {
+        self.copied(py, || Compact::of_stream(&self.rows, first, &stream))
     }
 
     /// What the rows take.
@@ -155,6 +157,17 @@ impl Batch {
     #[cfg(unix)]
     pub(super) fn of_rows(rows: PgRows) -> Self {
         Self { bytes: rows.bytes, rows: Source::Rows(rows) }
+    }
+
+    fn copied(
+        &self,
+        py: Python<'_>,
+        copy: impl FnOnce() -> Option<Compact> + Send,
+    ) -> PyResult<Self> {
+        let rows = errors::run(py, self.bytes, || {
+            copy().ok_or_else(|| CoreError::new("BUG", "a page of 4 GiB or more"))
+        })?;
+        Ok(Self { bytes: rows.size_bytes(), rows: Source::Compact(rows) })
     }
 
     fn check(&self, index: usize) -> PyResult<()> {

@@ -153,15 +153,17 @@ impl FoldRun {
         })
     }
 
+    #[pyo3(signature = (batch, first, from_version, steps_max = None))]
     fn history<'py>(
         &self,
         py: Python<'py>,
         batch: &Bound<'_, Batch>,
         first: usize,
         from_version: i64,
+        steps_max: Option<u64>,
     ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
         let rows = &batch.get().rows;
-        self.encode(py, |run| run.history(rows, first, from_version))
+        self.encode(py, |run| run.history_within(rows, first, from_version, steps_max))
     }
 
     fn explain<'py>(

@@ -17,6 +17,7 @@ mod fold;
 mod limits;
 mod names;
 mod projection;
+mod projection_query;
 #[cfg(unix)]
 mod reader;
 mod recorded;
@@ -55,11 +56,15 @@ mod _core {
     use super::names::check_stream_name;
     #[pymodule_export]
     use super::projection::{ProjectedTable, Projection};
+    #[pymodule_export]
+    use super::projection_query::ProjectionQuery;
     #[cfg(unix)]
     #[pymodule_export]
     use super::reader::{
-        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages, ReadJob, Reader,
-        ReaderError, Writer, encode_session_answers,
+        AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages,
+        ProjectionComparison, ProjectionRetried, ProjectionRetry, ProjectionStep, ProjectionTrial,
+        ProjectionTried, ProjectionTriedRows, ProjectionVerifier, ProjectionWorker, Projector,
+        ReadJob, Reader, ReaderError, Writer, encode_session_answers, failpoints,
     };
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};

@@ -52,5 +52,8 @@ pub fn limits(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         STATES_MESSAGE_BYTES,
         EXPLAINED_CHANGES_MAX,
         EXPLAINED_CHANGES_BYTES_MAX,
+        QUERY_ORDER_COLUMNS_MAX,
+        QUERY_PLACE_BYTES_MAX,
+        QUERY_STEPS_MAX,
     ))
 }

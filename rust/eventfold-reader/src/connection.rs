@@ -186,7 +186,7 @@ impl Connection {
         }
         // Whatever the default is: the checks of an append need it.
         let begin = self.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
-        let typed: Vec<_> = params.iter().map(|param| (*param, Type::UNKNOWN)).collect();
+        let typed = unnamed(params);
         let (begun, rows) =
             join(self.client.batch_execute(&begin), self.client.query_typed(sql, &typed)).await;
         let rows = begun.and(rows);
@@ -194,6 +194,64 @@ impl Connection {
         let ended = self.client.batch_execute(end).await;
         let rows = rows?;
         ended.map(|()| rows)
+    }
+
+    /// Begins a transaction that writes, in one go with its first statement; gives the number of
+    /// rows that this changed.
+    pub(crate) async fn begin_writing(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, ReadError> {
+        let begin = self.begin("BEGIN ISOLATION LEVEL READ COMMITTED");
+        let typed = unnamed(params);
+        let begun = join(self.client.batch_execute(&begin), self.client.execute_typed(sql, &typed));
+        let (begun, changed) =
+            timeout(self.settings.answer_timeout, begun).await.map_err(|_| ReadError::timeout())?;
+        begun?;
+        Ok(changed?)
+    }
+
+    /// Goes on with it; gives the number of rows that were changed. Without names, since each table
+    /// has statements of its own.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, ReadError> {
+        let typed = unnamed(params);
+        let executed = self.client.execute_typed(sql, &typed);
+        let limit = self.settings.answer_timeout;
+        Ok(timeout(limit, executed).await.map_err(|_| ReadError::timeout())??)
+    }
+
+    /// The rows that a statement answers which changes nothing, as a transaction of its own and
+    /// without a name.
+    pub(crate) async fn answers(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, ReadError> {
+        let begin = self.begin("BEGIN READ ONLY");
+        let typed = unnamed(params);
+        let answered =
+            join(self.client.batch_execute(&begin), self.client.query_typed(sql, &typed));
+        let (begun, rows) = timeout(self.settings.answer_timeout, answered)
+            .await
+            .map_err(|_| ReadError::timeout())?;
+        begun?;
+        let rows = rows?;
+        self.end_writing("COMMIT").await?;
+        Ok(rows)
+    }
+
+    /// Ends it, by COMMIT or ROLLBACK.
+    pub(crate) async fn end_writing(&mut self, end: &str) -> Result<(), ReadError> {
+        self.used_at = Instant::now();
+        timeout(self.settings.answer_timeout, self.client.batch_execute(end))
+            .await
+            .map_err(|_| ReadError::timeout())?
+            .map_err(ReadError::from)
     }
 
     /// Whether the commit before did not wait for its standby.
@@ -282,6 +340,11 @@ fn may_go_on(error: &ReadError, attempt: &Attempt, next: Option<&Attempt>) -> bo
         }
         _ => true,
     }
+}
+
+/// Arguments whose types the statement tells.
+fn unnamed<'a>(params: &[&'a (dyn ToSql + Sync)]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    params.iter().map(|param| (*param, Type::UNKNOWN)).collect()
 }
 
 fn arguments(

@@ -57,6 +57,7 @@ impl Pool {
         Ok(Lease {
             connection: Some(connection),
             busy: false,
+            writing: false,
             pool: self.clone(),
             permit: Some(permit),
         })
@@ -91,6 +92,8 @@ pub(crate) struct Lease {
     connection: Option<Connection>,
     /// A statement is under way.
     busy: bool,
+    /// A transaction that writes is: it is not for others to end.
+    writing: bool,
     pool: Pool,
     /// Given back last, so that there are never more connections than permits.
     permit: Option<OwnedSemaphorePermit>,
@@ -115,6 +118,19 @@ impl Lease {
         self.begin().query_both(first, second).await
     }
 
+    /// The connection for a transaction that writes; unless `wrote` tells that it ended, the
+    /// connection is cut off with this.
+    pub(crate) fn writing(&mut self) -> &mut Connection {
+        self.writing = true;
+        self.begin()
+    }
+
+    /// The transaction has ended, one way or the other.
+    pub(crate) fn wrote(&mut self) {
+        self.writing = false;
+        self.busy = false;
+    }
+
     /// To be called after the last row.
     pub(crate) async fn finish(&mut self) -> Result<(), ReadError> {
         let connection = self.connection.as_mut().expect("it is there until it is dropped");
@@ -134,6 +150,10 @@ impl Drop for Lease {
         let Some(connection) = self.connection.take() else { return };
         if !self.busy {
             self.pool.take_back(connection);
+            return;
+        }
+        if self.writing {
+            connection.kill();
             return;
         }
         // At the end of the runtime there is nobody to drain it any more.

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-const problemsShownMax = 10
+const (
+	problemsShownMax = 10
+	eventuallyPause  = 50 * time.Millisecond
+)
 
 // Runner runs cases against servers that are running already.
 type Runner struct {
@@ -50,12 +54,32 @@ func (r *Runner) Run(c *Case) error {
 		}
 		for repetition := range repetitions {
 			variables.Set("n", repetition)
-			if err := r.step(step, conns[c.target(step)], variables); err != nil {
+			if err := r.inTime(step, conns[c.target(step)], variables); err != nil {
 				return fmt.Errorf("%s, step %d (%v): %w", c.ID(), index+1, step["call"], err)
 			}
 		}
 	}
 	return nil
+}
+
+// inTime runs a step, again and again if it says that it need not go well at once.
+func (r *Runner) inTime(step object, conn *grpc.ClientConn, v *Variables) error {
+	seconds := 0
+	if written, ok := step["eventually"]; ok {
+		var err error
+		if seconds, err = integerOf(written); err != nil {
+			return err
+		}
+	}
+	ends := time.Now().Add(time.Duration(seconds) * time.Second)
+	for {
+		err := r.step(step, conn, v)
+		var wrongCase *CaseError
+		if err == nil || errors.As(err, &wrongCase) || !time.Now().Before(ends) {
+			return err
+		}
+		time.Sleep(eventuallyPause)
+	}
 }
 
 func (r *Runner) step(step object, conn *grpc.ClientConn, v *Variables) error {

@@ -37,6 +37,10 @@ class Servers:
         self._next += 1
         return self._running[self._next % len(self._running)].address
 
+    def pid(self, which: int) -> int:
+        """Process id of one of them."""
+        return self._running[which].pid
+
     def kill_one(self, which: int) -> None:
         """Ends one at once, as kill -9 does, and starts another in its place."""
         self._running[which].kill()

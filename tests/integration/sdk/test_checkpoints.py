@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +25,6 @@ import asyncpg
 import psycopg
 import psycopg.rows
 import pytest
-from tests.support.servers import start_postgres
 
 import eventfold
 from eventfold import ANY, Client, Event, Place, checkpoint
@@ -39,15 +38,6 @@ ON CONFLICT (stream) DO UPDATE SET sum = s.sum + excluded.sum
 """
 NUMBERS = itertools.count()
 KINDS = ["sqlite", "psycopg", "async psycopg", "asyncpg"]
-
-
-@pytest.fixture(scope="module")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
-    with start_postgres(folder / "data") as url:
-        yield url
 
 
 class Consumer:

@@ -16,6 +16,7 @@ from eventfold.cli import app
 from eventfold.cli.failures import ExitCode, describe, exit_code_of
 
 ROOT = Path(__file__).resolve().parents[3]
+PROJECTION = "put list show query count rebuild verify switch retry parked drop try"
 COMMANDS = [
     ("serve",),
     ("append",),
@@ -31,6 +32,8 @@ COMMANDS = [
         ("group", name)
         for name in ("create", "list", "show", "delete", "reset", "parked", "replay", "purge")
     ),
+    ("watch",),
+    *(("projection", name) for name in PROJECTION.split()),
     ("import",),
     ("version",),
 ]
@@ -93,6 +96,17 @@ def test_the_reference_names_every_exit_code() -> None:
         (["hydrate", "a-1"], "--fold"),
         (["hydrate", "a-1", "--fold", "f", "--version", "1", "--position", "1"], "at most one"),
         (["hydrate", "a-1", "--fold", "f", "--occurred-at", "1997"], "no time"),
+        (["watch", "a-1"], "--fold"),
+        (["watch", "a-1", "--fold", "f", "--from", "0"], "greater than or equal to 1"),
+        (["projection", "put"], "FILE"),
+        (["projection", "put", "p.yaml", "--switch", "now"], "switch"),
+        (["projection", "query", "p", "--limit", "0"], "greater than or equal to 1"),
+        (["projection", "query", "p", "--limit", "5", "--all"], "not both"),
+        (["projection", "verify", "p", "--keys", "10001"], "10000"),
+        (["projection", "drop", "p"], "name a --generation, or say --all"),
+        (["projection", "drop", "p", "--generation", "1", "--all"], "name a --generation"),
+        (["projection", "drop", "p", "--generation", "0"], "greater than or equal to 1"),
+        (["projection", "try", "p.yaml", "--events", "100001"], "100000"),
         (["streams", "--lifecycle", "dead"], "lifecycle"),
         (["fold", "show"], "NAME"),
         (["nonsense"], "nonsense"),
@@ -129,6 +143,11 @@ def test_wrong_usage_is_one_line(arguments: list[str], problem: str) -> None:
         (["fold", "put", "/nowhere"], "FILE"),
         (["fold", "check", "/nowhere"], "FILE"),
         (["hydrate", "a-1", "--fold", "/nowhere.yaml"], "FILE"),
+        (["watch", "a-1", "--fold", "/nowhere.yaml"], "FILE"),
+        (["projection", "put", "/nowhere"], "FILE"),
+        (["projection", "try", "/nowhere"], "FILE"),
+        (["projection", "show", "\udcff"], "INVALID_VALUE"),
+        (["projection", "query", "p", "--filter", "a == '\udcff'"], "INVALID_VALUE"),
     ],
     ids=lambda value: ascii(value) if isinstance(value, list) else "",
 )

@@ -12,21 +12,27 @@ from eventfold._generated.errors import BY_REASON
 
 PUBLIC = """
 ANY AppendResult AsyncClient AsyncConsumer AsyncDelivery AsyncEventReader AsyncSubscription
-CheckResult Checks ChecksFailed Client ConnectionFailed Consumer Delivery Direction Document EXISTS
-Event EventFlags EventReader EventfoldError Expect ExpectedVersion ExplainedEvent FailedCheck Fold
-FoldInfo FoldLike FoldReport Frame FrameKind Group GroupConsumer GroupSettings GroupStatus Handlers
-HistoricState Hydrated HydratedMany InsecureConnection InvalidValue Lifecycle OnPark OnReconnect
-ParkCause ParkedEvent Place ReadEnd Reconnect RecordedEvent StateChange StateMismatch StreamAppend
-StreamAppendLike StreamInfo Subscription UnexpectedAnswer cel stream_name
+AsyncWatch CheckResult Checks ChecksFailed Client ConnectionFailed Consumer Delivery Direction
+Document EXISTS Event EventFlags EventReader EventfoldError Expect ExpectedVersion ExplainedEvent
+FailedCheck Fold FoldInfo FoldLike FoldReport Frame FrameKind Freshness Generation GenerationState
+Group GroupConsumer GroupSettings GroupStatus Handlers HistoricState Hydrated HydratedMany
+InsecureConnection InvalidValue Lifecycle OnPark OnReconnect ParkCause ParkedEvent ParkedKey Place
+ProjectionCount ProjectionInfo ProjectionPage ProjectionRetry ProjectionRow ProjectionTrial ReadEnd
+Reconnect RecordedEvent StateChange StateMismatch StreamAppend StreamAppendLike StreamInfo
+Subscription SwitchWhen UnexpectedAnswer Verification Watch WatchedState cel stream_name
 """
 CLIENT = """
-append append_batch append_many check_append check_fold close consume create_group delete_group
-emit_events explain get_event get_fold get_group get_stream hydrate hydrate_history hydrate_many
-hydrate_stream list_folds list_groups list_parked list_streams purge_parked put_fold read
-read_aggregate read_all replay_parked reset_group retry subscribe target
+append append_batch append_many check_append check_fold close consume count_projection create_group
+delete_group drop_projection emit_events explain get_event get_fold get_group get_projection
+get_stream hydrate hydrate_history hydrate_many hydrate_stream list_folds list_groups list_parked
+list_parked_keys list_projections list_streams purge_parked put_fold put_projection query_projection
+query_projection_page read read_aggregate read_all rebuild_projection replay_parked reset_group
+retry retry_projection subscribe switch_projection target try_projection verify_projection
+wait_projection watch
 """
 READER = "close end to_list"
 SUBSCRIPTION = "close frames head is_caught_up place position resume_token"
+WATCH = "close version"
 CONSUMER = "close deliveries delivery run session"
 DELIVERY = "ack attempt confirm event extend is_open park retry skip was_parked"
 
@@ -45,13 +51,14 @@ def test_public_names() -> None:
 def test_no_module_leaks_a_name_that_is_not_public() -> None:
     modules = {name for name in public(eventfold) if inspect.ismodule(getattr(eventfold, name))}
     assert public(eventfold) - modules == set(eventfold.__all__) - {"cel"}
-    assert modules <= {"cel", "checkpoint", "v1", "testing", "cli"}
+    assert modules <= {"cel", "checkpoint", "projection", "v1", "testing", "cli"}
 
 
 def test_methods() -> None:
     assert public(eventfold.Client) == set(CLIENT.split())
     assert public(eventfold.EventReader) == set(READER.split())
     assert public(eventfold.Subscription) == set(SUBSCRIPTION.split())
+    assert public(eventfold.Watch) == set(WATCH.split())
     assert public(eventfold.Consumer) == set(CONSUMER.split())
     # The attributes of an object are no names of its class.
     assert public(eventfold.Delivery) == set(DELIVERY.split()) - {"attempt", "event"}
@@ -62,6 +69,7 @@ def test_both_clients_offer_the_same() -> None:
         (eventfold.Client, eventfold.AsyncClient),
         (eventfold.EventReader, eventfold.AsyncEventReader),
         (eventfold.Subscription, eventfold.AsyncSubscription),
+        (eventfold.Watch, eventfold.AsyncWatch),
         (eventfold.Consumer, eventfold.AsyncConsumer),
         (eventfold.Delivery, eventfold.AsyncDelivery),
     ]:

@@ -73,8 +73,20 @@ def sync(store: eventfold.Client) -> None:
     assert_type(fold.apply(hydrated, [Event("A")], into=Account).state, Account)
     plain: eventfold.Hydrated = fold.apply(None, store.read("a-1"))
     store.put_fold(fold)
+    for row in store.query_projection("p", "n > 1", order=["-n"], into=Account):
+        assert_type(row.columns.balance, Decimal)
+    page = store.query_projection_page("p", into=Account)
+    assert_type(page.rows[0].columns, Account)
+    plain_row: eventfold.ProjectionRow = store.query_projection_page("p").rows[0]
+    assert_type(store.try_projection({}, into=Account).rows[0].columns, Account)
+    assert_type(store.wait_projection("p"), eventfold.Generation)
+    with store.watch("a-1", fold="a", into=Account) as states:
+        for now in states:
+            assert_type(now.state, Account)
     given([Event("A")], handlers=handlers).when(decide).then(eventfold.VersionConflict)
 
+    store.put_projection({}, switch="now")  # refused: arg-type
+    store.query_projection("p", into=Account())  # refused: call-overload
     store.append("a-1", [Event("A")])  # refused: call-arg
     store.append("a-1", [Event("A")], expected_version="0")  # refused: arg-type
     store.append("a-1", ["A"], expected_version=0)  # refused: list-item
@@ -101,6 +113,11 @@ async def asynchronous(store: eventfold.AsyncClient) -> None:
     assert_type((await store.hydrate("a", "1", fold="a", into=Account)).state, Account)
     async for past in store.hydrate_history("a", "1", fold="a", into=Account):
         assert_type(past.state, Account)
+    async for row in store.query_projection("p", into=Account):
+        assert_type(row.columns, Account)
+    assert_type((await store.query_projection_page("p", into=Account)).rows[0].columns, Account)
+    async for now in store.watch("a-1", fold="a", into=Account):
+        assert_type(now.state, Account)
     store.append("a-1", [Event("A")], expected_version=0)  # refused: unused-coroutine
 """
 

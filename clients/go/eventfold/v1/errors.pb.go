@@ -135,7 +135,9 @@ const (
 	// An expression of a projection failed on an event, or gave a value that does not fit: `path` is
 	// `key`, `where`, or `columns.` and a name. A `key` that failed leaves `key` out.
 	ErrorReason_ERROR_REASON_PROJECTION_FAILED ErrorReason = 56
-	// Queries see the generation; another must be switched to before it can be dropped.
+	// Queries see the generation; another must be switched to before it can be dropped. Or the view
+	// of the projection cannot be changed or dropped, because a transaction reads it for long, or
+	// other objects of the database depend on it.
 	ErrorReason_ERROR_REASON_PROJECTION_IN_USE ErrorReason = 57
 	// The call has no valid token.
 	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 60

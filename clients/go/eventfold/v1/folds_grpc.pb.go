@@ -66,8 +66,9 @@ type FoldsClient interface {
 	// step is the one before the event that fails.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExplainResponse], error)
 	// Sends the state of one stream, and then its state after each further event, until the client
-	// ends the call: live, and without a table. A stream that has no event yet begins with the initial
-	// state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+	// ends the call: live, and without a table. A stream that has no event yet begins with the
+	// initial state at version 0. Empty messages are signs of life: at once where the first state is
+	// still to come, and between events, 10 s apart.
 	//
 	// Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
 	// on with `from_version`. What was sent before an error stands.
@@ -273,8 +274,9 @@ type FoldsServer interface {
 	// step is the one before the event that fails.
 	Explain(*ExplainRequest, grpc.ServerStreamingServer[ExplainResponse]) error
 	// Sends the state of one stream, and then its state after each further event, until the client
-	// ends the call: live, and without a table. A stream that has no event yet begins with the initial
-	// state at version 0. Between events, empty messages come as signs of life, 10 s apart.
+	// ends the call: live, and without a table. A stream that has no event yet begins with the
+	// initial state at version 0. Empty messages are signs of life: at once where the first state is
+	// still to come, and between events, 10 s apart.
 	//
 	// Errors: those of `Hydrate`, save POSITION_AHEAD, and SHUTTING_DOWN, after which the client goes
 	// on with `from_version`. What was sent before an error stands.

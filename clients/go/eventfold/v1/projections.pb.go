@@ -473,7 +473,8 @@ type Projection struct {
 	Generations []*Generation `protobuf:"bytes,3,rep,name=generations,proto3" json:"generations,omitempty"`
 	// Position of the newest event of the log.
 	Head int64 `protobuf:"varint,4,opt,name=head,proto3" json:"head,omitempty"`
-	// Name of the view, with its schema, for SQL on the database; see docs/projections.md.
+	// Name of the view, with its schema, quoted where SQL needs it; see docs/projections.md. It is
+	// there while a generation is active.
 	View          string `protobuf:"bytes,5,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -50,7 +50,7 @@ type ProjectionsClient interface {
 	// Registers a projection document under the name that it carries. The same again (by digest)
 	// changes nothing but `switch` and what the document says of errors; another one begins a new
 	// generation, which the server builds while queries see the old one. A generation that is not
-	// active yet gives way to it.
+	// active yet gives way to it, also to the document of the active one.
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
 	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
@@ -78,7 +78,8 @@ type ProjectionsClient interface {
 	// Lets queries see another generation, from one moment to the next. The one that they saw until
 	// then is kept up to date, so that switching back is as quick; one that was kept so far goes.
 	//
-	// Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, OUTCOME_UNKNOWN.
+	// Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, PROJECTION_IN_USE,
+	// OUTCOME_UNKNOWN.
 	SwitchProjection(ctx context.Context, in *SwitchProjectionRequest, opts ...grpc.CallOption) (*SwitchProjectionResponse, error)
 	// Drops a generation that queries do not see, or the whole projection, with its rows.
 	//
@@ -263,7 +264,7 @@ type ProjectionsServer interface {
 	// Registers a projection document under the name that it carries. The same again (by digest)
 	// changes nothing but `switch` and what the document says of errors; another one begins a new
 	// generation, which the server builds while queries see the old one. A generation that is not
-	// active yet gives way to it.
+	// active yet gives way to it, also to the document of the active one.
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
 	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
@@ -291,7 +292,8 @@ type ProjectionsServer interface {
 	// Lets queries see another generation, from one moment to the next. The one that they saw until
 	// then is kept up to date, so that switching back is as quick; one that was kept so far goes.
 	//
-	// Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, OUTCOME_UNKNOWN.
+	// Errors: INVALID_REQUEST, PROJECTION_NOT_FOUND, PROJECTION_NOT_READY, PROJECTION_IN_USE,
+	// OUTCOME_UNKNOWN.
 	SwitchProjection(context.Context, *SwitchProjectionRequest) (*SwitchProjectionResponse, error)
 	// Drops a generation that queries do not see, or the whole projection, with its rows.
 	//

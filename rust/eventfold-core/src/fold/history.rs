@@ -49,8 +49,20 @@ impl FoldRun {
         first: usize,
         from_version: i64,
     ) -> Result<(Vec<u8>, usize), CoreError> {
+        self.history_within(rows, first, from_version, None)
+    }
+
+    /// As [`FoldRun::history`], and begins no further event after `steps_max` evaluation steps.
+    pub fn history_within(
+        &mut self,
+        rows: &impl Page,
+        first: usize,
+        from_version: i64,
+        steps_max: Option<u64>,
+    ) -> Result<(Vec<u8>, usize), CoreError> {
         let mut state = Vec::new();
-        self.encode(rows, first, from_version, |run, row, message| {
+        let steps_max = steps_max.unwrap_or(CALL_STEPS_MAX);
+        self.encode(rows, first, from_version, steps_max, |run, row, message| {
             let fold = Arc::clone(&run.fold);
             run.event(&fold, fold.handlers.get(row.event_type.as_bytes()), row)?;
             state.clear();
@@ -72,7 +84,7 @@ impl FoldRun {
         first: usize,
         from_version: i64,
     ) -> Result<(Vec<u8>, usize), CoreError> {
-        self.encode(rows, first, from_version, |run, row, message| {
+        self.encode(rows, first, from_version, CALL_STEPS_MAX, |run, row, message| {
             let before = run.visible_state();
             let fold = Arc::clone(&run.fold);
             let handler = fold.handlers.get(row.event_type.as_bytes());
@@ -91,13 +103,14 @@ impl FoldRun {
         rows: &impl Page,
         first: usize,
         from_version: i64,
+        steps_max: u64,
         mut step: impl FnMut(&mut Self, &Row<'_>, &mut Message) -> Result<(), CoreError>,
     ) -> Result<(Vec<u8>, usize), CoreError> {
         let fold = Arc::clone(&self.fold);
         let mut message = Message::default();
         let mut index = first;
         let mut brief = Row::blank();
-        let steps_end = self.steps().saturating_add(CALL_STEPS_MAX);
+        let steps_end = self.steps().saturating_add(steps_max);
         while index < rows.len()
             && message.compared < COMPARED_VALUES_MAX
             && self.steps() < steps_end

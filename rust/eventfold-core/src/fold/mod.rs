@@ -49,6 +49,7 @@ pub use condition::{Condition, Evaluation};
 pub use coverage::Coverage;
 pub use difference::{Found, differences};
 pub use document::Keep;
+pub(crate) use refusal::refuse_alone;
 pub use run::{FoldResult, FoldRun, Start};
 
 /// The semantics that states come from: a number that goes up when the same fold and the same

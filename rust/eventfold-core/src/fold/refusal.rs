@@ -132,6 +132,13 @@ impl Refusal {
     }
 }
 
+/// The error of the catalogue for an expression that stands in no document.
+pub(crate) fn refuse_alone(source: &str, error: CelError) -> CoreError {
+    let text = Source::new(source);
+    let at = text.inside(Position { line: 1, column: 1 }, source, error.offset);
+    Refusal::of_text(at, source, error).of("INVALID_EXPRESSION").into_error(&text)
+}
+
 /// Errors travel in headers of limited size: a fact is cut at this many characters.
 const FACT_CHARS_MAX: usize = 300;
 

@@ -60,6 +60,15 @@ pub struct Keys {
 
 const NO_KEY: u32 = u32::MAX;
 
+impl Keys {
+    /// The key of the row at an index of the page; `None` for an event that is not folded, and for
+    /// rows that were not looked at.
+    pub fn of(&self, index: usize) -> Option<&str> {
+        let number = *self.rows.get(index.checked_sub(self.first)?)?;
+        self.names.get(number as usize).map(|key| &**key)
+    }
+}
+
 /// What the table has of a key.
 #[derive(Debug, Clone, Copy)]
 pub enum Known<'a> {

@@ -1,6 +1,6 @@
 //! Pages that are kept: every cell copied into one buffer.
 
-use super::{COLUMNS, Page};
+use super::{COLUMNS, Page, STREAM};
 
 /// A copy of a page that holds on to nothing else: rows of PostgreSQL keep the whole buffer that
 /// they were received in.
@@ -20,18 +20,35 @@ impl Compact {
         let mut copy = Self::default();
         copy.bytes.reserve_exact(page.payload_bytes() + page.len() * FIXED_BYTES);
         for index in 0..page.len() {
-            let mut present = 0;
-            for column in 0..COLUMNS {
-                if let Some(cell) = page.cell(column, index) {
-                    copy.bytes.extend_from_slice(cell);
-                    present |= 1 << column;
-                }
-                copy.ends.push(u32::try_from(copy.bytes.len()).ok()?);
-            }
-            copy.present.push(present);
+            copy.push(page, index)?;
         }
         copy.bytes.shrink_to_fit();
         Some(copy)
+    }
+
+    /// Copies the rows of one stream, from the row at index `first` on; `None`: they have more
+    /// than 4 GiB.
+    pub fn of_stream(page: &impl Page, first: usize, stream: &str) -> Option<Self> {
+        let mut copy = Self::default();
+        for index in first..page.len() {
+            if page.cell(STREAM, index) == Some(stream.as_bytes()) {
+                copy.push(page, index)?;
+            }
+        }
+        Some(copy)
+    }
+
+    fn push(&mut self, page: &impl Page, index: usize) -> Option<()> {
+        let mut present = 0;
+        for column in 0..COLUMNS {
+            if let Some(cell) = page.cell(column, index) {
+                self.bytes.extend_from_slice(cell);
+                present |= 1 << column;
+            }
+            self.ends.push(u32::try_from(self.bytes.len()).ok()?);
+        }
+        self.present.push(present);
+        Some(())
     }
 
     /// What the copy takes.

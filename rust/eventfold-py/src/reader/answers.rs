@@ -8,6 +8,10 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::Pages;
 use super::done::{Completions, Done};
+use super::projector::ProjectionStep;
+use super::refolding::{
+    ProjectionComparison, ProjectionRetried, ProjectionTried, ProjectionTriedRows,
+};
 use super::writer;
 use crate::batch::Batch;
 use crate::errors;
@@ -71,6 +75,13 @@ fn value(py: Python<'_>, done: Done) -> PyResult<Bound<'_, PyAny>> {
             Ok(opened.into_pyobject(py)?.into_any())
         }
         Done::Stored(stored) => stored.map_err(|error| writer::exception(py, error))?.outcomes(py),
+        Done::Step(step) => Ok(Bound::new(py, ProjectionStep::new(step))?.into_any()),
+        Done::Compared(compared) => {
+            Ok(Bound::new(py, ProjectionComparison::new(*compared))?.into_any())
+        }
+        Done::Retried(retried) => Ok(Bound::new(py, ProjectionRetried::new(retried))?.into_any()),
+        Done::Tried(tried) => Ok(Bound::new(py, ProjectionTried::new(*tried))?.into_any()),
+        Done::TriedRows(rows) => Ok(Bound::new(py, ProjectionTriedRows::new(*rows))?.into_any()),
         Done::Hydrated(hydrated) => Ok(Bound::new(py, Hydrated::new(py, *hydrated)?)?.into_any()),
     }
 }

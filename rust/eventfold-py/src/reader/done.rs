@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use eventfold_core::error::CoreError;
-use eventfold_reader::{Hydrated, Opened, Page, ReadError, WriteError};
+use eventfold_reader::{
+    Compared, Hydrated, Opened, Page, ReadError, Retried, Step, Tried, TriedRows, WriteError,
+};
 use pyo3::prelude::*;
 
 use super::writer::Stored;
@@ -16,6 +18,11 @@ pub enum Done {
     Hydrated(Box<Hydrated>),
     Opened(Box<Opened>),
     Stored(Result<Stored, WriteError>),
+    Step(Step),
+    Compared(Box<Compared>),
+    Retried(Retried),
+    Tried(Box<Tried>),
+    TriedRows(Box<TriedRows>),
 }
 
 pub type Completions = completions::Completions<Result<Done, ReadError>>;

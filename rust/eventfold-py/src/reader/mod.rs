@@ -3,6 +3,8 @@
 mod answers;
 mod arguments;
 mod done;
+mod projector;
+mod refolding;
 mod writer;
 
 use std::future::Future;
@@ -15,6 +17,11 @@ use pyo3::types::{PyList, PyTuple};
 use tokio::sync::Mutex;
 
 pub use answers::{Hydrated, KeptState, Opened, Page, ReaderError};
+pub use projector::{ProjectionStep, ProjectionWorker, Projector, failpoints};
+pub use refolding::{
+    ProjectionComparison, ProjectionRetried, ProjectionRetry, ProjectionTrial, ProjectionTried,
+    ProjectionTriedRows, ProjectionVerifier,
+};
 pub use writer::{AppendBatch, Decision, Outcome, Writer, encode_session_answers};
 
 use super::fold::Fold;

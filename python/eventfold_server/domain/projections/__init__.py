@@ -1,0 +1,1 @@
+"""Projections: folds of the log that are kept as tables."""

@@ -1,0 +1,98 @@
+//! What a transaction is to write: the changes of all its pages, each row as it is in the end.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use eventfold_core::error::CoreError;
+use eventfold_core::projection::{ChangedRow, Changes};
+
+use super::Bounds;
+
+/// Changes since the last commit.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// By key; `None`: the row is to go.
+    pub rows: HashMap<String, Option<ChangedRow>>,
+    pub parked_keys: Vec<(String, CoreError)>,
+    pub parked_events: Vec<(String, i64)>,
+    /// Keys that are parked no longer, with their lists.
+    pub mended: Vec<String>,
+    /// Parked keys that failed again, and why.
+    pub failed_again: Vec<(String, CoreError)>,
+    pub events: u64,
+    /// Position up to which all is in the batch.
+    pub position: i64,
+    /// Position and id of the last event that was looked at.
+    pub last: Option<(i64, [u8; 16])>,
+    pub stopped: Option<CoreError>,
+    bytes: usize,
+    begun: Instant,
+    /// What is remembered of events that are not committed takes too much memory.
+    pub is_crowded: bool,
+    /// How often the core has given changes, each of which is to be told that it is committed.
+    pub folds: u64,
+}
+
+impl Batch {
+    pub(super) fn new(position: i64) -> Self {
+        Self {
+            rows: HashMap::new(),
+            parked_keys: Vec::new(),
+            parked_events: Vec::new(),
+            mended: Vec::new(),
+            failed_again: Vec::new(),
+            events: 0,
+            position,
+            last: None,
+            stopped: None,
+            bytes: 0,
+            begun: Instant::now(),
+            is_crowded: false,
+            folds: 0,
+        }
+    }
+
+    /// Adds the changes of some more events.
+    pub(super) fn add(&mut self, changes: Changes) {
+        self.folds += 1;
+        for row in changes.upserts {
+            self.bytes += size_of_row(&row);
+            if let Some(Some(old)) = self.rows.insert(row.key.clone(), Some(row)) {
+                self.bytes = self.bytes.saturating_sub(size_of_row(&old));
+            }
+        }
+        for key in changes.deletes {
+            if let Some(Some(old)) = self.rows.insert(key, None) {
+                self.bytes = self.bytes.saturating_sub(size_of_row(&old));
+            }
+        }
+        self.parked_keys.extend(changes.parked_keys);
+        self.parked_events.extend(changes.parked_events);
+        self.events += changes.events;
+        self.stopped = changes.stopped;
+        self.position = self.position.max(changes.up_to);
+    }
+
+    /// Whether it is time to write.
+    pub(super) fn is_full(&self, bounds: &Bounds) -> bool {
+        self.is_crowded
+            || self.stopped.is_some()
+            || self.bytes >= bounds.batch_bytes
+            || self.events >= bounds.batch_events
+            || self.begun.elapsed() >= bounds.batch_time
+    }
+
+    /// Whether there is nothing to write but a position.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+            && self.parked_keys.is_empty()
+            && self.parked_events.is_empty()
+            && self.events == 0
+            && self.stopped.is_none()
+    }
+}
+
+fn size_of_row(row: &ChangedRow) -> usize {
+    let columns: usize = row.columns.iter().map(|text| text.as_ref().map_or(0, String::len)).sum();
+    size_of::<ChangedRow>() + 2 * row.key.len() + row.state.len() + columns
+}
