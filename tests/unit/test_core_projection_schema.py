@@ -1,4 +1,4 @@
-"""Goal: editors that check projection documents by their schema agree with the core.
+"""Goal: editors that check projections by `docs/projection.schema.json` agree with the core.
 
 Method: documents that the core takes must pass the schema; documents whose form it refuses must
 not. The schema knows nothing of expressions, and nothing of what one part says of another.
