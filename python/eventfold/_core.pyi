@@ -86,6 +86,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Pages",
+    "ProjectedTable",
     "Projection",
     "ProjectionComparison",
     "ProjectionQuery",
@@ -344,6 +345,40 @@ class Projection:
 
         Source, key, indexes, and names and types of the columns must be the same.
         """
+
+@final
+class ProjectedTable:
+    """The table of a projection in memory, to see what a document makes of events."""
+
+    def __new__(cls, projection: Projection) -> ProjectedTable:
+        """Begin with an empty table."""
+    def feed(self, batch: Batch) -> None:
+        """Fold a page of events in the order of the log, unless the projection has stopped.
+
+        Events of other categories than those of the projection are not told apart.
+
+        Raises:
+            CoreError: BUG for rows that cannot be decoded.
+        """
+    @property
+    def rows(self) -> list[tuple[str, bytes, bool, int, int, list[str | None]]]:
+        """The rows in byte order of their keys.
+
+        Each is the key, JSON text of the state, whether `where` shows it, version and position of
+        the last event that touched it, and the texts that PostgreSQL casts to the columns.
+        """
+    @property
+    def parked(self) -> list[tuple[str, CoreError, list[int]]]:
+        """The keys that are parked, why, and the positions of the events that are set aside."""
+    @property
+    def events(self) -> int:
+        """Number of events that were folded."""
+    @property
+    def position(self) -> int:
+        """Position up to which all events are in the table; 0: no page was fed."""
+    @property
+    def stopped(self) -> CoreError | None:
+        """Why the event behind `position` stops the projection; None: it goes on."""
 
 @final
 class Coverage:

@@ -260,7 +260,7 @@ async def test_whoever_lost_the_lease_changes_nothing(
     schema = database.queries.schema
     store_events(database_url, schema, log.grow(50))
     generation_no, _ = make_generation(database, database_url, source)
-    small: dict[str, float] = {"step_events": 20, "page_bytes": 4_000, "quiet_s": 0}
+    small: dict[str, float] = {"batch_events": 20, "page_bytes": 4_000, "quiet_s": 0}
     changed = mended(source)
 
     async def step() -> None:

@@ -206,7 +206,7 @@ async def test_behind_a_pooler(database: Database, database_url: str, folder: Pa
             source = BY_OWNER + PARKS
             generation_no, lease = make_generation(database, database_url, source)
             document = _core.Projection(source)
-            worker = projector.worker(generation_no, lease, document, step_events=300)
+            worker = projector.worker(generation_no, lease, document, batch_events=300)
             while not (step := await worker.step(3_000)).done:
                 assert not step.fenced
             found = contents(database, database_url, generation_no)

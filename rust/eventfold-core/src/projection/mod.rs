@@ -20,6 +20,7 @@ mod normal;
 mod projecting;
 pub mod query;
 mod row;
+mod table;
 mod value;
 
 use crate::cel::CelError;
@@ -38,6 +39,7 @@ use row::RowPrograms;
 pub use changes::{ChangedRow, Changes};
 pub use column::{ColumnType, NUMERIC_DIGITS_MAX};
 pub use projecting::{Keys, Known, Projecting};
+pub use table::{Parked, Table};
 
 /// The name of the registered fold that a document reuses; `None`: its fold is its own.
 pub fn fold_name(source: &str) -> Result<Option<String>, CoreError> {

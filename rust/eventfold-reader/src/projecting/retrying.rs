@@ -108,7 +108,8 @@ impl Retrying {
         let (keys, names) = (&keys[..known], &names[..known]);
         let Some((sheet, last)) = self.fold(sheet, names).await? else { return Ok(fenced) };
         let (batch, retried) = outcome(sheet, keys, progress.position, last);
-        if !write(&self.write, &self.generation, progress.position, progress.rate, &batch).await? {
+        let pool = self.write.clone();
+        if !write(pool, &self.generation, progress.position, progress.rate, &batch).await? {
             return Ok(fenced);
         }
         if let Some(last) = names.last() {
