@@ -17,10 +17,12 @@ use crate::pool::Pool;
 /// Events that are read at a random place. A place between two events that lie far apart is likely,
 /// so that the first event behind it would be drawn too often.
 const PLACE_EVENTS: i64 = 200;
-/// Keys of them that are drawn; of a source that has no more events all are.
+/// Keys of them that are drawn.
 const PLACE_KEYS: usize = 8;
+/// A source with fewer events is drawn whole.
+const WHOLE_EVENTS: i64 = 2_000;
 /// Places in a row that brought nothing new: hardly a key is left then.
-const IDLE_PLACES_MAX: usize = 20;
+const IDLE_PLACES_MAX: usize = 200;
 
 /// Draws keys of a generation.
 pub(super) struct Drawing<'a> {
@@ -39,7 +41,7 @@ impl Drawing<'_> {
         let until = Instant::now() + self.generation.bounds.draw_time;
         let Some(first) = self.first(up_to, until).await? else { return Ok(Vec::new()) };
         let begin = first.rows.position(0)?;
-        let whole = first.looked_at >= up_to && (first.rows.len() as i64) < PLACE_EVENTS;
+        let whole = first.looked_at >= up_to && (first.rows.len() as i64) < WHOLE_EVENTS;
         self.take(&first.rows, if whole { usize::MAX } else { PLACE_KEYS })?;
         let mut idle = 0;
         while !whole
@@ -48,7 +50,7 @@ impl Drawing<'_> {
             && Instant::now() < until
         {
             let after = rand::rng().random_range(begin..=up_to) - 1;
-            let page = self.page(after, up_to).await?;
+            let page = self.page(after, up_to, PLACE_EVENTS).await?;
             idle += 1;
             if self.take(&page.rows, PLACE_KEYS)? {
                 idle = 0;
@@ -61,7 +63,7 @@ impl Drawing<'_> {
     async fn first(&self, up_to: i64, until: Instant) -> Result<Option<SourcePage>, ReadError> {
         let mut after = 0;
         while after < up_to && Instant::now() < until {
-            let page = self.page(after, up_to).await?;
+            let page = self.page(after, up_to, WHOLE_EVENTS).await?;
             if !page.rows.is_empty() {
                 return Ok(Some(page));
             }
@@ -70,9 +72,9 @@ impl Drawing<'_> {
         Ok(None)
     }
 
-    async fn page(&self, after: i64, up_to: i64) -> Result<SourcePage, ReadError> {
+    async fn page(&self, after: i64, up_to: i64, events: i64) -> Result<SourcePage, ReadError> {
         let (pool, generation) = (self.pool.clone(), self.generation);
-        SourcePage::read(pool, generation, self.streams, after, up_to, PLACE_EVENTS).await
+        SourcePage::read(pool, generation, self.streams, after, up_to, events).await
     }
 
     /// Takes the keys of some of the rows; whether one was new.
