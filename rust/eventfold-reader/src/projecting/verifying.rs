@@ -22,7 +22,7 @@ use super::digests::{Digest, checksum, of_fold, of_table};
 use super::drawing::Drawing;
 use super::reading::SourcePage;
 use super::sheet::{Cell, Sheet};
-use super::streams::{NamedRows, Streams};
+use super::streams::Streams;
 use crate::error::ReadError;
 use crate::pages::{Content, Form, Order, Range, Reading};
 use crate::param::Param;
