@@ -46,6 +46,7 @@ BAD = [
     BASE + "columns: {a: {value: state.a}}",
     BASE + "columns: {A: text}",
     BASE + "columns: {version: text}",
+    BASE + "columns: {xmin: text}",
     BASE + "columns: {a: {type: text, from: state.a}}",
     BASE + "columns: {a: text}\nindexes: []",
     BASE + "columns: {a: text}\nindexes: [a]",
