@@ -32,6 +32,7 @@ from eventfold._core_events import (
     uuid7,
 )
 from eventfold._core_filter import Filter, Selection
+from eventfold._core_projection import ProjectedTable, Projection
 from eventfold._core_projection_query import ProjectionQuery
 from eventfold._core_projection_refolds import (
     ProjectionComparison,
@@ -86,6 +87,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Pages",
+    "ProjectedTable",
     "Projection",
     "ProjectionComparison",
     "ProjectionQuery",
@@ -289,60 +291,6 @@ class Fold:
         Raises:
             CoreError: INVALID_REQUEST if the state is not JSON, INVALID_EVENT_ID; BUG if the
                 coverage is that of another `Fold`.
-        """
-
-@final
-class Projection:
-    """A compiled projection; immutable, and free to be used from many threads."""
-
-    def __new__(cls, source: str, fold_source: str | None = None) -> Projection:
-        """Parse and compile a projection document, YAML 1.2 or JSON.
-
-        Args:
-            source: The document.
-            fold_source: Document of the registered fold that it names (`fold_name`).
-
-        Raises:
-            CoreError: INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD, FOLD_TOO_LARGE,
-                EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP; FOLD_NOT_FOUND if it names a fold and
-                `fold_source` is None.
-        """
-    @staticmethod
-    def fold_name(source: str) -> str | None:
-        """Name the registered fold that a document reuses; None: its fold is its own.
-
-        Raises:
-            CoreError: INVALID_PROJECTION, PROJECTION_TOO_LARGE, EXPRESSION_TOO_LONG,
-                EXPRESSION_TOO_DEEP.
-        """
-    @property
-    def name(self) -> str:
-        """The name that the document carries."""
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the normal form of the document and of its fold, lower-case hexadecimal."""
-    @property
-    def categories(self) -> list[str] | None:
-        """The categories whose events it folds, in byte order; None: all of the log."""
-    @property
-    def types(self) -> list[str]:
-        """The event types that it folds: those that its fold handles, and its source names."""
-    @property
-    def columns(self) -> list[tuple[str, str]]:
-        """Name and SQL type, with its collation, of each column, in the order of the document."""
-    @property
-    def indexes(self) -> list[list[str]]:
-        """The names of the columns of each index."""
-    @property
-    def parks(self) -> bool:
-        """Whether a key is set aside when an event of it fails, and the others go on."""
-    @property
-    def key_kind(self) -> Literal["root", "stream", "expression"]:
-        """What the key is: `meta.root`, `meta.stream`, or another expression."""
-    def compatible_with(self, other: Projection) -> bool:
-        """Tell whether it may take the place of another over the same table.
-
-        Source, key, indexes, and names and types of the columns must be the same.
         """
 
 @final

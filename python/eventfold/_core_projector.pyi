@@ -46,9 +46,9 @@ class Projector:
             lease: The fencing token.
             statements: By what they are for; `python/eventfold_server/storage/projector.py` shows
                 the keys.
-            bounds: Of a step: `page_bytes`, `window`, `span`, `rows_bytes`, `step_bytes`,
-                `step_events`, `step_s`; `lease_s` and `quiet_s`. Of what folds beside:
-                `sheet_bytes`, `draw_s`, `retry_keys` and `retry_events`.
+            bounds: Of a step: `page_bytes`, `page_age_s`, `window`, `span`, `rows_bytes`;
+                `batch_bytes`, `batch_events`, `batch_s`, `batches`; `lease_s` and `quiet_s`. Of
+                what folds beside: `sheet_bytes`, `draw_s`, `retry_keys` and `retry_events`.
         """
     def verifier(
         self,
@@ -96,7 +96,7 @@ class Projector:
         that is not above the head. Else as `verifier`.
         """
     def step(self, future: Any, worker: ProjectionWorker, up_to: int) -> None:
-        """Go on by one transaction at the most, up to a position: `ProjectionStep`."""
+        """Go on by a few transactions, up to a position: `ProjectionStep`."""
     def forget(self, future: Any, worker: ProjectionWorker) -> None:
         """Drop what is remembered, behind the step under way; answer None."""
     def close(self) -> None:
@@ -116,7 +116,7 @@ class ProjectionStep:
         rows: Rows that were written or removed.
         parked: Keys that were parked.
         done: No event of the source is left up to where the step was to go.
-        fenced: The lease is somebody else's, or the generation is gone: nothing was written.
+        fenced: The lease is somebody else's, or the generation is gone: nothing more was written.
         stopped: Why the generation stopped: JSON with reason, message and facts. None: it did not.
     """
 

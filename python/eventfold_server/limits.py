@@ -159,11 +159,15 @@ PROJECTION_VIEW_ATTEMPTS_MAX = 6
 # Between two attempts to drop tables of generations that are gone.
 PROJECTION_SWEEP_PAUSE_S = 60.0
 # A transaction of a projection takes whole pages of events until it has so many bytes of rows to
-# write, or so many events, or has taken so long.
+# write, or so many events, or has taken so long to fold; a step of the server is a few of them, one
+# folded while the other is written.
+PROJECTION_BATCH_BYTES = 8 * 1024 * 1024
+PROJECTION_BATCH_EVENTS = 200_000
+PROJECTION_BATCH_S = 0.5
+PROJECTION_STEP_BATCHES = 4
 PROJECTION_PAGE_BYTES = 8 * 1024 * 1024
-PROJECTION_STEP_BYTES = 8 * 1024 * 1024
-PROJECTION_STEP_EVENTS = 200_000
-PROJECTION_STEP_S = 0.5
+# Events that were read longer ago are read again: they may have been erased meanwhile.
+PROJECTION_PAGE_AGE_S = 5.0
 # States of rows that are loaded at once.
 PROJECTION_ROWS_BYTES = 16 * 1024 * 1024
 # Positions that a page looks at where other events lie, in as many statements as windows fit.

@@ -24,6 +24,7 @@ from eventfold.v1 import (
     errors_pb2,
     event_store_pb2,
     folds_pb2,
+    projections_pb2,
     subscriptions_pb2,
 )
 
@@ -146,6 +147,7 @@ def test_every_rpc_has_cases_that_succeed() -> None:
         consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"],
         event_store_pb2.DESCRIPTOR.services_by_name["EventStore"],
         folds_pb2.DESCRIPTOR.services_by_name["Folds"],
+        projections_pb2.DESCRIPTOR.services_by_name["Projections"],
         subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"],
     )
     rpcs = {f"{service.name}.{rpc.name}" for service in services for rpc in service.methods}

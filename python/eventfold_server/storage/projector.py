@@ -1,4 +1,4 @@
-"""Steps of generations of projections: Rust reads, folds and writes, a transaction each."""
+"""Steps of generations of projections: Rust reads, folds and writes in transactions."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,8 +12,12 @@ from eventfold_server.limits import (
     CATEGORY_WINDOW_POSITIONS,
     LOG_WINDOW_POSITIONS,
     PROJECTION_ASIDE_MAX,
+    PROJECTION_BATCH_BYTES,
+    PROJECTION_BATCH_EVENTS,
+    PROJECTION_BATCH_S,
     PROJECTION_DRAW_S_MAX,
     PROJECTION_LEASE_S,
+    PROJECTION_PAGE_AGE_S,
     PROJECTION_PAGE_BYTES,
     PROJECTION_QUIET_S,
     PROJECTION_RETRY_EVENTS,
@@ -21,9 +25,7 @@ from eventfold_server.limits import (
     PROJECTION_ROWS_BYTES,
     PROJECTION_SHEET_BYTES,
     PROJECTION_SPAN_WINDOWS,
-    PROJECTION_STEP_BYTES,
-    PROJECTION_STEP_EVENTS,
-    PROJECTION_STEP_S,
+    PROJECTION_STEP_BATCHES,
 )
 from eventfold_server.storage.bridge import Bridge
 from eventfold_server.storage.database import Database
@@ -47,8 +49,8 @@ class Step:
     parked: int
     # No event of the source is left up to `up_to`, and `position` is there.
     done: bool
-    # Somebody else has the lease, or the generation is gone: nothing was written, and the worker is
-    # of no use any more.
+    # Somebody else has the lease, or the generation is gone: nothing more was written, and the
+    # worker is of no use any more.
     fenced: bool
     # Why the generation stopped at the event behind `position`, or had before.
     stopped: Refusal | None
@@ -65,11 +67,11 @@ class Worker:
         self._worker = worker
 
     async def step(self, up_to: int) -> Step:
-        """Goes on by one transaction, at most to position `up_to`, which is not above the head.
+        """Goes on by a few transactions, at most to position `up_to`, which is not above the head.
 
-        Prolongs the lease. A step is short, a second or so, so that progress is seen and the lease
-        does not run out; while there is more to do (`done` is false) call it again at once. It is
-        carried through if the caller is cancelled. After a refusal (STORAGE_UNAVAILABLE,
+        Prolongs the lease. A step is short, a second or two, so that the lease does not run out;
+        while there is more to do (`done` is false) call it again at once. It is carried through if
+        the caller is cancelled. After a refusal (STORAGE_UNAVAILABLE,
         STORAGE_FULL) nothing was written or nobody knows; the next step begins with what the
         database says, so that it may be called again either way.
         """
@@ -167,12 +169,18 @@ class Projector:
         return Retry(self._bridge, retry)
 
     def trial(
-        self, document: _core.Projection, *, after: int, up_to: int, events_max: int
+        self,
+        document: _core.Projection,
+        *,
+        after: int,
+        up_to: int,
+        events_max: int,
+        **bounds: float,
     ) -> Trial:
         """A trial of a document with events behind a position, up to another that is not above the
         head.
         """
-        parts = self._generation(0, document, {})
+        parts = self._generation(0, document, bounds)
         del parts["generation_no"]
         trial = self._projector.trial(
             document, **parts, after=after, up_to=up_to, events_max=events_max
@@ -184,13 +192,16 @@ class Projector:
     ) -> dict[str, Any]:
         """What Rust is told of a generation."""
         table = ProjectionTable(self._queries, generation_no, document)
-        window, page = LOG_WINDOW_POSITIONS, "projection_log_page"
-        if document.categories is not None:
-            window, page = CATEGORY_WINDOW_POSITIONS, "projection_categories_page"
+        window, page = CATEGORY_WINDOW_POSITIONS, "projection_categories_page"
+        if document.categories is None:
+            window, page = LOG_WINDOW_POSITIONS, "projection_log_page"
+        elif len(document.categories) == 1:
+            page = "projection_category_page"
         return {
             "generation_no": generation_no,
             "statements": {
                 "page": self._queries[page],
+                "streams": self._queries["projection_streams"],
                 "progress": self._queries["projection_progress"],
                 "rows": table.rows,
                 "advance": self._queries["projection_advance"],
@@ -203,12 +214,14 @@ class Projector:
             },
             "bounds": {
                 "page_bytes": PROJECTION_PAGE_BYTES,
+                "page_age_s": PROJECTION_PAGE_AGE_S,
                 "window": window,
                 "span": window * PROJECTION_SPAN_WINDOWS,
                 "rows_bytes": PROJECTION_ROWS_BYTES,
-                "step_bytes": PROJECTION_STEP_BYTES,
-                "step_events": PROJECTION_STEP_EVENTS,
-                "step_s": PROJECTION_STEP_S,
+                "batch_bytes": PROJECTION_BATCH_BYTES,
+                "batch_events": PROJECTION_BATCH_EVENTS,
+                "batch_s": PROJECTION_BATCH_S,
+                "batches": PROJECTION_STEP_BATCHES,
                 "lease_s": PROJECTION_LEASE_S,
                 "quiet_s": PROJECTION_QUIET_S,
                 "sheet_bytes": PROJECTION_SHEET_BYTES,

@@ -16,6 +16,7 @@ use common::{Event, columns};
 use eventfold_core::envelope::{sent_digest, stored_digest};
 use eventfold_core::fold::{Fold, FoldRun};
 use eventfold_core::json::check::Checker;
+use eventfold_core::projection::{Projecting, Projection};
 use eventfold_core::rows::Rows;
 use eventfold_core::wire::encode_page;
 
@@ -130,6 +131,50 @@ fn fold(name: &str, source: &str, events: &[Event]) {
     });
 }
 
+const BALANCES: &str = r#"
+projection: balances
+initial: {balance: 0, open: false, transfers: 0, limits: {}}
+handlers:
+  AccountOpened: {owner: event.holderId, open: true}
+  MoneyDeposited: {balance: state.balance + event.amount}
+  MoneyTransferred:
+    balance: state.balance - event.amount
+    transfers: state.transfers + 1
+  LimitSet: {"limits[event.kind]": event.value}
+  AccountClosed: {open: false}
+where: state.balance != 0
+columns:
+  balance: numeric
+  transfers: bigint
+  owner: text
+"#;
+
+/// All events into one table, from an empty one; every page is a batch of its own. `streams` is the
+/// number of streams that they are spread over.
+fn project(name: &str, source: &str, events: &[Event], streams: usize) {
+    let projection = Arc::new(Projection::parse(source, None).expect("the projection compiles"));
+    let mut events = events.to_vec();
+    for (index, event) in events.iter_mut().enumerate() {
+        event.stream = Some(format!("account-{:06}", index % streams));
+        event.root = event.stream.clone();
+        event.position = index as i64 + 1;
+    }
+    let decoded: Vec<_> = pages(&events)
+        .into_iter()
+        .map(|page| Rows::decode(page).expect("the page decodes"))
+        .collect();
+    measure(name, || {
+        let mut projecting = Projecting::new(Arc::clone(&projection)).of_empty_table();
+        for rows in &decoded {
+            let keys = projecting.keys(rows, 0).expect("the keys are texts");
+            let changes = projecting.fold(rows, &keys).expect("the page can be read");
+            assert!(changes.next == PAGE && changes.stopped.is_none());
+            black_box(changes);
+            projecting.committed();
+        }
+    });
+}
+
 /// The same work on one thread and then on two at once: wall time, so neighbours do count.
 fn two_threads(name: &str, source: &str, events: &[Event]) {
     if !wanted(name) {
@@ -173,6 +218,10 @@ fn main() {
         fold(&name("fold account, decimals"), ACCOUNT, &events(bytes, true, true));
         fold(&name("fold a growing list"), TRANSFERS, &first);
         two_threads(&name("fold account on two threads"), ACCOUNT, &first);
+        project(&name("project, 20 events a row"), BALANCES, &first, 50);
+        project(&name("project, every event a row"), BALANCES, &first, EVENTS);
+        let by_type = format!("{BALANCES}key: meta.type + meta.stream_id\n");
+        project(&name("project, key of an expression"), &by_type, &first, 50);
         let mut unknown = last.clone();
         unknown.iter_mut().for_each(|event| event.flags = 0);
         fold(&name("fold account, rows not validated"), ACCOUNT, &unknown);

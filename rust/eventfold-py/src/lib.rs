@@ -55,7 +55,7 @@ mod _core {
     #[pymodule_export]
     use super::names::check_stream_name;
     #[pymodule_export]
-    use super::projection::Projection;
+    use super::projection::{ProjectedTable, Projection};
     #[pymodule_export]
     use super::projection_query::ProjectionQuery;
     #[cfg(unix)]

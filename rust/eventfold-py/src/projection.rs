@@ -1,11 +1,14 @@
 //! Projection documents.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use eventfold_core::error;
 use eventfold_core::projection::{self, KeyKind};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyBytes;
 
+use super::batch::Batch;
 use super::errors;
 
 /// A compiled projection.
@@ -87,5 +90,85 @@ impl Projection {
     #[cfg(unix)]
     pub(super) fn shared(&self) -> Arc<projection::Projection> {
         Arc::clone(&self.0)
+    }
+}
+
+/// The table of a projection, in memory.
+#[pyclass(frozen, module = "eventfold._core")]
+pub struct ProjectedTable {
+    /// Locked only inside of work that may run without the GIL, so that nobody waits for both.
+    table: Mutex<projection::Table>,
+}
+
+/// A row: key, state, whether it is shown, version, position, texts of the columns.
+type Row<'py> = (String, Bound<'py, PyBytes>, bool, i64, i64, Vec<Option<String>>);
+
+/// A parked key: the key, why, and the positions of its events.
+type Parked = (String, Py<PyAny>, Vec<i64>);
+
+#[pymethods]
+impl ProjectedTable {
+    #[new]
+    fn new(projection: &Bound<'_, Projection>) -> Self {
+        Self { table: Mutex::new(projection::Table::new(Arc::clone(&projection.get().0))) }
+    }
+
+    fn feed(&self, py: Python<'_>, batch: &Bound<'_, Batch>) -> PyResult<()> {
+        let rows = &batch.get().rows;
+        errors::run(py, errors::ANY_BYTES, || self.with_table(|table| table.feed(rows)))
+    }
+
+    #[getter]
+    fn rows<'py>(&self, py: Python<'py>) -> PyResult<Vec<Row<'py>>> {
+        let rows = self.get(py, |table| table.rows.values().cloned().collect::<Vec<_>>())?;
+        let row = |row: projection::ChangedRow| {
+            let state = PyBytes::new(py, &row.state);
+            (row.key, state, row.shown, row.version, row.position, row.columns)
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+
+    #[getter]
+    fn parked(&self, py: Python<'_>) -> PyResult<Vec<Parked>> {
+        let parked = self.get(py, |table| table.parked.clone())?;
+        let entry = |(key, parked): (String, projection::Parked)| {
+            (key, errors::raise(py, parked.error).into_value(py).into_any(), parked.positions)
+        };
+        Ok(parked.into_iter().map(entry).collect())
+    }
+
+    #[getter]
+    fn events(&self, py: Python<'_>) -> PyResult<u64> {
+        self.get(py, |table| table.events)
+    }
+
+    #[getter]
+    fn position(&self, py: Python<'_>) -> PyResult<i64> {
+        self.get(py, |table| table.position)
+    }
+
+    #[getter]
+    fn stopped(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let stopped = self.get(py, |table| table.stopped.clone())?;
+        Ok(stopped.map(|error| errors::raise(py, error).into_value(py).into_any()))
+    }
+}
+
+impl ProjectedTable {
+    fn get<T: Send>(
+        &self,
+        py: Python<'_>,
+        part: impl FnOnce(&projection::Table) -> T + Send,
+    ) -> PyResult<T> {
+        errors::run(py, 0, || self.with_table(|table| Ok(part(table))))
+    }
+
+    fn with_table<T>(
+        &self,
+        work: impl FnOnce(&mut projection::Table) -> Result<T, error::CoreError>,
+    ) -> Result<T, error::CoreError> {
+        // Poisoned by a panic: a row may be half changed.
+        let poisoned = |_| error::CoreError::new("BUG", "an earlier call on this table panicked");
+        work(&mut *self.table.lock().map_err(poisoned)?)
     }
 }

@@ -7,6 +7,7 @@ mod choices;
 mod expressions;
 mod folds;
 mod json;
+mod projections;
 mod reference;
 mod rows;
 mod wire;
@@ -15,6 +16,7 @@ pub use appends::append_request;
 pub use expressions::{expr_eval, expr_parse};
 pub use folds::{fold_document, fold_run};
 pub use json::{event_json, scan_vs_strict};
+pub use projections::projection_document;
 pub use rows::rows_decode;
 pub use wire::event_page;
 
@@ -22,7 +24,7 @@ pub use wire::event_page;
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each stands in a folder of that name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("expr_parse", expr_parse),
     ("expr_eval", expr_eval),
     ("fold_document", fold_document),
@@ -32,4 +34,5 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("event_page", event_page),
     ("append_request", append_request),
     ("fold_run", fold_run),
+    ("projection_document", projection_document),
 ];

@@ -189,7 +189,7 @@ def test_statements_quote_what_a_document_says(database: Database) -> None:
         assert name in statement
         unquoted = "".join(statement.split('"')[::2])
         assert "user" not in unquoted
-        assert "ratio" not in unquoted
+        assert "moment" not in unquoted
 
 
 @pytest.mark.skipif(program() is None, reason="there is no pgbouncer on this machine")
@@ -206,7 +206,7 @@ async def test_behind_a_pooler(database: Database, database_url: str, folder: Pa
             source = BY_OWNER + PARKS
             generation_no, lease = make_generation(database, database_url, source)
             document = _core.Projection(source)
-            worker = projector.worker(generation_no, lease, document, step_events=300)
+            worker = projector.worker(generation_no, lease, document, batch_events=300)
             while not (step := await worker.step(3_000)).done:
                 assert not step.fenced
             found = contents(database, database_url, generation_no)

@@ -240,7 +240,7 @@ def _may_switch(waiting: Waiting) -> bool:
 
 
 def _tell_stopped(claimed: Claimed, step: Step, stopped: Refusal) -> None:
-    log.error(
+    log.warning(
         "generation %d of projection %s stops behind position %d: %s",
         claimed.generation,
         claimed.name,

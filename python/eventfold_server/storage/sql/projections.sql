@@ -96,17 +96,26 @@ INSERT INTO {schema}.projection_parked_events (generation_no, key, position)
 SELECT $1::bigint, a.key, a.position FROM unnest($2::text[], $3::bigint[]) AS a (key, position);
 
 -- name: projection_log_page
--- Events of the types $1, positions $2 to $3, save the system's, with the root of their stream.
-SELECT s.name AS stream, {event}, s.root
+-- Events of the types $1, positions $2 to $3, save the system's; in place of the name of the stream
+-- its number, since the names of many events are one: a join would cost more than all the rest.
+SELECT e.stream_no, {event}
   FROM {schema}.events e
-  JOIN {schema}.streams s ON s.stream_no = e.stream_no
  WHERE e.position BETWEEN $2::bigint AND $3::bigint
    AND (e.category < '$' OR e.category >= '%') AND e.type = ANY ($1::text[])
  ORDER BY e.position LIMIT $4::bigint;
 
+-- name: projection_category_page
+-- The same of the one category in $5, along its index.
+SELECT e.stream_no, {event}
+  FROM {schema}.events e
+ WHERE (e.category, e.position) >= (($5::text[])[1], $2::bigint)
+   AND (e.category, e.position) <= (($5::text[])[1], $3::bigint)
+   AND e.type = ANY ($1::text[])
+ ORDER BY e.category, e.position LIMIT $4::bigint;
+
 -- name: projection_categories_page
--- The same of the categories $5, each there once, by their index, as `categories_page`.
-SELECT s.name AS stream, {event}, s.root
+-- The same of the categories $5, each there once, as `categories_page`.
+SELECT e.stream_no, {event}
   FROM (SELECT p.position
           FROM unnest($5::text[]) AS c (category)
           CROSS JOIN LATERAL
@@ -118,6 +127,8 @@ SELECT s.name AS stream, {event}, s.root
          ORDER BY p.position LIMIT $4::bigint) q
   CROSS JOIN LATERAL
        (SELECT * FROM {schema}.events x WHERE x.position = q.position OFFSET 0) e
-  CROSS JOIN LATERAL
-       (SELECT * FROM {schema}.streams x WHERE x.stream_no = e.stream_no OFFSET 0) s
  ORDER BY q.position;
+
+-- name: projection_streams
+-- Names and roots of the streams with the numbers $1; neither ever changes.
+SELECT s.stream_no, s.name, s.root FROM {schema}.streams s WHERE s.stream_no = ANY ($1::bigint[]);

@@ -23,6 +23,7 @@ use crate::projection::Projection;
 #[pyo3(from_item_all)]
 struct StatementsArgument {
     page: String,
+    streams: String,
     progress: String,
     rows: String,
     advance: String,
@@ -38,6 +39,7 @@ impl StatementsArgument {
     fn statements(self) -> ProjectionStatements {
         ProjectionStatements {
             page: self.page.into(),
+            streams: self.streams.into(),
             progress: self.progress.into(),
             rows: self.rows.into(),
             advance: self.advance.into(),
@@ -56,12 +58,14 @@ impl StatementsArgument {
 #[pyo3(from_item_all)]
 struct BoundsArgument {
     page_bytes: usize,
+    page_age_s: f64,
     window: i64,
     span: i64,
     rows_bytes: i64,
-    step_bytes: usize,
-    step_events: u64,
-    step_s: f64,
+    batch_bytes: usize,
+    batch_events: u64,
+    batch_s: f64,
+    batches: usize,
     lease_s: f64,
     quiet_s: f64,
     sheet_bytes: usize,
@@ -74,12 +78,14 @@ impl BoundsArgument {
     fn bounds(&self) -> Bounds {
         Bounds {
             page_bytes: self.page_bytes,
+            page_age: Duration::from_secs_f64(self.page_age_s),
             window: self.window,
             span: self.span,
             rows_bytes: self.rows_bytes,
-            step_bytes: self.step_bytes,
-            step_events: self.step_events,
-            step_time: Duration::from_secs_f64(self.step_s),
+            batch_bytes: self.batch_bytes,
+            batch_events: self.batch_events,
+            batch_time: Duration::from_secs_f64(self.batch_s),
+            batches: self.batches,
             lease: Duration::from_secs_f64(self.lease_s),
             quiet: Duration::from_secs_f64(self.quiet_s),
             sheet_bytes: self.sheet_bytes,

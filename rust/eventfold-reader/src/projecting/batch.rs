@@ -1,4 +1,4 @@
-//! What a step is to write: the changes of all its pages, each row as it is in the end.
+//! What a transaction is to write: the changes of all its pages, each row as it is in the end.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -77,9 +77,9 @@ impl Batch {
     pub(super) fn is_full(&self, bounds: &Bounds) -> bool {
         self.is_crowded
             || self.stopped.is_some()
-            || self.bytes >= bounds.step_bytes
-            || self.events >= bounds.step_events
-            || self.begun.elapsed() >= bounds.step_time
+            || self.bytes >= bounds.batch_bytes
+            || self.events >= bounds.batch_events
+            || self.begun.elapsed() >= bounds.batch_time
     }
 
     /// Whether there is nothing to write but a position.

@@ -2,16 +2,14 @@
 
 use eventfold_core::rows::Page;
 
-use crate::row::PgRows;
-
 /// Rows of a page, told by their indexes.
 #[derive(Debug)]
-pub(super) struct Chosen<'a> {
-    pub page: &'a PgRows,
+pub(super) struct Chosen<'a, P> {
+    pub page: &'a P,
     pub rows: Vec<usize>,
 }
 
-impl Page for Chosen<'_> {
+impl<P: Page> Page for Chosen<'_, P> {
     fn len(&self) -> usize {
         self.rows.len()
     }

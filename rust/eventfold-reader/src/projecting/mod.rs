@@ -1,23 +1,26 @@
 //! Building a generation of a projection: events are read, folded by their keys, and written as
-//! rows, states and a position, in one transaction a step.
+//! rows, states and a position, in one transaction a batch.
 //!
-//! A step takes what is there, up to some bounds: pages of events, one of which is read ahead while
-//! the one before is folded. What of a page does not fit into the step stays for the next. States
-//! are cached from step to step; whenever a step fails, or nobody knows whether its commit came
-//! through, all that is remembered is forgotten, and the next begins with what the database says.
-//! The first statement of each transaction moves the position, on condition that the lease and the
-//! position are the ones that the step began with: whoever was overtaken changes nothing.
+//! A step makes a few batches of what is there. Pages of events are read ahead while those before
+//! are folded, and a batch is folded while the one before is written; what of a page does not fit
+//! into a batch stays for the next. Behind a step nothing is under way. States are cached from step
+//! to step; whenever one fails, or nobody knows whether a commit came through, all that is
+//! remembered is forgotten, and the next begins with what the database says. The first statement of
+//! each transaction moves the position, on condition that lease and position are those that the
+//! batch began with: whoever was overtaken changes nothing.
 
 mod arguments;
 mod batch;
 mod chosen;
 mod digests;
+mod drawing;
 mod reading;
 mod retrying;
 mod rows;
 mod sheet;
 mod step;
 mod stored;
+mod streams;
 mod trying;
 mod verifying;
 mod writing;
@@ -35,9 +38,11 @@ pub use verifying::{Compared, Verified, Verifier, VerifyStatements};
 /// The statements of a generation; `storage/sql/projections.sql` says what they take and answer.
 #[derive(Debug)]
 pub struct ProjectionStatements {
-    /// Events of the source: a page of `$1` types, positions `$2` to `$3`, `$4` at the most, of the
-    /// categories `$5` if the source names some.
+    /// Events of the source: of the types `$1`, positions `$2` to `$3`, `$4` at the most, of the
+    /// categories `$5` if the source names some; with the number of its stream for its name.
     pub page: Arc<str>,
+    /// Names and roots of streams by their numbers.
+    pub streams: Arc<str>,
     /// How far the generation is.
     pub progress: Arc<str>,
     /// Rows by their keys.
@@ -63,18 +68,22 @@ pub struct ProjectionStatements {
 pub struct Bounds {
     /// A page of events ends with the one that reaches this.
     pub page_bytes: usize,
+    /// One that was read longer ago is read again: what it holds may have been erased meanwhile.
+    pub page_age: Duration,
     /// Positions that one statement looks at.
     pub window: i64,
     /// Positions that a page looks at, where most are of other sources.
     pub span: i64,
     /// States that are loaded at once end with the one that passes this.
     pub rows_bytes: i64,
-    /// A step ends with the page in which what it is to write passes this.
-    pub step_bytes: usize,
+    /// A batch ends with the page in which what it is to write passes this.
+    pub batch_bytes: usize,
     /// The same by events.
-    pub step_events: u64,
+    pub batch_events: u64,
     /// The same by time.
-    pub step_time: Duration,
+    pub batch_time: Duration,
+    /// Batches of a step, each a transaction.
+    pub batches: usize,
     /// How long the lease lasts from each step on.
     pub lease: Duration,
     /// A position that moves without events is not written more often than once in this time.
@@ -117,7 +126,7 @@ pub struct Step {
     pub parked: usize,
     /// No event of the source is left up to where the step was to go.
     pub done: bool,
-    /// The lease is somebody else's, or the generation is gone: nothing was written.
+    /// The lease is somebody else's, or the generation is gone: nothing more was written.
     pub fenced: bool,
     /// Why the generation stopped at the event behind `position`: JSON with reason, message, facts.
     pub stopped: Option<String>,

@@ -7,16 +7,16 @@ use eventfold_core::rows::Page as _;
 use tokio::task::JoinHandle;
 
 use super::Generation;
+use super::streams::{NamedRows, Streams};
 use crate::error::ReadError;
 use crate::pages::{Content, Form, Order, Range, Reading};
 use crate::param::Param;
 use crate::pool::Pool;
-use crate::row::PgRows;
 
 /// Events of the source, in order.
 #[derive(Debug)]
 pub(super) struct SourcePage {
-    pub rows: PgRows,
+    pub rows: NamedRows,
     /// Index of the first row that is not folded yet.
     pub next: usize,
     /// Position up to which there are no other events of the source.
@@ -29,6 +29,7 @@ impl SourcePage {
     pub(super) async fn read(
         pool: Pool,
         generation: &Generation,
+        streams: &Streams,
         after: i64,
         up_to: i64,
         rows_max: i64,
@@ -51,10 +52,11 @@ impl SourcePage {
             form: Form::Rows,
             page_bytes: bounds.page_bytes,
         };
-        let page = Reading::new(pool, range).page().await?;
+        let page = Reading::new(pool.clone(), range).page().await?;
         let Content::Rows(rows) = page.content else {
             return Err(CoreError::new("BUG", "a page of rows was asked for").into());
         };
+        let rows = streams.name(rows, &pool, generation).await?;
         let looked_at = page.looked_at.unwrap_or(after);
         Ok(Self { rows, next: 0, looked_at, read_at: Instant::now() })
     }

@@ -27,8 +27,10 @@ pub(super) async fn progress(
     let mut lease = pool.lend().await?;
     let params = [Param::Int(generation.generation_no), Param::Int(generation.lease)];
     let mut rows = lease.query(&generation.statements.progress, &params).await?;
-    let row = rows.next().await?;
-    while rows.next().await?.is_some() {}
+    let mut row = None;
+    while let Some(next) = rows.next().await? {
+        row = Some(next);
+    }
     lease.finish().await?;
     let read = |row: Row| {
         Ok(Progress { position: row.try_get(0)?, rate: row.try_get(1)?, stopped: row.try_get(2)? })

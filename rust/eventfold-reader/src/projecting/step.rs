@@ -1,26 +1,26 @@
 //! One step after the other, of one generation under one lease.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use eventfold_core::error::CoreError;
 use eventfold_core::limits::PROJECTION_CACHE_BYTES;
 use eventfold_core::projection::{Changes, Keys, Projecting};
 use eventfold_core::rows::Page as _;
+use futures_util::future::join;
 use tokio::sync::Mutex;
 
 use super::batch::Batch;
 use super::reading::{Ahead, SourcePage};
 use super::stored::error_json;
+use super::streams::Streams;
 use super::writing::write;
 use super::{Generation, Step, rows};
 use crate::error::ReadError;
 use crate::failpoint::{Failpoint, reach};
 use crate::pool::Pool;
 
-/// Pages that were read longer ago are read again: what they hold may have been erased meanwhile.
-const PAGE_AGE_MAX: Duration = Duration::from_secs(5);
-/// With so much in its cache a step ends, so that the cache can be cut to its size.
+/// With so much in its cache a batch ends, so that the cache can be cut to its size.
 const CROWDED_BYTES: usize = 2 * PROJECTION_CACHE_BYTES;
 /// Over about this time the rate is averaged.
 const RATE_S: f64 = 5.0;
@@ -51,7 +51,8 @@ struct Building {
     place: Option<Place>,
     /// `None` while it is with the thread that folds, or after that failed.
     projecting: Option<Projecting>,
-    /// What did not fit into the last step.
+    streams: Streams,
+    /// What did not fit into the last batch.
     page: Option<SourcePage>,
     ahead: Option<Ahead>,
 }
@@ -74,13 +75,14 @@ impl Worker {
             generation: Arc::new(generation),
             place: None,
             projecting: None,
+            streams: Streams::default(),
             page: None,
             ahead: None,
         })))
     }
 
-    /// Goes on by one transaction at the most, up to a position that is not above the head. Must
-    /// not be dropped on the way: what was begun is carried through.
+    /// Goes on by a few batches, up to a position that is not above the head. Must not be dropped on
+    /// the way: what was begun is carried through.
     pub async fn step(&self, up_to: i64) -> Result<Step, ReadError> {
         let mut building = self.0.lock().await;
         let result = building.step(up_to).await;
@@ -105,6 +107,7 @@ impl Building {
     fn forget(&mut self) {
         self.place = None;
         self.projecting = None;
+        self.streams = Streams::default();
         self.page = None;
         self.ahead = None;
     }
@@ -115,25 +118,69 @@ impl Building {
         {
             return Ok(ended);
         }
-        let Some(place) = self.place.clone() else { return Err(lost()) };
         let bounds = self.generation.bounds;
-        let fits = |read: Instant, end: i64| read.elapsed() <= PAGE_AGE_MAX && end <= up_to;
-        self.page.take_if(|page| !fits(page.read_at, page.looked_at));
-        self.ahead.take_if(|ahead| !fits(ahead.begun, ahead.up_to));
-        let mut batch = Batch::new(place.looked_at);
+        self.drop_pages(up_to);
+        let mut place = self.place.clone().ok_or_else(lost)?;
+        let mut step = Step { position: place.position, ..Step::default() };
+        let mut batch = self.fold_batch(place.looked_at, up_to).await?;
+        for left in (0..bounds.batches.max(1)).rev() {
+            step.done = batch.position >= up_to && batch.stopped.is_none();
+            if batch.is_empty() && step.done && !self.is_due(&place, &batch) {
+                place.looked_at = batch.position.max(place.looked_at);
+                self.place = Some(place);
+                // Nothing was changed, and what was loaded may go.
+                self.committed(&batch)?;
+                break;
+            }
+            let rate = rate(&place, &batch);
+            let (pool, generation) = (self.write.clone(), Arc::clone(&self.generation));
+            let writing = write(pool, &generation, place.position, rate, &batch);
+            let (written, next) = if left == 0 || step.done || batch.stopped.is_some() {
+                (writing.await, None)
+            } else {
+                let folding = self.fold_batch(batch.position, up_to);
+                let (written, next) = join(writing, folding).await;
+                (written, Some(next))
+            };
+            if !written? {
+                return Ok(Step { done: false, fenced: true, ..step });
+            }
+            self.committed(&batch)?;
+            place = Place::written(&batch, rate);
+            self.place = Some(place.clone());
+            step.add(&batch);
+            match next {
+                Some(next) => batch = next?,
+                None => break,
+            }
+        }
+        if step.stopped.is_some() {
+            self.forget();
+        }
+        Ok(step)
+    }
+
+    /// Drops pages that are old or go too far, with what else was read with them: a fail-over may
+    /// have taken it back.
+    fn drop_pages(&mut self, up_to: i64) {
+        let page_age = self.generation.bounds.page_age;
+        let fits = |read: Instant, end: i64| read.elapsed() <= page_age && end <= up_to;
+        let page = self.page.take_if(|page| !fits(page.read_at, page.looked_at));
+        let ahead = self.ahead.take_if(|ahead| !fits(ahead.begun, ahead.up_to));
+        if page.is_some() || ahead.is_some() {
+            self.streams = Streams::default();
+        }
+    }
+
+    /// Folds events behind a position until there is something to write, or nothing to read.
+    async fn fold_batch(&mut self, after: i64, up_to: i64) -> Result<Batch, ReadError> {
+        let bounds = self.generation.bounds;
+        let mut batch = Batch::new(after);
         while batch.position < up_to && !batch.is_full(&bounds) {
             let page = self.next_page(batch.position, up_to).await?;
             self.fold(page, &mut batch).await?;
         }
-        let done = batch.position >= up_to && batch.stopped.is_none();
-        if batch.is_empty() && done && !self.is_due(&place, &batch) {
-            let looked_at = batch.position.max(place.looked_at);
-            self.place = Some(Place { looked_at, ..place });
-            // Nothing was changed, and what was loaded may go.
-            self.committed(&batch)?;
-            return Ok(Step { position: place.position, done, ..Step::default() });
-        }
-        self.write(&place, batch, done).await
+        Ok(batch)
     }
 
     /// Learns how far the generation is; a step if there is nothing to do about it.
@@ -190,7 +237,8 @@ impl Building {
         up_to: i64,
     ) -> impl Future<Output = Result<SourcePage, ReadError>> + Send + 'static {
         let (pool, generation) = (self.read.clone(), Arc::clone(&self.generation));
-        async move { SourcePage::read(pool, &generation, after, up_to, i64::MAX).await }
+        let streams = self.streams.clone();
+        async move { SourcePage::read(pool, &generation, &streams, after, up_to, i64::MAX).await }
     }
 
     /// Folds what is left of a page, and keeps what does not fit into the batch.
@@ -247,33 +295,23 @@ impl Building {
         }
         Ok(())
     }
+}
 
-    async fn write(&mut self, place: &Place, batch: Batch, done: bool) -> Result<Step, ReadError> {
-        let rate = rate(place, &batch);
-        let written = write(&self.write, &self.generation, place.position, rate, &batch).await?;
-        if !written {
-            return Ok(Step { fenced: true, ..Step::default() });
-        }
-        self.committed(&batch)?;
-        self.place = Some(Place {
-            position: batch.position,
-            looked_at: batch.position,
-            rate,
-            written: Instant::now(),
-        });
-        let step = Step {
-            position: batch.position,
-            events: batch.events,
-            rows: batch.rows.len(),
-            parked: batch.parked_keys.len(),
-            done,
-            fenced: false,
-            stopped: batch.stopped.as_ref().map(error_json),
-        };
-        if step.stopped.is_some() {
-            self.forget();
-        }
-        Ok(step)
+impl Place {
+    fn written(batch: &Batch, rate: f64) -> Self {
+        let position = batch.position;
+        Self { position, looked_at: position, rate, written: Instant::now() }
+    }
+}
+
+impl Step {
+    /// Adds a batch that is written.
+    fn add(&mut self, batch: &Batch) {
+        self.position = batch.position;
+        self.events += batch.events;
+        self.rows += batch.rows.len();
+        self.parked += batch.parked_keys.len();
+        self.stopped = batch.stopped.as_ref().map(error_json);
     }
 }
 

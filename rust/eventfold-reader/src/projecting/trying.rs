@@ -13,6 +13,7 @@ use super::Generation;
 use super::reading::SourcePage;
 use super::sheet::{Cell, Sheet};
 use super::stored::error_json;
+use super::streams::Streams;
 use crate::error::ReadError;
 use crate::pool::Pool;
 
@@ -70,6 +71,7 @@ pub struct Trial(Arc<Mutex<Trying>>);
 
 struct Trying {
     read: Pool,
+    streams: Streams,
     generation: Generation,
     /// `None` while it is with the thread that folds, and at the end.
     sheet: Option<Sheet>,
@@ -92,6 +94,7 @@ impl Trial {
         let projecting = Projecting::new(Arc::clone(&generation.projection)).of_empty_table();
         Self(Arc::new(Mutex::new(Trying {
             read,
+            streams: Streams::default(),
             generation,
             sheet: Some(Sheet::new(projecting)),
             position: after,
@@ -135,6 +138,7 @@ impl Trying {
             let page = SourcePage::read(
                 self.read.clone(),
                 &self.generation,
+                &self.streams,
                 self.position,
                 self.up_to,
                 self.events_left,

@@ -12,24 +12,23 @@ use std::time::{Duration, Instant};
 
 use eventfold_core::error::CoreError;
 use eventfold_core::projection::{KeyKind, Projecting};
-use eventfold_core::rows::Page as _;
-use rand::RngExt as _;
+use eventfold_core::rows::Page;
 use rand::seq::SliceRandom as _;
 use tokio::sync::Mutex;
 
 use super::Generation;
 use super::chosen::Chosen;
 use super::digests::{Digest, checksum, of_fold, of_table};
+use super::drawing::Drawing;
 use super::reading::SourcePage;
 use super::sheet::{Cell, Sheet};
+use super::streams::Streams;
 use crate::error::ReadError;
 use crate::pages::{Content, Form, Order, Range, Reading};
 use crate::param::Param;
 use crate::pool::Pool;
 use crate::row::PgRows;
 
-/// Draws of one key, since the same may come again.
-const DRAWS_A_KEY_MAX: usize = 4;
 /// A call works for about this long, so that progress is seen.
 const TURN_TIME: Duration = Duration::from_millis(250);
 /// Rows whose columns one statement spells.
@@ -85,6 +84,7 @@ pub struct Verifier(Arc<Mutex<Verifying>>);
 
 struct Verifying {
     pool: Pool,
+    streams: Streams,
     generation: Generation,
     statements: VerifyStatements,
     keys_max: usize,
@@ -116,8 +116,14 @@ impl Verifier {
         statements: VerifyStatements,
         keys_max: usize,
     ) -> Self {
-        let (keys_max, sample) = (keys_max.max(1), None);
-        Self(Arc::new(Mutex::new(Verifying { pool, generation, statements, keys_max, sample })))
+        Self(Arc::new(Mutex::new(Verifying {
+            pool,
+            streams: Streams::default(),
+            generation,
+            statements,
+            keys_max: keys_max.max(1),
+            sample: None,
+        })))
     }
 
     /// Goes on for a while; to be called until something is found. `None`: the generation is gone.
@@ -156,24 +162,15 @@ impl Verifying {
     /// Draws keys from the log, and takes the snapshot.
     async fn draw(&self) -> Result<Option<Sample>, ReadError> {
         let Some(known) = self.snapshot(&[], 0).await? else { return Ok(None) };
-        let mut drawn: HashSet<String> = HashSet::new();
-        let wanted = self.keys_max.div_ceil(2);
-        let until = Instant::now() + self.generation.bounds.draw_time;
-        let mut projecting = self.projecting();
-        for _ in 0..wanted * DRAWS_A_KEY_MAX {
-            if known.position == 0 || drawn.len() >= wanted || Instant::now() >= until {
-                break;
-            }
-            let from = rand::rng().random_range(1..=known.position);
-            let rows = self.event_behind(from, known.position).await?;
-            if rows.is_empty() {
-                continue;
-            }
-            if let Some(key) = projecting.keys(&rows, 0)?.of(0) {
-                drawn.insert(key.to_owned());
-            }
-        }
-        let drawn: Vec<String> = drawn.into_iter().collect();
+        let drawing = Drawing {
+            pool: &self.pool,
+            generation: &self.generation,
+            streams: &self.streams,
+            projecting: self.projecting(),
+            wanted: self.keys_max.div_ceil(2),
+            drawn: HashSet::new(),
+        };
+        let drawn = drawing.draw(known.position).await?;
         let sample = self.snapshot(&drawn, self.keys_max as i64).await?;
         Ok(sample.map(|mut sample| {
             sample.keys = sample.table.keys().cloned().collect();
@@ -216,20 +213,6 @@ impl Verifying {
         }
         lease.finish().await?;
         Ok(sample)
-    }
-
-    /// The first event of the source from a position on, if there is one not too far away.
-    async fn event_behind(&self, from: i64, up_to: i64) -> Result<PgRows, ReadError> {
-        let generation = &self.generation;
-        let mut params = vec![
-            Param::Texts(generation.projection.types().to_vec()),
-            Param::Int(from),
-            Param::Int(up_to.min(from.saturating_add(generation.bounds.span))),
-            Param::Int(1),
-        ];
-        params.extend(generation.projection.categories().map(|c| Param::Texts(c.to_vec())));
-        let range = self.range(&generation.statements.page, params);
-        Ok(rows_of(Reading::new(self.pool.clone(), range).page().await?.content)?)
     }
 
     fn range(&self, sql: &Arc<str>, params: Vec<Param>) -> Range {
@@ -293,6 +276,7 @@ impl Verifying {
             let page = SourcePage::read(
                 self.pool.clone(),
                 &self.generation,
+                &self.streams,
                 sample.passed,
                 sample.position,
                 i64::MAX,
@@ -346,7 +330,7 @@ impl Sample {
     /// Folds the rows whose key is wanted, in a thread.
     async fn fold(
         &mut self,
-        rows: PgRows,
+        rows: impl Page + Send + 'static,
         wanted: impl Fn(&str) -> bool + Send + 'static,
     ) -> Result<(), ReadError> {
         let mut sheet = self.sheet.take().ok_or_else(|| bug("folding failed before"))?;
@@ -393,7 +377,7 @@ impl Sheet {
     /// Folds the rows of a page whose key is wanted.
     fn fold_wanted(
         &mut self,
-        page: &PgRows,
+        page: &impl Page,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), CoreError> {
         let mut rows = Vec::new();

@@ -11,11 +11,11 @@ use crate::error::ReadError;
 use crate::failpoint::{Failpoint, reach};
 use crate::pool::Pool;
 
-/// Writes a batch, unless the lease or the position is another by now: then nothing, and false.
+/// Writes a batch, unless lease, position or log are others by now: then nothing, and false.
 ///
 /// After an error nothing is written, or, if the connection broke, nobody knows.
 pub(super) async fn write(
-    pool: &Pool,
+    pool: Pool,
     generation: &Generation,
     from: i64,
     rate: f64,
