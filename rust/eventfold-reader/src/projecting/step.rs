@@ -81,8 +81,8 @@ impl Worker {
         })))
     }
 
-    /// Goes on by a few batches, up to a position that is not above the head. Must not be dropped on
-    /// the way: what was begun is carried through.
+    /// Goes on by a few batches, up to a position that is not above the head. Must not be dropped
+    /// on the way: what was begun is carried through.
     pub async fn step(&self, up_to: i64) -> Result<Step, ReadError> {
         let mut building = self.0.lock().await;
         let result = building.step(up_to).await;
