@@ -201,6 +201,7 @@ class Projector:
             "generation_no": generation_no,
             "statements": {
                 "page": self._queries[page],
+                "anchor": self._queries["event_ids_at"],
                 "streams": self._queries["projection_streams"],
                 "progress": self._queries["projection_progress"],
                 "rows": table.rows,

@@ -211,32 +211,33 @@ async def test_a_generation_that_is_dropped(
         assert (await worker.step(300)).fenced
 
 
+@pytest.mark.parametrize("lost", ["Moved", "Unhandled"])
 async def test_a_log_that_lost_its_end_is_not_written(
-    database: Database, database_url: str, projector: Projector
+    database: Database, database_url: str, projector: Projector, lost: str
 ) -> None:
-    """Events that were read ahead, and then were lost by a fail-over, never get into the table."""
+    """What was read ahead of a log, and then was lost by a fail-over, never counts: neither events
+    nor that there was none.
+    """
     log = Log(random.Random(4), others=0)
     schema = database.queries.schema
     events = log.grow(400)
+    for event in events[50:]:
+        event.type = lost
     store_events(database_url, schema, events)
     document = _core.Projection(BY_ROOT)
     generation_no, lease = make_generation(database, database_url, BY_ROOT)
     worker = projector.worker(
-        generation_no, lease, document, batch_events=50, page_bytes=4_000, page_age_s=600
+        generation_no, lease, document, batch_events=1, batches=1, window=50, page_age_s=600
     )
-    step = await worker.step(400)
-    kept = step.position
-    # What was read ahead must have come in.
+    assert (await worker.step(400)).position == 50
+    # What is read ahead must have come in.
     await asyncio.sleep(1)
-    cut_tail(database_url, schema, kept)
-    other = Log(random.Random(5), others=0, events=events[:kept])
-    other.versions = {event.stream: event.version for event in events[:kept]}
-    store_events(database_url, schema, other.grow(400 - kept))
+    cut_tail(database_url, schema, 50)
+    other = Log(random.Random(5), others=0, events=events[:50])
+    other.versions = {event.stream: event.version for event in events[:50]}
+    store_events(database_url, schema, other.grow(350))
     assert (await worker.step(400)).fenced
-    assert contents(database, database_url, generation_no).position == kept
-    worker = projector.worker(
-        generation_no, take_lease(database, database_url, generation_no), document
-    )
+    assert contents(database, database_url, generation_no).position == 50
     await drive(worker, 400)
     model = Model(BY_ROOT)
     model.feed(other.events)
@@ -293,30 +294,32 @@ async def test_connections_that_are_killed(
     """Steps fail in the middle, some of them behind their commit; called again they go on."""
     rng = random.Random(7)
     log, model = Log(rng, failing=0.01 if PARKS in source else 0), Model(source)
-    events = log.grow(6_000)
+    events = log.grow(2_000)
     store_events(database_url, database.queries.schema, events)
     model.feed(events)
-    generation_no, lease = make_generation(database, database_url, source)
-    worker = projector.worker(
-        generation_no, lease, _core.Projection(source), batch_events=300, page_bytes=20_000
-    )
+    whole = await at_once(database, database_url, projector, source, 2_000)
     stop = asyncio.Event()
     killing = asyncio.create_task(terminated(database_url, stop, rng))
     failures: list[str] = []
-    while True:
-        try:
-            step = await worker.step(6_000)
-        except Refusal as refusal:
-            failures.append(refusal.reason)
-            continue
-        assert not step.fenced
-        if step.done:
-            break
+    # How many steps are hit depends on the machine.
+    while len(failures) < 3:
+        generation_no, lease = make_generation(database, database_url, source)
+        worker = projector.worker(
+            generation_no, lease, _core.Projection(source), batch_events=50, page_bytes=5_000
+        )
+        done = False
+        while not done:
+            try:
+                step = await worker.step(2_000)
+            except Refusal as refusal:
+                failures.append(refusal.reason)
+            else:
+                assert not step.fenced
+                done = step.done
+        agrees(contents(database, database_url, generation_no), model, whole)
     stop.set()
     assert await killing > 0
     assert set(failures) == {"STORAGE_UNAVAILABLE"}
-    whole = await at_once(database, database_url, projector, source, 6_000)
-    agrees(contents(database, database_url, generation_no), model, whole)
 
 
 async def test_two_generations_at_once(

@@ -44,16 +44,18 @@ SELECT p.position, p.rate, p.stopped::text AS stopped
 
 -- name: projection_advance
 -- Moves the generation $1 from position $3 to $4 with $5 events, and prolongs the lease $2 by $8
--- milliseconds. No row is changed if somebody else has the lease or has moved it; or if the event
--- at position $9 (0: none was read) has not the id $10, because a fail-over lost what was read.
+-- milliseconds. No row is changed if somebody else has the lease or has moved it; or if an event
+-- at one of the positions $9 has not its id of $10, because a fail-over lost what was read.
 UPDATE {schema}.projection_progress p
    SET position = $4::bigint, events = p.events + $5::bigint,
        rate = $6::text::double precision, stopped = $7::text::jsonb,
        lease_until = clock_timestamp() + $8::bigint * interval '1 millisecond'
  WHERE p.generation_no = $1::bigint AND p.lease = $2::bigint AND p.position = $3::bigint
    AND p.stopped IS NULL
-   AND ($9::bigint = 0
-        OR $10::uuid = (SELECT e.event_id FROM {schema}.events e WHERE e.position = $9::bigint));
+   AND NOT EXISTS (SELECT FROM unnest($9::bigint[], $10::uuid[]) AS a (position, event_id)
+                    WHERE a.event_id IS DISTINCT FROM
+                          (SELECT e.event_id FROM {schema}.events e
+                            WHERE e.position = a.position));
 
 -- name: projection_rows
 -- What is known of the keys $1: their rows, and whether they are parked in the generation $2; keys

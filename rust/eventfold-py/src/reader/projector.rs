@@ -23,6 +23,7 @@ use crate::projection::Projection;
 #[pyo3(from_item_all)]
 struct StatementsArgument {
     page: String,
+    anchor: String,
     streams: String,
     progress: String,
     rows: String,
@@ -39,6 +40,7 @@ impl StatementsArgument {
     fn statements(self) -> ProjectionStatements {
         ProjectionStatements {
             page: self.page.into(),
+            anchor: self.anchor.into(),
             streams: self.streams.into(),
             progress: self.progress.into(),
             rows: self.rows.into(),

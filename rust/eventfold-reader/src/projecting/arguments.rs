@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 use eventfold_core::projection::ChangedRow;
 use tokio_postgres::types::{IsNull, ToSql, Type};
 
-use crate::arrays::{BOOL, BYTEA, INT8, TEXT, Written, array, bigint, bytes};
+use crate::arrays::{BOOL, BYTEA, INT8, TEXT, UUID, Written, array, bigint, bytes};
 
 /// An argument that borrows.
 #[derive(Debug, Clone, Copy)]
@@ -13,12 +13,12 @@ pub(super) enum Argument<'a> {
     Int(i64),
     /// A `text`, or NULL.
     Text(Option<&'a str>),
-    /// A `uuid`, or NULL.
-    Uuid(Option<&'a [u8; 16]>),
     /// A `text[]`.
     Texts(&'a [&'a str]),
     /// A `bigint[]`.
     Ints(&'a [i64]),
+    /// A `uuid[]`.
+    Uuids(&'a [[u8; 16]]),
     /// A column of rows.
     Column(&'a [&'a ChangedRow], Column),
 }
@@ -44,12 +44,12 @@ impl Argument<'_> {
         match self {
             Self::Int(value) => out.put_i64(*value),
             Self::Text(Some(text)) => out.put_slice(text.as_bytes()),
-            Self::Uuid(Some(id)) => out.put_slice(*id),
-            Self::Text(None) | Self::Uuid(None) => return Ok(IsNull::Yes),
+            Self::Text(None) => return Ok(IsNull::Yes),
             Self::Texts(texts) => {
                 return array(TEXT, texts.iter().map(|text| text.as_bytes()), out, bytes);
             }
             Self::Ints(values) => return array(INT8, values.iter().copied(), out, bigint),
+            Self::Uuids(ids) => return array(UUID, ids.iter(), out, |id, out| bytes(id, out)),
             Self::Column(rows, column) => return column.write(rows, out),
         }
         Ok(IsNull::No)

@@ -7,6 +7,7 @@ use eventfold_core::error::CoreError;
 use eventfold_core::projection::{ChangedRow, Changes};
 
 use super::Bounds;
+use super::reading::Anchor;
 
 /// Changes since the last commit.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub(super) struct Batch {
     pub events: u64,
     /// Position up to which all is in the batch.
     pub position: i64,
-    /// Position and id of the last event that was looked at.
-    pub last: Option<(i64, [u8; 16])>,
+    /// Events that must be in the log, or what was read is not.
+    pub anchors: Vec<Anchor>,
     pub stopped: Option<CoreError>,
     bytes: usize,
     begun: Instant,
@@ -43,7 +44,7 @@ impl Batch {
             failed_again: Vec::new(),
             events: 0,
             position,
-            last: None,
+            anchors: Vec::new(),
             stopped: None,
             bytes: 0,
             begun: Instant::now(),
@@ -71,6 +72,13 @@ impl Batch {
         self.events += changes.events;
         self.stopped = changes.stopped;
         self.position = self.position.max(changes.up_to);
+    }
+
+    /// Notes what pages were read beside.
+    pub(super) fn hold_on(&mut self, anchor: Option<Anchor>) {
+        if self.anchors.last() != anchor.as_ref() {
+            self.anchors.extend(anchor);
+        }
     }
 
     /// Whether it is time to write.

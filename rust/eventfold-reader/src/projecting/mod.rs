@@ -41,6 +41,8 @@ pub struct ProjectionStatements {
     /// Events of the source: of the types `$1`, positions `$2` to `$3`, `$4` at the most, of the
     /// categories `$5` if the source names some; with the number of its stream for its name.
     pub page: Arc<str>,
+    /// Positions and ids of the events at the positions `$1`.
+    pub anchor: Arc<str>,
     /// Names and roots of streams by their numbers.
     pub streams: Arc<str>,
     /// How far the generation is.

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use eventfold_core::error::CoreError;
-use eventfold_core::rows::Page as _;
 use tokio::task::JoinHandle;
 
 use super::Generation;
@@ -12,6 +11,9 @@ use crate::error::ReadError;
 use crate::pages::{Content, Form, Order, Range, Reading};
 use crate::param::Param;
 use crate::pool::Pool;
+
+/// Position and id of an event.
+pub(super) type Anchor = (i64, [u8; 16]);
 
 /// Events of the source, in order.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct SourcePage {
     /// Position up to which there are no other events of the source.
     pub looked_at: i64,
     pub read_at: Instant,
+    /// If the log has this event, the page is of the log.
+    pub anchor: Option<Anchor>,
 }
 
 impl SourcePage {
@@ -58,13 +62,7 @@ impl SourcePage {
         };
         let rows = streams.name(rows, &pool, generation).await?;
         let looked_at = page.looked_at.unwrap_or(after);
-        Ok(Self { rows, next: 0, looked_at, read_at: Instant::now() })
-    }
-
-    /// Position and id of the last row before `next`.
-    pub(super) fn last(&self) -> Result<Option<(i64, [u8; 16])>, CoreError> {
-        let Some(last) = self.next.checked_sub(1) else { return Ok(None) };
-        Ok(Some((self.rows.position(last)?, *self.rows.event_id(last)?)))
+        Ok(Self { rows, next: 0, looked_at, read_at: Instant::now(), anchor: None })
     }
 }
 

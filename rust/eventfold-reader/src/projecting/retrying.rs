@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use super::Generation;
 use super::batch::Batch;
+use super::reading::Anchor;
 use super::rows;
 use super::sheet::{Cell, Sheet};
 use super::writing::{hold, write};
@@ -23,9 +24,6 @@ use crate::pages::{Content, Form, Order, Range, Reading};
 use crate::param::Param;
 use crate::pool::Pool;
 use crate::row::PgRows;
-
-/// Position and id of an event.
-type Last = (i64, [u8; 16]);
 
 /// The statements of a retry; `storage/sql/projections.sql` says what they take and answer.
 #[derive(Debug)]
@@ -145,7 +143,7 @@ impl Retrying {
         &self,
         mut sheet: Sheet,
         keys: &[String],
-    ) -> Result<Option<(Sheet, Option<Last>)>, ReadError> {
+    ) -> Result<Option<(Sheet, Option<Anchor>)>, ReadError> {
         let mut last = None;
         let mut held_at = Instant::now();
         let mut reading = Reading::new(self.read.clone(), self.lists(keys));
@@ -205,10 +203,10 @@ fn outcome(
     mut sheet: Sheet,
     keys: &[(String, i64)],
     at: i64,
-    last: Option<Last>,
+    last: Option<Anchor>,
 ) -> (Batch, Retried) {
     let mut batch = Batch::new(at);
-    batch.last = last;
+    batch.hold_on(last);
     batch.failed_again = std::mem::take(&mut sheet.failed);
     for (key, events) in keys {
         match sheet.take(key) {

@@ -5,6 +5,7 @@ use eventfold_core::projection::{Known, Projecting};
 use tokio_postgres::Row;
 
 use super::Generation;
+use super::reading::Anchor;
 use crate::error::ReadError;
 use crate::param::Param;
 use crate::pool::Pool;
@@ -97,4 +98,22 @@ pub(super) async fn of_keys(
         known = keys.len();
     }
     Ok(known)
+}
+
+/// The event at a position that the log has reached.
+pub(super) async fn anchor(
+    pool: &Pool,
+    generation: &Generation,
+    position: i64,
+) -> Result<Anchor, ReadError> {
+    let mut lease = pool.lend().await?;
+    let params = [Param::Ints(vec![position])];
+    let mut rows = lease.query(&generation.statements.anchor, &params).await?;
+    let mut id = None;
+    while let Some(row) = rows.next().await? {
+        id = cell(&row, 1).and_then(|id| id.try_into().ok());
+    }
+    lease.finish().await?;
+    let shorter = || ReadError::Lost("the log is shorter than it was".to_owned());
+    Ok((position, id.ok_or_else(shorter)?))
 }

@@ -11,7 +11,7 @@ use futures_util::future::join;
 use tokio::sync::Mutex;
 
 use super::batch::Batch;
-use super::reading::{Ahead, SourcePage};
+use super::reading::{Ahead, Anchor, SourcePage};
 use super::stored::error_json;
 use super::streams::Streams;
 use super::writing::write;
@@ -52,6 +52,8 @@ struct Building {
     /// `None` while it is with the thread that folds, or after that failed.
     projecting: Option<Projecting>,
     streams: Streams,
+    /// The event at the end of what is read, from before it is read.
+    anchor: Option<Anchor>,
     /// What did not fit into the last batch.
     page: Option<SourcePage>,
     ahead: Option<Ahead>,
@@ -76,6 +78,7 @@ impl Worker {
             place: None,
             projecting: None,
             streams: Streams::default(),
+            anchor: None,
             page: None,
             ahead: None,
         })))
@@ -108,6 +111,7 @@ impl Building {
         self.place = None;
         self.projecting = None;
         self.streams = Streams::default();
+        self.anchor = None;
         self.page = None;
         self.ahead = None;
     }
@@ -121,6 +125,9 @@ impl Building {
         let bounds = self.generation.bounds;
         self.drop_pages(up_to);
         let mut place = self.place.clone().ok_or_else(lost)?;
+        if up_to > place.looked_at {
+            self.find_anchor(up_to).await?;
+        }
         let mut step = Step { position: place.position, ..Step::default() };
         let mut batch = self.fold_batch(place.looked_at, up_to).await?;
         for left in (0..bounds.batches.max(1)).rev() {
@@ -158,6 +165,15 @@ impl Building {
             self.forget();
         }
         Ok(step)
+    }
+
+    /// Finds the event at the end of what is to be read. While the log has it, all before it is what
+    /// it was: events are lost from the end only.
+    async fn find_anchor(&mut self, up_to: i64) -> Result<(), ReadError> {
+        if up_to > 0 && self.anchor.is_none_or(|(position, _)| position != up_to) {
+            self.anchor = Some(rows::anchor(&self.read, &self.generation, up_to).await?);
+        }
+        Ok(())
     }
 
     /// Drops pages that are old or go too far, with what else was read with them: a fail-over may
@@ -237,12 +253,17 @@ impl Building {
         up_to: i64,
     ) -> impl Future<Output = Result<SourcePage, ReadError>> + Send + 'static {
         let (pool, generation) = (self.read.clone(), Arc::clone(&self.generation));
-        let streams = self.streams.clone();
-        async move { SourcePage::read(pool, &generation, &streams, after, up_to, i64::MAX).await }
+        let (streams, anchor) = (self.streams.clone(), self.anchor);
+        async move {
+            let page =
+                SourcePage::read(pool, &generation, &streams, after, up_to, i64::MAX).await?;
+            Ok(SourcePage { anchor, ..page })
+        }
     }
 
     /// Folds what is left of a page, and keeps what does not fit into the batch.
     async fn fold(&mut self, mut page: SourcePage, batch: &mut Batch) -> Result<(), ReadError> {
+        batch.hold_on(page.anchor);
         while page.next < page.rows.len() {
             if batch.is_full(&self.generation.bounds) {
                 self.page = Some(page);
@@ -258,7 +279,6 @@ impl Building {
             }
             let Folded::Changes(changes) = folded else { return Err(lost()) };
             page.next = changes.next;
-            batch.last = page.last()?.or(batch.last);
             batch.add(changes);
             if batch.stopped.is_some() {
                 return Ok(());

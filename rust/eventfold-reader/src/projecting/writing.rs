@@ -51,7 +51,7 @@ async fn advance(
     let rate = rate.to_string();
     let stopped = batch.stopped.as_ref().map(error_json);
     let lease_ms = generation.bounds.lease.as_millis();
-    let (last, id) = batch.last.as_ref().map_or((0, None), |(last, id)| (*last, Some(id)));
+    let (anchors, ids): (Vec<i64>, Vec<[u8; 16]>) = batch.anchors.iter().copied().unzip();
     let params = [
         Argument::Int(generation.generation_no),
         Argument::Int(generation.lease),
@@ -61,8 +61,8 @@ async fn advance(
         Argument::Text(Some(&rate)),
         Argument::Text(stopped.as_deref()),
         Argument::Int(i64::try_from(lease_ms).unwrap_or(i64::MAX)),
-        Argument::Int(last),
-        Argument::Uuid(id),
+        Argument::Ints(&anchors),
+        Argument::Uuids(&ids),
     ];
     let moved = connection.begin_writing(&generation.statements.advance, &as_dyn(&params)).await?;
     Ok(moved == 1)
