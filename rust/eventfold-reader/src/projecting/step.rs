@@ -167,8 +167,8 @@ impl Building {
         Ok(step)
     }
 
-    /// Finds the event at the end of what is to be read. While the log has it, all before it is what
-    /// it was: events are lost from the end only.
+    /// Finds the event at the end of what is to be read. While the log has it, all before it is
+    /// what it was: events are lost from the end only.
     async fn find_anchor(&mut self, up_to: i64) -> Result<(), ReadError> {
         if up_to > 0 && self.anchor.is_none_or(|(position, _)| position != up_to) {
             self.anchor = Some(rows::anchor(&self.read, &self.generation, up_to).await?);
