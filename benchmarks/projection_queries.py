@@ -141,14 +141,18 @@ def _appends_seen(run: Run, stub: ProjectionsStub, number: int) -> list[tuple[fl
     return times
 
 
-def _query(filter_of: Callable[[], str], **fields: Any) -> Callable[[Run], int]:
+def _query(filter_of: Callable[[Run], str], **fields: Any) -> Callable[[Run], int]:
     def ask(run: Run) -> int:
         request = pb.QueryProjectionRequest(
-            name="accounts", filter=filter_of(), page_size=PAGE_ROWS, **fields
+            name="accounts", filter=filter_of(run), page_size=PAGE_ROWS, **fields
         )
         return len(run.stub.QueryProjection(request, timeout=CALL_S).rows)
 
     return ask
+
+
+def _fillers(run: Run) -> int:
+    return data.fillers_within(run.options.events)
 
 
 def _count(run: Run) -> int:
@@ -157,12 +161,14 @@ def _count(run: Run) -> int:
 
 
 _KINDS: dict[str, Callable[[Run], int]] = {
-    "1 row by its key": _query(lambda: f"key == '{data.filler(random.randrange(50))}'"),
+    "1 row by its key": _query(
+        lambda run: f"key == '{data.filler(random.randrange(_fillers(run)))}'"
+    ),
     "100 rows by a range of an indexed column": _query(
-        lambda: f"balance > {random.randrange(100)}",
+        lambda _: f"balance > {random.randrange(100)}",
         order=[pb.RowOrder(column="balance")],
     ),
-    "100 rows by key": _query(lambda: ""),
+    "100 rows by key": _query(lambda _: ""),
     "a count of all rows above a value": _count,
 }
 

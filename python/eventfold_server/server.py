@@ -245,59 +245,56 @@ class Server:
         refolding = (projection_storage, RefoldStorage(database), self._projector, documents)
         verifications = Verifications(*refolding)
         self._runner = Runner(projection_storage, self._projector, documents, tail, verifications)
-        event_store = event_store_pb2.DESCRIPTOR.services_by_name["EventStore"]
-        folds = folds_pb2.DESCRIPTOR.services_by_name["Folds"]
-        subscriptions = subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"]
-        groups = consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"]
-        projections = projections_pb2.DESCRIPTOR.services_by_name["Projections"]
-        own = (event_store, folds, subscriptions, groups, projections)
-        check_table(
-            method for service in (*own, _HEALTH, _REFLECTION) for method in methods_of(service)
-        )
-        self._names = [service.full_name for service in own]
+        services: list[tuple[Any, object]] = [
+            (
+                event_store_pb2,
+                EventStoreService(
+                    Appender(append_storage, self._writer),
+                    Reader(log_storage),
+                    Streams(log_storage),
+                    tail,
+                ),
+            ),
+            (
+                folds_pb2,
+                FoldsService(
+                    Hydrator(log_storage, starts),
+                    Historian(log_storage, starts),
+                    Many(log_storage, starts, registry),
+                    Watcher(log_storage, tail, starts),
+                    registry,
+                    tail,
+                ),
+            ),
+            (subscriptions_pb2, SubscriptionsService(Subscriptions(log_storage, tail))),
+            (consumer_groups_pb2, ConsumerGroupsService(group_admin, self._consumers)),
+            (
+                projections_pb2,
+                ProjectionsService(
+                    ProjectionAdmin(projection_storage, documents),
+                    ProjectionQueries(ProjectionRows(database), documents, tail),
+                    verifications,
+                    Retries(*refolding),
+                    Trials(*refolding),
+                ),
+            ),
+        ]
+        self._offer(services, database)
+
+    def _offer(self, services: list[tuple[Any, object]], database: Database) -> None:
+        """Has the server answer the services, each told with its module, and what gRPC itself
+        defines.
+        """
+        own = []
+        for module, service in services:
+            [descriptor] = module.DESCRIPTOR.services_by_name.values()
+            own.append((descriptor, service))
+        described = [*(descriptor for descriptor, _ in own), _HEALTH, _REFLECTION]
+        check_table(method for descriptor in described for method in methods_of(descriptor))
+        self._names = [descriptor.full_name for descriptor, _ in own]
         self._health = Health(self._names, database.ping)
         self._server.add_generic_rpc_handlers(
-            (
-                _handlers(
-                    self._guard,
-                    event_store,
-                    EventStoreService(
-                        Appender(append_storage, self._writer),
-                        Reader(log_storage),
-                        Streams(log_storage),
-                        tail,
-                    ),
-                ),
-                _handlers(
-                    self._guard,
-                    folds,
-                    FoldsService(
-                        Hydrator(log_storage, starts),
-                        Historian(log_storage, starts),
-                        Many(log_storage, starts, registry),
-                        Watcher(log_storage, tail, starts),
-                        registry,
-                        tail,
-                    ),
-                ),
-                _handlers(
-                    self._guard,
-                    subscriptions,
-                    SubscriptionsService(Subscriptions(log_storage, tail)),
-                ),
-                _handlers(self._guard, groups, ConsumerGroupsService(group_admin, self._consumers)),
-                _handlers(
-                    self._guard,
-                    projections,
-                    ProjectionsService(
-                        ProjectionAdmin(projection_storage, documents),
-                        ProjectionQueries(ProjectionRows(database), documents, tail),
-                        verifications,
-                        Retries(*refolding),
-                        Trials(*refolding),
-                    ),
-                ),
-            )
+            tuple(_handlers(self._guard, descriptor, service) for descriptor, service in own)
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._reflection_on():

@@ -84,7 +84,7 @@ def test_a_rebuild_under_load(
             stop.set()
             for thread in threads:
                 thread.join(60)
-        assert noted.faults == []
+        assert noted.faults == [], server.log_tail()
         made.settles(calls)
     log = made.database.log()
     for one in asking:

@@ -64,8 +64,8 @@ def test_the_life_of_a_projection(run: Run, store: eventfold.Client, document: P
     result = run(*query, "--limit", "2")
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["key", "balance", "note", "version", "position"],
-        ["account-30", "30.50", "1", "30"],
-        ["account-29", "29.50", "1", "29"],
+        ["account-30", "30.5", "1", "30"],
+        ["account-29", "29.5", "1", "29"],
     ]
     assert result.stderr.splitlines() == [
         "there are more: --limit is 2",
@@ -139,7 +139,7 @@ def test_wrong_documents_and_filters(run: Run, document: Path) -> None:
     for command_ in ("put", "try"):
         result = run("projection", command_, str(document), code=ExitCode.INVALID_INPUT)
         assert result.stderr.startswith("error: INVALID_PROJECTION: ")
-        assert "line=9" in result.stderr
+        assert "line=10" in result.stderr
     document.write_text(DOCUMENT, encoding="utf-8")
     run("projection", "put", str(document), "--wait")
     result = run(

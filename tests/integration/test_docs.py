@@ -30,6 +30,7 @@ RUNNABLE = [
     ROOT / "docs/cli.md",
     ROOT / "docs/folds.md",
     ROOT / "docs/following.md",
+    ROOT / "docs/projections.md",
     ROOT / "docs/subscriptions.md",
     *sorted((ROOT / "docs/tutorials").glob("*.md")),
     *(page for page in GUIDE if page != INDEX),

@@ -18,7 +18,8 @@ import pytest
 from tests.support.servers import start_postgres
 
 from eventfold_server.embedded import EmbeddedPostgres
-from eventfold_server.storage.database import Database, StorageRefused
+from eventfold_server.storage.database import Database
+from eventfold_server.storage.preparing import StorageRefused
 from eventfold_server.storage.queries import Queries, migrations, quote_identifier, schema_sql
 
 # Everything that makes up a schema, without names that PostgreSQL draws from object numbers.

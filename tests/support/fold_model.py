@@ -221,36 +221,44 @@ def lets_of(lets: dict[str, Expr], cases: Any, scope: Scope) -> Scope:
     return scope
 
 
+def step(
+    document: dict[str, Any], state: Any, kind: str, event: dict[str, Any], version: int
+) -> tuple[str, Any]:
+    """What one event does, `nothing`, `changes` or `deletes`, and the state behind it."""
+    cases = document["handlers"].get(kind, [])
+    scope = lets_of(document["let"], cases, Scope(state, event, version))
+    changes, applies, deletes = [], False, False
+    for case in cases:
+        if case["when"] is not None:
+            condition = value_of(case["when"], scope)
+            if not isinstance(condition, bool):
+                raise ModelError
+            if not condition:
+                continue
+        applies = True
+        if case["assign"] is None:
+            deletes = True
+            continue
+        for path, right in case["assign"]:
+            steps = [step_of(part, scope) for part in path]
+            changes.append((steps, value_of(right, scope)))
+    if deletes:
+        return "deletes", document["initial"]
+    for steps, value in changes:
+        state = assign(state, steps, value)
+    return ("changes" if applies else "nothing"), state
+
+
 def fold(document: dict[str, Any], events: list[tuple[str, Any]]) -> tuple[bool, Any]:
     """Whether the aggregate exists after the events, and its state."""
-    initial, handlers = document["initial"], document["handlers"]
-    state, exists, deleted = initial, False, False
+    state, exists, deleted = document["initial"], False, False
     for version, (kind, event) in enumerate(events, 1):
-        cases = handlers.get(kind, [])
-        scope = lets_of(document["let"], cases, Scope(state, event, version))
-        changes, applies, deletes = [], False, False
-        for case in cases:
-            if case["when"] is not None:
-                condition = value_of(case["when"], scope)
-                if not isinstance(condition, bool):
-                    raise ModelError
-                if not condition:
-                    continue
-            applies = True
-            if case["assign"] is None:
-                deletes = True
-                continue
-            for path, right in case["assign"]:
-                steps = [step_of(part, scope) for part in path]
-                changes.append((steps, value_of(right, scope)))
-        if deletes:
-            state, exists, deleted = initial, False, True
-        elif applies:
-            for steps, value in changes:
-                state = assign(state, steps, value)
-            exists, deleted = True, False
-        else:
+        outcome, state = step(document, state, kind, event, version)
+        if outcome == "nothing":
             exists = exists or not deleted
+        else:
+            deleted = outcome == "deletes"
+            exists = not deleted
     return (exists, None if deleted else state)
 
 
@@ -268,6 +276,12 @@ def path_text(path: list[str | Expr]) -> str:
 
 
 def text_of(document: dict[str, Any]) -> str:
+    return json.dumps({"fold": "f", **parts_of(document)})
+
+
+def parts_of(document: dict[str, Any]) -> dict[str, Any]:
+    """What the text of a document says of the fold."""
+
     def case(entry: dict[str, Any]) -> Any:
         written = {} if entry["when"] is None else {"when": cel(entry["when"])}
         if entry["assign"] is None:
@@ -275,11 +289,29 @@ def text_of(document: dict[str, Any]) -> str:
         return written | {path_text(path): cel(right) for path, right in entry["assign"]}
 
     handlers = document["handlers"].items()
-    return json.dumps(
-        {
-            "fold": "f",
-            "initial": document["initial"],
-            "let": {name: cel(expr) for name, expr in document["let"].items()},
-            "handlers": {kind: [case(entry) for entry in cases] for kind, cases in handlers},
-        }
-    )
+    return {
+        "initial": document["initial"],
+        "let": {name: cel(expr) for name, expr in document["let"].items()},
+        "handlers": {kind: [case(entry) for entry in cases] for kind, cases in handlers},
+    }
+
+
+# Values as texts, and to be compared.
+
+
+def encode(value: Any) -> str:
+    """JSON with decimals as their digits."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(k)}:{encode(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(encode, value)) + "]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+
+
+def ordered(value: Any) -> Any:
+    """A form in which the order of keys counts, bools are no numbers, and 2 equals 2.0."""
+    if isinstance(value, dict):
+        return ("map", [(key, ordered(item)) for key, item in value.items()])
+    if isinstance(value, list):
+        return ("list", [ordered(item) for item in value])
+    return ("number", Decimal(value)) if number(value) else (type(value), value)

@@ -16,6 +16,7 @@ from eventfold.v1 import projections_pb2_grpc
 CALL_SECONDS = 20.0
 SOON_SECONDS = 30.0
 CAUGHT_UP = pb.PROJECTION_SWITCH_WHEN_CAUGHT_UP
+VERIFIED = pb.PROJECTION_SWITCH_WHEN_VERIFIED
 BY_HAND = pb.PROJECTION_SWITCH_BY_HAND
 ACTIVE = pb.GENERATION_STATE_ACTIVE
 READY = pb.GENERATION_STATE_READY
@@ -41,7 +42,8 @@ class Projections:
         self.stub = projections_pb2_grpc.ProjectionsStub(channel)
 
     def put(self, source: str, switch: int = CAUGHT_UP, **more: Any) -> pb.PutProjectionResponse:
-        request = pb.PutProjectionRequest(source=source, switch=switch, **more)  # type: ignore[arg-type]
+        fields: dict[str, Any] = {"source": source, "switch": switch, **more}
+        request = pb.PutProjectionRequest(**fields)
         return self.stub.PutProjection(request, timeout=CALL_SECONDS)
 
     def get(self, name: str) -> pb.Projection:

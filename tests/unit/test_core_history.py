@@ -11,13 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
+from tests.support.pages import EPOCH_US, OIDS, array
 
 from eventfold import _core
 from eventfold.v1 import folds_pb2 as pb
 
-EPOCH_US = 946_684_800_000_000
 RECORDED_US = 1_700_000_000_000_000
-OIDS = [25, 20, 20, 2950, 25, 17, 17, 17, 1184, 1184, 25, 23, 2950, 2950, 25, 16]
 STREAM, VERSION, POSITION, EVENT_ID, TYPE, DATA, RECORDED_AT, WRITER, FLAGS = (
     *range(6),
     8,
@@ -43,12 +42,6 @@ EVENTS = [
     ("Other", b"{}"),
     ("Limited", b'{"kind":"per day","value":7}'),
 ]
-
-
-def array(oid: int, elements: Sequence[bytes]) -> bytes:
-    """What `array_send` makes of an array of one dimension."""
-    parts = [struct.pack(">i", len(element)) + element for element in elements]
-    return struct.pack(">iiiii", 1, 0, oid, len(elements), 1) + b"".join(parts)
 
 
 def page(

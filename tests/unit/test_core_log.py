@@ -8,22 +8,11 @@ import struct
 import threading
 
 import pytest
+from tests.support.pages import EPOCH_US, OIDS, array
 
 from eventfold import _core
 
 ID = "01890000-0000-7000-8000-00000000000a"
-EPOCH_US = 946_684_800_000_000
-OIDS = [25, 20, 20, 2950, 25, 17, 17, 17, 1184, 1184, 25, 23, 2950, 2950, 25, 16]
-
-
-def array(oid: int, elements: list[bytes | None]) -> bytes:
-    """What `array_send` makes of an array of one dimension."""
-    out = struct.pack(">iiiii", 1, int(None in elements), oid, len(elements), 1)
-    for element in elements:
-        out += (
-            struct.pack(">i", -1) if element is None else struct.pack(">i", len(element)) + element
-        )
-    return out
 
 
 def page(

@@ -1,4 +1,4 @@
-"""Goal: editors that check projection documents by `docs/projection.schema.json` agree with the core.
+"""Goal: editors that check projections by `docs/projection.schema.json` agree with the core.
 
 Method: documents that the core takes must pass the schema; documents whose form it refuses must
 not. The schema knows nothing of expressions, and nothing of what one part says of another.
@@ -46,6 +46,7 @@ BAD = [
     BASE + "columns: {a: {value: state.a}}",
     BASE + "columns: {A: text}",
     BASE + "columns: {version: text}",
+    BASE + "columns: {xmin: text}",
     BASE + "columns: {a: {type: text, from: state.a}}",
     BASE + "columns: {a: text}\nindexes: []",
     BASE + "columns: {a: text}\nindexes: [a]",

@@ -184,10 +184,15 @@ class AsyncProjection:
 
         After `StoreIncarnationChanged` that is `Place(error.common_position)`; to begin anew, the
         default.
+
+        Raises:
+            ProjectionReplaced: a later generation has taken its place.
         """
         checkpoint = self._checkpoint(connection)
-        async with checkpoint, checkpoint.rewind(to):
-            yield
+        async with checkpoint:
+            await self._refuse_if_replaced(checkpoint)
+            async with checkpoint.rewind(to):
+                yield
 
     def _checkpoint(self, connection: Any) -> Any:
         name = projecting.name_of(self.name, self.generation)
@@ -204,6 +209,13 @@ class AsyncProjection:
             await checkpoint._rows(projecting.BEGIN.format(mark, table=table), self.name)
             [row] = await checkpoint._rows(settled.format(mark, table=table), self.name)
         return int(row[0])
+
+    async def _refuse_if_replaced(self, checkpoint: Any) -> int:
+        """The generation that is read, if it is no later one than this."""
+        active = await self._active(checkpoint)
+        if active > self.generation:
+            raise projecting.replaced(self.name, self.generation, active)
+        return active
 
 
 class _Run:
@@ -234,10 +246,7 @@ class _Run:
     async def begin(self) -> None:
         """Refuses to run a generation that was replaced."""
         projection = self._projection
-        active = await projection._active(self.checkpoint)
-        if active > projection.generation:
-            raise projecting.replaced(projection.name, projection.generation, active)
-        if active == projection.generation:
+        if await projection._refuse_if_replaced(self.checkpoint) == projection.generation:
             self._switch = None
 
     async def follow(self, following: AsyncSubscription) -> ProjectionRun:
@@ -275,7 +284,9 @@ class _Run:
             await self._handle(batch, before, None if left else behind)
             if self._is_stopping:
                 return
-        if self.checkpoint.place.position < behind.position:
+        # With no event to handle it hears by signs of life that another one took its place.
+        moved = self.checkpoint.place.position < behind.position
+        if moved or frame.kind is FrameKind.HEARTBEAT:
             async with self.checkpoint.advance(behind):
                 pass
 
@@ -332,6 +343,10 @@ class _Run:
         projection = self._projection
         failed = projecting.handler_failed(self.checkpoint.name, event, fault, attempt)
         if projection._on_error is None:
+            # Not the handler's fault where the connection broke, or another generation took the
+            # tables.
+            async with self.checkpoint.advance(self.checkpoint.place):
+                pass
             raise failed from fault.error
         try:
             async with self.checkpoint.advance(behind):

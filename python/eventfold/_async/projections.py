@@ -285,6 +285,8 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
         """Goes on after a failure: parked keys get exactly the events on their lists, in order, and
         a generation that stopped tries the event at which it did again.
 
+        Of many keys a call may not come to the end within its timeout; then call again.
+
         Args:
             name: name of the projection.
             generation: number of the generation. 0, the default: the active one, or the newest if

@@ -185,10 +185,15 @@ class Projection:
 
         After `StoreIncarnationChanged` that is `Place(error.common_position)`; to begin anew, the
         default.
+
+        Raises:
+            ProjectionReplaced: a later generation has taken its place.
         """
         checkpoint = self._checkpoint(connection)
-        with checkpoint, checkpoint.rewind(to):
-            yield
+        with checkpoint:
+            self._refuse_if_replaced(checkpoint)
+            with checkpoint.rewind(to):
+                yield
 
     def _checkpoint(self, connection: Any) -> Any:
         name = projecting.name_of(self.name, self.generation)
@@ -205,6 +210,13 @@ class Projection:
             checkpoint._rows(projecting.BEGIN.format(mark, table=table), self.name)
             [row] = checkpoint._rows(settled.format(mark, table=table), self.name)
         return int(row[0])
+
+    def _refuse_if_replaced(self, checkpoint: Any) -> int:
+        """The generation that is read, if it is no later one than this."""
+        active = self._active(checkpoint)
+        if active > self.generation:
+            raise projecting.replaced(self.name, self.generation, active)
+        return active
 
 
 class _Run:
@@ -235,10 +247,7 @@ class _Run:
     def begin(self) -> None:
         """Refuses to run a generation that was replaced."""
         projection = self._projection
-        active = projection._active(self.checkpoint)
-        if active > projection.generation:
-            raise projecting.replaced(projection.name, projection.generation, active)
-        if active == projection.generation:
+        if projection._refuse_if_replaced(self.checkpoint) == projection.generation:
             self._switch = None
 
     def follow(self, following: Subscription) -> ProjectionRun:
@@ -276,7 +285,9 @@ class _Run:
             self._handle(batch, before, None if left else behind)
             if self._is_stopping:
                 return
-        if self.checkpoint.place.position < behind.position:
+        # With no event to handle it hears by signs of life that another one took its place.
+        moved = self.checkpoint.place.position < behind.position
+        if moved or frame.kind is FrameKind.HEARTBEAT:
             with self.checkpoint.advance(behind):
                 pass
 
@@ -331,6 +342,10 @@ class _Run:
         projection = self._projection
         failed = projecting.handler_failed(self.checkpoint.name, event, fault, attempt)
         if projection._on_error is None:
+            # Not the handler's fault where the connection broke, or another generation took the
+            # tables.
+            with self.checkpoint.advance(self.checkpoint.place):
+                pass
             raise failed from fault.error
         try:
             with self.checkpoint.advance(behind):

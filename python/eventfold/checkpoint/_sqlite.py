@@ -45,7 +45,8 @@ class SqliteCheckpoint(Checkpoint):
 
         Raises:
             CheckpointTaken: another consumer has the name now; nothing is stored.
-            RuntimeError: the place lies before that of the checkpoint, or a transaction is open.
+            RuntimeError: the place lies before that of the checkpoint, a transaction is open, or
+                the block ended its own: if it committed, what came before that is stored.
         """
         with self._moving(to, back=False):
             yield

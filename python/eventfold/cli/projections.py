@@ -167,7 +167,7 @@ def _wait(store: Client, found: ProjectionInfo) -> ProjectionInfo:
 
         def show(now: ProjectionInfo) -> None:
             one = now.find(found.generation)
-            detail = f"{one.events:,} events, {one.positions_per_second:,.0f} positions/s"
+            detail = f"{one.events:,} events, {one.positions_per_second:,.0f}/s"
             steps.show(one.position, max(now.head, one.position), detail)
 
         store.wait_projection(

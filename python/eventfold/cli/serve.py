@@ -78,7 +78,7 @@ def _run(config: "ServerConfig", as_json: bool) -> None:
         from eventfold_server.interceptors.identity import TokenFileError  # noqa: PLC0415
         from eventfold_server.interceptors.permissions import PermissionTableError  # noqa: PLC0415
         from eventfold_server.serve import run  # noqa: PLC0415
-        from eventfold_server.storage.database import StorageRefused  # noqa: PLC0415
+        from eventfold_server.storage.preparing import StorageRefused  # noqa: PLC0415
         from eventfold_server.workers import WorkerFailed  # noqa: PLC0415
     except ImportError as error:
         raise _not_installed(error) from error

@@ -14,7 +14,13 @@ import asyncpg
 from eventfold_server import limits
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import address, faults, liveness, pooler
-from eventfold_server.storage.queries import Migration, Queries, migrations, query_schema
+from eventfold_server.storage.preparing import (
+    StorageRefused,
+    check_settings,
+    make_query_schema,
+    migrate,
+)
+from eventfold_server.storage.queries import Queries
 from eventfold_server.storage.reader import GRACE_S, EventReader
 from eventfold_server.storage.writing import (
     CLOSE_S_MAX,
@@ -31,12 +37,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POSTGRES_VERSION_MIN = 150000
 # PostgreSQL keeps 63 bytes of a name, and the schema of the views has `_query` behind this one.
 SCHEMA_NAME_BYTES_MAX = 57
 _SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Migrations that servers of the version before can go on with, by the rule of their names.
-_PRE = re.compile(r"[0-9]+_pre_")
 
 # Beside the one of the writer, so that no append waits: the registry, caches, consumer groups.
 WRITE_CONNECTIONS = 6
@@ -104,10 +107,6 @@ _WRITE_SETTINGS = {
 # What a crash of PostgreSQL takes from a projection, rows and position alike, is folded again: its
 # commits need not wait for the disk, and appends have that to themselves.
 _PROJECTION_SETTINGS = {**_SETTINGS, "synchronous_commit": "off"}
-
-
-class StorageRefused(Exception):
-    """The database cannot be trusted or used as it is; the server does not start."""
 
 
 def _tell_in_one_line(record: logging.LogRecord) -> bool:
@@ -189,9 +188,13 @@ class Database:
         with _refusing():
             connection = await self._connect()
             try:
-                await self._check_settings(connection)
-                await self._migrate(connection)
-                await self._make_query_schema(connection)
+                await check_settings(
+                    connection, self.queries, unsafe_durability=self._unsafe_durability
+                )
+                await migrate(connection, self.queries)
+                await make_query_schema(
+                    connection, self.queries, self._query_role, make_role=self._make_query_role
+                )
             finally:
                 await connection.close()
 
@@ -398,96 +401,6 @@ class Database:
             **pooler.session_options(settings, pooled=self._pooled),
         )
 
-    async def _check_settings(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        row = await connection.fetchrow(self.queries["settings"])
-        assert row is not None
-        if row["server_version"] < POSTGRES_VERSION_MIN:
-            raise StorageRefused(
-                f"PostgreSQL 15 or later is needed, this is {row['server_version'] // 10000}"
-            )
-        if row["server_encoding"] != "UTF8":
-            raise StorageRefused(
-                f"a database in UTF8 is needed, this one is in {row['server_encoding']}"
-            )
-        unsafe = [
-            setting
-            for setting in ("fsync", "full_page_writes", "synchronous_commit")
-            if row[setting] == "off"
-        ]
-        if unsafe and not self._unsafe_durability:
-            raise StorageRefused(
-                f"PostgreSQL runs with {' and '.join(unsafe)} off and may lose acknowledged "
-                "appends; turn it on, or say --unsafe-durability"
-            )
-        if unsafe:
-            log.warning("acknowledged appends may be lost: %s off", ", ".join(unsafe))
-
-    async def _migrate(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Applies what is missing; several servers may do this at once."""
-        async with connection.transaction():
-            await connection.execute(self.queries["lock_migrations"], self.queries.schema)
-            exists = await connection.fetchval(
-                self.queries["schema_exists"], f'"{self.queries.schema}"'
-            )
-            if not exists and not await connection.fetchval(
-                self.queries["namespace_exists"], self.queries.schema
-            ):
-                await connection.execute(self.queries["create_schema"])
-            applied = {
-                row["number"]: row
-                for row in (
-                    await connection.fetch(self.queries["applied_migrations"]) if exists else []
-                )
-            }
-            missing = _missing(applied)
-            for migration in missing:
-                await connection.execute(migration.sql(self.queries.schema))
-                await connection.execute(
-                    self.queries["note_migration"],
-                    migration.number,
-                    migration.name,
-                    migration.digest,
-                )
-                log.info("applied migration %s", migration.name)
-            if newer := _newer(applied):
-                log.warning("a newer server has applied %s; going on with it", ", ".join(newer))
-            else:
-                await self._make_kept_states(connection)
-        if missing:
-            await connection.execute(self.queries["analyze"])
-
-    async def _make_query_schema(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Makes the schema of the views, if the server may, and lets a role read it."""
-        name = query_schema(self.queries.schema)
-        async with connection.transaction():
-            await connection.execute(self.queries["lock_migrations"], self.queries.schema)
-            if not await connection.fetchval(self.queries["namespace_exists"], name):
-                try:
-                    async with connection.transaction():
-                        await connection.execute(self.queries["create_query_schema"])
-                except asyncpg.InsufficientPrivilegeError:
-                    log.warning(
-                        "schema %s is missing and may not be made: projections have no views", name
-                    )
-                    return
-            if self._query_role is None:
-                return
-            if not await connection.fetchval(self.queries["role_exists"], self._query_role):
-                if not self._make_query_role:
-                    raise StorageRefused(f"there is no role {self._query_role} to read the views")
-                await connection.execute(self.queries["create_query_role"], self._query_role)
-            await connection.execute(self.queries["grant_projections"], name, self._query_role)
-
-    async def _make_kept_states(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Makes the cache of states again if somebody dropped it."""
-        if not await connection.fetchval(
-            self.queries["kept_states_exists"], f'"{self.queries.schema}"'
-        ):
-            making = [m for m in migrations() if m.name.endswith("_kept_states.sql")]
-            # The last one makes it as it is now.
-            await connection.execute(making[-1].sql(self.queries.schema))
-            log.warning("the table of kept states was gone, and is made again")
-
 
 # Holds the writes that outlive their calls; asyncio itself keeps weak references only.
 _under_way: set[asyncio.Task[Any]] = set()
@@ -522,30 +435,6 @@ async def _release(pool: "Pool", connection: "Connection") -> None:
     """Gives the connection back; one that broke is replaced when the next call needs it."""
     with contextlib.suppress(*faults.LOST):
         await pool.release(connection, timeout=RELEASE_S_MAX)
-
-
-def _missing(applied: dict[int, Any]) -> list[Migration]:
-    """Migrations still to be applied; refuses a schema that these migrations did not make."""
-    known = migrations()
-    missing = [migration for migration in known if migration.number not in applied]
-    newer = _newer(applied)
-    if newer and (missing or not all(_PRE.match(name) for name in newer)):
-        raise StorageRefused(
-            f"the schema has migration {newer[-1]}, this server knows {len(known)}: a newer "
-            "server made it, which this one cannot share it with"
-        )
-    for migration in known:
-        row = applied.get(migration.number)
-        if row is not None and row["digest"] != migration.digest:
-            raise StorageRefused(
-                f"migration {row['name']} was applied with other contents than {migration.name} has"
-            )
-    return missing
-
-
-def _newer(applied: dict[int, Any]) -> list[str]:
-    """Names of migrations that only a newer server knows, in order."""
-    return [applied[number]["name"] for number in sorted(applied) if number > len(migrations())]
 
 
 def _opened(pool: "Pool | None") -> "Pool":

@@ -12,7 +12,7 @@ from eventfold_server.interceptors.identity import TokenFileError
 from eventfold_server.interceptors.permissions import PermissionTableError
 from eventfold_server.logs import log_to_stderr
 from eventfold_server.serve import run
-from eventfold_server.storage.database import StorageRefused
+from eventfold_server.storage.preparing import StorageRefused
 from eventfold_server.workers.order import Order, Report
 
 # What a server may raise that cannot start on a database of others.

@@ -1,143 +1,27 @@
-//! The fold by keys: which row an event goes to, what happens where one fails, and that nothing
-//! depends on how the events are cut into pages, batches and runs.
+//! The fold by keys: which row an event goes to, and what happens where one fails.
 
 mod common;
+#[path = "common/tables.rs"]
+mod tables;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use common::{Event, columns};
-use eventfold_core::error::CoreError;
-use eventfold_core::fold::{Fold, FoldRun};
+use common::columns;
 use eventfold_core::limits::PROJECTION_KEY_BYTES_MAX;
-use eventfold_core::projection::{ChangedRow, Changes, Known, Projecting, Projection};
+use eventfold_core::projection::{Changes, Known, Projecting};
 use eventfold_core::rows::Rows;
-use proptest::prelude::*;
-
-/// What the table of a projection has, as whoever writes the changes leaves it.
-#[derive(Debug, Default, Clone, PartialEq)]
-struct Table {
-    rows: BTreeMap<String, ChangedRow>,
-    /// Keys that are parked, why, and the positions on their lists.
-    parked: BTreeMap<String, (CoreError, Vec<i64>)>,
-    events: u64,
-    position: i64,
-    stopped: Option<CoreError>,
-}
-
-impl Table {
-    fn write(&mut self, changes: Changes) {
-        for row in changes.upserts {
-            self.rows.insert(row.key.clone(), row);
-        }
-        for key in changes.deletes {
-            assert!(self.rows.remove(&key).is_some(), "{key} was there to be deleted");
-        }
-        for (key, error) in changes.parked_keys {
-            assert!(self.parked.insert(key, (error, Vec::new())).is_none());
-        }
-        for (key, position) in changes.parked_events {
-            self.parked.get_mut(&key).expect("its key is parked").1.push(position);
-        }
-        self.events += changes.events;
-        self.position = changes.up_to;
-        self.stopped = changes.stopped;
-    }
-
-    fn known(&self, key: &str) -> Known<'_> {
-        match self.rows.get(key) {
-            _ if self.parked.contains_key(key) => Known::Parked,
-            None => Known::Absent,
-            Some(row) => Known::Row {
-                state: &row.state,
-                version: row.version,
-                position: row.position,
-                shown: row.shown,
-            },
-        }
-    }
-}
-
-/// Folds a page into a table, as the projector does: loads what is not known, writes what changed.
-fn step(projecting: &mut Projecting, page: &[Event], table: &mut Table) {
-    let rows = Rows::decode(columns(page)).unwrap();
-    let mut next = 0;
-    while next < page.len() && table.stopped.is_none() {
-        let keys = projecting.keys(&rows, next).unwrap();
-        for key in projecting.unknown(&keys) {
-            projecting.know(&key, table.known(&key)).unwrap();
-        }
-        assert!(projecting.unknown(&keys).is_empty());
-        let changes = projecting.fold(&rows, &keys).unwrap();
-        let done = changes.next;
-        assert!(done > next || changes.stopped.is_some());
-        table.write(changes);
-        projecting.committed();
-        next = done;
-    }
-}
-
-fn parse(document: &str) -> Arc<Projection> {
-    Arc::new(
-        Projection::parse(document, None)
-            .unwrap_or_else(|error| panic!("{document}\n{error} {:?}", error.facts)),
-    )
-}
-
-/// Folds all events in pages that end before these indexes, by a new process for every third.
-fn project(document: &str, events: &[Event], cuts: &[usize]) -> Table {
-    let projection = parse(document);
-    let mut table = Table::default();
-    let mut projecting = Projecting::new(Arc::clone(&projection)).of_empty_table();
-    let mut first = 0;
-    for (number, end) in cuts.iter().copied().chain([events.len()]).enumerate() {
-        if number % 3 == 2 {
-            // Nothing is remembered, and hardly anything kept from then on.
-            projecting = Projecting::new(Arc::clone(&projection)).with_cache_bytes(1);
-        }
-        let end = end.clamp(first, events.len());
-        if end > first {
-            step(&mut projecting, &events[first..end], &mut table);
-        }
-        first = end;
-    }
-    table
-}
-
-/// Events of streams in the order of the log.
-fn log(events: &[(&str, &str, &str)]) -> Vec<Event> {
-    let mut versions: BTreeMap<&str, i64> = BTreeMap::new();
-    let event = |(position, (stream, event_type, data)): (i64, &(&'static str, &str, &str))| {
-        let version = versions.entry(stream).or_default();
-        *version += 1;
-        let mut event = Event::new(*version, event_type, data);
-        event.stream = Some((*stream).to_owned());
-        event.position = position * 10;
-        event.id[..8].copy_from_slice(&position.to_be_bytes());
-        event
-    };
-    let events: Vec<(&'static str, &str, &str)> =
-        events.iter().map(|(stream, kind, data)| (leaked(stream), *kind, *data)).collect();
-    (1..).zip(&events).map(event).collect()
-}
-
-fn leaked(text: &str) -> &'static str {
-    text.to_owned().leak()
-}
-
-fn fact<'a>(error: &'a CoreError, name: &str) -> &'a str {
-    error.facts.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
-}
+use tables::{Table, fact, log, parse, project, step};
 
 const TOTALS: &str = "projection: totals\ninitial: {sum: 0}\n\
-    handlers:\n  Added: {sum: state.sum + event.n}\n  Maybe: [{when: event.n > 0, sum: event.n}]\n  \
-    Gone: delete\ncolumns: {sum: bigint}\n";
+    handlers:\n  Added: {sum: state.sum + event.n}\n  Maybe: [{when: event.n > 0, sum: event.n}]\n\
+    \u{20} Gone: delete\ncolumns: {sum: bigint}\n";
 
+/// Key, first column, version and position of each row.
 fn sums(table: &Table) -> Vec<(&str, &str, i64, i64)> {
-    let row = |row: &'static ChangedRow| {
-        (&*row.key, row.columns[0].as_deref().unwrap_or("NULL"), row.version, row.position)
-    };
-    table.rows.values().map(|known| row(Box::leak(Box::new(known.clone())))).collect()
+    (table.rows.values())
+        .map(|row| {
+            let first = row.columns[0].as_deref().unwrap_or("NULL");
+            (&*row.key, first, row.version, row.position)
+        })
+        .collect()
 }
 
 #[test]
@@ -413,113 +297,6 @@ fn batches_are_bounded() {
     let changes = projecting.fold(&rows, &keys).unwrap();
     assert!((20..299).contains(&changes.next), "{}", changes.next);
     assert_eq!(changes.upserts[0].columns, [Some("10".to_owned())]);
-}
-
-const KINDS: [&str; 6] = ["Added", "Gone", "Listed", "Index", "Named", "Other"];
-
-fn any_document() -> impl Strategy<Value = String> {
-    let key = prop::sample::select(vec![
-        "meta.root",
-        "meta.stream",
-        "event.k",
-        "\"event.k + string(meta.version % 2)\"",
-        "meta.type",
-        "event.n",
-    ]);
-    let shown = prop::sample::select(vec![
-        "\"true\"",
-        "\"size(state.list) < 3\"",
-        "\"state.n > 0\"",
-        "\"key != 'b'\"",
-    ]);
-    let columns = prop::sample::select(vec![
-        "n: integer",
-        "n: {type: integer, value: \"state.n * 1000000000\"}",
-        "n: text",
-        "list: jsonb",
-        "list: 'text[]'",
-        "n: {type: numeric, value: \"state.?n\"}",
-    ]);
-    (key, shown, columns, any::<bool>()).prop_map(|(key, shown, column, parks)| {
-        let on_error = if parks { "park" } else { "stop" };
-        format!(
-            "projection: p\non_error: {on_error}\nkey: {key}\nwhere: {shown}\n\
-             initial: {{n: 0, list: []}}\nlet: {{next: state.n + event.n}}\nhandlers:\n  \
-             Added: {{n: next}}\n  Gone: [{{when: event.n > 1, delete: true}}]\n  \
-             Listed: {{list: \"state.list + [event.k]\"}}\n  \
-             Index: {{n: event.n, \"list[1]\": event.n}}\n  \
-             Named: {{\"m[event.k]\": meta.position, n: event.n}}\n\
-             columns: {{{column}}}\n"
-        )
-    })
-}
-
-fn any_log() -> impl Strategy<Value = Vec<Event>> {
-    let data = prop::sample::select(vec![
-        r#"{"n":1,"k":"a"}"#,
-        r#"{"n":2,"k":"b"}"#,
-        r#"{"n":-1.5,"k":"a"}"#,
-        r#"{"n":"x","k":"c"}"#,
-        r#"{"n":0,"k":"a"}"#,
-        r#"{"k":"b"}"#,
-    ]);
-    let stream = prop::sample::select(vec!["a-1", "a-2", "b-1"]);
-    let kind = prop::sample::select(KINDS.to_vec());
-    prop::collection::vec((stream, kind, data), 1..40).prop_map(|events| {
-        let mut events = log(&events);
-        for event in events.iter_mut().filter(|event| event.stream.as_deref() == Some("a-2")) {
-            event.root = Some("a-1".to_owned());
-        }
-        events
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    /// All in one page and one run, one by one, and cut anywhere: the same table, error and lists.
-    #[test]
-    fn cuts_do_not_matter(
-        document in any_document(),
-        events in any_log(),
-        cuts in prop::collection::vec(0_usize..40, 0..12),
-    ) {
-        let whole = project(&document, &events, &[]);
-        let mut cuts = cuts;
-        cuts.sort_unstable();
-        prop_assert_eq!(&project(&document, &events, &cuts), &whole);
-        let single: Vec<usize> = (1..events.len()).collect();
-        prop_assert_eq!(&project(&document, &events, &single), &whole);
-    }
-
-    /// By stream, without deletes, the states are those of folds along the streams.
-    #[test]
-    fn a_key_of_streams_folds_as_along_the_stream(events in any_log()) {
-        let fold = "initial: {n: 0, list: []}\nhandlers:\n  Added: {n: \"event.?n\"}\n  \
-            Listed: {list: \"state.list + [event.k]\"}\n  Named: {\"m[event.k]\": meta.position}\n";
-        let table = project(
-            &format!("projection: p\nkey: meta.stream\n{fold}columns: {{list: jsonb}}\n"),
-            &events,
-            &[7, 9],
-        );
-        let fold = Arc::new(Fold::parse(&format!("fold: f\n{fold}")).unwrap());
-        for stream in ["a-1", "a-2", "b-1"] {
-            let own: Vec<Event> = events
-                .iter()
-                .filter(|event| event.stream.as_deref() == Some(stream))
-                .cloned()
-                .collect();
-            let mut run = FoldRun::new(Arc::clone(&fold), stream, stream);
-            run.feed(&Rows::decode(columns(&own)).unwrap()).unwrap();
-            let result = run.finish().unwrap();
-            let folded = ["Added", "Listed", "Named"];
-            let touched = own.iter().any(|event| folded.contains(&&*event.event_type));
-            prop_assert_eq!(table.rows.contains_key(stream), touched);
-            if let Some(row) = table.rows.get(stream) {
-                prop_assert_eq!(&row.state, &result.state);
-            }
-        }
-    }
 }
 
 #[test]

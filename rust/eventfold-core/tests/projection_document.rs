@@ -161,6 +161,10 @@ fn refusals_name_their_place() {
     refused("name: text", "name: {kind: a}", "kind: a", "columns.name", "no key `kind`");
     refused("name: text", "Name: text", "Name: text", "columns.Name", "begins with a letter");
     refused("name: text", "key: text", "key: text", "columns.key", "is not `key`");
+    for name in ["xmin", "xmax", "cmin", "cmax", "ctid", "tableoid"] {
+        let path = format!("columns.{name}");
+        refused("name: text", &format!("{name}: text"), &format!("{name}: text"), &path, "every");
+    }
     let long = "n".repeat(64);
     let path = format!("columns.{long}");
     refused("name: text", &format!("{long}: text"), &long, &path, "1 to 63");

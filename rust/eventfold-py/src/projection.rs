@@ -103,6 +103,9 @@ pub struct ProjectedTable {
 /// A row: key, state, whether it is shown, version, position, texts of the columns.
 type Row<'py> = (String, Bound<'py, PyBytes>, bool, i64, i64, Vec<Option<String>>);
 
+/// A parked key: the key, why, and the positions of its events.
+type Parked = (String, Py<PyAny>, Vec<i64>);
+
 #[pymethods]
 impl ProjectedTable {
     #[new]
@@ -126,7 +129,7 @@ impl ProjectedTable {
     }
 
     #[getter]
-    fn parked(&self, py: Python<'_>) -> PyResult<Vec<(String, Py<PyAny>, Vec<i64>)>> {
+    fn parked(&self, py: Python<'_>) -> PyResult<Vec<Parked>> {
         let parked = self.get(py, |table| table.parked.clone())?;
         let entry = |(key, parked): (String, projection::Parked)| {
             (key, errors::raise(py, parked.error).into_value(py).into_any(), parked.positions)

@@ -19,6 +19,7 @@ impl ProjectionQuery {
     #[new]
     #[pyo3(signature = (table, *, filter, order = Vec::new(), columns = Vec::new(), after = None,
         now_us, first_parameter))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         table: Vec<(String, String)>,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -63,7 +63,7 @@ class Table:
     rows: dict[str, Row] = field(default_factory=dict)
     # Positions of the events that are set aside, by key.
     parked: dict[str, list[int]] = field(default_factory=dict)
-    # Events that were folded, or put onto the lists.
+    # Events that were folded; those on the lists were not.
     events: int = 0
     # Of a fold from scratch: positions of events that fail, and are not on a list.
     failed: list[int] = field(default_factory=list)
@@ -116,11 +116,11 @@ class Folding:
         document = self._document
         if not document.wants(event):
             return
-        self._events += 1
         key = document.key(event)
         if event.position >= self._parked_from.get(key, event.position + 1):
             self._parked.setdefault(key, []).append(event.position)
             return
+        self._events += 1
         before = self._states.get(key)
         try:
             after = document.step(document.initial if before is None else before[0], event)
@@ -182,7 +182,7 @@ def _json(value: Any) -> str:
 
 _SHOPS = """
 projection: {name}
-source: {{categories: [sale, shop]}}
+source: {{categories: [{categories}]}}
 key: "event.shop"
 initial: {{sales: 0, total: 0, last: null, open: true}}
 handlers:
@@ -221,7 +221,12 @@ def mended(text: str) -> str:
 
 
 def shops(
-    name: str = "shops", big: int = 1000, *, mended: bool = False, parks: bool = True
+    name: str = "shops",
+    big: int = 1000,
+    *,
+    mended: bool = False,
+    parks: bool = True,
+    categories: Sequence[str] = ("sale", "shop"),
 ) -> Document:
     """`big` makes another table of it; `mended`: events without an amount count as zero."""
     total = _TOTAL_MENDED if mended else _TOTAL
@@ -245,12 +250,17 @@ def shops(
         return DELETED
 
     return Document(
-        text=_SHOPS.format(name=name, big=big, total=total, on_error="park" if parks else "stop"),
+        text=_SHOPS.format(
+            name=name,
+            categories=", ".join(categories),
+            big=big,
+            total=total,
+            on_error="park" if parks else "stop",
+        ),
         columns=("sales", "total", "last", "note", "big"),
         initial={"sales": 0, "total": 0, "last": None, "open": True},
         wants=lambda event: (
-            event.category in {"sale", "shop"}
-            and event.type in {"Sold", "Returned", "Noticed", "Closed"}
+            event.category in categories and event.type in {"Sold", "Returned", "Noticed", "Closed"}
         ),
         key=lambda event: str(event.data["shop"]),
         step=step,
@@ -346,8 +356,14 @@ def of_text(text: str) -> Document:
     """The document that a generation was made from."""
     [name] = re.findall(r"^projection: (\w+)$", text, re.MULTILINE)
     if found := re.search(r"state\.total > (\d+)\"\}", text):
-        parks = "on_error: park" in text
-        return shops(name, int(found[1]), mended="has(event.amount)" in text, parks=parks)
+        [categories] = re.findall(r"categories: \[(.*)\]", text)
+        return shops(
+            name,
+            int(found[1]),
+            mended="has(event.amount)" in text,
+            parks="on_error: park" in text,
+            categories=categories.split(", "),
+        )
     if found := re.search(r"size\(state\.items\) \+ (\d+)", text):
         return carts(name, int(found[1]))
     found = re.search(r"state\.n \+ (\d+)", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -77,11 +78,28 @@ class Database:
             yield connection
 
     def end_leases(self) -> None:
-        """As if the time of all leases had passed: whoever had them was killed."""
-        with psycopg.connect(self.url) as connection:
+        """As if the time of all leases had passed. Not of those that are written just now, by
+        whoever was stopped on the way; and not while PostgreSQL is restarted.
+        """
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url) as connection:
             connection.execute(
                 f"UPDATE {self.schema}.projection_progress"
-                " SET lease_until = clock_timestamp() - interval '1 s'"
+                " SET lease_until = clock_timestamp() - interval '1 s' WHERE generation_no IN"
+                f" (SELECT generation_no FROM {self.schema}.projection_progress"
+                " FOR UPDATE SKIP LOCKED)"
+            )
+
+    def hold_leases(self, *, but: str = "") -> None:
+        """As if another server had all generations, but those of one projection."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(
+                f"UPDATE {self.schema}.projection_progress r"
+                f" SET lease = nextval('{self.schema}.projection_numbers'),"
+                " lease_until = CASE WHEN p.name = %s THEN NULL ELSE timestamptz 'infinity' END"
+                f" FROM {self.schema}.projection_generations g"
+                f" JOIN {self.schema}.projections p USING (projection_no)"
+                " WHERE g.generation_no = r.generation_no",
+                (but,),
             )
 
     def leases(self) -> list[int]:

@@ -17,6 +17,7 @@ from tests.support.generations import Layout, Values
 
 from eventfold_server.limits import PAGE_BYTES
 from eventfold_server.storage.projection_rows import rows_statement
+from eventfold_server.storage.projection_table import table_name
 
 ROWS = 20_000
 LAYOUT = Layout(
@@ -56,7 +57,8 @@ def explained(projection: Projection, filter_: str, size: int, **asked: Any) -> 
     """The plan, as it was carried out."""
     store = projection.store
     query = projection.compiled(filter_, **asked)
-    statement = rows_statement(store.queries, "queried_rows", projection.generation_no, query)
+    table = table_name(store.queries.schema, projection.generation_no)
+    statement = rows_statement(store.queries, "queried_rows", table, query)
 
     async def explain() -> dict[str, Any]:
         async with store.database.querying() as connection:

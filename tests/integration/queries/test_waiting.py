@@ -10,12 +10,14 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from tests.support import writers
 from tests.support.generations import Layout, fill, make_generation
+from tests.support.pgbouncer import pgbouncer, program
 
 from eventfold_server.domain.folding import FoldRegistry
 from eventfold_server.domain.projections.documents import Documents
@@ -23,6 +25,7 @@ from eventfold_server.domain.projections.query import ProjectionQueries, Query
 from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
+from eventfold_server.limits import QUERY_SWITCHES_MAX
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.projection_rows import ProjectionRows
@@ -216,3 +219,41 @@ async def test_a_query_that_takes_too_long_is_cancelled_in_postgres(store: Store
         )
         assert waiting == 0
     assert (await store.domain.count(query(), caller()))[0] == 5
+
+
+async def test_a_query_that_is_always_too_late_ends(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.make()
+    asked = 0
+    rows = ProjectionRows.rows
+
+    async def switched_first(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        await store.make()
+        return await rows(*arguments)
+
+    monkeypatch.setattr(ProjectionRows, "rows", switched_first)
+    unlucky = await refused(store, query())
+    assert (unlucky.reason, asked) == ("STORAGE_UNAVAILABLE", QUERY_SWITCHES_MAX)
+
+
+@pytest.mark.skipif(program() is None, reason="there is no pgbouncer on this machine")
+async def test_queries_behind_a_pooler(store: Store, database_url: str, tmp_path: Path) -> None:
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o711)
+    await store.make()
+    with pgbouncer(tmp_path, database_url) as url:
+        database = Database(url, store.queries.schema, direct_dsn=database_url)
+        await database.open()
+        pooled = Store(database, store.connection)
+        wanted = query(filter="n in [1, 3] || n > 3", order=[("n", True)], page_size=2)
+
+        async def ask() -> None:
+            page = await pooled.domain.page(wanted, caller())
+            assert [row.key for row in page.rows.rows] == ["k4", "k3"]
+            assert (await pooled.domain.count(wanted, caller()))[0] == 3
+
+        await asyncio.gather(*(ask() for _ in range(20)))
+        await database.close()

@@ -78,6 +78,10 @@ class Database:
 
     async def rows(self, query: str) -> list[Any]:
         """What a query on a connection of its own returns."""
+        return self.rows_now(query)
+
+    def rows_now(self, query: str) -> list[Any]:
+        """The same for a thread."""
         if self.kind == "sqlite":
             with contextlib.closing(sqlite3.connect(self.where, timeout=20)) as db:
                 return db.execute(query).fetchall()

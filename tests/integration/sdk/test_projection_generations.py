@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,85 @@ async def test_the_old_one_is_stopped_by_the_switch(
             await asyncio.wait_for(asyncio.shield(running), 20)
     assert await base.sums() == right
     assert await base.sums("sums_1") == right
+
+
+async def test_the_tables_of_the_old_one_may_go_with_the_switch(
+    base: Database, store: Client, eventfold_target: str
+) -> None:
+    """It is told that it was replaced, not that its handler failed; nor may it be rewound."""
+    right = fill(store, range(1, 11))
+    await base.execute(TABLE.format("sums_2"))
+    old, new = base.projection(), base.projection(table="sums_2", generation=2)
+    async with in_the_background(base, old, eventfold_target) as running:
+        await until_sums_are(base, right)
+        await base.run(new, eventfold_target, switch=lambda db: db.execute("DROP TABLE sums"))
+        fill(store, range(11, 12))
+        with pytest.raises(ProjectionReplaced):
+            await asyncio.wait_for(asyncio.shield(running), 20)
+    async with base.connected() as db:
+        rewinding = old.rewind(db)
+        enter = rewinding.__enter__ if base.kind in SYNC else rewinding.__aenter__
+        with pytest.raises(ProjectionReplaced):
+            await settled(enter())
+
+
+async def test_a_switch_under_appends(base: Database, store: Client, eventfold_target: str) -> None:
+    """The old one runs, and so do appends and readers: these never see what was, nor an error."""
+    await base.execute(TABLE.format("sums_2"))
+    await base.execute("CREATE VIEW current AS SELECT * FROM sums")
+    old, new = base.projection(), base.projection(table="sums_2", generation=2)
+    seen: list[int] = [0]
+    is_over = threading.Event()
+
+    def write() -> None:
+        for n in range(1, 200):
+            fill(store, range(n, n + 1))
+
+    def read() -> None:
+        while not is_over.is_set():
+            [(total,)] = base.rows_now("SELECT coalesce(sum(sum), 0) FROM current")
+            seen.append(int(total))
+
+    def switch(db: Any) -> Any:
+        replacing = "CREATE OR REPLACE VIEW current AS SELECT * FROM sums_2"
+        if base.kind == "sqlite":
+            db.execute("DROP VIEW current")
+            replacing = replacing.replace("OR REPLACE ", "")
+        return db.execute(replacing)
+
+    reading = asyncio.create_task(asyncio.to_thread(read))
+    try:
+        async with in_the_background(base, old, eventfold_target) as running:
+            writing = asyncio.create_task(asyncio.to_thread(write))
+            ran = await base.run(new, eventfold_target, switch=switch)
+            assert ran.switched
+            await writing
+            fill(store, range(200, 201))
+            with pytest.raises(ProjectionReplaced):
+                await asyncio.wait_for(asyncio.shield(running), 30)
+            await base.run(new, eventfold_target)
+    finally:
+        is_over.set()
+        await reading
+    assert seen == sorted(seen)
+    total = sum(range(1, 201))
+    assert sum((await base.sums("current")).values()) == total
+    assert seen[-1] > 0
+
+
+@pytest.mark.parametrize("base", ["sqlite", "asyncpg"], indirect=True)
+async def test_one_without_events_hears_of_it_too(
+    base: Database, store: Client, eventfold_target: str
+) -> None:
+    """By the next sign of life, of which there is one every 10 s."""
+    right = fill(store, range(1, 4))
+    await base.execute(TABLE.format("sums_2"))
+    new = base.projection(table="sums_2", generation=2)
+    async with in_the_background(base, base.projection(), eventfold_target) as running:
+        await until_sums_are(base, right)
+        await base.run(new, eventfold_target, switch=lambda db: None)
+        with pytest.raises(ProjectionReplaced):
+            await asyncio.wait_for(asyncio.shield(running), 20)
 
 
 async def test_a_switch_that_fails_switches_nothing(

@@ -28,7 +28,8 @@ from eventfold.v1 import event_store_pb2 as pb
 from eventfold_server.embedded import EmbeddedPostgres
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import liveness
-from eventfold_server.storage.database import Database, StorageRefused
+from eventfold_server.storage.database import Database
+from eventfold_server.storage.preparing import StorageRefused
 
 APPEND = "/eventfold.v1.EventStore/Append"
 RECOVERY_SECONDS_MAX = 8.0

@@ -124,7 +124,7 @@ def test_a_bar_on_a_terminal(
     shown = screen.getvalue()
     assert "Building generation 2" in shown
     assert "10/50" in shown
-    assert "1,234 events, 5,678 positions/s" in shown
+    assert "1,234 events, 5,678/s" in shown
 
 
 def test_an_error_of_the_document(run: Run, server: ScriptedServer, document: str) -> None:

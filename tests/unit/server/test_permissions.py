@@ -9,7 +9,13 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from eventfold.v1 import consumer_groups_pb2, event_store_pb2, folds_pb2, subscriptions_pb2
+from eventfold.v1 import (
+    consumer_groups_pb2,
+    event_store_pb2,
+    folds_pb2,
+    projections_pb2,
+    subscriptions_pb2,
+)
 from eventfold_server.config import ServerConfig
 from eventfold_server.interceptors import permissions
 from eventfold_server.interceptors.permissions import ALL, PERMISSIONS, PermissionTableError
@@ -20,6 +26,7 @@ FILES = (
     consumer_groups_pb2,
     event_store_pb2,
     folds_pb2,
+    projections_pb2,
     subscriptions_pb2,
     health_pb2,
     reflection_pb2,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from tests.support.groups import reason_and_facts
@@ -69,8 +70,8 @@ def test_a_generation_that_is_being_built() -> None:
         {"stopped": Refusal("PROJECTION_FAILED", "no")},
     ],
 )
-def test_nobody_knows_how_long_it_takes(more: dict[str, object]) -> None:
-    assert not message(replace(GENERATION, **more)).HasField("seconds_left")  # type: ignore[arg-type]
+def test_nobody_knows_how_long_it_takes(more: dict[str, Any]) -> None:
+    assert not message(replace(GENERATION, **more)).HasField("seconds_left")
 
 
 def test_why_it_stopped_and_what_was_found() -> None:

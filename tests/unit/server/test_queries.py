@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import eventfold_server.storage
-from eventfold_server.storage.database import Database, StorageRefused
+from eventfold_server.storage.database import Database
+from eventfold_server.storage.preparing import StorageRefused
 from eventfold_server.storage.queries import Queries, migrations, quote_identifier, schema_sql
 
 STORAGE = Path(eventfold_server.storage.__file__).parent

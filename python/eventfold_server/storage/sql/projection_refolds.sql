@@ -5,7 +5,8 @@
 -- name: projection_sample
 -- Position of the generation $1, the number of its rows that are shown and hidden, and of its keys
 -- those in $2 and others of the table, $3 in all, with their rows. In one snapshot, since it is one
--- statement. Keys that are parked are left out: their rows are known to be old.
+-- statement. Keys that are parked are left out: their rows are known to be old. With 0 for $3 the
+-- table is not looked at.
 WITH named AS (
     SELECT a.key COLLATE "C" AS key FROM unnest($2::text[]) AS a (key)
      WHERE NOT EXISTS (SELECT FROM {schema}.projection_parked_keys k
@@ -23,7 +24,8 @@ WITH named AS (
 SELECT p.position, c.shown, c.hidden, s.key, t._state, t._shown, t.version, t.position{texts}
   FROM {schema}.projection_progress p
  CROSS JOIN (SELECT count(*) FILTER (WHERE _shown) AS shown,
-                    count(*) FILTER (WHERE NOT _shown) AS hidden FROM {table}) c
+                    count(*) FILTER (WHERE NOT _shown) AS hidden
+               FROM {table} WHERE $3::bigint > 0) c
   LEFT JOIN sample s ON TRUE
   LEFT JOIN {table} t ON t.key = s.key
  WHERE p.generation_no = $1::bigint
@@ -31,8 +33,8 @@ SELECT p.position, c.shown, c.hidden, s.key, t._state, t._shown, t.version, t.po
 
 -- name: projection_key_events
 -- Events of the types $1, positions $2 to $3, of the stream $6 or, if $7, of all streams whose root
--- it is; of the categories $5, or of all but the system's. By the versions of the streams: the
--- planner would rather walk along the log.
+-- it is; of the categories $5, or of all but the system's. By the versions of the streams, whatever
+-- the planner thinks of positions.
 SELECT s.name AS stream, {event}, s.root
   FROM (SELECT x.stream_no, x.name, x.root FROM {schema}.streams x
          WHERE x.name = $6::text AND (NOT $7::boolean OR x.root = x.name)
@@ -40,12 +42,10 @@ SELECT s.name AS stream, {event}, s.root
         SELECT x.stream_no, x.name, x.root FROM {schema}.streams x
          WHERE x.root = $6::text AND x.predecessor IS NOT NULL AND $7::boolean) s
  CROSS JOIN LATERAL
-       (SELECT * FROM {schema}.events v
-         WHERE v.stream_no = s.stream_no AND v.position BETWEEN $2::bigint AND $3::bigint
-           AND v.type = ANY ($1::text[])
-           AND CASE WHEN $5::text[] IS NULL THEN v.category < '$' OR v.category >= '%'
-                    ELSE v.category = ANY ($5) END
-        OFFSET 0) e
+       (SELECT * FROM {schema}.events v WHERE v.stream_no = s.stream_no OFFSET 0) e
+ WHERE e.position BETWEEN $2::bigint AND $3::bigint AND e.type = ANY ($1::text[])
+   AND CASE WHEN $5::text[] IS NULL THEN e.category < '$' OR e.category >= '%'
+            ELSE e.category = ANY ($5) END
  ORDER BY e.position LIMIT $4::bigint;
 
 -- name: projection_spelled

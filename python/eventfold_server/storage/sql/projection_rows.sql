@@ -1,7 +1,7 @@
--- Queries of projections. What the core makes of filter and order is put in by `projection_rows.py`:
--- {table} is the table of the generation, {names} the columns that the other parts read, each behind
--- a comma, {condition} the filter, {branches} parts of `queried_branch`, the others expressions over
--- a row u.
+-- Queries of projections. What the core makes of filter and order is put in by
+-- `projection_rows.py`: {table} is the table of the generation, {names} the columns that the other
+-- parts read, each behind a comma, {condition} the filter, {branches} parts of `queried_branch`,
+-- the others expressions over a row u.
 
 -- name: queried_generation
 -- The generation of the projection $1 that queries see; if there is none, the newest.

@@ -1,6 +1,6 @@
 -- Every statement that the server sends, save migrations. A line `-- name: x` begins a statement;
--- {schema} stands for the quoted name of the store's schema, {query_schema} for that of the views of
--- projections, {x} for the fragment x of this file.
+-- {schema} stands for the quoted name of the store's schema, {query_schema} for that of the views
+-- of projections, {x} for the fragment x of this file.
 --
 -- Events come as rows, with the columns that the core expects, in this order. The reader sends
 -- these statements: $1 is the key, $2 and $3 the bounds, both inclusive, $4 the most rows. It
@@ -381,7 +381,8 @@ SELECT {schema}.group_reset_v1($1, $2) AS found;
 -- fragment: generation
 -- A generation with its progress: what is shown of it.
 g.generation_no, g.generation, g.source, g.fold_source, g.digest, g.state, g.switch,
-       g.verification, g.put_at, g.put_by, g.caught_up_at, g.switched_at, coalesce(g.fold_name, '') AS fold,
+       g.verification, g.put_at, g.put_by, g.caught_up_at, g.switched_at,
+       coalesce(g.fold_name, '') AS fold,
        coalesce(g.fold_revision, 0) AS fold_revision, q.position, q.events, q.rate, q.stopped,
        (SELECT count(*) FROM {schema}.projection_parked_keys k
          WHERE k.generation_no = g.generation_no) AS parked_keys

@@ -1794,8 +1794,8 @@ CREATE TABLE {schema}.projection_progress (
     events        bigint           NOT NULL DEFAULT 0 CHECK (events >= 0),
     -- Positions that it passes in a second, of late.
     rate          double precision NOT NULL DEFAULT 0 CHECK (rate >= 0),
-    -- Why it stopped at the event behind its position: reason, message and facts of the error; NULL:
-    -- it did not.
+    -- Why it stopped at the event behind its position: reason, message and facts of the error.
+    -- NULL: it did not.
     stopped       jsonb,
     -- The fencing token: it goes up with each server process that takes the generation.
     lease         bigint           NOT NULL DEFAULT 0 CHECK (lease >= 0),

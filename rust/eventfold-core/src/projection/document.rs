@@ -19,6 +19,8 @@ const NAME_CHARS_MAX: usize = 48;
 const COLUMN_CHARS_MAX: usize = 63;
 /// Names that rows have for themselves.
 const ROW_NAMES: [&str; 3] = ["key", "version", "position"];
+/// Names that every table of PostgreSQL has for itself.
+const SYSTEM_NAMES: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
 const KEYS: &str = "the keys are `projection`, `source`, `key`, `fold`, `initial`, `let`, \
                     `handlers`, `skip_cancelled`, `where`, `columns`, `indexes`, `on_error`";
 
@@ -265,6 +267,10 @@ fn read_column(reader: &Reader<'_>, key: &Node, name: &str, node: &Node) -> Pars
             "the name of a column has 1 to {COLUMN_CHARS_MAX} of the characters a-z, 0-9 and `_`, \
              begins with a letter, and is not `key`, `version` or `position`"
         );
+        return Err(Refusal::new(key.at, problem));
+    }
+    if SYSTEM_NAMES.contains(&name) {
+        let problem = format!("`{name}` is a column that PostgreSQL gives to every table");
         return Err(Refusal::new(key.at, problem));
     }
     let (mut kind, mut value) = (None, None);

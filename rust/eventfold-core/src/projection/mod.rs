@@ -56,7 +56,7 @@ pub struct Projection {
     name: String,
     digest: String,
     categories: Option<Vec<String>>,
-    /// As the document says.
+    /// As the document says, in byte order.
     said_types: Option<Vec<String>>,
     types: Vec<String>,
     columns: Vec<Column>,
@@ -120,12 +120,16 @@ impl Projection {
         let digest = normal::digest(&document, &key_text, &types, &fold.kept_digest());
         let Document { name, source, columns, indexes, parks, .. } = document;
         let column = |column: document::ColumnPart| Column { name: column.name, kind: column.kind };
-        let said = |types: Vec<(String, Position)>| types.into_iter().map(|(name, _)| name);
+        let said = |types: Vec<(String, Position)>| {
+            let mut names: Vec<String> = types.into_iter().map(|(name, _)| name).collect();
+            names.sort_unstable();
+            names
+        };
         Ok(Self {
             name,
             digest,
             categories: source.categories,
-            said_types: source.types.map(|types| said(types).collect()),
+            said_types: source.types.map(said),
             types,
             columns: columns.into_iter().map(column).collect(),
             indexes,
@@ -181,13 +185,8 @@ impl Projection {
     /// Whether it may take the place of another over the same table: source, key, indexes, and
     /// names and types of the columns are the same.
     pub fn compatible_with(&self, other: &Self) -> bool {
-        let sorted = |types: &Option<Vec<String>>| {
-            let mut types = types.clone();
-            types.as_mut().map(|types| types.sort_unstable());
-            types
-        };
         self.categories == other.categories
-            && sorted(&self.said_types) == sorted(&other.said_types)
+            && self.said_types == other.said_types
             && self.key_text == other.key_text
             && self.columns == other.columns
             && self.indexes == other.indexes

@@ -27,6 +27,7 @@ from tests.support.projection_servers import (
     READY,
     STANDBY,
     USERS,
+    VERIFIED,
     Projections,
     end_leases,
     projections_of,
@@ -141,6 +142,39 @@ def test_a_new_generation_takes_over_and_the_old_one_stays_fresh(
         views = connection.execute("SELECT to_regclass(%s)", (f"{schema}_query.{name}",)).fetchone()
     assert tables is not None
     assert views == (None,)
+
+
+def test_a_verified_generation_takes_over_by_itself(
+    server: RunningServer, projections: Projections, database_url: str, category: str, name: str
+) -> None:
+    """And one with a difference does not, until somebody says so."""
+    with eventfold.Client(server.address) as store:
+        register(store, category, ("ada", 36), ("bob", 20))
+    projections.put(USERS.format(name=name, category=category))
+    projections.until_active(name, 1)
+    projections.put(_WITHOUT_AGE.format(name=name, category=category), VERIFIED)
+    found = projections.until_active(name, 2).generations[1].verification
+    assert (found.keys_checked, found.keys_differing, found.rows_shown) == (2, 0, 2)
+    assert found.table_checksum == found.fold_checksum != ""
+    assert projections.rebuild(name, BY_HAND) == 3
+    projections.until(name, lambda one: one.generations[-1].state == READY)
+    with connected(database_url) as connection:
+        # What no code of the server does.
+        changed = connection.execute(
+            f"UPDATE {server.options['schema']}.projection_generations SET switch = 1,"
+            """ verification = '{"keys_differing": 1, "differing": ["x"]}'"""
+            " WHERE state = 2 AND generation = 3 AND source LIKE %s",
+            (f"%{name}%",),
+        )
+    assert changed.rowcount == 1
+    position = 0
+    with eventfold.Client(server.address) as store:
+        for user in ("eve", "joe", "sue"):
+            position = register(store, category, (user, 30))
+            projections.until_at(name, position)
+    assert projections.get(name).active == 2
+    projections.switch(name)
+    assert projections.get(name).active == 3
 
 
 def test_a_failure_is_shown_and_hurts_no_other(
