@@ -1,6 +1,6 @@
 //! Reads a store in PostgreSQL: rows become the bytes of an answer, or the state of a fold. And
-//! writes to it: a batch of checked appends becomes one statement, its rows become decisions; events
-//! become the rows of a projection.
+//! writes to it: a batch of checked appends becomes one statement, its rows become decisions;
+//! events become the rows of a projection.
 //!
 //! The only crate of the product with I/O. It knows tokio-postgres and `eventfold-core`, neither
 //! SQL nor Python: statements come as texts, with the columns of [`eventfold_core::rows`] in

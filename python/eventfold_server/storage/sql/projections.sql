@@ -1,13 +1,13 @@
--- Statements on the tables of projections: each generation has one of its own. `queries.py` says how
--- this file is read. What a document says is put in by `projection_table.py`, quoted: {table} is
+-- Statements on the tables of projections: each generation has one of its own. `queries.py` tells
+-- how this file is read. What a document says is put in by `projection_table.py`, quoted: {table} is
 -- the table, {names} are its columns, each behind a comma, and the others what they are called.
 --
--- Rows, states and the position up to which the log is in them are written in one transaction, whose
+-- Rows, states and the position up to which the log is in them are written in one transaction. Its
 -- first statement is `projection_advance`. Whoever writes without the newest lease changes nothing.
 -- Locks are taken in one order: the row of progress, then the table.
 
 -- name: projection_table
--- The table of a generation. `_state` is the state of the fold, JSON text, also of rows that `where`
+-- The table of a generation. `_state` is the state of the fold as JSON, also of rows that `where`
 -- hides; `version` and `position` are those of the last event that touched the row. Room is left on
 -- each page, so that rows which change keep their place in the index.
 CREATE TABLE {table} (

@@ -1,9 +1,9 @@
 //! Folding the events of parked keys after the mend.
 //!
-//! Who retries has taken the lease of the generation, so that whoever built it is fenced, and begins
-//! anew with what the database says, once it has the lease again. Some keys at a time are folded
-//! from their rows along their lists, and written in one transaction, which begins with the check of
-//! the lease as each step's does. A key that fails again keeps its row and its list.
+//! Who retries has taken the lease of the generation, so that whoever built it is fenced, and
+//! begins anew with what the database says, once it has the lease again. Some keys at a time are folded
+//! from their rows along their lists, and written in one transaction, which begins with the check
+//! of the lease as each step's does. A key that fails again keeps its row and its list.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -212,11 +212,11 @@ fn outcome(
         match sheet.take(key) {
             Cell::Parked(_) => continue,
             Cell::Changed(row) => {
-                batch.rows.insert(key.clone(), Some(row));
+                batch.upserts.push(row);
             }
             Cell::Loaded(_) => {}
             Cell::Gone => {
-                batch.rows.insert(key.clone(), None);
+                batch.deletes.push(key.clone());
             }
         }
         batch.mended.push(key.clone());
