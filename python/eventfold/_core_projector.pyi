@@ -46,9 +46,10 @@ class Projector:
             lease: The fencing token.
             statements: By what they are for; `python/eventfold_server/storage/projector.py` shows
                 the keys.
-            bounds: Of a step: `page_bytes`, `page_age_s`, `window`, `span`, `rows_bytes`;
-                `batch_bytes`, `batch_events`, `batch_s`, `batches`; `lease_s` and `quiet_s`. Of
-                what folds beside: `sheet_bytes`, `draw_s`, `retry_keys` and `retry_events`.
+            bounds: Of a step: `page_bytes`, `page_age_s`, `window`, `span`, `cache_bytes`,
+                `rows_bytes`; `batch_bytes`, `batch_events`, `batch_s`, `batches`; `lease_s` and
+                `quiet_s`. Of what folds beside: `sheet_bytes`, `draw_s`, `retry_keys` and
+                `retry_events`.
         """
     def verifier(
         self,

@@ -168,6 +168,7 @@ PROJECTION_STEP_BATCHES = 4
 PROJECTION_PAGE_BYTES = 8 * 1024 * 1024
 # Events that were read longer ago are read again: they may have been erased meanwhile.
 PROJECTION_PAGE_AGE_S = 5.0
+PROJECTION_CACHE_BYTES = CORE["projection_cache_bytes"]
 # States of rows that are loaded at once.
 PROJECTION_ROWS_BYTES = 16 * 1024 * 1024
 # Positions that a page looks at where other events lie, in as many statements as windows fit.

@@ -42,6 +42,7 @@ def random_bounds(rng: random.Random) -> dict[str, float]:
         "batch_events": rng.choice([1, 7, 100]),
         "batch_bytes": rng.choice([1, 5_000, 1_000_000]),
         "rows_bytes": rng.choice([1, 300, 100_000]),
+        "cache_bytes": rng.choice([1, 3_000, 1_000_000]),
         "window": rng.choice([1, 13, 20_000]),
         "span": rng.choice([13, 50, 40_000]),
         "batches": rng.choice([1, 2, 5]),

@@ -53,7 +53,9 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-def explained(projection: Projection, filter_: str, size: int, **asked: Any) -> dict[str, Any]:
+def explained(
+    projection: Projection, filter_: str, size: int, settings: str = "", **asked: Any
+) -> dict[str, Any]:
     """The plan, as it was carried out."""
     store = projection.store
     query = projection.compiled(filter_, **asked)
@@ -61,7 +63,9 @@ def explained(projection: Projection, filter_: str, size: int, **asked: Any) -> 
     statement = rows_statement(store.queries, "queried_rows", table, query)
 
     async def explain() -> dict[str, Any]:
-        async with store.database.querying() as connection:
+        async with store.database.querying() as connection, connection.transaction():
+            if settings:
+                await connection.execute(settings)
             told = await connection.fetchval(
                 f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}",
                 projection.name,
@@ -178,3 +182,18 @@ def test_a_page_of_a_filter_and_another_order_is_not_slower_than_the_filter(
 ) -> None:
     plan = explained(projection, "born_on == '1961-03-12'", 50, order=[("score", True)])
     assert index(projection, 1) in check(plan, 500)
+
+
+PARALLEL = """
+SET LOCAL max_parallel_workers_per_gather = 4;
+SET LOCAL parallel_setup_cost = 0;
+SET LOCAL parallel_tuple_cost = 0;
+SET LOCAL min_parallel_table_scan_size = 0;
+SET LOCAL min_parallel_index_scan_size = 0;
+"""
+
+
+def test_rows_keep_their_order_where_settings_are_lost(projection: Projection) -> None:
+    """A pooler may drop what connections start with."""
+    plan = explained(projection, "name != 'x'", 500, settings=PARALLEL)
+    assert not [node for node in nodes(plan) if node["Node Type"].startswith("Gather")], told(plan)

@@ -28,7 +28,10 @@ from eventfold_server.storage.log import LogStorage
 pytestmark = pytest.mark.skipif(program() is None, reason="there is no pgbouncer on this machine")
 
 NAME = "localhost"
-IGNORED = "options, jit, statement_timeout, enable_bitmapscan, plan_cache_mode"
+IGNORED = (
+    "options, jit, statement_timeout, enable_bitmapscan, plan_cache_mode, extra_float_digits, "
+    "max_parallel_workers_per_gather, default_transaction_read_only"
+)
 ONE_DAY = dt.timedelta(days=1)
 
 

@@ -44,8 +44,8 @@ SELECT g.generation, q.position, q.stopped, (SELECT c.position FROM {schema}.cou
 -- columns where the page has ended: after $3 rows, or before the row that would take it above $4
 -- bytes; one alone may be larger. What long values take is estimated first, so that few are read in
 -- vain. The last row of the page has its place in the order. The parts follow each other as they
--- stand here: there is no parallel plan on these connections. Columns of a document have no `_`
--- before their names.
+-- stand here, which no parallel plan would promise. Columns of a document have no `_` before their
+-- names.
 SELECT y.n, y.key, y.version, y.position AS row_position,
        CASE WHEN y.has_room THEN y.columns END AS columns,
        CASE WHEN lead(NOT y.has_room, 1, TRUE) OVER (ORDER BY y.n) THEN y.place END AS place
@@ -68,8 +68,10 @@ SELECT y.n, y.key, y.version, y.position AS row_position,
 
 -- name: queried_rows
 -- A page of rows of the generation $2 with its freshness, in one snapshot. No row: queries of the
--- projection $1 see another one.
-WITH f AS MATERIALIZED ({freshness})
+-- projection $1 see another one. That `set_config` is named, though it is never called, rules a
+-- parallel plan out even where a pooler drops the settings of the connection.
+WITH serial AS MATERIALIZED (SELECT set_config('max_parallel_workers_per_gather', '0', true)),
+     f AS MATERIALIZED ({freshness})
 SELECT f.generation, f.position, f.head, f.parked_keys,
        CASE WHEN r.n IS NULL OR r.n = 1 THEN f.stopped END AS stopped,
        r.n, r.key, r.version, r.row_position, r.columns, r.place

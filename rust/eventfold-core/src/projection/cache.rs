@@ -18,9 +18,15 @@ pub(super) struct Entry {
     pub(super) row: RowState,
     /// The texts of its columns, after it changed and before they are handed out.
     pub(super) columns: Vec<Option<String>>,
-    /// What it was before the batch, if the batch touched it.
+    /// What it was before the page, if the page touched it.
     pub(super) before: Option<Box<RowState>>,
-    /// Bytes that it adds to the changes of the batch.
+    /// It is on the list of those that the page touched.
+    pub(super) touched: bool,
+    /// It is on the list of those that changed since rows were handed out.
+    pub(super) dirty: bool,
+    /// There was a row when they were.
+    pub(super) stored: bool,
+    /// Bytes that it adds to the changes.
     pub(super) weight: usize,
     /// Number of the last batch that needed it.
     used: u64,
@@ -83,6 +89,9 @@ impl Cache {
             row,
             columns: Vec::new(),
             before: None,
+            touched: false,
+            dirty: false,
+            stored: false,
             weight: 0,
             used: batch,
             cost: 0,
@@ -117,7 +126,7 @@ impl Cache {
     }
 
     /// Drops the entries that were needed the longest ago, down to three quarters of the bytes;
-    /// none that the batch of that number, which comes next, needs. False: all fit.
+    /// none that the batch of that number or a later one needs. False: all fit.
     pub(super) fn shrink(&mut self, bytes_max: usize, batch: u64) -> bool {
         if self.bytes <= bytes_max {
             return false;

@@ -24,6 +24,10 @@ use super::row::RowMemory;
 /// [`Projecting::unknown`], then [`Projecting::fold`], until all rows of the page are folded. What
 /// one fold gives, or several in a row, is to be written in one transaction, and then
 /// [`Projecting::committed`] is called; if it may not have been written, [`Projecting::forget`].
+///
+/// With [`Projecting::fold_on`] many pages go into one transaction, whose rows
+/// [`Projecting::hand_out`] gives at its end; the next may be folded before [`Projecting::written`]
+/// tells of it.
 #[derive(Debug)]
 pub struct Projecting {
     projection: Arc<Projection>,
@@ -34,6 +38,9 @@ pub struct Projecting {
     complete: bool,
     /// Number of the batch that comes next.
     batch: u64,
+    /// Places of the rows that changed since rows were handed out, and what they take together.
+    dirty: Vec<usize>,
+    dirty_bytes: usize,
     /// The row of a key that has none.
     absent: RowState,
     engine: Engine,
@@ -98,6 +105,8 @@ impl Projecting {
             cache: Cache::default(),
             complete: false,
             batch: 1,
+            dirty: Vec::new(),
+            dirty_bytes: 0,
             absent: RowState::absent(&State::new(projection.fold.initial.clone())),
             engine: Engine::default(),
             key_memory: KeyMemory::default(),
@@ -212,6 +221,13 @@ impl Projecting {
     /// stops the projection: `next` tells. An error is that of a page that cannot be read, or of a
     /// caller; all keys must be forgotten then.
     pub fn fold(&mut self, page: &impl Page, keys: &Keys) -> Result<Changes, CoreError> {
+        let mut changes = self.fold_on(page, keys)?;
+        self.hand_out(&mut changes)?;
+        Ok(changes)
+    }
+
+    /// The same, but for the rows that changed: these are handed out once for many pages.
+    pub fn fold_on(&mut self, page: &impl Page, keys: &Keys) -> Result<Changes, CoreError> {
         let mut places: Vec<Option<usize>> =
             keys.names.iter().map(|key| self.cache.place(key)).collect();
         if self.complete {
@@ -226,15 +242,27 @@ impl Projecting {
             keys,
             places: &places,
             touched: Vec::new(),
-            bytes: 0,
             changes: Changes { next: keys.first, ..Changes::default() },
         };
         self.fold_rows(page, &mut batch)?;
         let Batch { touched, mut changes, .. } = batch;
         changes.up_to = self.up_to(page, &changes)?;
-        self.hand_out(touched, &mut changes)?;
-        self.batch += 1;
+        for place in touched {
+            let entry = self.cache.entry(place);
+            entry.touched = false;
+            let Some(before) = entry.before.take() else { continue };
+            if !entry.dirty {
+                entry.dirty = true;
+                entry.stored = before.exists;
+                self.dirty.push(place);
+            }
+        }
         Ok(changes)
+    }
+
+    /// What the rows take, roughly, that changed since rows were handed out.
+    pub fn changed_bytes(&self) -> usize {
+        self.dirty_bytes
     }
 
     fn fold_rows(&mut self, page: &impl Page, batch: &mut Batch<'_>) -> Result<(), CoreError> {
@@ -246,7 +274,8 @@ impl Projecting {
                 batch.changes.next += 1;
                 continue;
             };
-            if batch.bytes > PROJECTION_CHANGES_BYTES || self.steps() >= steps_end {
+            let is_crowded = self.dirty_bytes > PROJECTION_CHANGES_BYTES;
+            if (is_crowded && index > batch.keys.first) || self.steps() >= steps_end {
                 return Ok(());
             }
             let Some(place) = batch.places.get(number).copied().flatten() else { return Ok(()) };
@@ -332,7 +361,7 @@ impl Projecting {
     }
 
     /// Brings the row of a key back to what it was before the event at an index failed: what the
-    /// batch did to it before is done again, and does not fail.
+    /// page did to it before is done again, and does not fail.
     fn restore(
         &mut self,
         projection: &Projection,
@@ -345,6 +374,12 @@ impl Projecting {
         let entry = self.cache.entry(place);
         if let Some(before) = entry.before.take() {
             entry.row = *before;
+            if entry.dirty && entry.row.exists {
+                let Entry { key, row, columns, .. } = entry;
+                let made =
+                    projection.rows.make(&row.state.value, key, columns, &mut self.row_memory);
+                made.map_err(|_| CoreError::new("BUG", "a row that was made cannot be made"))?;
+            }
         }
         for earlier in batch.keys.first..index {
             if batch.number(earlier) == number {
@@ -362,10 +397,11 @@ impl Projecting {
         }
         let columns: usize = entry.columns.iter().flatten().map(String::len).sum();
         let weight = 1 + entry.key.len() + entry.row.state.bytes + columns;
-        if entry.weight == 0 {
+        if !entry.touched {
+            entry.touched = true;
             batch.touched.push(place);
         }
-        batch.bytes = batch.bytes - entry.weight + weight;
+        self.dirty_bytes = self.dirty_bytes - entry.weight + weight;
         entry.weight = weight;
         self.cache.count(place, self.batch);
     }
@@ -380,31 +416,38 @@ impl Projecting {
         }
     }
 
-    /// Turns the rows that a batch touched into changes.
-    fn hand_out(
-        &mut self,
-        mut touched: Vec<usize>,
-        changes: &mut Changes,
-    ) -> Result<(), CoreError> {
-        touched.sort_unstable_by(|left, right| self.cache.key(*left).cmp(self.cache.key(*right)));
-        for place in touched {
+    /// Adds the rows that changed since the last time to changes that [`Projecting::fold_on`] gave,
+    /// and gives the number of the batch that they are; what is folded then is of the next.
+    pub fn hand_out(&mut self, changes: &mut Changes) -> Result<u64, CoreError> {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable_by(|left, right| self.cache.key(*left).cmp(self.cache.key(*right)));
+        self.dirty_bytes = 0;
+        self.batch += 1;
+        for place in dirty {
             let entry = self.cache.entry(place);
             entry.weight = 0;
-            let Some(before) = entry.before.take() else { continue };
+            entry.dirty = false;
             let columns = std::mem::take(&mut entry.columns);
             let key = entry.key.to_string();
             if entry.row.exists {
                 changes.upserts.push(ChangedRow::new(key, &entry.row, columns)?);
-            } else if before.exists {
+            } else if entry.stored {
                 changes.deletes.push(key);
             }
         }
-        Ok(())
+        Ok(self.batch - 1)
     }
 
     /// All changes that were handed out are in the table.
     pub fn committed(&mut self) {
-        if self.cache.shrink(self.cache_bytes, self.batch) {
+        self.written(self.batch - 1);
+    }
+
+    /// The changes of a batch, and of those before it, are in the table; keys that later ones need
+    /// stay.
+    pub fn written(&mut self, batch: u64) {
+        // Not where rows are still to be handed out, which are told by their places.
+        if self.dirty.is_empty() && self.cache.shrink(self.cache_bytes, batch + 1) {
             self.complete = false;
         }
     }
@@ -412,6 +455,8 @@ impl Projecting {
     /// The changes may not have come into the table, or others wrote there: forgets all keys.
     pub fn forget(&mut self) {
         self.cache.clear();
+        self.dirty.clear();
+        self.dirty_bytes = 0;
         self.complete = false;
     }
 }
@@ -423,8 +468,6 @@ struct Batch<'a> {
     places: &'a [Option<usize>],
     /// Places of the rows that are touched.
     touched: Vec<usize>,
-    /// Bytes of the changes, roughly.
-    bytes: usize,
     changes: Changes,
 }
 

@@ -1,6 +1,5 @@
 //! What a transaction is to write: the changes of all its pages, each row as it is in the end.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use eventfold_core::error::CoreError;
@@ -12,8 +11,11 @@ use super::reading::Anchor;
 /// Changes since the last commit.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// By key; `None`: the row is to go.
-    pub rows: HashMap<String, Option<ChangedRow>>,
+    /// Its number, as the core counts.
+    pub number: u64,
+    /// Rows as they are in the end, and keys of those that are to go.
+    pub upserts: Vec<ChangedRow>,
+    pub deletes: Vec<String>,
     pub parked_keys: Vec<(String, CoreError)>,
     pub parked_events: Vec<(String, i64)>,
     /// Keys that are parked no longer, with their lists.
@@ -30,14 +32,14 @@ pub(super) struct Batch {
     begun: Instant,
     /// What is remembered of events that are not committed takes too much memory.
     pub is_crowded: bool,
-    /// How often the core has given changes, each of which is to be told that it is committed.
-    pub folds: u64,
 }
 
 impl Batch {
     pub(super) fn new(position: i64) -> Self {
         Self {
-            rows: HashMap::new(),
+            number: 0,
+            upserts: Vec::new(),
+            deletes: Vec::new(),
             parked_keys: Vec::new(),
             parked_events: Vec::new(),
             mended: Vec::new(),
@@ -49,24 +51,12 @@ impl Batch {
             bytes: 0,
             begun: Instant::now(),
             is_crowded: false,
-            folds: 0,
         }
     }
 
-    /// Adds the changes of some more events.
-    pub(super) fn add(&mut self, changes: Changes) {
-        self.folds += 1;
-        for row in changes.upserts {
-            self.bytes += size_of_row(&row);
-            if let Some(Some(old)) = self.rows.insert(row.key.clone(), Some(row)) {
-                self.bytes = self.bytes.saturating_sub(size_of_row(&old));
-            }
-        }
-        for key in changes.deletes {
-            if let Some(Some(old)) = self.rows.insert(key, None) {
-                self.bytes = self.bytes.saturating_sub(size_of_row(&old));
-            }
-        }
+    /// Adds the changes of some more events, whose rows, of so many bytes, come at the end.
+    pub(super) fn add(&mut self, changes: Changes, bytes: usize) {
+        self.bytes = bytes;
         self.parked_keys.extend(changes.parked_keys);
         self.parked_events.extend(changes.parked_events);
         self.events += changes.events;
@@ -92,15 +82,11 @@ impl Batch {
 
     /// Whether there is nothing to write but a position.
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.upserts.is_empty()
+            && self.deletes.is_empty()
             && self.parked_keys.is_empty()
             && self.parked_events.is_empty()
             && self.events == 0
             && self.stopped.is_none()
     }
-}
-
-fn size_of_row(row: &ChangedRow) -> usize {
-    let columns: usize = row.columns.iter().map(|text| text.as_ref().map_or(0, String::len)).sum();
-    size_of::<ChangedRow>() + 2 * row.key.len() + row.state.len() + columns
 }

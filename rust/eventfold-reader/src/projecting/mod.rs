@@ -76,6 +76,9 @@ pub struct Bounds {
     pub window: i64,
     /// Positions that a page looks at, where most are of other sources.
     pub span: i64,
+    /// States that are remembered take about this much when a batch is written, and at most twice
+    /// as much before.
+    pub cache_bytes: usize,
     /// States that are loaded at once end with the one that passes this.
     pub rows_bytes: i64,
     /// A batch ends with the page in which what it is to write passes this.

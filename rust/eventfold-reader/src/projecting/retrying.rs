@@ -212,11 +212,11 @@ fn outcome(
         match sheet.take(key) {
             Cell::Parked(_) => continue,
             Cell::Changed(row) => {
-                batch.rows.insert(key.clone(), Some(row));
+                batch.upserts.push(row);
             }
             Cell::Loaded(_) => {}
             Cell::Gone => {
-                batch.rows.insert(key.clone(), None);
+                batch.deletes.push(key.clone());
             }
         }
         batch.mended.push(key.clone());

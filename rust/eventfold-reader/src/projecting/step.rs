@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use eventfold_core::error::CoreError;
-use eventfold_core::limits::PROJECTION_CACHE_BYTES;
 use eventfold_core::projection::{Changes, Keys, Projecting};
 use eventfold_core::rows::Page as _;
 use futures_util::future::join;
@@ -20,8 +19,6 @@ use crate::error::ReadError;
 use crate::failpoint::{Failpoint, reach};
 use crate::pool::Pool;
 
-/// With so much in its cache a batch ends, so that the cache can be cut to its size.
-const CROWDED_BYTES: usize = 2 * PROJECTION_CACHE_BYTES;
 /// Over about this time the rate is averaged.
 const RATE_S: f64 = 5.0;
 /// The table is no more: the generation was dropped.
@@ -196,6 +193,15 @@ impl Building {
             let page = self.next_page(batch.position, up_to).await?;
             self.fold(page, &mut batch).await?;
         }
+        let mut projecting = self.projecting.take().ok_or_else(lost)?;
+        let handing_out = tokio::task::spawn_blocking(move || {
+            let mut changes = Changes::default();
+            let number = projecting.hand_out(&mut changes);
+            (projecting, number, changes)
+        });
+        let (projecting, number, changes) = handing_out.await.map_err(panicked)?;
+        self.projecting = Some(projecting);
+        (batch.number, batch.upserts, batch.deletes) = (number?, changes.upserts, changes.deletes);
         Ok(batch)
     }
 
@@ -210,7 +216,8 @@ impl Building {
             let (position, stopped) = (found.position, found.stopped);
             return Ok(Some(Step { position, stopped, ..Step::default() }));
         }
-        let projecting = Projecting::new(Arc::clone(&self.generation.projection));
+        let projecting = Projecting::new(Arc::clone(&self.generation.projection))
+            .with_cache_bytes(self.generation.bounds.cache_bytes);
         // Before its first event nothing can be in the table.
         self.projecting =
             Some(if found.position == 0 { projecting.of_empty_table() } else { projecting });
@@ -274,12 +281,16 @@ impl Building {
             if let Folded::Unknown(keys, unknown) = folded {
                 let projecting = self.projecting.as_mut().ok_or_else(lost)?;
                 rows::load(&self.write, &self.generation, projecting, &unknown).await?;
-                batch.is_crowded = projecting.cache_bytes() > CROWDED_BYTES;
+                batch.is_crowded =
+                    projecting.cache_bytes() / 2 > self.generation.bounds.cache_bytes;
                 (page, folded) = self.fold_rows(page, Some(keys)).await?;
             }
             let Folded::Changes(changes) = folded else { return Err(lost()) };
+            if changes.next == page.next && changes.stopped.is_none() {
+                return Err(CoreError::new("BUG", "folding does not get on").into());
+            }
             page.next = changes.next;
-            batch.add(changes);
+            batch.add(changes, self.projecting.as_ref().map_or(0, Projecting::changed_bytes));
             if batch.stopped.is_some() {
                 return Ok(());
             }
@@ -301,7 +312,6 @@ impl Building {
             let folded = fold_page(&mut projecting, &page, keys);
             (projecting, page, folded)
         });
-        let panicked = |_| CoreError::new("BUG", "the core panicked; the server's log says where");
         let (projecting, page, folded) = folding.await.map_err(panicked)?;
         self.projecting = Some(projecting);
         Ok((page, folded?))
@@ -309,10 +319,7 @@ impl Building {
 
     /// Tells the core that what it gave is in the table.
     fn committed(&mut self, batch: &Batch) -> Result<(), ReadError> {
-        let projecting = self.projecting.as_mut().ok_or_else(lost)?;
-        for _ in 0..batch.folds {
-            projecting.committed();
-        }
+        self.projecting.as_mut().ok_or_else(lost)?.written(batch.number);
         Ok(())
     }
 }
@@ -329,7 +336,7 @@ impl Step {
     fn add(&mut self, batch: &Batch) {
         self.position = batch.position;
         self.events += batch.events;
-        self.rows += batch.rows.len();
+        self.rows += batch.upserts.len() + batch.deletes.len();
         self.parked += batch.parked_keys.len();
         self.stopped = batch.stopped.as_ref().map(error_json);
     }
@@ -351,7 +358,7 @@ fn fold_page(
             keys
         }
     };
-    projecting.fold(&page.rows, &keys).map(Folded::Changes)
+    projecting.fold_on(&page.rows, &keys).map(Folded::Changes)
 }
 
 /// Positions a second, the last few seconds counting most.
@@ -360,6 +367,10 @@ fn rate(place: &Place, batch: &Batch) -> f64 {
     let now = (batch.position - place.position) as f64 / seconds;
     let weight = 1.0 - (-seconds / RATE_S).exp();
     if place.rate == 0.0 { now } else { place.rate + weight * (now - place.rate) }
+}
+
+fn panicked(_: tokio::task::JoinError) -> CoreError {
+    CoreError::new("BUG", "the core panicked; the server's log says where")
 }
 
 fn lost() -> ReadError {

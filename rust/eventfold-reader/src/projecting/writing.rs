@@ -73,18 +73,15 @@ async fn write_rows(
     generation: &Generation,
     batch: &Batch,
 ) -> Result<(), ReadError> {
-    let mut rows: Vec<_> = batch.rows.values().flatten().collect();
-    // New rows that come in order fill the pages of the index.
-    rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    // In order of their keys, so that new rows fill the pages of the index.
+    let rows: Vec<_> = batch.upserts.iter().collect();
     if !rows.is_empty() {
         let said = (0..generation.projection.columns().len()).map(Column::Said);
         let columns = FIXED.into_iter().chain(said);
         let params: Vec<_> = columns.map(|column| Argument::Column(&rows, column)).collect();
         connection.execute(&generation.statements.upsert, &as_dyn(&params)).await?;
     }
-    let gone = batch.rows.iter().filter(|(_, row)| row.is_none());
-    let mut gone: Vec<&str> = gone.map(|(key, _)| key.as_str()).collect();
-    gone.sort_unstable();
+    let gone: Vec<&str> = batch.deletes.iter().map(String::as_str).collect();
     if !gone.is_empty() {
         let params = [Argument::Texts(&gone)];
         connection.execute(&generation.statements.delete, &as_dyn(&params)).await?;
