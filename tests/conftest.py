@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--all-kills", action="store_true", help="all cases of each failpoint, not one")
     group.addoption(
-        "--rebuilt-events", type=int, default=20_000, help="events of a rebuild under load"
+        "--rebuilt-events", type=int, default=10_000, help="events of a rebuild under load"
     )
 
 

@@ -30,7 +30,7 @@ from tests.support.history import History, run_threads
 from eventfold_server.embedded import EmbeddedPostgres
 
 EVENTS = 3_000
-HISTORY_S = 5.0
+HISTORY_S = 4.0
 # Events that fail, of a thousand of shops.
 BROKEN = 5
 # Shops may have parked keys, and an answer does not say which.

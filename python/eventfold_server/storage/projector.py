@@ -170,12 +170,18 @@ class Projector:
         return Retry(self._bridge, retry)
 
     def trial(
-        self, document: _core.Projection, *, after: int, up_to: int, events_max: int
+        self,
+        document: _core.Projection,
+        *,
+        after: int,
+        up_to: int,
+        events_max: int,
+        **bounds: float,
     ) -> Trial:
         """A trial of a document with events behind a position, up to another that is not above the
         head.
         """
-        parts = self._generation(0, document, {})
+        parts = self._generation(0, document, bounds)
         del parts["generation_no"]
         trial = self._projector.trial(
             document, **parts, after=after, up_to=up_to, events_max=events_max

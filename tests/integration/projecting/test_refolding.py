@@ -155,6 +155,42 @@ async def test_a_false_table_is_found(
     assert found.table_checksum != found.fold_checksum
 
 
+async def test_a_missing_row_is_found_where_events_stand_close_together(
+    database: Database, database_url: str, projector: Projector
+) -> None:
+    """Behind many of others, so that most random places of the log lie before the first."""
+    log = Log(random.Random(8), streams=30, others=1e9)
+    log.grow(5_000)
+    log.others = 0
+    log.grow(3_000)
+    store_events(database_url, database.queries.schema, log.events)
+    generation_no = await built(database, database_url, projector, BY_ROOT, 8_000)
+    keys = [row[0] for row in contents(database, database_url, generation_no).rows]
+    table = table_name(database.queries.schema, generation_no)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(f"DELETE FROM {table} WHERE key = ANY (%s)", ([keys[0], keys[-1]],))
+
+    found = await verified(projector, generation_no, BY_ROOT, keys=100)
+
+    assert found.differing == [keys[0], keys[-1]]
+
+
+async def test_a_trial_bounds_its_memory(
+    database: Database, database_url: str, projector: Projector
+) -> None:
+    log = Log(random.Random(9))
+    store_events(database_url, database.queries.schema, log.grow(300))
+    document = _core.Projection(BY_ROOT)
+    trial = projector.trial(
+        document, after=0, up_to=300, events_max=300, sheet_bytes=1, page_bytes=1
+    )
+    while not (tried := await trial.go_on()).done:
+        pass
+    assert tried.position < 300
+    assert tried.stopped is None
+    assert 0 < tried.events < 5
+
+
 async def test_parked_keys_are_left_out(
     database: Database, database_url: str, projector: Projector
 ) -> None:

@@ -1,15 +1,15 @@
--- Statements on the tables of projections: each generation has one of its own. `queries.py` tells
--- how this file is read. What a document says is put in by `projection_table.py`, quoted: {table} is
--- the table, {names} are its columns, each behind a comma, and the others what they are called.
+-- Statements on the tables of projections: each generation has one of its own. `queries.py` says
+-- how this file is read. What a document says is put in by `projection_table.py`, quoted: {table}
+-- is the table, {names} are its columns, each behind a comma, and the others what they are called.
 --
--- Rows, states and the position up to which the log is in them are written in one transaction. Its
--- first statement is `projection_advance`. Whoever writes without the newest lease changes nothing.
--- Locks are taken in one order: the row of progress, then the table.
+-- Rows, states and the position up to which the log is in them are written in one transaction,
+-- whose first statement is `projection_advance`. Whoever writes without the newest lease changes
+-- nothing. Locks are taken in one order: the row of progress, then the table.
 
 -- name: projection_table
--- The table of a generation. `_state` is the state of the fold as JSON, also of rows that `where`
--- hides; `version` and `position` are those of the last event that touched the row. Room is left on
--- each page, so that rows which change keep their place in the index.
+-- The table of a generation. `_state` is the state of the fold, JSON text, also of rows that
+-- `where` hides; `version` and `position` are those of the last event that touched the row. Room is
+-- left on each page, so that rows which change keep their place in the index.
 CREATE TABLE {table} (
     key      text    COLLATE "C" PRIMARY KEY,
     _state   bytea   NOT NULL,
@@ -44,8 +44,8 @@ SELECT p.position, p.rate, p.stopped::text AS stopped
 
 -- name: projection_advance
 -- Moves the generation $1 from position $3 to $4 with $5 events, and prolongs the lease $2 by $8
--- milliseconds. No row is changed if somebody else has the lease or has moved it; or if an event at
--- one of the positions $9 has not its id of $10, because a fail-over lost what was read.
+-- milliseconds. No row is changed if somebody else has the lease or has moved it; or if an event
+-- at one of the positions $9 has not its id of $10, because a fail-over lost what was read.
 UPDATE {schema}.projection_progress p
    SET position = $4::bigint, events = p.events + $5::bigint,
        rate = $6::text::double precision, stopped = $7::text::jsonb,

@@ -13,6 +13,7 @@ mod arguments;
 mod batch;
 mod chosen;
 mod digests;
+mod drawing;
 mod reading;
 mod retrying;
 mod rows;

@@ -1,9 +1,9 @@
 //! Folding the events of parked keys after the mend.
 //!
 //! Who retries has taken the lease of the generation, so that whoever built it is fenced, and
-//! begins anew with what the database says, once it has the lease again. Some keys at a time are folded
-//! from their rows along their lists, and written in one transaction, which begins with the check
-//! of the lease as each step's does. A key that fails again keeps its row and its list.
+//! begins anew with what the database says, once it has the lease again. Some keys at a time are
+//! folded from their rows along their lists, and written in one transaction, which begins with the
+//! check of the lease as each step's does. A key that fails again keeps its row and its list.
 
 use std::sync::Arc;
 use std::time::Instant;

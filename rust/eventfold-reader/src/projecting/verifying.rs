@@ -13,24 +13,22 @@ use std::time::{Duration, Instant};
 use eventfold_core::error::CoreError;
 use eventfold_core::projection::{KeyKind, Projecting};
 use eventfold_core::rows::Page;
-use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use tokio::sync::Mutex;
 
 use super::Generation;
 use super::chosen::Chosen;
 use super::digests::{Digest, checksum, of_fold, of_table};
+use super::drawing::Drawing;
 use super::reading::SourcePage;
 use super::sheet::{Cell, Sheet};
-use super::streams::{NamedRows, Streams};
+use super::streams::Streams;
 use crate::error::ReadError;
 use crate::pages::{Content, Form, Order, Range, Reading};
 use crate::param::Param;
 use crate::pool::Pool;
 use crate::row::PgRows;
 
-/// Draws of one key, since the same may come again.
-const DRAWS_A_KEY_MAX: usize = 4;
 /// A call works for about this long, so that progress is seen.
 const TURN_TIME: Duration = Duration::from_millis(250);
 /// Rows whose columns one statement spells.
@@ -164,24 +162,15 @@ impl Verifying {
     /// Draws keys from the log, and takes the snapshot.
     async fn draw(&self) -> Result<Option<Sample>, ReadError> {
         let Some(known) = self.snapshot(&[], 0).await? else { return Ok(None) };
-        let mut drawn: HashSet<String> = HashSet::new();
-        let wanted = self.keys_max.div_ceil(2);
-        let until = Instant::now() + self.generation.bounds.draw_time;
-        let mut projecting = self.projecting();
-        for _ in 0..wanted * DRAWS_A_KEY_MAX {
-            if known.position == 0 || drawn.len() >= wanted || Instant::now() >= until {
-                break;
-            }
-            let from = rand::rng().random_range(1..=known.position);
-            let rows = self.event_behind(from, known.position).await?;
-            if rows.is_empty() {
-                continue;
-            }
-            if let Some(key) = projecting.keys(&rows, 0)?.of(0) {
-                drawn.insert(key.to_owned());
-            }
-        }
-        let drawn: Vec<String> = drawn.into_iter().collect();
+        let drawing = Drawing {
+            pool: &self.pool,
+            generation: &self.generation,
+            streams: &self.streams,
+            projecting: self.projecting(),
+            wanted: self.keys_max.div_ceil(2),
+            drawn: HashSet::new(),
+        };
+        let drawn = drawing.draw(known.position).await?;
         let sample = self.snapshot(&drawn, self.keys_max as i64).await?;
         Ok(sample.map(|mut sample| {
             sample.keys = sample.table.keys().cloned().collect();
@@ -224,13 +213,6 @@ impl Verifying {
         }
         lease.finish().await?;
         Ok(sample)
-    }
-
-    /// The first event of the source from a position on, if there is one not too far away.
-    async fn event_behind(&self, from: i64, up_to: i64) -> Result<NamedRows, ReadError> {
-        let (pool, generation) = (self.pool.clone(), &self.generation);
-        let page = SourcePage::read(pool, generation, &self.streams, from - 1, up_to, 1).await?;
-        Ok(page.rows)
     }
 
     fn range(&self, sql: &Arc<str>, params: Vec<Param>) -> Range {

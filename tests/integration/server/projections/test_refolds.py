@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 from tests.support.database import connected
 from tests.support.projection_servers import (
@@ -159,3 +160,14 @@ def test_a_false_row_holds_up_the_switch(
     assert verification.table_checksum != verification.fold_checksum
     found = projections.get(name)
     assert (found.active, found.generations[-1].state) == (1, READY)
+
+
+def test_a_retry_names_so_many_keys(projections: Projections) -> None:
+    request = pb.RetryProjectionRequest(name="none", keys=["k"] * 1_001)
+    with pytest.raises(grpc.RpcError) as refused:
+        projections.stub.RetryProjection(request)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    del request.keys[0]
+    with pytest.raises(grpc.RpcError) as refused:
+        projections.stub.RetryProjection(request)
+    assert refused.value.code() == grpc.StatusCode.NOT_FOUND
