@@ -122,7 +122,7 @@ PROJECTION_HISTORIES ?= 60
 REBUILT_EVENTS ?= 1000000
 
 .PHONY: faults
-faults: build ## many random histories, kills at all points, a large rebuild; under an hour
+faults: build ## many random histories, kills at all points, a large rebuild; takes long
 	$(BIN)/python -m pytest tests/faults --histories $(HISTORIES) --with-restarts \
 	  --projection-histories $(PROJECTION_HISTORIES) --all-kills \
 	  --rebuilt-events $(REBUILT_EVENTS) $(ARGS)
