@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 
 import psycopg
-from tests.support.kept import SCHEMA, KeptStore, box, put
+from tests.support.kept import KeptStore, box, put
 
 from eventfold import Fold
 from eventfold_server.limits import FOLD_SEMANTICS, KEPT_SWEEP_ROWS_MAX
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.kept import KeptStorage
+
+ALONE = "kept_without_servers"
 
 # Of the fold with the given kept digest, or of seven others.
 FILL = """
@@ -48,19 +50,23 @@ def test_a_sweep_drops_all_that_no_fold_asks_for_and_nothing_else(store: KeptSto
 
 
 async def test_one_server_sweeps_at_a_time(store: KeptStore) -> None:
-    fill(store, None, FOLD_SEMANTICS, KEPT_SWEEP_ROWS_MAX + 10)
-    database = Database(store.url, SCHEMA)
+    # A schema of its own: the servers of the other one sweep it when they have started.
+    database = Database(store.url, ALONE)
     await database.open()
+    sweep = KeptStorage(database).sweep
+    rows = KEPT_SWEEP_ROWS_MAX + 10
     try:
-        with psycopg.connect(store.url) as other:
-            other.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended('eventfold.sweep:' || %s, 0))",
-                (SCHEMA,),
-            )
-            assert await KeptStorage(database).sweep() == 0
-        assert store.sql(COUNT) == [(KEPT_SWEEP_ROWS_MAX + 10,)]
-        dropped = [await KeptStorage(database).sweep() for _ in range(3)]
-        assert dropped == [KEPT_SWEEP_ROWS_MAX, 10, 0]
+        with psycopg.connect(store.url, autocommit=True) as mine:
+            mine.execute(FILL.replace("{s}", ALONE), (None, FOLD_SEMANTICS, rows))
+            with psycopg.connect(store.url) as other:
+                other.execute(
+                    "SELECT pg_advisory_xact_lock(hashtextextended('eventfold.sweep:' || %s, 0))",
+                    (ALONE,),
+                )
+                assert await sweep() == 0
+            assert mine.execute(COUNT.replace("{s}", ALONE)).fetchall() == [(rows,)]
+            dropped = [await sweep() for _ in range(3)]
+            assert dropped == [KEPT_SWEEP_ROWS_MAX, 10, 0]
     finally:
         await database.close()
 
