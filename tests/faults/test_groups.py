@@ -27,6 +27,8 @@ ALLOWED = {
     "OUTCOME_UNKNOWN",
     "SHUTTING_DOWN",
     "UNAVAILABLE",
+    # By gRPC, of a stream that is cut in the middle of a message; a fault of ours is called BUG.
+    "INTERNAL",
     "OK",
 }
 

@@ -97,7 +97,7 @@ class EmbeddedPostgres:
         self,
         data_dir: Path | str,
         *,
-        max_connections: int = 100,
+        max_connections: int = 200,
         settings: Mapping[str, str] | None = None,
         start_timeout_seconds: float = 60.0,
         stop_timeout_seconds: float = 10.0,
