@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -10,6 +11,7 @@ from asyncpg import exceptions
 
 from eventfold import _core
 from eventfold_server.errors import Refusal
+from eventfold_server.storage import faults
 
 Begun = TypeVar("Begun")
 
@@ -75,3 +77,15 @@ def driver_error(error: _core.ReaderError) -> Exception:
     if error.constraint is not None:
         fields["n"] = error.constraint
     return asyncpg.PostgresError.new(fields)
+
+
+@contextmanager
+def thread_faults() -> Iterator[None]:
+    """Turns the faults of a thread of Rust into those of asyncpg, and these into refusals."""
+    with faults.reading():
+        try:
+            yield
+        except _core.ReaderError as error:
+            raise driver_error(error) from error
+        except _core.CoreError as error:
+            raise Refusal.of_core(error) from None

@@ -1,6 +1,5 @@
 """Statements on consumer groups."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from eventfold_server import limits
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.log import Pages
+from eventfold_server.storage.stored_errors import restored, stored
 
 _NO_END = (1 << 63) - 1
 
@@ -264,7 +264,7 @@ class GroupStorage:
             events.up_to,
             events.positions,
             events.lanes,
-            _stopped_json(events.stopped),
+            None if events.stopped is None else stored(events.stopped),
         )
         return bool(row[0])
 
@@ -338,20 +338,10 @@ class GroupStorage:
 def _group(row: Any) -> GroupRow:
     fields = dict(row)
     spec = GroupSpec(**{name: fields.pop(name) for name in GroupSpec.__dataclass_fields__})
-    stopped = _stopped(fields.pop("stopped"))
-    return GroupRow(spec=spec, head=fields.pop("log_head"), stopped=stopped, **fields)
-
-
-def _stopped_json(stopped: Refusal | None) -> str | None:
-    """Why a group stopped, as its row has it; NUL, which PostgreSQL does not keep, is replaced."""
-    if stopped is None:
-        return None
-    told = {"reason": stopped.reason, "message": stopped.message, "facts": stopped.facts}
-    return json.dumps(told).replace("\\u0000", "\\ufffd")
-
-
-def _stopped(text: str | None) -> Refusal | None:
-    if text is None:
-        return None
-    told = json.loads(text)
-    return Refusal(told["reason"], told["message"], **told["facts"])
+    stopped = fields.pop("stopped")
+    return GroupRow(
+        spec=spec,
+        head=fields.pop("log_head"),
+        stopped=None if stopped is None else restored(stopped),
+        **fields,
+    )

@@ -11,9 +11,9 @@ import asyncpg
 from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.projection_calls import refusal_of
 from eventfold_server.storage.projection_table import table_name
 from eventfold_server.storage.queries import Queries
+from eventfold_server.storage.stored_errors import restored
 
 # Parameters of `queried_rows` and `queried_count` before those of the filter.
 ROWS_FIRST_PARAMETER = 5
@@ -211,4 +211,4 @@ def _fresh(record: Any) -> Fresh:
 
 
 def _refusal(stored: str | None) -> Refusal | None:
-    return None if stored is None else refusal_of(stored)
+    return None if stored is None else restored(stored)

@@ -11,9 +11,9 @@ import asyncpg
 from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.projection_calls import refusal_of
 from eventfold_server.storage.projection_table import ProjectionTable
 from eventfold_server.storage.queries import query_schema
+from eventfold_server.storage.stored_errors import restored
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class ProjectionStorage:
     async def parked(self, generation_no: int, after: str, limit: int) -> list[ParkedKeyRow]:
         """Parked keys above `after`, in byte order."""
         rows = await self._fetch("projection_parked_page", generation_no, after, limit)
-        return [ParkedKeyRow(**{**row, "error": refusal_of(row["error"])}) for row in rows]
+        return [ParkedKeyRow(**{**row, "error": restored(row["error"])}) for row in rows]
 
     async def head(self) -> int:
         """Position of the newest event of the log; 0: none."""
@@ -319,6 +319,4 @@ async def _outcome(statement: Awaitable[list[Any]]) -> str:
 def _generation(row: Any) -> GenerationRow:
     fields = {name: row[name] for name in GenerationRow.__dataclass_fields__}
     stopped = fields["stopped"]
-    return replace(
-        GenerationRow(**fields), stopped=None if stopped is None else refusal_of(stopped)
-    )
+    return replace(GenerationRow(**fields), stopped=None if stopped is None else restored(stopped))

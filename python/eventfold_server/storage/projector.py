@@ -30,9 +30,10 @@ from eventfold_server.limits import (
 )
 from eventfold_server.storage.bridge import Bridge
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.projection_calls import refusal_of, told
+from eventfold_server.storage.projection_calls import told
 from eventfold_server.storage.projection_table import ProjectionTable
 from eventfold_server.storage.refolding import Retry, Trial, Verification
+from eventfold_server.storage.stored_errors import restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Worker:
             parked=found.parked,
             done=found.done,
             fenced=found.fenced,
-            stopped=None if found.stopped is None else refusal_of(found.stopped),
+            stopped=None if found.stopped is None else restored(found.stopped),
         )
 
     async def close(self) -> None:

@@ -5,14 +5,11 @@ single rows stay with asyncpg. docs/architecture.md has what was measured.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from eventfold import _core
-from eventfold_server.errors import Refusal
-from eventfold_server.storage import faults
-from eventfold_server.storage.bridge import Bridge, driver_error
+from eventfold_server.storage.bridge import Bridge, thread_faults
 
 # How long a connection waits for a client that has a page and does not ask for the next; after
 # that its statement is given up, and begun anew where it was when the client comes back.
@@ -95,20 +92,8 @@ class EventReader:
     async def _call(self, begin: Callable[[asyncio.Future[Any]], _core.ReadJob]) -> Any:
         future, job = self._bridge.begin(begin)
         try:
-            with _faults():
+            with thread_faults():
                 return await future
         except asyncio.CancelledError:
             job.cancel()
             raise
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Turns the faults of the reader into those of asyncpg, and these into refusals."""
-    with faults.reading():
-        try:
-            yield
-        except _core.ReaderError as error:
-            raise driver_error(error) from error
-        except _core.CoreError as error:
-            raise Refusal.of_core(error) from None

@@ -8,7 +8,7 @@ from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.bridge import Bridge
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.projection_calls import refusal_of, told
+from eventfold_server.storage.projection_calls import told
 from eventfold_server.storage.projection_rows import (
     ROWS_FIRST_PARAMETER,
     Row,
@@ -16,6 +16,7 @@ from eventfold_server.storage.projection_rows import (
     rows_statement,
 )
 from eventfold_server.storage.queries import quote_identifier
+from eventfold_server.storage.stored_errors import restored
 
 # What a verification found, or how far it is.
 Comparison = _core.ProjectionComparison
@@ -88,7 +89,7 @@ class Trial:
 def set_aside(rows: _core.ProjectionTriedRows) -> list[SetAside]:
     """The first keys that were parked, in byte order."""
     return [
-        SetAside(key, refusal_of(error), position, events)
+        SetAside(key, restored(error), position, events)
         for key, error, position, events in rows.parked
     ]
 

@@ -16,11 +16,11 @@ from eventfold_server.limits import (
     PROJECTION_TRY_SHARE,
 )
 from eventfold_server.storage import projection_rows, refolding
-from eventfold_server.storage.projection_calls import refusal_of
 from eventfold_server.storage.projection_rows import ROWS_FIRST_PARAMETER
 from eventfold_server.storage.projections import ProjectionStorage
 from eventfold_server.storage.projector import Projector
 from eventfold_server.storage.refolding import RefoldStorage
+from eventfold_server.storage.stored_errors import restored
 
 # What the domain knows of a row, and of a key that was set aside.
 Row = projection_rows.Row
@@ -121,6 +121,6 @@ class Trials:
             events=tried.events,
             position=tried.position,
             head=head,
-            stopped=None if tried.stopped is None else refusal_of(tried.stopped),
+            stopped=None if tried.stopped is None else restored(tried.stopped),
             parked=refolding.set_aside(found),
         )
