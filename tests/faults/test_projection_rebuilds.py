@@ -26,6 +26,8 @@ from tests.faults.project.traffic import write_until
 from tests.support.history import History, run_threads
 from tests.support.servers import start_postgres
 
+import eventfold
+from eventfold import Event
 from eventfold.v1 import projections_pb2 as pb
 
 # Nothing fails, so that answers are known at every position.
@@ -111,10 +113,10 @@ def test_a_server_that_was_stopped_writes_nothing(url: str, shared_tmp_path: Pat
                 awake[0] = other
                 with beyond_its_lease(made, stopped.pid):
                     wait_for(lambda: made.database.leased() == 3, "the other one to take over")
-                    taken = made.database.leases()
                     head = len(made.database.log())
                     with calling(other.address) as calls:
                         caught_up(calls, head)
+                    taken = made.database.leases()
                 # The one that was stopped is at work again, with leases that are no longer its own.
                 stop.wait(0.5)
                 check(made.database)
@@ -125,6 +127,39 @@ def test_a_server_that_was_stopped_writes_nothing(url: str, shared_tmp_path: Pat
         assert noted.faults == []
         with calling(first.address) as calls:
             made.settles(calls)
+
+
+def test_a_server_that_stands_still_in_a_transaction_is_in_nobodys_way(
+    url: str, shared_tmp_path: Path
+) -> None:
+    """Its locks go with the transaction, and when it wakes up it can write nothing of it."""
+    with (
+        stage(shared_tmp_path, url, "still", FEW, BROKEN) as made,
+        made.server(failpoint="before_commit:1:stop") as first,
+        calling(first.address) as calls,
+    ):
+        wait_for(lambda: made.database.leased() == 3, "the first server to have all")
+        with eventfold.Client(first.address) as store:
+            added = Event("Added", {"article": "a1", "quantity": 1})
+            store.append("cart-1", [added], expected_version=eventfold.ANY)
+        wait_for(lambda: stands_still(first.process.pid), "the first server to stand still")
+        with made.server() as second:
+            made.database.end_leases()
+            with calling(second.address) as others:
+                caught_up(others, len(made.database.log()))
+            taken = made.database.leases()
+            os.kill(first.process.pid, signal.SIGCONT)
+            calls.all()
+            check(made.database, at_head=True)
+            assert made.database.leases() == taken
+            with calling(second.address) as others:
+                made.settles(others)
+
+
+def stands_still(pid: int) -> bool:
+    """Whether the process was stopped."""
+    status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    return status.rpartition(")")[2].split()[0] == "T"
 
 
 @contextmanager

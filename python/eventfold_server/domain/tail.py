@@ -127,7 +127,10 @@ class Tail:
             raise Refusal("SHUTTING_DOWN", "the server is shutting down; nothing was stored")
 
     async def moved(self, timeout_s: float | None) -> None:
-        """Returns when there is news of the log, or the time is over."""
+        """Returns when there is news of the log, or the time is over; SHUTTING_DOWN when the
+        server stops, also if it began to before.
+        """
+        self.check_open()
         if self._moved is None:
             self._moved = asyncio.get_running_loop().create_future()
         await asyncio.wait((self._moved,), timeout=timeout_s)

@@ -26,6 +26,7 @@ from eventfold_server.storage.writing import (
     CLOSE_S_MAX,
     DEAD_AFTER_S,
     STATEMENT_S_MAX,
+    TRANSACTION_IDLE_S_MAX,
     WriteConnection,
     lost_its_primary,
     run_write,
@@ -81,6 +82,8 @@ _SETTINGS = {
     "timezone": "UTC",
     "jit": "off",
     "statement_timeout": f"{STATEMENT_S_MAX:.0f}s",
+    # A process that stands still in the middle of a transaction must not hold its locks for ever.
+    "idle_in_transaction_session_timeout": f"{TRANSACTION_IDLE_S_MAX:.0f}s",
 }
 # An interleaved heap makes the planner choose bitmap scans with a sort, which cost twice as much
 # as following the index; a page ends early, so that its order must come from the index.

@@ -28,6 +28,8 @@ _MOMENTARY = (
     # By statement_timeout; the time of a commit does not count.
     exceptions.QueryCanceledError,
     exceptions.TransactionRollbackError,
+    # The process stood still for longer than a transaction may wait for its next statement.
+    exceptions.IdleInTransactionSessionTimeoutError,
     exceptions.LockNotAvailableError,
     # It became a standby.
     exceptions.ReadOnlySQLTransactionError,

@@ -1,12 +1,13 @@
-//! Named points at which a test can have the process kill itself; see
-//! `python/eventfold_server/failpoints.py`, which has those of Python.
+//! Named points at which a test can have the process kill itself, or stand
+//! still; see `python/eventfold_server/failpoints.py`, which has those of Python.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-/// The environment variable that arms a point: its name, or `name:n` for the n-th time.
+/// The environment variable that arms a point: its name, or `name:n` for the n-th time;
+/// `name:n:stop` stops the process there.
 const ENVIRONMENT: &str = "EVENTFOLD_FAILPOINT";
 
 /// All points, in the order in which a step reaches them.
@@ -38,30 +39,34 @@ pub(crate) enum Failpoint {
 struct Armed {
     name: String,
     left: AtomicU64,
+    signal: Signal,
 }
 
-/// Ends the process here, as if the machine had lost power, if this point is armed.
+/// Ends the process here, as if the machine had lost power, or stops it, if this point is armed.
 pub(crate) fn reach(point: Failpoint) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     let armed = ARMED.get_or_init(|| std::env::var(ENVIRONMENT).ok().map(|text| parse(&text)));
     let Some(armed) = armed else { return };
     if armed.name == FAILPOINTS[point as usize] && armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
-        let _ = kill_process(getpid(), Signal::KILL);
+        let _ = kill_process(getpid(), armed.signal);
         // It may take a moment to arrive.
-        loop {
+        while armed.signal == Signal::KILL {
             std::thread::park();
         }
     }
 }
 
 fn parse(text: &str) -> Armed {
-    let (name, times) = text.split_once(':').unwrap_or((text, "1"));
-    Armed { name: name.to_owned(), left: AtomicU64::new(times.parse().unwrap_or(1)) }
+    let mut parts = text.split(':');
+    let name = parts.next().unwrap_or_default().to_owned();
+    let left = AtomicU64::new(parts.next().and_then(|times| times.parse().ok()).unwrap_or(1));
+    let signal = if parts.next() == Some("stop") { Signal::STOP } else { Signal::KILL };
+    Armed { name, left, signal }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FAILPOINTS, Failpoint, parse};
+    use super::{FAILPOINTS, Failpoint, Signal, parse};
 
     #[test]
     fn points_have_their_names() {
@@ -70,6 +75,8 @@ mod tests {
         assert_eq!(FAILPOINTS.len(), Failpoint::AfterCommit as usize + 1);
         let armed = parse("rows:3");
         assert_eq!((armed.name.as_str(), armed.left.into_inner()), ("rows", 3));
+        assert_eq!(armed.signal, Signal::KILL);
         assert_eq!(parse("rows").left.into_inner(), 1);
+        assert_eq!(parse("rows:1:stop").signal, Signal::STOP);
     }
 }

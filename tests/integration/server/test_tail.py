@@ -136,6 +136,15 @@ async def test_no_seam(database_url: str, seed: int, bytes_max: int) -> None:
         assert not at.tail.covers(head)
 
 
+async def test_who_waits_after_the_end_is_told_at_once(database_url: str) -> None:
+    """Whoever was at something else when the server stopped would wait for nothing."""
+    async with following(database_url, 10**6, poll_s=0.2) as at:
+        await at.tail.stop()
+        with pytest.raises(Refusal) as told:
+            await asyncio.wait_for(at.tail.moved(None), 5)
+        assert told.value.reason == "SHUTTING_DOWN"
+
+
 async def test_the_poll_alone(database_url: str) -> None:
     """Nobody tells the tail of anything, and it looks by itself."""
     async with following(database_url, 10**6, poll_s=0.05) as at:

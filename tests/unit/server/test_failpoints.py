@@ -43,6 +43,20 @@ def test_an_armed_point_kills() -> None:
     assert reached("before_commit") == everything
 
 
+def test_an_armed_point_may_stop_instead() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", REACH],
+        env={**os.environ, failpoints.ENVIRONMENT: "caught_up:1:stop"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        process.send_signal(signal.SIGCONT)
+        assert process.communicate()[0].split() == ["dropped", "caught_up", "dropped"]
+        assert process.returncode == 0
+
+
 def test_a_point_that_is_not_there_is_told() -> None:
     assert reached("nowhere") == (1, [])
 

@@ -143,4 +143,6 @@ def test_limits_fit_each_other() -> None:
     # No statement outlives the longest call, and no dead connection the longest statement.
     assert database.STATEMENT_S_MAX >= limits.UNARY_DEADLINE_S_MAX
     assert database.DEAD_AFTER_S > database.STATEMENT_S_MAX
+    # Whoever takes over from a server that stands still need not wait for locks after its lease.
+    assert database.TRANSACTION_IDLE_S_MAX <= limits.PROJECTION_LEASE_S
     assert limits.UNARY_DEADLINE_S_DEFAULT <= limits.UNARY_DEADLINE_S_MAX
