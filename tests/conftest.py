@@ -49,12 +49,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture
-def shared_tmp_path() -> Iterator[Path]:
-    """Yields a folder whose parents any user can enter, which pytest's `tmp_path` is not.
+@pytest.fixture(scope="session", autouse=True)
+def _enterable_base(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Lets any user through to the folders of tests, which open their own where it must be.
 
     PostgreSQL refuses to run as root, so tests run as root start it as another user.
     """
+    base, all_temporary = tmp_path_factory.getbasetemp(), Path(tempfile.gettempdir())
+    for folder in (base, *base.parents):
+        if folder.is_relative_to(all_temporary) and folder != all_temporary:
+            folder.chmod(0o711)
+
+
+@pytest.fixture
+def shared_tmp_path() -> Iterator[Path]:
+    """Yields a folder that any user can enter, and that is gone after the test."""
     folder = Path(tempfile.mkdtemp(prefix="eventfold-test-"))
     folder.chmod(0o711)
     yield folder

@@ -51,8 +51,7 @@ def postgres(
 ) -> Iterator[tuple[EmbeddedPostgres, Run]]:
     """One PostgreSQL for all histories, each of which has a schema of its own."""
     folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
+    folder.chmod(0o711)
     with postgres_in_a_thread(folder) as running:
         yield running
 

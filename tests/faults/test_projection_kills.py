@@ -36,8 +36,7 @@ PADDING_BYTES = 3_000
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One store for all cases; each leaves it caught up."""
     folder = tmp_path_factory.mktemp("kills")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
+    folder.chmod(0o711)
     with (
         start_postgres(folder / "data") as url,
         stage(folder, url, "kills", EVENTS, padding=PADDING_BYTES) as made,

@@ -46,8 +46,7 @@ QUERIERS = 2
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL for the stores of these tests."""
     folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
+    folder.chmod(0o711)
     with start_postgres(folder / "data") as found:
         yield found
 

@@ -27,8 +27,7 @@ APPENDS_EACH = 60
 @pytest.fixture(scope="module")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
+    folder.chmod(0o711)
     with start_postgres(folder / "data") as dsn:
         yield dsn
 

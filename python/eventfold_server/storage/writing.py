@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 STATEMENT_S_MAX = UNARY_DEADLINE_S_MAX
 # After that much more the connection itself must be dead: its other end went without a word.
 DEAD_AFTER_S = STATEMENT_S_MAX + 10.0
-# A session whose process says nothing in the middle of a transaction is ended after this: as long as
-# a lease, after which others go on with what it had.
+# A session whose process says nothing in the middle of a transaction is ended after this: as long
+# as a lease, after which others go on with what it had.
 TRANSACTION_IDLE_S_MAX = 10.0
 CLOSE_S_MAX = 5.0
 

@@ -197,8 +197,7 @@ def with_initdb(monkeypatch, tmp_path, script):
     fake = tmp_path / "initdb"
     fake.write_text(f"#!/bin/sh\n{script}\n")
     fake.chmod(0o755)
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o011)
+    tmp_path.chmod(0o711)
     find = binaries.find
     monkeypatch.setattr(
         binaries, "find", lambda account: dataclasses.replace(find(account), initdb=fake)

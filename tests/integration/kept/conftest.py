@@ -19,8 +19,7 @@ SERVERS = 2
 @pytest.fixture(scope="session")
 def kept_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("kept")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
+    folder.chmod(0o711)
     with start_postgres(folder / "data") as url:
         yield url
 

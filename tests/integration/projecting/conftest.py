@@ -16,8 +16,7 @@ from eventfold_server.storage.projector import Projector
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
+    folder.chmod(0o711)
     with start_postgres(folder / "data") as dsn:
         yield dsn
 
@@ -42,6 +41,5 @@ async def projector(database: Database) -> AsyncIterator[Projector]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder that other accounts may pass through."""
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o711)
+    tmp_path.chmod(0o711)
     return tmp_path

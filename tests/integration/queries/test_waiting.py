@@ -240,11 +240,11 @@ async def test_a_query_that_is_always_too_late_ends(
 
 
 @pytest.mark.skipif(program() is None, reason="there is no pgbouncer on this machine")
-async def test_queries_behind_a_pooler(store: Store, database_url: str, tmp_path: Path) -> None:
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o711)
+async def test_queries_behind_a_pooler(
+    store: Store, database_url: str, shared_tmp_path: Path
+) -> None:
     await store.make()
-    with pgbouncer(tmp_path, database_url) as url:
+    with pgbouncer(shared_tmp_path, database_url) as url:
         database = Database(url, store.queries.schema, direct_dsn=database_url)
         await database.open()
         pooled = Store(database, store.connection)

@@ -39,8 +39,7 @@ EVENTS = 30
 def direct_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL whose socket PgBouncer reaches too, since both run as one account."""
     folder = tmp_path_factory.mktemp("pooled")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
+    folder.chmod(0o711)
     with start_postgres(folder / "data") as url:
         yield url
 
@@ -51,8 +50,7 @@ def servers(
 ) -> Iterator[list[RunningServer]]:
     """Two servers on stores of their own, behind one pooler."""
     folder = tmp_path_factory.mktemp("servers")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
+    folder.chmod(0o711)
     (folder / "pooler").mkdir()
     with ExitStack() as stack:
         url = stack.enter_context(pgbouncer(folder / "pooler", direct_url))

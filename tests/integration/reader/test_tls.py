@@ -91,8 +91,7 @@ def server(
 ) -> Iterator[tuple[str, Authority, Authority]]:
     """The URL of a PostgreSQL with TLS; its authority, and another one."""
     folder = tmp_path_factory.mktemp("tls")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)
+    folder.chmod(0o711)
     own = folder / "own"
     own.mkdir()
     authority, other = Authority(folder, "authority"), Authority(folder, "other")
