@@ -30,7 +30,8 @@ pytestmark = pytest.mark.skipif(program() is None, reason="there is no pgbouncer
 NAME = "localhost"
 IGNORED = (
     "options, jit, statement_timeout, enable_bitmapscan, plan_cache_mode, extra_float_digits, "
-    "max_parallel_workers_per_gather, default_transaction_read_only"
+    "max_parallel_workers_per_gather, default_transaction_read_only, "
+    "idle_in_transaction_session_timeout"
 )
 ONE_DAY = dt.timedelta(days=1)
 
