@@ -49,8 +49,11 @@ pub(crate) fn reach(point: Failpoint) {
     let Some(armed) = armed else { return };
     if armed.name == FAILPOINTS[point as usize] && armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
         let _ = kill_process(getpid(), armed.signal);
+        if armed.signal == Signal::STOP {
+            return;
+        }
         // It may take a moment to arrive.
-        while armed.signal == Signal::KILL {
+        loop {
             std::thread::park();
         }
     }
