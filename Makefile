@@ -1,7 +1,8 @@
 # Every task of the project is one word here; `make` alone lists them.
 #
 # A fresh machine needs Python 3.11 or later, a Rust toolchain, make and git. `make check` also
-# needs Node.js with npm, for the checker of the protos; without Go it skips what is written in it.
+# needs Node.js with npm, for the checker of the protos and for TypeScript; without Go it skips what
+# is written in it.
 #
 # Stamps in .venv remember what is done, so that a second run only starts what was asked for.
 
@@ -120,15 +121,24 @@ bench-subscriptions: build ## measure subscriptions and consumer groups; about 1
 bench-projections: build ## measure projections on a million events; some minutes
 	@exec $(BIN)/python benchmarks/run.py projections $(ARGS)
 
+.PHONY: bench-event-types
+bench-event-types: build ## measure schemas and mappings, in force or not; some minutes
+	@exec $(BIN)/python benchmarks/run.py event-types $(ARGS)
+
+.PHONY: bench-sealing
+bench-sealing: build ## measure what sealing two fields costs; a minute or so
+	@exec $(BIN)/python benchmarks/sealing.py $(ARGS)
+
 HISTORIES ?= 200
 PROJECTION_HISTORIES ?= 60
 REBUILT_EVENTS ?= 1000000
+CLOSED_ACCOUNTS ?= 10000
 
 .PHONY: faults
 faults: build ## many random histories, kills at all points, a large rebuild; takes long
 	$(BIN)/python -m pytest tests/faults --histories $(HISTORIES) --with-restarts \
 	  --projection-histories $(PROJECTION_HISTORIES) --all-kills \
-	  --rebuilt-events $(REBUILT_EVENTS) $(ARGS)
+	  --rebuilt-events $(REBUILT_EVENTS) --closed-accounts $(CLOSED_ACCOUNTS) $(ARGS)
 
 # The targets of rust/fuzz, each for so many seconds; what breaks one is kept in rust/fuzz/artifacts.
 FUZZ_SECONDS ?= 60
@@ -180,6 +190,6 @@ $(VENV)/.package: $(VENV)/.core pyproject.toml LICENSE
 
 $(BUF): tools/package.json tools/package-lock.json
 	@command -v npm >/dev/null || { \
-	  echo "make check needs Node.js with npm, for buf: npm was not found" >&2; exit 1; }
+	  echo "make check needs Node.js with npm, for buf and tsc: npm was not found" >&2; exit 1; }
 	cd tools && npm ci --ignore-scripts --no-progress
 	@touch $@

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.log import LogStorage
 
@@ -38,7 +39,7 @@ async def main(url: str) -> None:
     """Measures, and prints a line for each kind of call."""
     database = Database(url, "bridge", unsafe_durability=True)
     await database.open()
-    log = LogStorage(database)
+    log = LogStorage(database, Catalogue(database))
 
     async def page() -> None:
         pages = log.stream_pages(1, 1, 1, stream="S-1", types=None, backwards=False, limit=1)

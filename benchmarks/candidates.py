@@ -15,6 +15,8 @@ from stores import Store
 DRIVERS = Path(__file__).resolve().parent / "drivers"
 
 EVENTFOLD = "eventfold"
+WITHOUT = "eventfold, neither schema nor mapping"
+COMPUTING = "eventfold, a mapping that computes"
 SUBSCRIBE = "eventfold, Subscribe"
 BARE = "bare asyncpg"
 BARE_PSYCOPG = "bare psycopg"
@@ -37,6 +39,8 @@ PAGE_CACHE_MB = 1024
 
 NOTES = {
     EVENTFOLD: "Python SDK over gRPC: blocking client at 1 in flight, asynchronous one above",
+    WITHOUT: "the same, on a store without rules: data as they are stored",
+    COMPUTING: "the same, with a schema and a mapping that also computes a member by CEL",
     SUBSCRIBE: "grpcio's blocking client; the SDK's pages index a frame, and decode the data",
     BARE: "asyncpg and orjson on eventfold's tables and append function, no server; a baseline",
     BARE_PSYCOPG: "psycopg and orjson on the same tables, folded by Python; reads alone",

@@ -193,6 +193,16 @@ class Asked:
     highest_ms: float
 
 
+@dataclass(frozen=True)
+class Tried:
+    """Something that looks at all stored events, once."""
+
+    what: str
+    # Events that it was about.
+    events: int
+    seconds: float
+
+
 def figure(workload: str, candidate: str, events: int, rounds: Sequence[Round]) -> Figure:
     """Sums rounds up."""
     rates = [one.operations / one.elapsed_s for one in rounds]
@@ -260,6 +270,8 @@ class Results:
     rebuilt: list[Rebuilt] = dataclasses.field(default_factory=list)
     visible: list[Visible] = dataclasses.field(default_factory=list)
     asked: list[Asked] = dataclasses.field(default_factory=list)
+    # Of event types.
+    tried: list[Tried] = dataclasses.field(default_factory=list)
 
     def find(self, workload: str, candidate: str) -> Figure | None:
         """The figure, if it was measured."""
@@ -328,5 +340,7 @@ def read(path: Path) -> Results:
                 results.visible.append(Visible(**value))
             case "asked":
                 results.asked.append(Asked(**value))
+            case "tried":
+                results.tried.append(Tried(**value))
     results.figures = list(latest.values())
     return results

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aims
 import data
+import event_type_report
 import figures
 import plots
 import projection_report
@@ -26,6 +27,7 @@ _TITLES = {
     "growth": "eventfold and UmaDB as they grow",
     "subscriptions": "Subscriptions and consumer groups",
     "projections": "Projections",
+    "event-types": "Schemas and mappings",
 }
 _COMPARED = (EVENTFOLD, *(name for both in PEERS.values() for name in both))
 
@@ -56,6 +58,7 @@ def markdown(results: Results, shown: Sequence[str] = ()) -> str:
     blocks += [_table_of(results, workload) for workload in workloads]
     blocks += subscription_report.blocks(results)
     blocks += projection_report.blocks(results)
+    blocks += event_type_report.blocks(results)
     blocks += _sizes(results) + _faults(results) + _notes(results)
     return "\n\n".join(blocks) + "\n"
 
@@ -163,6 +166,9 @@ def _notes(results: Results) -> list[str]:
 
 def charts(results: Results) -> Iterable[tuple[str, plots.Chart]]:
     """Charts for which the run has at least two points of a line."""
+    if results.head.get("command") == "event-types":
+        # What it compares are not stores.
+        return
     for name, workload_of, verb in (("hydrate", hydrate, "Hydrate"), ("read", read, "Read")):
         compared = _COMPARED if name == "hydrate" else (*_COMPARED, ROWS)
         lines = [

@@ -1,5 +1,5 @@
 """Runs the benchmarks: `make bench`, `make bench-peers`, `make bench-growth`,
-`make bench-subscriptions`, and `make bench-projections`."""
+`make bench-subscriptions`, `make bench-projections`, and `make bench-event-types`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import candidates
+import event_types
 import figures
 import growth
 import harness
@@ -45,7 +46,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     subscriptions.add_options(follow)
     project = commands.add_parser("projections", help="projections, rebuilt and asked")
     projections.add_options(project)
-    for one in (own, peers, follow, project):
+    describe = commands.add_parser("event-types", help="schemas and mappings, in force or not")
+    for one in (own, peers, follow, project, describe):
         one.add_argument("--events", type=int, help="events that a store is filled with")
         one.add_argument("--quick", action="store_true", help="small, short and rough")
     for one in (own, peers):
@@ -64,7 +66,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"by comma; default: {','.join(candidates.PEERS)}",
     )
     grow.add_argument("--steps", default="", help="numbers of events, by comma")
-    for one in (own, peers, grow, follow, project):
+    for one in (own, peers, grow, follow, project, describe):
         one.add_argument("--seconds", type=float, help="length of a cell; default 1")
         one.add_argument("--rounds", type=int, help="rounds that count; default 5")
         one.add_argument("--results", type=Path, help="file of JSON lines; the report is beside it")
@@ -241,6 +243,11 @@ def _projections(options: argparse.Namespace) -> None:
         projections.measure(folder, options, writer)
 
 
+def _event_types(options: argparse.Namespace) -> None:
+    with _reported(_writer(options)) as writer, _folder() as folder:
+        event_types.measure(folder, options, writer)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures what was asked for, and writes the figures down."""
     options = _options(arguments)
@@ -253,6 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "growth": _growth,
             "subscriptions": _subscriptions,
             "projections": _projections,
+            "event-types": _event_types,
         }[options.command](options)
     except (install.Missing, growth.TooLittleDisk) as missing:
         raise SystemExit(str(missing)) from None

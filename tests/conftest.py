@@ -47,6 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--rebuilt-events", type=int, default=10_000, help="events of a rebuild under load"
     )
+    group.addoption(
+        "--closed-accounts", type=int, default=150, help="accounts of a year-end close under load"
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,11 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";
-    let files = ["eventfold/v1/event_store.proto", "eventfold/v1/folds.proto"];
+    let files = [
+        "eventfold/v1/appends.proto",
+        "eventfold/v1/event_store.proto",
+        "eventfold/v1/folds.proto",
+    ];
     for file in files {
         println!("cargo::rerun-if-changed={root}/{file}");
     }

@@ -11,13 +11,17 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from user_events import EVENT_TYPES, BirthdayCorrected, UserRegistered
+
 import eventfold
 
+EVENTS = eventfold.TypedEvents(EVENT_TYPES)
 CATEGORY = "user"
 ADULTS = "adult_users"
 IS_ADULT = "born_on <= years_before(today, 18)"
 # The same in SQL, for the view.
 SQL_ADULT = "born_on <= current_date - interval '18 years'"
+SCHEMAS = Path(__file__).with_name("schemas")
 FOLD = Path(__file__).with_name("user.fold.yaml")
 PROJECTION = Path(__file__).with_name("adult_users.projection.yaml")
 
@@ -30,12 +34,16 @@ def years_ago(years: int, days: int = 0) -> dt.date:
     return today.replace(year=today.year - years, day=day) + dt.timedelta(days)
 
 
+def describe(store: eventfold.Client) -> None:
+    """Says what each event has to look like: from now on the server refuses all else."""
+    for file in sorted(SCHEMAS.iterdir()):
+        store.put_schema(file.name.removesuffix(".schema.json"), file, formats=True)
+
+
 def register(store: eventfold.Client, name: str, born_on: dt.date | None) -> tuple[str, int]:
     """A user on a stream of its own; the id, and the position of the event."""
     user = str(uuid.uuid4())
-    registered = eventfold.Event(
-        "UserRegistered", {"name": name, "bornOn": born_on, "country": "DE"}
-    )
+    registered = EVENTS.event(UserRegistered(name=name, bornOn=born_on, country="DE"))
     appended = store.append(f"{CATEGORY}-{user}", [registered], expected_version=0)
     return user, appended.positions[-1]
 
@@ -48,6 +56,7 @@ def adults(store: eventfold.Client, position: int = 0) -> list[str]:
 
 def run(store: eventfold.Client, say: Callable[[str], None]) -> None:
     """Registers what there is to know, some users, and asks."""
+    describe(store)
     store.put_fold(FOLD)
     store.put_projection(PROJECTION)
     store.wait_projection(ADULTS)
@@ -59,7 +68,7 @@ def run(store: eventfold.Client, say: Callable[[str], None]) -> None:
     # A query that waits for a position sees what was appended there: nobody reads old rows.
     say(f"Adults: {', '.join(adults(store, position))}")
 
-    corrected = eventfold.Event("BirthdayCorrected", {"bornOn": years_ago(19)})
+    corrected = EVENTS.event(BirthdayCorrected(bornOn=years_ago(19)))
     appended = store.append(f"{CATEGORY}-{bo}", [corrected], expected_version=1)
     say(f"Bo is older than was said: {', '.join(adults(store, appended.positions[-1]))}")
 

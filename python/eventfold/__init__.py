@@ -12,6 +12,25 @@ from eventfold._async.consumer import AsyncConsumer, AsyncDelivery
 from eventfold._async.reader import AsyncEventReader
 from eventfold._async.subscription import AsyncSubscription
 from eventfold._async.watch import AsyncWatch
+from eventfold._closing import CarriedState, ClosedStream, Follow
+from eventfold._deletion import (
+    CutLink,
+    DeletedStream,
+    DeletionInfo,
+    DeletionPlan,
+    DeletionStage,
+    HydratedUnion,
+    TouchedProjection,
+)
+from eventfold._erasures import (
+    ErasedEvents,
+    ErasureInfo,
+    ErasurePlan,
+    ErasureReceipt,
+    ErasureStage,
+    LegalHoldInfo,
+    PlaintextEvents,
+)
 from eventfold._errors import (
     ChecksFailed,
     ConnectionFailed,
@@ -21,6 +40,13 @@ from eventfold._errors import (
     InvalidValue,
     StateMismatch,
     UnexpectedAnswer,
+)
+from eventfold._event_types import (
+    CategoryInfo,
+    EventTypeInfo,
+    ReferenceMode,
+    SchemaMode,
+    TypeWriter,
 )
 from eventfold._events import Event, EventFlags, RecordedEvent
 from eventfold._expected import ANY, EXISTS, Expect, ExpectedVersion
@@ -37,7 +63,21 @@ from eventfold._groups import (
     ParkCause,
     ParkedEvent,
 )
+from eventfold._keys import MasterKeyRotation, SubjectInfo, SubjectStatus
+from eventfold._links import Link, LinkPolicy, LinkRule
+from eventfold._mappings import MappingCheck, MappingInfo, MappingPut, StaleProjection
 from eventfold._place import Place
+from eventfold._privacy import (
+    ExistingValues,
+    PersonalField,
+    PlaintextEvent,
+    PrivacyOrigin,
+    PrivacyRules,
+    PrivacyRulesCheck,
+    PrivacyRulesPut,
+    PrivacyWarning,
+    PrivacyWarningKind,
+)
 from eventfold._projection_rows import (
     Freshness,
     ProjectionCount,
@@ -55,10 +95,12 @@ from eventfold._projections import (
     Verification,
 )
 from eventfold._reconnects import OnReconnect, Reconnect
+from eventfold._references import EventId, References, Resolved, ResolvedEvent
 from eventfold._requests import Checks, StreamAppend, StreamAppendLike
 from eventfold._results import (
     AppendResult,
     CheckResult,
+    Copies,
     Direction,
     FoldInfo,
     Handlers,
@@ -66,6 +108,18 @@ from eventfold._results import (
     Lifecycle,
     ReadEnd,
     StreamInfo,
+)
+from eventfold._schema_sources import SchemaLike
+from eventfold._schemas import (
+    Misfit,
+    SchemaChange,
+    SchemaCheck,
+    SchemaDifference,
+    SchemaDraft,
+    SchemaInfo,
+    SchemaPut,
+    Trial,
+    TrialProgress,
 )
 from eventfold._sources import Document
 from eventfold._states import (
@@ -77,11 +131,31 @@ from eventfold._states import (
     WatchedState,
 )
 from eventfold._streams import stream_name
+from eventfold._subjects import (
+    ExportedSchema,
+    FoundSubject,
+    PrivacyStatus,
+    SubjectEvents,
+)
 from eventfold._sync.client import Client
 from eventfold._sync.consumer import Consumer, Delivery
 from eventfold._sync.reader import EventReader
 from eventfold._sync.subscription import Subscription
 from eventfold._sync.watch import Watch
+from eventfold._transforms import (
+    TransformCopy,
+    TransformCount,
+    TransformExample,
+    TransformInfo,
+    TransformPlan,
+    TransformSource,
+    TransformStage,
+    TransformTarget,
+    TransformTrial,
+    TransformVerification,
+)
+from eventfold._typed import TypedEvents
+from eventfold._violations import Violation
 
 __all__ = [
     "ANY",
@@ -93,27 +167,47 @@ __all__ = [
     "AsyncEventReader",
     "AsyncSubscription",
     "AsyncWatch",
+    "CarriedState",
+    "CategoryInfo",
     "CheckResult",
     "Checks",
     "ChecksFailed",
     "Client",
+    "ClosedStream",
     "ConnectionFailed",
     "Consumer",
+    "Copies",
+    "CutLink",
+    "DeletedStream",
+    "DeletionInfo",
+    "DeletionPlan",
+    "DeletionStage",
     "Delivery",
     "Direction",
     "Document",
+    "ErasedEvents",
+    "ErasureInfo",
+    "ErasurePlan",
+    "ErasureReceipt",
+    "ErasureStage",
     "Event",
     "EventFlags",
+    "EventId",
     "EventReader",
+    "EventTypeInfo",
     "EventfoldError",
+    "ExistingValues",
     "Expect",
     "ExpectedVersion",
     "ExplainedEvent",
+    "ExportedSchema",
     "FailedCheck",
     "Fold",
     "FoldInfo",
     "FoldLike",
     "FoldReport",
+    "Follow",
+    "FoundSubject",
     "Frame",
     "FrameKind",
     "Freshness",
@@ -127,15 +221,35 @@ __all__ = [
     "HistoricState",
     "Hydrated",
     "HydratedMany",
+    "HydratedUnion",
     "InsecureConnection",
     "InvalidValue",
+    "LegalHoldInfo",
     "Lifecycle",
+    "Link",
+    "LinkPolicy",
+    "LinkRule",
+    "MappingCheck",
+    "MappingInfo",
+    "MappingPut",
+    "MasterKeyRotation",
+    "Misfit",
     "OnPark",
     "OnReconnect",
     "ParkCause",
     "ParkedEvent",
     "ParkedKey",
+    "PersonalField",
     "Place",
+    "PlaintextEvent",
+    "PlaintextEvents",
+    "PrivacyOrigin",
+    "PrivacyRules",
+    "PrivacyRulesCheck",
+    "PrivacyRulesPut",
+    "PrivacyStatus",
+    "PrivacyWarning",
+    "PrivacyWarningKind",
     "ProjectionCount",
     "ProjectionInfo",
     "ProjectionPage",
@@ -145,15 +259,47 @@ __all__ = [
     "ReadEnd",
     "Reconnect",
     "RecordedEvent",
+    "ReferenceMode",
+    "References",
+    "Resolved",
+    "ResolvedEvent",
+    "SchemaChange",
+    "SchemaCheck",
+    "SchemaDifference",
+    "SchemaDraft",
+    "SchemaInfo",
+    "SchemaLike",
+    "SchemaMode",
+    "SchemaPut",
+    "StaleProjection",
     "StateChange",
     "StateMismatch",
     "StreamAppend",
     "StreamAppendLike",
     "StreamInfo",
+    "SubjectEvents",
+    "SubjectInfo",
+    "SubjectStatus",
     "Subscription",
     "SwitchWhen",
+    "TouchedProjection",
+    "TransformCopy",
+    "TransformCount",
+    "TransformExample",
+    "TransformInfo",
+    "TransformPlan",
+    "TransformSource",
+    "TransformStage",
+    "TransformTarget",
+    "TransformTrial",
+    "TransformVerification",
+    "Trial",
+    "TrialProgress",
+    "TypeWriter",
+    "TypedEvents",
     "UnexpectedAnswer",
     "Verification",
+    "Violation",
     "Watch",
     "WatchedState",
     "cel",

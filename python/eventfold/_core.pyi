@@ -1,7 +1,7 @@
 """The Rust core: bytes in, bytes out. `rust/eventfold-py` implements exactly these names."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, Self, final
+from typing import Final, final
 
 from eventfold._core_append import (
     Append,
@@ -9,10 +9,13 @@ from eventfold._core_append import (
     Decision,
     Outcome,
     RefusedAppend,
+    RefusedPart,
     SessionMessage,
     Writer,
     encode_session_answers,
 )
+from eventfold._core_batch import Batch
+from eventfold._core_cel import CelProgram
 from eventfold._core_channel import (
     AppendSession,
     Call,
@@ -27,12 +30,17 @@ from eventfold._core_events import (
     EventIterator,
     EventPage,
     RecordedEvent,
+    decode_json,
     encode_append,
     restore_event,
     uuid7,
 )
 from eventfold._core_filter import Filter, Selection
-from eventfold._core_projection import ProjectedTable, Projection
+from eventfold._core_keyring import Keyring, boottime
+from eventfold._core_mapping import Mapping, MappingTrial
+from eventfold._core_names import check_event_type, check_stream_name
+from eventfold._core_privacy import Personal, PersonalTrial
+from eventfold._core_projection import ProjectedTable, Projection, ProjectionMarks
 from eventfold._core_projection_query import ProjectionQuery
 from eventfold._core_projection_refolds import (
     ProjectionComparison,
@@ -58,6 +66,18 @@ from eventfold._core_reader import (
     Reader,
     ReaderError,
     ReadJob,
+    ReadRules,
+    References,
+    StaleRules,
+)
+from eventfold._core_schema import Rules, Schema, SchemaDifference, SchemaTrial, Violation
+from eventfold._core_transform import (
+    CopiedAppend,
+    StreamHashes,
+    Transform,
+    TransformCount,
+    Transformed,
+    TransformExample,
 )
 
 __all__ = [
@@ -70,6 +90,7 @@ __all__ = [
     "CallError",
     "CelProgram",
     "Channel",
+    "CopiedAppend",
     "CoreError",
     "Coverage",
     "Decision",
@@ -83,13 +104,19 @@ __all__ = [
     "Hydrated",
     "Job",
     "KeptState",
+    "Keyring",
+    "Mapping",
+    "MappingTrial",
     "Opened",
     "Outcome",
     "Page",
     "Pages",
+    "Personal",
+    "PersonalTrial",
     "ProjectedTable",
     "Projection",
     "ProjectionComparison",
+    "ProjectionMarks",
     "ProjectionQuery",
     "ProjectionRetried",
     "ProjectionRetry",
@@ -101,14 +128,30 @@ __all__ = [
     "ProjectionWorker",
     "Projector",
     "ReadJob",
+    "ReadRules",
     "Reader",
     "ReaderError",
     "RecordedEvent",
+    "References",
     "RefusedAppend",
+    "RefusedPart",
+    "Rules",
+    "Schema",
+    "SchemaDifference",
+    "SchemaTrial",
     "Selection",
     "SentAppend",
     "SessionMessage",
+    "StaleRules",
+    "StreamHashes",
+    "Transform",
+    "TransformCount",
+    "TransformExample",
+    "Transformed",
+    "Violation",
     "Writer",
+    "boottime",
+    "check_event_type",
     "check_stream_name",
     "decode_appended",
     "decode_json",
@@ -117,6 +160,7 @@ __all__ = [
     "failpoints",
     "limits",
     "restore_event",
+    "state_with_absent",
     "uuid7",
     "version",
 ]
@@ -130,99 +174,6 @@ class CoreError(Exception):
     reason: str
     message: str
     facts: dict[str, str]
-
-def check_stream_name(name: str, *, system: bool = False) -> str:
-    """Check the name of a stream; return its category.
-
-    Args:
-        name: `category-id`, at most 255 bytes of UTF-8.
-        system: Also pass names that start with `$`: for reading, never for appending. The
-            category of such a name is the text before its first `-`, or all of it.
-
-    Raises:
-        CoreError: INVALID_STREAM_NAME.
-    """
-
-@final
-class Batch:
-    """One page of stored events, held as the bytes that PostgreSQL sent; immutable."""
-
-    def __new__(cls, columns: Sequence[bytes | None]) -> Batch:
-        """Decode the sixteen columns of a page; their order is that of the page queries.
-
-        Each column is one `array_send(array_agg(..))`. None stands for an optional column that
-        was left out; if all are None, the page has no rows.
-
-        Raises:
-            CoreError: BUG if the bytes are not what the page queries send.
-        """
-    def __len__(self) -> int: ...
-    @property
-    def first_version(self) -> int:
-        """Version of the first row; 0 for a page without rows."""
-    @property
-    def last_version(self) -> int:
-        """Version of the last row; 0 for a page without rows."""
-    @property
-    def first_position(self) -> int:
-        """Position of the first row; 0 for a page without rows."""
-    @property
-    def last_position(self) -> int:
-        """Position of the last row; 0 for a page without rows."""
-    def version(self, index: int) -> int:
-        """Return the version of the row at an index from 0.
-
-        Raises:
-            IndexError: There is no such row.
-        """
-    def position(self, index: int) -> int:
-        """Return the position of the row at an index from 0.
-
-        Raises:
-            IndexError: There is no such row.
-        """
-    def event_id(self, index: int) -> str:
-        """Return the event id of the row at an index from 0, in lower case.
-
-        Raises:
-            IndexError: There is no such row.
-        """
-    def compact(self) -> Batch:
-        """Copy the page, to be kept: rows as they came hold whole buffers of the connection."""
-    def of_stream(self, stream: str, first: int) -> Batch:
-        """Copy the rows of one stream, from the row at an index from 0 on.
-
-        None of them if the page leaves the names of streams out.
-        """
-    @property
-    def size_bytes(self) -> int:
-        """What the rows take."""
-    def event_ids(self) -> bytes:
-        """Return the ids of all rows in order, 16 bytes each."""
-    def recorded_us(self, index: int) -> int:
-        """Return when the row at an index from 0 was recorded, in microseconds since 1970.
-
-        Raises:
-            IndexError: There is no such row.
-        """
-    def streams(self) -> list[tuple[str, int, int]]:
-        """List the runs of rows of one stream: its name, the first row, one past the last.
-
-        Raises:
-            CoreError: BUG if the page leaves the names out.
-        """
-    def encode(self, stream: str | None = None) -> bytes:
-        """Encode the rows as field 1 of a `ReadResponse` or `ReadAllResponse`.
-
-        The bytes are a whole serialised message; the bytes of a message with `end` alone may
-        follow them.
-
-        Args:
-            stream: Name of the stream, for pages that leave the column out.
-
-        Raises:
-            CoreError: BUG if a row cannot be decoded.
-        """
 
 @final
 class Fold:
@@ -242,7 +193,7 @@ class Fold:
         """SHA-256 of the normal form, lower-case hexadecimal."""
     @property
     def kept_digest(self) -> str:
-        """SHA-256 of `digest` and `initial`, lower-case hexadecimal: names kept states.
+        """SHA-256 of `digest`, `initial` and `accepts`, lower-case hexadecimal: names kept states.
 
         Folds of one digest may differ in the order of the keys of `initial`, which states keep.
         """
@@ -261,6 +212,30 @@ class Fold:
     @property
     def keep_every(self) -> int | None:
         """Events between kept states; 0: never keep; None: the document does not say."""
+    @property
+    def accepts(self) -> list[str]:
+        """Digests of older folds whose carried states this one may start from."""
+    def personal_paths(
+        self,
+        types: dict[str, list[str]],
+        everywhere: Sequence[str] = (),
+        mappings: Sequence[Mapping] = (),
+    ) -> list[str]:
+        """Tell which parts of its states can hold personal values.
+
+        Args:
+            types: what is declared personal of the data of event types: pointers (RFC 6901) in
+                which `*` is every element or member.
+            everywhere: what is declared of events of any type.
+            mappings: those in force.
+
+        Returns:
+            Pointers of the same kind; the empty one is the whole state.
+
+        Raises:
+            CoreError: PERSONAL_KEY if a path has a key that can be personal; INVALID_REQUEST for
+                what is no pointer.
+        """
     def coverage(self) -> Coverage:
         """Begin to gather what runs of this fold reach."""
     def run(
@@ -273,7 +248,9 @@ class Fold:
         version: int = 0,
         position: int = 0,
         cancelled: Sequence[str] = (),
+        cancelled_to: int | None = None,
         coverage: Coverage | None = None,
+        whose: bytes = b"",
     ) -> FoldRun:
         """Begin to fold one stream.
 
@@ -282,11 +259,15 @@ class Fold:
             root: Name of the first stream of its line of periods.
             state: JSON text of a state to go on from, such as a kept one; None: the initial state.
             exists: Whether the aggregate exists in that state.
-            version: Version of the last event that the state has seen.
+            version: Version of the last event that the state has seen; 0: it comes from before the
+                stream, whose opening event is passed over unless it has a handler.
             position: Position of that event.
             cancelled: Ids of the events that other events of the stream cancel; looked at only if
                 `skip_cancelled`.
+            cancelled_to: With `skip_cancelled`, `cancelled` names what is cancelled up to this
+                version, and the run stops before a cancellation behind it; None: all.
             coverage: Notes what the events reach; of this very fold.
+            whose: Whose personal values went into the state; see `FoldResult.whose`.
 
         Raises:
             CoreError: INVALID_REQUEST if the state is not JSON, INVALID_EVENT_ID; BUG if the
@@ -406,6 +387,16 @@ class FoldRun:
         Raises:
             CoreError: as `history`.
         """
+    def explain_from(self, other: FoldRun) -> None:
+        """Take the state that another run of the fold came to for the one before the next event
+        that is explained.
+        """
+    def stops_at(self, batch: Batch, index: int) -> bool:
+        """Tell whether the row is a cancellation that is not known: all must be folded anew."""
+    def go_on_in(self, stream: str) -> None:
+        """Go on with the stream that follows in the line of periods: the state goes on, and the
+        opening event is passed over unless the fold has a handler for its type.
+        """
     def stop(self) -> None:
         """End the run from any thread: a `feed` that is under way fails with EVALUATION_LIMIT."""
     def finish(self) -> FoldResult:
@@ -421,59 +412,33 @@ class FoldResult:
 
     Attributes:
         exists: False: there was no event, or the fold deleted the aggregate.
-        state: JSON text of the state: `null` after a delete, the initial state without events.
+        state: JSON text of the state: `null` after a delete, the initial state without events. It
+            has bare words in place of absent values; a run can go on from it.
+        public_state: The same with `null` in place of absent values.
+        erased_paths: Pointers to what of it was erased.
+        withheld_paths: Pointers to what of it is withheld.
         version: Version of the last event that was fed; 0: none.
         position: Position of that event; 0: none.
         events_read: Number of events that were fed.
         events_folded: Number of events for which the fold has a handler.
+        whose: Whose personal values may be in the state, as far as sealed ones were opened for it:
+            empty, or the id of a subject, of 16 bytes; anything else: those of several.
     """
 
     exists: Final[bool]
     state: Final[bytes]
+    public_state: Final[bytes]
+    erased_paths: Final[list[str]]
+    withheld_paths: Final[list[str]]
     version: Final[int]
     position: Final[int]
     events_read: Final[int]
     events_folded: Final[int]
+    whose: Final[bytes]
 
-@final
-class CelProgram:
-    """A compiled expression; immutable, and free to be used from many threads."""
-
-    def __new__(cls, expression: str, variables: Sequence[str] | None = None) -> Self:
-        """Parse and compile an expression.
-
-        Args:
-            expression: At most 4 KiB.
-            variables: The names that it may use; None: whatever it uses.
-
-        Raises:
-            CoreError: EXPRESSION_INVALID, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, with the facts
-                `line`, `column`, `offset` (in bytes) and `excerpt`.
-        """
-    @property
-    def variables(self) -> list[str]:
-        """The variables that the expression uses, in the order of their declaration."""
-    def evaluate(self, variables: dict[str, Any]) -> Any:
-        """Return the value of the expression; `eventfold.cel` says what stands for what.
-
-        Raises:
-            CoreError: EVALUATION_FAILED, NUMBER_RANGE, EVALUATION_LIMIT, with the fact `offset` (in
-                bytes) where it is known; INVALID_VALUE for what has no form on the other side.
-        """
-
-def decode_json(text: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Any:
-    """Decode a JSON text that the strict check would pass, up to 256 levels deep.
-
-    Args:
-        text: UTF-8.
-        numbers: `decimal`: a number with fraction or exponent, and an integer of more than 4,000
-            digits, becomes a `Decimal` with all of its digits, other integers `int`. `float`:
-            such numbers, and integers beyond 64 bits, become `float`.
-
-    Raises:
-        CoreError: INVALID_JSON with the fact `offset`: no JSON, a key that stands twice, half of a
-            surrogate pair, nested too deep, a number that the class cannot hold. INVALID_REQUEST
-            for other `numbers`.
+def state_with_absent(state: bytes, erased: Sequence[str], withheld: Sequence[str]) -> bytes:
+    """Put the words of absent values back into a state text, at those pointers at which `null`
+    stands, so that a run can go on from it.
     """
 
 def limits() -> dict[str, int]:

@@ -2,9 +2,11 @@
 `eventfold._core` has all of it, on Unix.
 """
 
+from collections.abc import Sequence
 from typing import Any, Self, final
 
-from eventfold._core import CoreError
+from eventfold._core import CoreError, Keyring, References
+from eventfold._core_schema import Rules, Violation
 
 @final
 class Append:
@@ -12,7 +14,14 @@ class Append:
 
     @staticmethod
     def of_request(
-        message: bytes, writer: str, trace_context: str | None, catalogue_version: int, /
+        message: bytes,
+        writer: str,
+        trace_context: str | None,
+        rules: Rules,
+        /,
+        *,
+        marks: int = 0,
+        carried: Sequence[tuple[Sequence[str], bytes]] = (),
     ) -> Append:
         """Check a serialised `AppendRequest`; ids are made for events without.
 
@@ -20,26 +29,36 @@ class Append:
             message: The request.
             writer: Name of the caller.
             trace_context: W3C traceparent that came with the call.
-            catalogue_version: Of the rules in force.
+            rules: Those in force. What they refuse is not raised: see `refused`.
+            marks: Flags that all its events get; with some, types may be the server's own.
+            carried: What of the events is personal whatever the rules say: pointers, and the id of
+                the subject.
 
         Raises:
             CoreError: the first refusal. In this order: what is no message; a version below 0;
                 times; the name of the stream; no expectation; the number of events, sizes; then
-                event by event type, id, tags, time, data, metadata; at last ids that stand twice.
+                event by event type, id, tags, time, data, metadata, references; at last ids that
+                stand twice.
         """
     @staticmethod
-    def of_many(
-        message: bytes, writer: str, trace_context: str | None, catalogue_version: int, /
+    def of_system(
+        message: bytes, writer: str, trace_context: str | None, rules: Rules, /
     ) -> Append:
+        """Check a serialised `AppendRequest` that the server makes by itself, as `of_request`:
+        streams and types may be its own, with names that start with `$`.
+
+        Raises:
+            CoreError: as `of_request`.
+        """
+    @staticmethod
+    def of_many(message: bytes, writer: str, trace_context: str | None, rules: Rules, /) -> Append:
         """Check a serialised `AppendManyRequest`, as `of_request` part by part.
 
         Raises:
             CoreError: as `of_request`, with `append_index` or `check_index`.
         """
     @staticmethod
-    def of_check(
-        message: bytes, writer: str, trace_context: str | None, catalogue_version: int, /
-    ) -> Append:
+    def of_check(message: bytes, writer: str, trace_context: str | None, rules: Rules, /) -> Append:
         """Check the append of a serialised `CheckAppendRequest`.
 
         Raises:
@@ -67,19 +86,102 @@ class Append:
     def stream(self) -> str:
         """The stream, or the first of several."""
     @property
-    def expected(self) -> int:
-        """What is expected of that stream: a version, -1 that it exists, -2 nothing."""
+    def follows(self) -> bool:
+        """Whether it goes to the stream that takes events where its own is closed."""
+    @property
+    def demanded(self) -> int:
+        """What the database is to hold that stream to: a version, -1 that it exists, -2 nothing. If
+        the rules refuse the events, a version that no stream has: so they can only turn out to be
+        stored already.
+        """
     @property
     def ids(self) -> list[str]:
         """Ids of the events for that stream."""
     @property
-    def sent_digests(self) -> list[bytes]:
-        """SHA-256 of type, data, metadata and tags of each event for that stream."""
+    def sent_digests(self) -> list[bytes | None]:
+        """Digest of type, data, metadata and tags of each event for that stream: SHA-256, of events
+        with personal values under the keys of their subjects; None: these are gone, or it is not
+        sealed.
+        """
+    @property
+    def is_personal(self) -> bool:
+        """Whether it has personal values, which `seal` must seal before it is stored."""
+    @property
+    def subject_streams(self) -> list[str]:
+        """Its streams whose roots are subjects."""
+    @property
+    def subject_ids(self) -> list[bytes]:
+        """Ids of those subjects of its personal values that are told so."""
+    def subjects(self, roots: dict[str, str], /) -> list[str]:
+        """Names of the subjects of its personal values. `roots`: those of streams that are not
+        their own.
+        """
+    def seal(self, keyring: Keyring, roots: dict[str, str], /) -> list[str]:
+        """Seal its personal values, instead of what was sealed before; the names, or ids, of
+        subjects whose keys are not in memory: then nothing is sealed. What is of an erased subject
+        makes it `refused`.
+
+        Raises:
+            CoreError: KEYS_UNAVAILABLE.
+        """
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """Arguments of the append functions of the database, for an append to one stream: what
+        `append_v2` takes, in its order; times as texts.
+        """
+    @property
+    def sealed_paths(self) -> list[str | None] | None:
+        """Of each event the pointers to sealed values, as the text of an array of PostgreSQL."""
+    @property
+    def root(self) -> str | None:
+        """What the root of the stream must be; None: anything."""
     @property
     def catalogue_version(self) -> int:
         """Of the rules that it was checked under."""
-    def check_again(self, catalogue_version: int, /) -> None:
-        """Check it under the newest rules."""
+    @property
+    def judged(self) -> bool:
+        """Whether it was held to the rules. False: that takes more than `append_inline_steps_max`,
+        for all appends of one `take` together; then `violations` and `refused` are empty until
+        `check_again`, which belongs in a thread.
+        """
+    @property
+    def violations(self) -> list[Violation]:
+        """Where events do not fit the schemas in force, under the modes `warn` and `enforce`; at
+        most `violations_max`.
+        """
+    @property
+    def refused(self) -> list[RefusedPart]:
+        """What the rules refuse; empty: they let it pass."""
+    @property
+    def references(self) -> References | None:
+        """What must be there by the rules, without what the append itself brings before; None:
+        nothing.
+        """
+    def lack(self, events: list[str], streams: list[str], /) -> None:
+        """Note that these of `references` are not there, and no others: so says `refused` then."""
+    def check_again(self, rules: Rules, /) -> None:
+        """Check it under rules, without the GIL; what they say is of these then. An append that
+        takes more than `append_steps_max` does not fit.
+        """
+
+@final
+class RefusedPart:
+    """A part of an append that the rules refuse."""
+
+    @property
+    def append_index(self) -> int:
+        """Which part, from 0."""
+    @property
+    def stream(self) -> str:
+        """Name of the stream."""
+    @property
+    def error(self) -> CoreError:
+        """Why."""
+    @property
+    def violations(self) -> list[Violation]:
+        """With SCHEMA_VIOLATION: all violations of the part, under the mode `enforce`; all parts
+        together list at most `violations_max`.
+        """
 
 @final
 class RefusedAppend:
@@ -109,7 +211,7 @@ class SessionMessage:
     def done(self) -> bool:
         """Whether all appends were taken."""
     def take(
-        self, appends_room: int, bytes_room: int, any_size: bool, catalogue_version: int, /
+        self, appends_room: int, bytes_room: int, any_size: bool, rules: Rules, /
     ) -> list[Append | RefusedAppend]:
         """Check the next appends, as many as there is room for.
 
@@ -117,7 +219,7 @@ class SessionMessage:
             appends_room: Most appends.
             bytes_room: Most bytes of them.
             any_size: Take one in any case.
-            catalogue_version: Of the rules in force.
+            rules: Those in force.
         """
 
 @final
@@ -194,6 +296,9 @@ class Decision:
     @property
     def problem(self) -> str | None:
         """Why it differs."""
+    @property
+    def refused_part(self) -> RefusedPart | None:
+        """What the rules have against the part, if that is why no version would have done."""
 
 @final
 class Writer:

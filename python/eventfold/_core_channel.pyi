@@ -139,7 +139,7 @@ class SentAppend:
     """An append of a session, on its way. Its outcome is one of:
 
     - what `decode_appended` returns: it is stored;
-    - bytes: a serialised `google.rpc.Status`, why it was refused;
+    - bytes: a serialised `SessionAnswer`, which says why it was refused;
     - True or False: its time is over, and it was sent or it was not.
     """
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, final
 from _typeshed import DataclassInstance
 
 from eventfold._events import EventFlags
+from eventfold._references import Leads, References, Resolved
 
 JsonObject: TypeAlias = Mapping[str, Any] | DataclassInstance | bytes
 
@@ -32,11 +33,14 @@ class Event:
             append idempotent: the same events again are not stored twice.
         occurred_at: when it happened; a `datetime` with a time zone. Default: the time at which
             the server records the event.
+        refs: what it refers to. Becomes `refs` of the metadata, which must be a mapping without it.
+            Default: nothing.
 
     Raises:
-        InvalidValue: data or metadata have no JSON form or are no object, the id is no UUID, or
-            `occurred_at` has no time zone.
-        TypeError: `type` is no string, or `tags` are a single string.
+        InvalidValue: data or metadata have no JSON form or are no object, the id is no UUID,
+            `occurred_at` has no time zone, or the metadata hold `refs` already.
+        TypeError: `type` is no string, `tags` are a single string, or `refs` come with metadata
+            that are no mapping.
     """
 
     __match_args__: Final = ("type", "data", "metadata", "tags", "id", "occurred_at")
@@ -61,6 +65,8 @@ class Event:
         tags: Iterable[str] | None = None,
         id: str | uuid.UUID | None = None,
         occurred_at: dt.datetime | None = None,
+        *,
+        refs: References | None = None,
     ) -> Self: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -105,6 +111,8 @@ class EventPage:
     @property
     def rest(self) -> bytes:
         """The message without its events, serialised."""
+    def resolve(self, leads: Leads) -> None:
+        """Note what the references of its events lead to; once."""
     def __getitem__(self, index: int, /) -> RecordedEvent:
         """Return the event at an index from 0; IndexError if there is none."""
     def events(self, first: int = 0) -> EventIterator:
@@ -148,10 +156,20 @@ class RecordedEvent:
         occurred_at: When it happened, as the writer said, in UTC; else `recorded_at`.
         writer: Who appended it: the name of the token, or `anonymous`.
         flags: Marks of the server.
+        mapped: Whether the mapping of its type has changed its data: they are not what is stored.
         copied_from: Id of the event that this one is a copy of.
         cancels: Id of the event that this one cancels.
+        cancelled: Whether a later event cancels it, if it was read with `mark_cancelled=True`; else
+            False.
         trace_context: W3C `traceparent` of the call that appended it.
         deleted: Whether data, metadata and tags were deleted.
+        erased_paths: Pointers (RFC 6901) to the values of its data that were personal and whose
+            subject was erased; None stands there.
+        withheld_paths: Pointers to the personal values that the caller may not see; None stands
+            there.
+        references: What it refers to; nothing once the payload was deleted.
+        resolved: What that leads to, if it was read with `resolve=True`; else RuntimeError. Copies
+            have it not.
     """
 
     id: Final[str]
@@ -168,13 +186,34 @@ class RecordedEvent:
     occurred_at: Final[dt.datetime]
     writer: Final[str]
     flags: Final[EventFlags]
+    mapped: Final[bool]
     copied_from: Final[str | None]
     cancels: Final[str | None]
+    cancelled: Final[bool]
     trace_context: Final[str | None]
     deleted: Final[bool]
+    erased_paths: Final[tuple[str, ...]]
+    withheld_paths: Final[tuple[str, ...]]
+    references: Final[References]
+    resolved: Final[Resolved]
 
     def __new__(cls, message: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Self:
         """Read a serialised `eventfold.v1.RecordedEvent`; INVALID_REQUEST if it is none."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
+
+def decode_json(text: bytes, numbers: Literal["decimal", "float"] = "decimal") -> Any:
+    """Decode a JSON text that the strict check would pass, up to 256 levels deep.
+
+    Args:
+        text: UTF-8.
+        numbers: `decimal`: a number with fraction or exponent, and an integer of more than 4,000
+            digits, becomes a `Decimal` with all of its digits, other integers `int`. `float`:
+            such numbers, and integers beyond 64 bits, become `float`.
+
+    Raises:
+        CoreError: INVALID_JSON with the fact `offset`: no JSON, a key that stands twice, half of a
+            surrogate pair, nested too deep, a number that the class cannot hold. INVALID_REQUEST
+            for other `numbers`.
+    """

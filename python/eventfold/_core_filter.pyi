@@ -19,6 +19,7 @@ class Filter:
         types: Sequence[str] = (),
         tags: Sequence[str] = (),
         with_system: bool = False,
+        with_copies: bool = False,
         condition: str | None = None,
     ) -> Self:
         """Compile a filter. What is empty or None demands nothing.
@@ -29,10 +30,15 @@ class Filter:
             types: Types, one of which the event must have.
             tags: Tags, all of which the event must have.
             with_system: Whether streams whose name starts with `$` pass.
+            with_copies: Whether copies pass.
             condition: A CEL expression over `event` and `meta` that must be true.
 
         Raises:
             CoreError: INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP.
+        """
+    def reads(self, names: Sequence[str]) -> list[str]:
+        """Those of some fields at the top of the data that the condition reads; `*` stands for any
+        field.
         """
     def select(
         self, batch: Batch, first: int, *, stream: str | None = None, steps_max: int

@@ -1,8 +1,9 @@
 """Projections: what `eventfold._core` re-exports of them."""
 
+from collections.abc import Sequence
 from typing import Literal, final
 
-from eventfold._core import Batch, CoreError
+from eventfold._core import Batch, CoreError, Keyring, Mapping
 
 @final
 class Projection:
@@ -28,6 +29,17 @@ class Projection:
             CoreError: INVALID_PROJECTION, PROJECTION_TOO_LARGE, EXPRESSION_TOO_LONG,
                 EXPRESSION_TOO_DEEP.
         """
+    def personal(
+        self,
+        types: dict[str, list[str]],
+        everywhere: Sequence[str] = (),
+        mappings: Sequence[Mapping] = (),
+    ) -> tuple[bool, list[str], list[str]]:
+        """Tell what of it can hold personal values; arguments and errors as `Fold.personal_paths`.
+
+        Returns:
+            Whether its keys can; the parts of the states of its rows; the names of its columns.
+        """
     @property
     def name(self) -> str:
         """The name that the document carries."""
@@ -38,8 +50,20 @@ class Projection:
     def categories(self) -> list[str] | None:
         """The categories whose events it folds, in byte order; None: all of the log."""
     @property
+    def said_copies(self) -> bool | None:
+        """Whether copies are among the events that it folds; None: the document does not say."""
+    @property
+    def with_copies(self) -> bool:
+        """The same; without a word they are, unless it reads the whole log."""
+    @property
     def types(self) -> list[str]:
         """The event types that it folds: those that its fold handles, and its source names."""
+    @property
+    def skip_cancelled(self) -> bool:
+        """Whether its fold skips what is cancelled."""
+    @property
+    def resolves(self) -> bool:
+        """Whether it has a `resolve`: its events may refer to events of any type."""
     @property
     def columns(self) -> list[tuple[str, str]]:
         """Name and SQL type, with its collation, of each column, in the order of the document."""
@@ -52,11 +76,57 @@ class Projection:
     @property
     def key_kind(self) -> Literal["root", "stream", "expression"]:
         """What the key is: `meta.root`, `meta.stream`, or another expression."""
+    def key_reads(self, event_type: str, names: Sequence[str], /) -> list[str]:
+        """Those of some fields at the top of the data of an event type that its key reads;
+        `*` stands for any field.
+        """
+    def fold_reads(self, event_type: str, names: Sequence[str], /) -> list[str]:
+        """Those of some fields at the top of the data of an event type that its fold reads;
+        `*` stands for any field.
+        """
+    def open_row(
+        self,
+        columns: str,
+        key: str,
+        generation_no: int,
+        sealed: Sequence[str],
+        keyring: Keyring | None,
+    ) -> tuple[str, list[str], list[str], list[bytes]]:
+        """Open the columns of a row, as a query answers them; on Unix.
+
+        Args:
+            columns: JSON object.
+            key: The key of the row.
+            generation_no: Number of the generation.
+            sealed: Names of the columns whose values are sealed.
+            keyring: The keys; None: what is sealed is withheld.
+
+        Returns:
+            The JSON object; names of columns that were erased, and of those withheld; ids of
+            subjects whose keys must be brought first.
+
+        Raises:
+            CoreError: KEYS_UNAVAILABLE; EVENT_CORRUPT if one is not what was sealed.
+        """
     def compatible_with(self, other: Projection) -> bool:
         """Tell whether it may take the place of another over the same table.
 
         Source, key, indexes, and names and types of the columns must be the same.
         """
+
+@final
+class ProjectionMarks:
+    """What of a projection can be personal, under the rules of one version."""
+
+    @property
+    def key(self) -> bool:
+        """Whether its keys can."""
+    @property
+    def columns(self) -> list[str]:
+        """Names of those columns that can, where the document does not accept plaintext."""
+    @property
+    def state(self) -> list[str]:
+        """Parts of the states of its rows that can, as pointers with `*`."""
 
 @final
 class ProjectedTable:

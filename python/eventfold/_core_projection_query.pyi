@@ -22,6 +22,7 @@ class ProjectionQuery:
         after: Sequence[str | None] | None = None,
         now_us: int,
         first_parameter: int,
+        sealed: Sequence[str] = (),
     ) -> Self:
         """Compile a query.
 
@@ -33,10 +34,12 @@ class ProjectionQuery:
             after: The place of the row behind which rows begin; None: with the first.
             now_us: What `now` is, in microseconds since 1970.
             first_parameter: Number of the first parameter.
+            sealed: Names of the columns whose values are sealed.
 
         Raises:
-            CoreError: INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP; INVALID_REQUEST
-                with `field` `order`, `columns` or `page_token`.
+            CoreError: INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP; PERSONAL_COLUMN
+                for a filter or an order by one that is sealed; INVALID_REQUEST with `field`
+                `order`, `columns` or `page_token`.
         """
     @property
     def condition(self) -> str:

@@ -4,7 +4,14 @@
 
 from typing import Any, Final, final
 
-from eventfold._core import Projection, ProjectionRetry, ProjectionTrial, ProjectionVerifier
+from eventfold._core import (
+    Projection,
+    ProjectionMarks,
+    ProjectionRetry,
+    ProjectionTrial,
+    ProjectionVerifier,
+    ReadRules,
+)
 
 @final
 class Projector:
@@ -37,6 +44,7 @@ class Projector:
         lease: int,
         statements: dict[str, str],
         bounds: dict[str, float],
+        sealed: list[bool],
     ) -> ProjectionWorker:
         """Make who builds a generation under a lease.
 
@@ -50,6 +58,7 @@ class Projector:
                 `rows_bytes`; `batch_bytes`, `batch_events`, `batch_s`, `batches`; `lease_s` and
                 `quiet_s`. Of what folds beside: `sheet_bytes`, `draw_s`, `retry_keys` and
                 `retry_events`.
+            sealed: Of each column, whether its values are sealed in the table.
         """
     def verifier(
         self,
@@ -58,6 +67,9 @@ class Projector:
         generation_no: int,
         statements: dict[str, str],
         bounds: dict[str, float],
+        sealed: list[bool],
+        rules: ReadRules,
+        marks: ProjectionMarks,
         verify: dict[str, str],
         keys_max: int,
     ) -> ProjectionVerifier:
@@ -68,6 +80,9 @@ class Projector:
             generation_no: Number of the generation.
             statements: As for `worker`.
             bounds: As for `worker`.
+            sealed: As for `worker`.
+            rules: How events are read.
+            marks: What can be personal under these rules.
             verify: Further statements.
             keys_max: Most keys.
         """
@@ -79,6 +94,9 @@ class Projector:
         lease: int,
         statements: dict[str, str],
         bounds: dict[str, float],
+        sealed: list[bool],
+        rules: ReadRules,
+        marks: ProjectionMarks,
         retry: dict[str, str],
         keys: list[str] | None,
     ) -> ProjectionRetry:
@@ -89,6 +107,9 @@ class Projector:
         *,
         statements: dict[str, str],
         bounds: dict[str, float],
+        sealed: list[bool],
+        rules: ReadRules,
+        marks: ProjectionMarks,
         after: int,
         up_to: int,
         events_max: int,
@@ -96,8 +117,17 @@ class Projector:
         """Make who tries a document with at most so many events behind a position, up to another
         that is not above the head. Else as `verifier`.
         """
-    def step(self, future: Any, worker: ProjectionWorker, up_to: int) -> None:
-        """Go on by a few transactions, up to a position: `ProjectionStep`."""
+    def step(
+        self,
+        future: Any,
+        worker: ProjectionWorker,
+        up_to: int,
+        rules: ReadRules,
+        marks: ProjectionMarks,
+    ) -> None:
+        """Go on by a few transactions, up to a position: `ProjectionStep`. StaleRules if there are
+        other rules. `marks`: what can be personal under the rules.
+        """
     def forget(self, future: Any, worker: ProjectionWorker) -> None:
         """Drop what is remembered, behind the step under way; answer None."""
     def close(self) -> None:

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from eventfold._events import EventPage, RecordedEvent
 from eventfold._generated.errors import StoreIncarnationChanged
 from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import follow_pb2
 
 ReadT = TypeVar("ReadT", pb.ReadRequest, pb.ReadAllRequest)
 
@@ -24,6 +25,13 @@ class Cursor(Generic[ReadT]):
         self._count = 0
         self._repeats = False
 
+    @property
+    def stream(self) -> str | None:
+        """The stream that is read, or the last one that was; None: the log is."""
+        if not isinstance(self._request, pb.ReadRequest):
+            return None
+        return self._request.stream if self._last is None else self._last.stream
+
     def request(self) -> ReadT:
         """The request for what is still to come."""
         last = self._last
@@ -33,6 +41,11 @@ class Cursor(Generic[ReadT]):
         request.CopyFrom(self._request)
         if isinstance(request, pb.ReadRequest):
             request.from_version = last.version
+            if request.follow:
+                # On from that very event: through all streams behind it, or in the open one.
+                request.stream = last.stream
+                if request.follow == follow_pb2.FOLLOW_OPEN:
+                    request.follow = follow_pb2.FOLLOW_UNSPECIFIED
         else:
             request.from_position = last.position
         if request.limit:

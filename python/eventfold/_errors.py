@@ -216,8 +216,9 @@ class FailedCheck:
     Attributes:
         stream: name of the stream.
         actual_version: the version at which it is.
-        error: why: `VersionConflict`, `EventIdReused`, `StreamClosed` or `StreamDeleted`, as
-            `append` would have raised it.
+        error: why, as `append` would have raised it: `VersionConflict`, `EventIdReused`,
+            `StreamClosed`, `StreamDeleted`, `SchemaViolation`, `MappingFailed` or
+            `ReferenceNotFound`.
         append_index: its place among the appends, from 0; None: it is one of the checks.
         check_index: its place among the checks, from 0; None: it is one of the appends.
     """

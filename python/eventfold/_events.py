@@ -18,6 +18,18 @@ class EventFlags(enum.IntFlag):
     """A key of the data is spelled with an escape."""
     SEALED = 4
     """At least one value of the data is sealed."""
+    REFERS = 8
+    """Its metadata names events or streams in `refs`."""
+    SCHEMA_VIOLATED = 16
+    """Its data did not fit the schema in force when it was stored, under the mode `warn`."""
+    MAPPED = 32
+    """Its data is not what is stored: the mapping of its type has changed it."""
+    CLOSES = 64
+    """It closes the books of its stream."""
+    OPENS = 128
+    """It opens its stream for the period after that of another one."""
+    CANCELLED = 256
+    """A later event of its stream cancels it; only in reads with `mark_cancelled=True`."""
 
 
 def event_page(message: bytes, numbers: Numbers) -> EventPage:

@@ -12,11 +12,14 @@ from eventfold._generated.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
     PermissionDenied,
+    SchemaViolation,
     ShuttingDown,
+    StateNotCarried,
     StorageUnavailable,
     Unauthenticated,
 )
 from eventfold._methods import Safety
+from eventfold._violations import Violation
 
 ATTEMPTS_MAX = 5
 _BACKOFF_FIRST_S = 0.05
@@ -61,13 +64,18 @@ def _of_catalogue(info: error_details_pb2.ErrorInfo, message: str, code: str) ->
     return EventfoldError(message, dict(info.metadata), reason=info.reason, code=code)
 
 
-def error_from_status(status: status_pb2.Status) -> EventfoldError:
-    """The error of a part of an answer."""
+def error_from_status(
+    status: status_pb2.Status, violations: tuple[Violation, ...] = ()
+) -> EventfoldError:
+    """The error of a part of an answer; `violations` stand beside it, if the part has them."""
     code = code_pb2.Code.Name(status.code)
     info = _info_of(status)
     if info is None:
         return EventfoldError(status.message, code=code)
-    return _of_catalogue(info, status.message, code)
+    error = _of_catalogue(info, status.message, code)
+    if isinstance(error, SchemaViolation):
+        error._listed = violations
+    return error
 
 
 def error_from_call(
@@ -153,3 +161,11 @@ def backoff_s(failures: int, uniform: Callable[[float, float], float] = random.u
 def conflict_pause_s(conflicts: int) -> float:
     """Seconds to wait before deciding again: any part of a doubling pause."""
     return random.uniform(0.0, min(_CONFLICT_MAX_S, _CONFLICT_FIRST_S * 2.0**conflicts))
+
+
+def not_opened(stream: str, predecessor: str) -> StateNotCarried:
+    """The error of Python handlers that passed over the opening event of a stream."""
+    return StateNotCarried(
+        f"no handler takes the event that opened {stream}, which carries states of folds alone",
+        {"stream": stream, "problem": "not_carried", "predecessor": predecessor},
+    )

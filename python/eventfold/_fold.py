@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, overload
 
 from eventfold import _core
 from eventfold._errors import EventfoldError, InvalidValue
-from eventfold._events import Event, RecordedEvent
+from eventfold._events import Event, EventFlags, RecordedEvent
 from eventfold._generated.errors import BY_REASON
 from eventfold._json import Numbers, decode, encode
 from eventfold._models import ModelT, converter
@@ -115,7 +115,8 @@ class Fold:
         root: str | None = None,
         numbers: Numbers = "decimal",
     ) -> Hydrated[Any]:
-        """Folds events of one stream into a state, as the server does.
+        """Folds events of one stream into a state, as the server does; or of all streams of a line
+        of periods, as a read that follows gives them, as if they were one.
 
         Recorded events give the state, byte for byte, that `hydrate` gives. An `Event` counts as
         if it were the next one of the stream, recorded now by `anonymous`.
@@ -135,8 +136,11 @@ class Fold:
         Raises:
             FoldFailed, NumberRange, StateNotJson, StateTooLarge, EvaluationLimit: an event could
                 not be folded; the facts name handler, path and event.
-            InvalidValue: events of several streams, or not in the order of their versions; or
-                `state` has no JSON form.
+            StateNotCarried: the stream goes on from another one, and its opening event carries no
+                state of this very fold, or of one that it accepts.
+            InvalidValue: events of several streams, or not in the order of their versions;
+                `state` has no JSON form; or the fold skips what is cancelled, and an event cancels
+                one that `state` has seen.
             TypeError: an event is neither an `Event` nor a `RecordedEvent`.
         """
         convert = None if into is None else converter(into)
@@ -151,7 +155,9 @@ class Fold:
             raise error_of_core(error) from None
         return Hydrated(
             exists=result.exists,
-            state_json=result.state,
+            state_json=result.public_state,
+            erased_paths=tuple(result.erased_paths),
+            withheld_paths=tuple(result.withheld_paths),
             version=result.version,
             position=result.position,
             events_read=result.events_read,
@@ -159,6 +165,41 @@ class Fold:
             fold_digest=self._compiled.digest,
             _numbers=numbers,
             _convert=convert,
+        )
+
+    def _apply_union(
+        self, events: Iterable[RecordedEvent], root: str, *, numbers: Numbers
+    ) -> Hydrated[Any]:
+        """Folds events of several streams, in order of position, as if they were one stream."""
+        ordered = list(events)
+        streams = {event.stream: 0 for event in ordered}
+        try:
+            run = self._compiled.run(
+                ordered[0].stream if ordered else root, root, **_cancelling(self._compiled, ordered)
+            )
+            current = ordered[0].stream if ordered else root
+            for event in ordered:
+                if event.stream != current:
+                    current = event.stream
+                    run.go_on_in(current)
+                if event.version <= streams[current]:
+                    problem = f"the event of version {event.version} comes after {streams[current]}"
+                    raise InvalidValue(problem, {"path": "events", "problem": problem})
+                streams[current] = event.version
+                run.feed_recorded(event)
+            result = run.finish()
+        except _core.CoreError as error:
+            raise error_of_core(error) from None
+        return Hydrated(
+            exists=result.exists,
+            state_json=result.state,
+            version=result.version,
+            position=result.position,
+            events_read=result.events_read,
+            events_folded=result.events_folded,
+            fold_digest=self._compiled.digest,
+            _numbers=numbers,
+            _convert=None,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -230,9 +271,8 @@ class _Run:
         self._root = root
         self._options = _start(state)
         self._version: int = self._options.get("version", 0)
-        if isinstance(events, list):
-            cancelled = [one.cancels for one in events if isinstance(one, RecordedEvent)]
-            self._options["cancelled"] = [one for one in cancelled if one is not None]
+        if fold.skip_cancelled:
+            self._options["cancelled"] = _cancelled(events, bool(self._options))
         self._run: _core.FoldRun | None = None
 
     def _begun(self, stream: str) -> _core.FoldRun:
@@ -255,6 +295,10 @@ class _Run:
     def _feed_recorded(self, event: RecordedEvent) -> None:
         stream, version = event.stream, event.version
         run = self._begun(stream)
+        if stream != self._stream and _opens_from(event, self._stream):
+            # The next period: the state goes on through all of them.
+            run.go_on_in(stream)
+            self._stream, self._version = stream, 0
         if stream != self._stream:
             problem = "the events are of several streams"
             raise InvalidValue(problem, {"path": "events", "problem": problem})
@@ -284,6 +328,26 @@ class _Run:
         return self._begun(_STREAM).finish()
 
 
+def _cancelled(events: Iterable[Event | RecordedEvent], goes_on: bool) -> list[str]:
+    """Ids of what events cancel, none of which a state that is gone on from may have seen."""
+    recorded = [one for one in events if isinstance(one, RecordedEvent)]
+    cancelled = [one.cancels for one in recorded if one.cancels is not None]
+    if goes_on and not {one.id for one in recorded}.issuperset(cancelled):
+        problem = "an event cancels one before the state; fold from the first event"
+        raise InvalidValue(problem, {"path": "events", "problem": problem})
+    return cancelled
+
+
+def _cancelling(fold: _core.Fold, events: Iterable[RecordedEvent]) -> dict[str, Any]:
+    """The options of a run from the first event on that passes over what is cancelled."""
+    return {"cancelled": _cancelled(events, False)} if fold.skip_cancelled else {}
+
+
+def _opens_from(event: RecordedEvent, stream: str | None) -> bool:
+    """Whether the event opens the stream that goes on from that one."""
+    return EventFlags.OPENS in event.flags and event.data.get("predecessor") == stream
+
+
 def _start(state: object) -> dict[str, Any]:
     """The options of a run that goes on from a state."""
     if state is None:
@@ -292,7 +356,9 @@ def _start(state: object) -> dict[str, Any]:
         if state.version == 0:
             return {}
         return {
-            "state": state.state_json,
+            "state": _core.state_with_absent(
+                state.state_json, state.erased_paths, state.withheld_paths
+            ),
             "exists": state.exists,
             "version": state.version,
             "position": state.position,

@@ -6,8 +6,10 @@ from typing import Literal
 
 from eventfold._errors import InvalidValue
 from eventfold._events import RecordedEvent
+from eventfold._results import Copies
 from eventfold._time import from_timestamp
 from eventfold.v1 import consumer_groups_pb2 as pb
+from eventfold.v1 import event_store_pb2
 
 OnPark = Literal["hold back", "let pass"]
 """What a parked event does to the later events of its stream."""
@@ -17,6 +19,10 @@ ParkCause = Literal["consumer", "retries exhausted", "never settled", "unknown"]
 _ON_PARK: "dict[OnPark, pb.OnPark.ValueType]" = {
     "hold back": pb.ON_PARK_HOLD_BACK,
     "let pass": pb.ON_PARK_LET_PASS,
+}
+_COPIES: "dict[int, Copies]" = {
+    event_store_pb2.COPIES_INCLUDE: "include",
+    event_store_pb2.COPIES_EXCLUDE: "exclude",
 }
 _CAUSES: "dict[int, ParkCause]" = {
     pb.PARK_CAUSE_CONSUMER: "consumer",
@@ -177,6 +183,7 @@ class Group:
         tags: the tags that its events have; empty: any.
         where: the CEL expression that its events pass; empty: none.
         include_system_events: whether events of streams with a leading `$` count.
+        copies: whether copies are among its events, as it was said; None: it was not.
         settings: how it delivers.
         generation: counts from 1, and goes up with each reset.
         created_at: when it was created, in UTC.
@@ -195,6 +202,7 @@ class Group:
     tags: tuple[str, ...]
     where: str
     include_system_events: bool
+    copies: Copies | None
     settings: GroupSettings
     generation: int
     created_at: dt.datetime
@@ -218,6 +226,7 @@ class Group:
             tags=tuple(source.tags),
             where=source.where,
             include_system_events=source.include_system_events,
+            copies=_COPIES.get(source.copies),
             settings=GroupSettings._from_wire(group.settings),
             generation=group.generation,
             created_at=from_timestamp(group.created_at),

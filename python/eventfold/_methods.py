@@ -6,10 +6,18 @@ from typing import Generic, TypeVar, cast
 
 from google.protobuf.message import Message
 
+from eventfold.v1 import appends_pb2 as appends_pb
+from eventfold.v1 import closing_pb2 as closing_pb
+from eventfold.v1 import compensation_pb2 as compensation_pb
 from eventfold.v1 import consumer_groups_pb2 as groups_pb
 from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import event_types_pb2 as types_pb
 from eventfold.v1 import folds_pb2, subscriptions_pb2
+from eventfold.v1 import mappings_pb2 as mappings_pb
 from eventfold.v1 import projections_pb2 as projections_pb
+from eventfold.v1 import references_pb2 as references_pb
+from eventfold.v1 import schemas_pb2 as schemas_pb
+from eventfold.v1 import transforms_pb2 as transforms_pb
 
 RequestT = TypeVar("RequestT", bound=Message)
 AnswerT = TypeVar("AnswerT", bound=Message | bytes)
@@ -49,29 +57,56 @@ class Method(Generic[RequestT, AnswerT]):
         return cast(AnswerT, answer)
 
 
+_EVENT_TYPES = "/eventfold.v1.EventTypes/"
 _STORE = "/eventfold.v1.EventStore/"
 _FOLDS = "/eventfold.v1.Folds/"
 _GROUPS = "/eventfold.v1.ConsumerGroups/"
 _PROJECTIONS = "/eventfold.v1.Projections/"
+_TRANSFORMS = "/eventfold.v1.Transforms/"
+_REFERENCES = "/eventfold.v1.References/"
 
-APPEND = Method(_STORE + "Append", pb.AppendRequest, bytes, Safety.APPEND)
+APPEND = Method(_STORE + "Append", appends_pb.AppendRequest, bytes, Safety.APPEND)
 APPEND_MANY = Method(
-    _STORE + "AppendMany", pb.AppendManyRequest, pb.AppendManyResponse, Safety.APPEND
+    _STORE + "AppendMany",
+    appends_pb.AppendManyRequest,
+    appends_pb.AppendManyResponse,
+    Safety.APPEND,
 )
 APPEND_SESSION = Method(
     _STORE + "AppendSession",
-    pb.AppendSessionRequest,
-    pb.AppendSessionResponse,
+    appends_pb.AppendSessionRequest,
+    appends_pb.AppendSessionResponse,
     Safety.APPEND,
     streams=True,
     is_session=True,
 )
-CHECK_APPEND = Method(_STORE + "CheckAppend", pb.CheckAppendRequest, pb.CheckAppendResponse)
+CHECK_APPEND = Method(
+    _STORE + "CheckAppend", appends_pb.CheckAppendRequest, appends_pb.CheckAppendResponse
+)
+COMPENSATE = Method(
+    _STORE + "Compensate",
+    compensation_pb.CompensateRequest,
+    compensation_pb.CompensateResponse,
+    Safety.APPEND,
+)
+CLOSE_STREAM = Method(
+    _STORE + "CloseStream",
+    closing_pb.CloseStreamRequest,
+    closing_pb.CloseStreamResponse,
+    Safety.APPEND,
+)
 READ = Method(_STORE + "Read", pb.ReadRequest, bytes, streams=True)
 READ_ALL = Method(_STORE + "ReadAll", pb.ReadAllRequest, bytes, streams=True)
 GET_EVENT = Method(_STORE + "GetEvent", pb.GetEventRequest, bytes)
 GET_STREAM = Method(_STORE + "GetStream", pb.GetStreamRequest, pb.GetStreamResponse)
 LIST_STREAMS = Method(_STORE + "ListStreams", pb.ListStreamsRequest, pb.ListStreamsResponse)
+
+GET_REFERENCES = Method(
+    _REFERENCES + "GetReferences",
+    references_pb.GetReferencesRequest,
+    references_pb.GetReferencesResponse,
+)
+GET_REFERRERS = Method(_REFERENCES + "GetReferrers", references_pb.GetReferrersRequest, bytes)
 
 HYDRATE = Method(_FOLDS + "Hydrate", folds_pb2.HydrateRequest, folds_pb2.HydrateResponse)
 HYDRATE_MANY = Method(
@@ -206,4 +241,117 @@ TRY_PROJECTION = Method(
     _PROJECTIONS + "TryProjection",
     projections_pb.TryProjectionRequest,
     projections_pb.TryProjectionResponse,
+)
+PUT_SCHEMA = Method(
+    _EVENT_TYPES + "PutSchema",
+    schemas_pb.PutSchemaRequest,
+    schemas_pb.PutSchemaResponse,
+    Safety.WRITE,
+    streams=True,
+)
+GET_SCHEMA = Method(
+    _EVENT_TYPES + "GetSchema",
+    schemas_pb.GetSchemaRequest,
+    schemas_pb.GetSchemaResponse,
+)
+LIST_SCHEMAS = Method(
+    _EVENT_TYPES + "ListSchemas",
+    schemas_pb.ListSchemasRequest,
+    schemas_pb.ListSchemasResponse,
+)
+CHECK_SCHEMA = Method(
+    _EVENT_TYPES + "CheckSchema",
+    schemas_pb.CheckSchemaRequest,
+    schemas_pb.CheckSchemaResponse,
+    streams=True,
+)
+PUT_MAPPING = Method(
+    _EVENT_TYPES + "PutMapping",
+    mappings_pb.PutMappingRequest,
+    mappings_pb.PutMappingResponse,
+    Safety.WRITE,
+    streams=True,
+)
+CHECK_MAPPING = Method(
+    _EVENT_TYPES + "CheckMapping",
+    mappings_pb.CheckMappingRequest,
+    mappings_pb.CheckMappingResponse,
+    streams=True,
+)
+GET_MAPPING = Method(
+    _EVENT_TYPES + "GetMapping",
+    mappings_pb.GetMappingRequest,
+    mappings_pb.GetMappingResponse,
+)
+LIST_MAPPINGS = Method(
+    _EVENT_TYPES + "ListMappings",
+    mappings_pb.ListMappingsRequest,
+    mappings_pb.ListMappingsResponse,
+)
+DROP_MAPPING = Method(
+    _EVENT_TYPES + "DropMapping",
+    mappings_pb.DropMappingRequest,
+    mappings_pb.DropMappingResponse,
+    Safety.WRITE,
+)
+PUT_EVENT_TYPE = Method(
+    _EVENT_TYPES + "PutEventType",
+    types_pb.PutEventTypeRequest,
+    types_pb.PutEventTypeResponse,
+    Safety.WRITE,
+)
+PUT_CATEGORY = Method(
+    _EVENT_TYPES + "PutCategory",
+    types_pb.PutCategoryRequest,
+    types_pb.PutCategoryResponse,
+    Safety.WRITE,
+)
+LIST_CATEGORIES = Method(
+    _EVENT_TYPES + "ListCategories",
+    types_pb.ListCategoriesRequest,
+    types_pb.ListCategoriesResponse,
+)
+LIST_EVENT_TYPES = Method(
+    _EVENT_TYPES + "ListEventTypes",
+    types_pb.ListEventTypesRequest,
+    types_pb.ListEventTypesResponse,
+)
+START_TRANSFORM = Method(
+    _TRANSFORMS + "StartTransform",
+    transforms_pb.StartTransformRequest,
+    transforms_pb.StartTransformResponse,
+    safety=Safety.WRITE,
+)
+GET_TRANSFORM = Method(
+    _TRANSFORMS + "GetTransform",
+    transforms_pb.GetTransformRequest,
+    transforms_pb.GetTransformResponse,
+)
+LIST_TRANSFORMS = Method(
+    _TRANSFORMS + "ListTransforms",
+    transforms_pb.ListTransformsRequest,
+    transforms_pb.ListTransformsResponse,
+)
+CUT_OVER = Method(
+    _TRANSFORMS + "CutOver",
+    transforms_pb.CutOverRequest,
+    transforms_pb.CutOverResponse,
+    safety=Safety.WRITE,
+)
+APPEND_COPIES = Method(
+    _TRANSFORMS + "AppendCopies",
+    transforms_pb.AppendCopiesRequest,
+    transforms_pb.AppendCopiesResponse,
+    safety=Safety.APPEND,
+)
+DIGEST_COPIES = Method(
+    _TRANSFORMS + "DigestCopies",
+    transforms_pb.DigestCopiesRequest,
+    transforms_pb.DigestCopiesResponse,
+)
+CANCEL_TRANSFORM = Method(
+    _TRANSFORMS + "CancelTransform",
+    transforms_pb.CancelTransformRequest,
+    transforms_pb.CancelTransformResponse,
+    safety=Safety.WRITE,
 )

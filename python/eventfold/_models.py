@@ -7,7 +7,7 @@ they are imported.
 import dataclasses
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from eventfold._dataclasses import Misfit, build
 from eventfold._errors import StateMismatch
@@ -34,10 +34,15 @@ def converter(model: type[Any]) -> Convert:
     Raises:
         TypeError: `model` is no class of a kind that is known.
     """
-    return _by_kind(_kind(model), model)
+    kind = kind_of(model)
+    if kind is None:
+        wanted = "a dataclass, a pydantic model or a msgspec Struct"
+        raise TypeError(f"into= takes {wanted}, not {model!r}")
+    return _by_kind(kind, model)
 
 
-def _kind(model: type[Any]) -> str:
+def kind_of(model: object) -> Literal["pydantic", "msgspec", "adapter", "dataclass"] | None:
+    """Whose class it is; None: of no kind that is known. `adapter`: a dataclass of pydantic."""
     if isinstance(model, type):
         pydantic, msgspec = sys.modules.get("pydantic"), sys.modules.get("msgspec")
         if pydantic is not None and issubclass(model, pydantic.BaseModel):
@@ -47,7 +52,7 @@ def _kind(model: type[Any]) -> str:
         if dataclasses.is_dataclass(model):
             # Those of pydantic validate more than the annotations say.
             return "adapter" if hasattr(model, "__pydantic_validator__") else "dataclass"
-    raise TypeError(f"into= takes a dataclass, a pydantic model or a msgspec Struct, not {model!r}")
+    return None
 
 
 def _by_kind(kind: str, model: type[Any]) -> Convert:

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+from google.protobuf.message import Message
+
 from eventfold._errors import EventfoldError
 from eventfold._failures import error_from_status
 from eventfold._generated.errors import StoreIncarnationChanged
 from eventfold.v1 import folds_pb2 as pb
+from eventfold.v1 import mappings_pb2, privacy_pb2, schemas_pb2
 from eventfold.v1 import projections_pb2 as projections_pb
 
 _STREAMS_MAX = 1_000
@@ -15,7 +18,18 @@ RequestT = TypeVar("RequestT")
 MessageT_contra = TypeVar("MessageT_contra", contravariant=True)
 ItemT_co = TypeVar("ItemT_co", covariant=True)
 RangeT = TypeVar("RangeT", pb.HydrateHistoryRequest, pb.ExplainRequest)
-ReportT = TypeVar("ReportT", pb.CheckFoldResponse, projections_pb.VerifyProjectionResponse)
+ReportT = TypeVar(
+    "ReportT",
+    pb.CheckFoldResponse,
+    projections_pb.VerifyProjectionResponse,
+    schemas_pb2.PutSchemaResponse,
+    schemas_pb2.CheckSchemaResponse,
+    mappings_pb2.PutMappingResponse,
+    mappings_pb2.CheckMappingResponse,
+    privacy_pb2.PutPrivacyRulesResponse,
+    privacy_pb2.CheckPrivacyRulesResponse,
+)
+"""A message that tells how far a long work is; `done` says that it is the last."""
 
 
 class Progress(Protocol[MessageT_contra, ItemT_co]):
@@ -127,9 +141,7 @@ class Versions(Generic[RangeT]):
 class Report(Generic[ReportT]):
     """Follows an answer whose last message has `done`, and which begins anew when it breaks."""
 
-    def __init__(
-        self, request: pb.CheckFoldRequest | projections_pb.VerifyProjectionRequest
-    ) -> None:
+    def __init__(self, request: Message) -> None:
         self._request = request
         self._done = False
 

@@ -84,6 +84,8 @@ class ProjectionRow(Generic[ModelT_co]):
         version: version, in its stream, of the last event that touched it.
         position: position of that event in the log.
         columns_json: JSON object of its columns, in the order of the document.
+        erased: names of columns that are None because their value was erased.
+        withheld: names of columns that are None because the caller may not see personal values.
     """
 
     key: str
@@ -92,6 +94,8 @@ class ProjectionRow(Generic[ModelT_co]):
     columns_json: bytes
     _numbers: Numbers = field(default="decimal", repr=False, compare=False)
     _convert: Convert | None = field(default=None, repr=False, compare=False)
+    erased: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> ModelT_co:
@@ -110,7 +114,16 @@ class ProjectionRow(Generic[ModelT_co]):
     def _from_wire(
         cls, row: pb.ProjectionRow, numbers: Numbers, convert: Convert | None
     ) -> "ProjectionRow[Any]":
-        return ProjectionRow(row.key, row.version, row.position, row.columns, numbers, convert)
+        return ProjectionRow(
+            row.key,
+            row.version,
+            row.position,
+            row.columns,
+            numbers,
+            convert,
+            tuple(row.erased),
+            tuple(row.withheld),
+        )
 
 
 @dataclass(frozen=True, slots=True)

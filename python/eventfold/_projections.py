@@ -4,13 +4,12 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 
 from eventfold._errors import EventfoldError
 from eventfold._failures import error_from_status
 from eventfold._generated.errors import ProjectionNotFound, ProjectionStopped
-from eventfold._time import from_timestamp
+from eventfold._time import from_timestamp, time_of
 from eventfold.v1 import projections_pb2 as pb
 
 SwitchWhen = Literal["when verified", "when caught up", "by hand", "unknown"]
@@ -44,11 +43,6 @@ def switch_to_wire(switch: SwitchWhen) -> "pb.ProjectionSwitch.ValueType":
         known = "'when verified', 'when caught up' or 'by hand'"
         raise ValueError(f"switch is {known}, not {switch!r}")
     return _SWITCH[switch]
-
-
-def _time(message: Any, name: str) -> dt.datetime | None:
-    value: Timestamp = getattr(message, name)
-    return from_timestamp(value) if message.HasField(name) else None
 
 
 def stopped_of(message: Any) -> EventfoldError | None:
@@ -122,6 +116,8 @@ class Generation:
         switched_at: when queries began to see it the last time, in UTC; None: never.
         fold: name of the registered fold that the document reuses; empty: its fold is its own.
         fold_revision: revision of that fold; 0 without one.
+        remapped_types: event types that it reads whose mapping changed after it was put, so that it
+            should be rebuilt; empty: none.
     """
 
     generation: int
@@ -142,6 +138,7 @@ class Generation:
     switched_at: dt.datetime | None
     fold: str
     fold_revision: int
+    remapped_types: tuple[str, ...]
 
     @classmethod
     def _from_wire(cls, one: pb.Generation) -> "Generation":
@@ -163,10 +160,11 @@ class Generation:
             verification=verification,
             put_at=from_timestamp(one.put_at),
             put_by=one.put_by,
-            caught_up_at=_time(one, "caught_up_at"),
-            switched_at=_time(one, "switched_at"),
+            caught_up_at=time_of(one, "caught_up_at"),
+            switched_at=time_of(one, "switched_at"),
             fold=one.fold,
             fold_revision=one.fold_revision,
+            remapped_types=tuple(one.remapped_types),
         )
 
 

@@ -12,8 +12,10 @@ from eventfold._events import Event
 from eventfold._expected import Expect, ExpectedVersion
 from eventfold._fold import FoldLike, fold_ref
 from eventfold._generated.errors import AppendTooLarge
-from eventfold._results import Direction
+from eventfold._results import Copies, Direction
 from eventfold._time import to_timestamp
+from eventfold.v1 import appends_pb2 as appends_pb
+from eventfold.v1 import compensation_pb2 as compensation_pb
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2
 
@@ -45,12 +47,13 @@ def texts(values: Iterable[str], name: str) -> list[str]:
     return list(values)
 
 
-def _expected(version: ExpectedVersion) -> pb.ExpectedVersion:
+def expected(version: ExpectedVersion) -> appends_pb.ExpectedVersion:
+    """What a request expects of a stream."""
     if version is Expect.EXISTS:
-        return pb.ExpectedVersion(exists=empty_pb2.Empty())
+        return appends_pb.ExpectedVersion(exists=empty_pb2.Empty())
     if version is Expect.ANY:
-        return pb.ExpectedVersion(any=empty_pb2.Empty())
-    return pb.ExpectedVersion(exact=whole(version, "expected_version"))
+        return appends_pb.ExpectedVersion(any=empty_pb2.Empty())
+    return appends_pb.ExpectedVersion(exact=whole(version, "expected_version"))
 
 
 def _check_size(size: int) -> None:
@@ -95,16 +98,46 @@ Checks: TypeAlias = Mapping[str, ExpectedVersion]
 
 def append_many_request(
     appends: Iterable[StreamAppendLike], checks: Checks
-) -> pb.AppendManyRequest:
+) -> appends_pb.AppendManyRequest:
     """An append to several streams; every event names its id, so it is safe to repeat."""
-    request = pb.AppendManyRequest()
+    request = appends_pb.AppendManyRequest()
     for stream, events, expected_version in appends:
         # Its fields are those of an `AppendRequest`.
         request.appends.add().MergeFromString(append_request(stream, events, expected_version))
     for stream, version in checks.items():
-        request.checks.add(stream=stream, expected_version=_expected(version))
+        request.checks.add(stream=stream, expected_version=expected(version))
     _check_size(request.ByteSize())
     return request
+
+
+def compensate_request(
+    stream: str,
+    event_id: str,
+    reason: str,
+    cancellation: Event,
+    correction: Event | None,
+    expected_version: ExpectedVersion,
+) -> compensation_pb.CompensateRequest:
+    """A compensation; both events name their ids, so it is safe to repeat. The server writes the
+    data of the cancellation.
+    """
+    events = [cancellation] if correction is None else [cancellation, correction]
+    append = appends_pb.AppendRequest.FromString(append_request(stream, events, expected_version))
+    own = append.events[0]
+    return compensation_pb.CompensateRequest(
+        stream=stream,
+        expected_version=append.expected_version,
+        event_id=event_id,
+        reason=reason,
+        cancellation=compensation_pb.Cancellation(
+            id=own.id,
+            type=own.type,
+            metadata=own.metadata,
+            tags=own.tags,
+            occurred_at=own.occurred_at if own.HasField("occurred_at") else None,
+        ),
+        correction=None if correction is None else append.events[1],
+    )
 
 
 def hydrate_request(
@@ -143,6 +176,18 @@ def _direction(direction: Direction) -> "pb.Direction.ValueType":
     return pb.DIRECTION_BACKWARDS if direction == "backwards" else pb.DIRECTION_FORWARDS
 
 
+def copies_of(copies: Copies | None) -> "pb.Copies.ValueType":
+    """What a reader says of copies; None: nothing."""
+    match copies:
+        case None:
+            return pb.COPIES_UNSPECIFIED
+        case "include":
+            return pb.COPIES_INCLUDE
+        case "exclude":
+            return pb.COPIES_EXCLUDE
+    raise ValueError(f"copies is 'include', 'exclude' or None, not {copies!r}")
+
+
 def read_request(
     stream: str,
     from_version: int | None,
@@ -173,6 +218,7 @@ def read_all_request(
     limit: int,
     filters: Sequence[Iterable[str]],
     include_system_events: bool,
+    copies: Copies | None,
 ) -> pb.ReadAllRequest:
     """A read of the log; `filters` are categories, types and tags."""
     if from_position is not None and resume_token is not None:
@@ -185,6 +231,7 @@ def read_all_request(
         types=texts(types, "types"),
         tags=texts(tags, "tags"),
         include_system_events=include_system_events,
+        copies=copies_of(copies),
     )
     if from_position is not None:
         request.from_position = whole(from_position, "from_position")

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
-from eventfold._errors import ChecksFailed, FailedCheck, UnexpectedAnswer
+from eventfold._errors import ChecksFailed, EventfoldError, FailedCheck, UnexpectedAnswer
 from eventfold._events import RecordedEvent
 from eventfold._failures import error_from_status
 from eventfold._json import Numbers, decode
 from eventfold._models import Convert, ModelT_co
 from eventfold._time import from_timestamp
+from eventfold._violations import Violation, violations_of
+from eventfold.v1 import appends_pb2 as appends_pb
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2
 
@@ -22,6 +24,8 @@ Handlers: TypeAlias = Mapping[str, Callable[[StateT, RecordedEvent], StateT]]
 """Python handlers: for each event type `fn(state, event) -> state`; other types are skipped."""
 
 Direction = Literal["forwards", "backwards"]
+# Whether copies are among the events of a reader.
+Copies = Literal["include", "exclude"]
 
 
 class Lifecycle(enum.Enum):
@@ -53,6 +57,7 @@ class AppendResult:
         positions: position of each event in the log, in order.
         duplicate: the events were stored already, and nothing was stored now.
         recorded_at: when the server recorded the last event, in UTC.
+        stream: the stream that has the events, where the append was to follow; else None.
     """
 
     first_version: int
@@ -60,19 +65,21 @@ class AppendResult:
     positions: tuple[int, ...]
     duplicate: bool
     recorded_at: dt.datetime
+    stream: str | None = None
 
     @classmethod
-    def _from_wire(cls, answer: pb.AppendResponse) -> "AppendResult":
+    def _from_wire(cls, answer: appends_pb.AppendResponse) -> "AppendResult":
         return cls(
             first_version=answer.first_version,
             last_version=answer.last_version,
             positions=tuple(answer.positions),
             duplicate=answer.duplicate,
             recorded_at=from_timestamp(answer.recorded_at),
+            stream=answer.stream or None,
         )
 
 
-def appended_many(answer: pb.AppendManyResponse) -> tuple[AppendResult, ...]:
+def appended_many(answer: appends_pb.AppendManyResponse) -> tuple[AppendResult, ...]:
     """Where the events of an append to several streams stand.
 
     Raises:
@@ -87,11 +94,11 @@ def appended_many(answer: pb.AppendManyResponse) -> tuple[AppendResult, ...]:
     raise UnexpectedAnswer("the answer to an append is empty")
 
 
-def _failed_check(check: pb.FailedCheck) -> FailedCheck:
+def _failed_check(check: appends_pb.FailedCheck) -> FailedCheck:
     return FailedCheck(
         stream=check.stream,
         actual_version=check.actual_version,
-        error=error_from_status(check.refused),
+        error=error_from_status(check.refused, violations_of(check.violations)),
         append_index=check.append_index if check.HasField("append_index") else None,
         check_index=check.check_index if check.HasField("check_index") else None,
     )
@@ -99,17 +106,31 @@ def _failed_check(check: pb.FailedCheck) -> FailedCheck:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """An append that would be accepted now.
+    """What an append would come to now.
 
     Attributes:
-        first_version: version that the first event would have, or has if `duplicate`.
-        last_version: version that the last event would have, or has if `duplicate`.
+        first_version: version that the first event would have, or has if `duplicate`; 0 if
+            `refused`.
+        last_version: version that the last event would have, or has if `duplicate`; 0 if `refused`.
         duplicate: the events are stored already.
+        violations: where events do not fit the schemas in force, under the modes `warn` and
+            `enforce`; at most 1,000.
+        refused: the error that `append` would raise because of these; None: it would be stored.
     """
 
     first_version: int
     last_version: int
     duplicate: bool
+    violations: tuple[Violation, ...] = ()
+    refused: EventfoldError | None = None
+
+    @classmethod
+    def _from_wire(cls, answer: appends_pb.CheckAppendResponse) -> "CheckResult":
+        violations = violations_of(answer.violations)
+        refused = None
+        if answer.HasField("refused"):
+            refused = error_from_status(answer.refused, violations)
+        return cls(answer.first_version, answer.last_version, answer.duplicate, violations, refused)
 
 
 @dataclass(frozen=True)
@@ -128,6 +149,10 @@ class Hydrated(Generic[ModelT_co]):
         fold_digest: SHA-256 of the fold's normal form, lower-case hexadecimal.
         kept_version: version of the kept state that the server went on from. 0: it folded from
             the first event.
+        stream: the stream that `version` is of, where the call was to follow; else None.
+        erased_paths: pointers (RFC 6901) to what is None in the state because the subject of the
+            personal values that it comes from was erased; the empty one is the whole state.
+        withheld_paths: pointers to what is None because the caller may not see it.
     """
 
     exists: bool
@@ -138,6 +163,9 @@ class Hydrated(Generic[ModelT_co]):
     events_folded: int
     fold_digest: str
     kept_version: int = 0
+    stream: str | None = None
+    erased_paths: tuple[str, ...] = ()
+    withheld_paths: tuple[str, ...] = ()
     _numbers: Numbers = field(default="decimal", repr=False, compare=False)
     _convert: Convert | None = field(default=None, repr=False, compare=False)
 
@@ -171,6 +199,9 @@ class Hydrated(Generic[ModelT_co]):
             events_folded=answer.events_folded,
             fold_digest=answer.fold_digest,
             kept_version=answer.kept_version,
+            stream=answer.stream or None,
+            erased_paths=tuple(answer.erased_paths),
+            withheld_paths=tuple(answer.withheld_paths),
             _numbers=numbers,
             _convert=convert,
         )
@@ -276,13 +307,25 @@ class ReadEnd:
             that was looked at. 0: none.
         resume_token: opaque; stands for `position` on this very log, see `read_all`.
         end_reached: True: the read came to its end; False: the limit ended it before.
+        stream: the stream that `version` is of; None for reads of the whole log.
+        opened_from: the stream that this one was opened from, when its books were closed; None: it
+            was not.
     """
 
     version: int
     position: int
     resume_token: bytes
     end_reached: bool
+    stream: str | None = None
+    opened_from: str | None = None
 
     @classmethod
-    def _from_wire(cls, end: pb.ReadEnd) -> "ReadEnd":
-        return cls(end.version, end.position, end.resume_token, end.end_reached)
+    def _from_wire(cls, end: pb.ReadEnd, stream: str | None = None) -> "ReadEnd":
+        return cls(
+            end.version,
+            end.position,
+            end.resume_token,
+            end.end_reached,
+            end.stream or stream,
+            end.opened_from or None,
+        )

@@ -2,9 +2,9 @@
 
 from typing import Any, TypeAlias, TypedDict
 
-from google.rpc import status_pb2
-
 from eventfold._failures import error_from_status, unanswered
+from eventfold._violations import violations_of
+from eventfold.v1 import appends_pb2 as pb
 
 Appended: TypeAlias = tuple[Any, ...]
 """The fields of an `AppendResult`."""
@@ -54,5 +54,6 @@ def appended(outcome: object, timeout: float) -> Appended:
     if isinstance(outcome, tuple):
         return outcome
     if isinstance(outcome, bytes):
-        raise error_from_status(status_pb2.Status.FromString(outcome))
+        answer = pb.SessionAnswer.FromString(outcome)
+        raise error_from_status(answer.refused, violations_of(answer.violations))
     raise unanswered(timeout, is_sent=outcome is True)

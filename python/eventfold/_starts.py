@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from eventfold._place import Place
-from eventfold._requests import texts, whole
+from eventfold._requests import copies_of, texts, whole
+from eventfold._results import Copies
 from eventfold._time import to_timestamp
 from eventfold.v1 import consumer_groups_pb2 as groups_pb
 from eventfold.v1 import subscriptions_pb2 as pb
@@ -21,6 +22,7 @@ class Source:
     tags: Iterable[str]
     where: str
     include_system_events: bool
+    copies: Copies | None
 
     def subscription(self) -> pb.SubscribeRequest:
         """As a subscription names it."""
@@ -31,6 +33,7 @@ class Source:
             tags=texts(self.tags, "tags"),
             where=self.where,
             include_system_events=self.include_system_events,
+            copies=copies_of(self.copies),
         )
 
     def group(self) -> groups_pb.GroupSource:
@@ -42,6 +45,7 @@ class Source:
             tags=texts(self.tags, "tags"),
             where=self.where,
             include_system_events=self.include_system_events,
+            copies=copies_of(self.copies),
         )
 
 

@@ -60,6 +60,8 @@ class HistoricState(Generic[ModelT_co]):
         occurred_at: when it occurred, in UTC.
         exists: False: the fold deleted the aggregate with this event, or before.
         state_json: the state as JSON text.
+        erased_paths: see `Hydrated`.
+        withheld_paths: see `Hydrated`.
     """
 
     version: int
@@ -70,6 +72,8 @@ class HistoricState(Generic[ModelT_co]):
     occurred_at: dt.datetime
     exists: bool
     state_json: bytes
+    erased_paths: tuple[str, ...] = ()
+    withheld_paths: tuple[str, ...] = ()
     _numbers: Numbers = field(default="decimal", repr=False, compare=False)
     _convert: Convert | None = field(default=None, repr=False, compare=False)
 
@@ -93,6 +97,8 @@ class HistoricState(Generic[ModelT_co]):
             occurred_at=from_timestamp(state.occurred_at),
             exists=state.exists,
             state_json=state.state,
+            erased_paths=tuple(state.erased_paths),
+            withheld_paths=tuple(state.withheld_paths),
             _numbers=numbers,
             _convert=convert,
         )
@@ -111,6 +117,8 @@ class WatchedState(Generic[ModelT_co]):
         occurred_at: when it occurred, in UTC; None without one.
         exists: False: the stream has no event yet, or the fold deleted the aggregate.
         state_json: the state as JSON text.
+        erased_paths: see `Hydrated`.
+        withheld_paths: see `Hydrated`.
     """
 
     version: int
@@ -121,6 +129,8 @@ class WatchedState(Generic[ModelT_co]):
     occurred_at: dt.datetime | None
     exists: bool
     state_json: bytes
+    erased_paths: tuple[str, ...] = ()
+    withheld_paths: tuple[str, ...] = ()
     _numbers: Numbers = field(default="decimal", repr=False, compare=False)
     _convert: Convert | None = field(default=None, repr=False, compare=False)
 
@@ -145,6 +155,8 @@ class WatchedState(Generic[ModelT_co]):
             occurred_at=from_timestamp(state.occurred_at) if has_event else None,
             exists=state.exists,
             state_json=state.state,
+            erased_paths=tuple(state.erased_paths),
+            withheld_paths=tuple(state.withheld_paths),
             _numbers=numbers,
             _convert=convert,
         )
@@ -159,11 +171,19 @@ class StateChange:
             `transfers[2].to`; `.` is the whole state.
         before_json: JSON text before the event; None: there was nothing.
         after_json: JSON text after the event; None: there is nothing.
+        before_erased_paths: as `Hydrated.erased_paths`, of what was there.
+        before_withheld_paths: as `Hydrated.withheld_paths`, of what was there.
+        after_erased_paths: as `Hydrated.erased_paths`, of what is there.
+        after_withheld_paths: as `Hydrated.withheld_paths`, of what is there.
     """
 
     path: str
     before_json: bytes | None
     after_json: bytes | None
+    before_erased_paths: tuple[str, ...] = ()
+    before_withheld_paths: tuple[str, ...] = ()
+    after_erased_paths: tuple[str, ...] = ()
+    after_withheld_paths: tuple[str, ...] = ()
     _numbers: Numbers = field(default="decimal", repr=False, compare=False)
 
     @cached_property
@@ -175,6 +195,19 @@ class StateChange:
     def after(self) -> Any:
         """The value after, decoded when it is first touched; None if there is nothing."""
         return None if self.after_json is None else decode(self.after_json, self._numbers)
+
+    @classmethod
+    def _from_wire(cls, change: pb.StateChange, numbers: Numbers) -> "StateChange":
+        return cls(
+            path=change.path,
+            before_json=change.before or None,
+            after_json=change.after or None,
+            before_erased_paths=tuple(change.before_erased_paths),
+            before_withheld_paths=tuple(change.before_withheld_paths),
+            after_erased_paths=tuple(change.after_erased_paths),
+            after_withheld_paths=tuple(change.after_withheld_paths),
+            _numbers=numbers,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +240,7 @@ class ExplainedEvent:
 
     @classmethod
     def _from_wire(cls, event: pb.ExplainedEvent, numbers: Numbers) -> "ExplainedEvent":
-        changes = (
-            StateChange(one.path, one.before or None, one.after or None, numbers)
-            for one in event.changes
-        )
+        changes = (StateChange._from_wire(one, numbers) for one in event.changes)
         return cls(
             version=event.version,
             position=event.position,
@@ -239,6 +269,10 @@ class FoldReport:
         unused_handlers: handlers that no event reached.
         unhandled_types: types of stored events without a handler.
         unseen_fields: event type and name of fields that a handler reads and no event has.
+        undeclared_fields: event type and name of fields that a handler reads and the schema of the
+            type does not describe; of types without a schema there are none.
+        personal_paths: parts of the state that can hold personal values, as pointers with `*` for
+            every item or member; the empty one is the whole state.
     """
 
     streams: int
@@ -249,6 +283,8 @@ class FoldReport:
     unused_handlers: tuple[str, ...]
     unhandled_types: tuple[str, ...]
     unseen_fields: tuple[tuple[str, str], ...]
+    undeclared_fields: tuple[tuple[str, str], ...]
+    personal_paths: tuple[str, ...] = ()
 
     @classmethod
     def _from_wire(cls, report: pb.CheckFoldResponse) -> "FoldReport":
@@ -261,4 +297,6 @@ class FoldReport:
             unused_handlers=tuple(report.unused_handlers),
             unhandled_types=tuple(report.unhandled_types),
             unseen_fields=tuple((one.type, one.field) for one in report.unseen_fields),
+            undeclared_fields=tuple((one.type, one.field) for one in report.undeclared_fields),
+            personal_paths=tuple(report.personal_paths),
         )

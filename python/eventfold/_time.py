@@ -1,7 +1,7 @@
 """Times: aware `datetime` here, whole microseconds since 1970 on the wire."""
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import timestamp_pb2
 
@@ -39,3 +39,9 @@ def to_timestamp(value: object, name: str) -> "Timestamp":
 def from_timestamp(value: "Timestamp") -> dt.datetime:
     """Converts a time of the wire; always in UTC."""
     return _EPOCH + dt.timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
+
+
+def time_of(message: Any, name: str) -> dt.datetime | None:
+    """The time in a field of a message; None: it is not set."""
+    value: Timestamp = getattr(message, name)
+    return from_timestamp(value) if message.HasField(name) else None

@@ -23,6 +23,25 @@ class ServerConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     token_file: Path | None = None
+    # Names other servers that transforms may copy to.
+    transform_targets: Path | None = None
+    # What wraps the data keys of subjects, at most one of three: a file of master keys, a provider
+    # and its key (`vault:NAME`), or the environment (`EVENTFOLD_MASTER_KEY`).
+    master_key_file: Path | None = None
+    master_key: str | None = None
+    # Of the transit engine that `vault:NAME` means.
+    vault_url: str | None = None
+    vault_token_file: Path | None = None
+    vault_ca: Path | None = None
+    vault_mount: str = "transit"
+    # The URL of another PostgreSQL for data keys. None: a schema of its own beside the log's.
+    key_store_url: str | None = None
+    # `file:PATH`, or the URL of a PostgreSQL, for the ledger of fences.
+    fence_ledger: str | None = None
+    # `host:port` on which metrics are told over HTTP; None: nowhere.
+    metrics_listen: str | None = None
+    # Days after which no backup holds a key that was destroyed; None: nobody has said so.
+    backup_horizon_days: int | None = None
     # Plaintext, or calls without tokens, on an address that is not loopback.
     insecure: bool = False
     # None: on for plaintext on loopback, off otherwise.

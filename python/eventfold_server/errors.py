@@ -1,6 +1,6 @@
 """The one way in which the server refuses: a reason of the catalogue with its facts."""
 
-from typing import Any
+from typing import Any, Self
 
 
 class Refusal(Exception):
@@ -17,7 +17,7 @@ class Refusal(Exception):
         self.facts = {name: str(fact) for name, fact in facts.items() if fact is not None}
 
     @classmethod
-    def of_core(cls, error: Any) -> "Refusal":
+    def of_core(cls, error: Any) -> Self:
         """The refusal that a `CoreError` of the Rust core stands for."""
         refusal = cls(error.reason, error.message)
         refusal.facts = dict(error.facts)

@@ -25,6 +25,98 @@ NAMES = (
     "after_switch",
     # A generation and its table are gone; the caller does not know it.
     "dropped",
+    # A change of the catalogue is written; it is not committed.
+    "catalogue_written",
+    # It is committed; the caller does not know it.
+    "catalogue_changed",
+    # The next statement cancels an event.
+    "before_compensation",
+    # The cancellation is committed; the caller does not know it.
+    "compensated",
+    # The states of a stream that is to be closed are folded; nothing is stored.
+    "close_folded",
+    # The stream is closed and its successor opened; the caller does not know it.
+    "close_stored",
+    # A transform is stored; the caller does not know it.
+    "transform_started",
+    # A chunk was tried; nothing says so yet.
+    "transform_tried",
+    # The next statement ends the trial.
+    "transform_trial_over",
+    # A chunk was read and transformed; it is not written.
+    "transform_chunk",
+    # It is written; this process does not know it.
+    "transform_copied",
+    # Another server has stored a chunk; nothing says so here.
+    "copies_sent",
+    # Copies of another server are committed; it does not know it.
+    "copies_received",
+    # A transform has caught up; nothing says so yet.
+    "transform_caught_up",
+    # A chunk was compared; nothing says so yet.
+    "transform_compared",
+    # All was compared; nothing says so yet.
+    "transform_verified",
+    # A cut-over is to begin; the caller does not know it.
+    "transform_cut_over_asked",
+    # Appends are held up; nothing is written.
+    "transform_held",
+    # Sources are closed; that is not committed.
+    "transform_closing",
+    # It is committed; this process does not know it.
+    "transform_closed",
+    # The next statement says that successors are to be named.
+    "transform_all_closed",
+    # Successors of some sources are named.
+    "transform_succeeded",
+    # The next statement ends the cut-over.
+    "transform_switched",
+    # A cancellation is stored; the caller does not know it.
+    "transform_cancel_asked",
+    # Some of a cut-over is undone.
+    "transform_undone",
+    # A fence stands in the ledger; the subject has its keys.
+    "fence_written",
+    # Its keys are gone; the log does not know it.
+    "keys_destroyed",
+    # Servers are told; the caller does not know it.
+    "fence_in_log",
+    # A re-admission stands in the ledger, and nowhere else.
+    "readmission_written",
+    # Streams are deleted, and the job is stored; the caller does not know it.
+    "deletion_asked",
+    # It is in $audit; the job does not say so.
+    "deletion_audited",
+    # Some events are emptied.
+    "deletion_chunk",
+    # The next statement says that all are.
+    "deletion_emptied",
+    # Kept states are dropped; nothing says so.
+    "deletion_kept",
+    # Rows of a generation are dropped.
+    "deletion_rows",
+    # A generation is to be built anew in place of another.
+    "deletion_rebuilt",
+    # The next statement ends the job.
+    "deletion_cleaned",
+    # An erasure is stored; the caller does not know it.
+    "erasure_asked",
+    # The fence stands everywhere, and the keys are gone; the job does not say so.
+    "erasure_fenced",
+    # No server has a key any more; the job does not say so.
+    "erasure_evicted",
+    # Private streams are deleted; their events may hold what they held.
+    "erasure_deleting",
+    # Kept states are dropped; nothing says so.
+    "erasure_kept",
+    # All is cleaned up but the subject index.
+    "erasure_cleaned",
+    # That too; the job does not say so.
+    "erasure_forgotten",
+    # It is in $audit; the job does not say so.
+    "erasure_announced",
+    # The next statement ends the job with its receipt.
+    "erasure_receipt",
 )
 
 

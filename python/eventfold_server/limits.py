@@ -13,9 +13,16 @@ APPEND_EVENTS_MAX = CORE["append_events_max"]
 APPEND_BYTES_MAX = CORE["append_bytes_max"]
 APPEND_CHECKS_MAX = CORE["append_checks_max"]
 FOLD_SOURCE_BYTES_MAX = CORE["fold_source_bytes_max"]
+FOLD_ACCEPTS_MAX = CORE["fold_accepts_max"]
 
 # A page ends with the row that reaches it; every message fits gRPC's default of 4 MiB then.
 PAGE_BYTES = 1024 * 1024
+# The same of events that are read with what they refer to, and of that: both stand in one message.
+RESOLVED_PAGE_BYTES = 256 * 1024
+# Resolved events in an answer that cannot be longer than one message.
+RESOLVED_BYTES_MAX = 2 * 1024 * 1024
+# References to streams that are looked up at once.
+RESOLVED_STREAMS_MAX = 500
 # A filter on the log looks at this many positions in one query, so that none runs for long.
 LOG_WINDOW_POSITIONS = 20_000
 # The same where the index of a category is followed, which passes over all others.
@@ -47,6 +54,15 @@ FOLD_MANY_SLICE_S = 0.05
 # Folds that run at once in a server process; they do not hold Python's lock.
 FOLD_THREADS = 8
 
+# Subjects whose keys are kept in memory by a server process; the one unused for longest goes first.
+KEYRING_SUBJECTS_MAX = 100_000
+# How often an answer is made that may not leave, since keys were taken out while it was.
+ANSWER_TRIES_MAX = 3
+# Subjects whose keys are brought from the key store in one statement.
+KEY_LOADS_MAX = 1_000
+# Streams with another root that a server process remembers, to seal values for that.
+KNOWN_ROOTS_MAX = 100_000
+
 # Of the core: goes up when the same fold and events would give another state than before.
 FOLD_SEMANTICS = _core.FOLD_SEMANTICS
 # States kept in memory by a server process, by the bytes of their JSON text.
@@ -61,6 +77,9 @@ KEPT_WAITING_BYTES_MAX = 8 * 1024 * 1024
 KEPT_SWEEP_ROWS_MAX = 1_000
 KEPT_SWEEP_CHUNK_PAUSE_S = 0.05
 KEPT_SWEEP_PAUSE_S = 600.0
+
+# Why an event is cancelled, for people.
+COMPENSATION_REASON_BYTES_MAX = 1_024
 
 HYDRATE_MANY_STREAMS_MAX = 1_000
 FOLD_FAILURES_REPORTED_MAX = 100
@@ -92,6 +111,11 @@ BATCH_APPENDS_MAX = 256
 BATCH_ALL_APPENDS_MAX = 16
 BATCH_EVENTS_MAX = 4_000
 BATCH_BYTES_MAX = 8 * 1024 * 1024
+# References that one statement looks up for appends, and those of one more append.
+LOOKUP_REFERENCES_MAX = 10_000
+# Appends that are held at once, in threads of a server process, to rules that take long; they do
+# not hold Python's lock.
+APPEND_JUDGING_THREADS = 2
 # Appends that wait in a server process, or are under way.
 APPENDS_WAITING_MAX = 8_192
 APPENDS_WAITING_BYTES_MAX = 64 * 1024 * 1024
@@ -137,6 +161,28 @@ GROUP_CONSUMERS_SHOWN_MAX = 1_000
 # Parked events that one request names, and what one transaction replays or purges.
 GROUP_PARKED_MAX = 1_000
 
+EVENT_TYPE_DESCRIPTION_BYTES_MAX = 4_096
+SCHEMA_ID_BYTES_MAX = 1_024
+SCHEMA_ALL_BYTES_MAX = CORE["schema_all_bytes_max"]
+# Misfits that a trial reports.
+MISFITS_MAX = 1_000
+MISFITS_DEFAULT = 10
+# Puts of schemas and mappings that try stored events, under way at once in a server process, and
+# checks; more wait.
+TRIALS_MAX = 4
+# Bytes after which a page of a trial ends; nothing ends a trial within a page.
+TRIAL_PAGE_BYTES = 128 * 1024
+# Positions that one part of a trial looks at, before it tells how far it is, and between two
+# messages that do.
+TRIAL_POSITIONS = 1_000_000
+TRIAL_PAUSE_S = 1.0
+# A put tries what was stored meanwhile round by round. Behind a round that took no longer, it lets
+# no events in, and tries the rest for at most so long; then it lets them in and goes on.
+TRIAL_ROUND_S_MAX = 0.1
+TRIAL_HELD_S_MAX = 0.25
+# Rounds in a row that were not shorter than those before, until the put is refused.
+TRIAL_VAIN_ROUNDS_MAX = 10
+
 # How long a server process has a generation of a projection to itself after each sign of life.
 PROJECTION_LEASE_S = 10.0
 # Compiled documents of projections kept by a server process.
@@ -166,6 +212,10 @@ PROJECTION_BATCH_EVENTS = 200_000
 PROJECTION_BATCH_S = 0.5
 PROJECTION_STEP_BATCHES = 4
 PROJECTION_PAGE_BYTES = 8 * 1024 * 1024
+# What the events of a page refer to, by `resolve`: the page ends where it passes this, behind its
+# first event; and one statement looks up so many.
+PROJECTION_TARGETS_BYTES = 8 * 1024 * 1024
+PROJECTION_TARGETS_MAX = 10_000
 # Events that were read longer ago are read again: they may have been erased meanwhile.
 PROJECTION_PAGE_AGE_S = 5.0
 PROJECTION_CACHE_BYTES = CORE["projection_cache_bytes"]
@@ -198,6 +248,63 @@ PROJECTION_TRY_SHARE = 0.5
 # Projections of a server process that are folded at once.
 PROJECTION_FOLD_THREADS = 4
 
+# A chunk of a transform ends with the event at which what was read reaches this: one transaction,
+# which holds up other appends.
+TRANSFORM_CHUNK_BYTES = 128 * 1024
+# Events that one statement reads for it.
+TRANSFORM_PAGE_EVENTS = 2_000
+# How long a server process has a transform to itself after each sign of life, and how often it
+# looks for some that nobody has.
+TRANSFORM_LEASE_S = 10.0
+TRANSFORM_LOOK_PAUSE_S = 1.0
+# Chunks of transforms under way at once in a server process.
+TRANSFORM_STEPS_MAX = 2
+# A transform has caught up when so few positions came while it copied those before.
+TRANSFORM_CAUGHT_UP_POSITIONS = 1_000
+# A position that moves without a copy is written once in this time.
+TRANSFORM_QUIET_S = 0.25
+# What trying a document reports.
+TRANSFORM_EXAMPLES_MAX = 100
+TRANSFORM_EXAMPLE_BYTES_MAX = 4_096
+TRANSFORM_EXAMPLE_COPIES_MAX = 5
+TRANSFORM_FAILURES_MAX = 20
+# Pairs of streams whose states are compared, and the pairs that differ which are told.
+TRANSFORM_STATES_MAX = 100_000
+TRANSFORM_STATES_DEFAULT = 1_000
+TRANSFORM_DIFFERING_MAX = 20
+# How long a step of a cut-over may hold up appends; and the streams that a step closes, at first
+# and at most. One that took too long is undone, and half as many are tried.
+TRANSFORM_CUTOVER_MS_MIN = 20
+TRANSFORM_CUTOVER_MS_MAX = 5_000
+TRANSFORM_CUTOVER_MS_DEFAULT = 250
+TRANSFORM_CLOSE_STREAMS = 100
+TRANSFORM_CLOSE_STREAMS_MAX = 2_000
+# Streams that one transaction names successors of, or opens again.
+TRANSFORM_SWITCH_STREAMS = 500
+# Streams of a transform that one answer tells.
+TRANSFORM_STREAMS_MAX = 1_000
+# Name of another server that transforms copy to, and how long a call there may take before it is
+# made anew.
+TRANSFORM_TARGET_NAME_BYTES_MAX = 64
+TRANSFORM_CALL_S = 30.0
+# Copies that one call sends to another server: so many appends at most, and it ends before the one
+# that would exceed so many bytes, but has one at least.
+COPIES_APPENDS_MAX = 100
+COPIES_CALL_BYTES = 1024 * 1024
+# Streams and copies that one call digests.
+COPIES_STREAMS_MAX = 1_000
+COPIES_IDS_MAX = 1_000
+
+# Events that one transaction counts by their types, and how often a server process looks for some
+# that nobody has counted yet.
+TYPES_COUNT_EVENTS = 20_000
+TYPES_COUNT_PAUSE_S = 60.0
+# Who lists event types waits so long for events that nobody has counted yet, and at most for this
+# share of the time that the call has.
+TYPES_COUNT_S_MAX = 2.0
+TYPES_COUNT_SHARE = 0.5
+TYPES_WRITERS_SHOWN_MAX = 100
+
 QUERY_ORDER_COLUMNS_MAX = CORE["query_order_columns_max"]
 QUERY_PLACE_BYTES_MAX = CORE["query_place_bytes_max"]
 # A query begins anew with the generation that queries were switched to while it looked.
@@ -224,3 +331,90 @@ CONCURRENT_RPCS_MAX = 2 * CONCURRENT_CALLS_MAX
 # As many as there may be calls: a lower bound makes gRPC refuse calls of a busy client for good,
 # since it counts a call as open for longer than the client does.
 CONCURRENT_STREAMS_PER_CONNECTION_MAX = CONCURRENT_CALLS_MAX
+
+# Folds whose states one close carries on.
+CLOSE_FOLDS_MAX = 100
+# How often a close is tried while its stream moves.
+CLOSE_ATTEMPTS_MAX = 20
+# Streams of a line of periods that are asked for at once.
+LINE_PAGE_STREAMS = 1_000
+
+# Master keys in a file or in the environment, and the name of one.
+MASTER_KEYS_MAX = 100
+MASTER_KEY_NAME_BYTES_MAX = 64
+# Data keys that one call has Vault wrap or unwrap, and how long it may take.
+VAULT_BATCH_KEYS_MAX = 250
+VAULT_CALL_S = 5.0
+# Connections of a server process to the key store, and how long a statement there may take.
+KEY_CONNECTIONS = 3
+KEY_STATEMENT_S_MAX = 10.0
+# Keys that one statement wraps anew, or subjects that one call gives new keys.
+REWRAP_KEYS_MAX = 250
+ROTATE_SUBJECTS_MAX = 250
+# How often an entry of the fence ledger is tried while others append to it.
+FENCE_APPENDS_MAX = 100
+# How long a server may use the data keys in its memory without word from PostgreSQL, how often it
+# asks, and what clocks may differ by.
+PRIVACY_LEASE_S = 5.0
+PRIVACY_LEASE_PAUSE_S = 1.0
+PRIVACY_LEASE_MARGIN_S = 0.5
+# Between two looks at the leases of others.
+PRIVACY_WAIT_PAUSE_S = 0.1
+# Links between streams: events that one transaction looks through, how often a server process looks
+# for some that nobody has looked through, and how long a plan of a deletion waits for that.
+LINK_RULE_NAME_BYTES_MAX = 128
+LINK_POINTER_BYTES_MAX = 1024
+LINKS_FOLLOW_EVENTS = 20_000
+LINKS_FOLLOW_PAUSE_S = 5.0
+LINKS_FOLLOW_S_MAX = 5.0
+
+# Streams that one deletion takes with it, and links that it cuts.
+DELETION_STREAMS_MAX = 1_000
+DELETION_REASON_BYTES_MAX = 1_024
+# Events that one transaction empties.
+DELETION_CHUNK_EVENTS = 500
+# Streams with copies, and streams that forbid a deletion, that are told.
+DELETION_COPIES_SHOWN_MAX = 100
+DELETION_STREAMS_TOLD_MAX = 10
+# Rows of projections that one transaction drops.
+CLEANUP_KEYS = 500
+# As for transforms.
+DELETION_LEASE_S = 10.0
+DELETION_LOOK_PAUSE_S = 0.5
+# Between two looks at a projection that is built anew.
+DELETION_WAIT_PAUSE_S = 0.5
+
+# The subject index: events that one transaction looks through, how often a server process looks for
+# some that nobody has looked through, how long a plan waits for that, and entries that one
+# transaction drops or one page has.
+SUBJECT_INDEX_EVENTS = 20_000
+SUBJECT_INDEX_PAUSE_S = 5.0
+SUBJECT_INDEX_S_MAX = 5.0
+SUBJECT_INDEX_ROWS = 10_000
+SUBJECT_INDEX_PAGE_EVENTS = 1_000
+
+# An export of a subject: streams that belong to it, and events that are looked up at once.
+EXPORT_STREAMS_MAX = 10_000
+EXPORT_POSITIONS = 10_000
+
+# Seconds between two times when what a process has counted of personal data is stored, and for
+# which figures that were looked up are told to who asks for metrics.
+PRIVACY_COUNT_PAUSE_S = 1.0
+METRICS_CACHE_S = 5.0
+METRICS_S_MAX = 10.0
+
+ERASURE_REASON_BYTES_MAX = 1_024
+# Events that a plan of an erasure tells projections by; of more, their streams count.
+ERASURE_PLAN_EVENTS = 10_000
+# Events whose rows are made anew at once.
+ERASURE_CHUNK_EVENTS = 10_000
+# How long an erasure waits for the subject index before it lets another server try.
+ERASURE_INDEX_S_MAX = 3_600.0
+# As for deletions.
+ERASURE_LEASE_S = 10.0
+ERASURE_LOOK_PAUSE_S = 0.5
+ERASURE_WAIT_PAUSE_S = 0.5
+LEGAL_HOLDS_MAX = 1_000
+LEGAL_HOLD_NAME_BYTES_MAX = 128
+# Days after which no backup holds a key that was destroyed, as the operator says.
+BACKUP_HORIZON_DAYS_MAX = 36_500

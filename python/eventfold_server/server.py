@@ -12,36 +12,9 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
-from eventfold.v1 import (
-    consumer_groups_pb2,
-    event_store_pb2,
-    folds_pb2,
-    projections_pb2,
-    subscriptions_pb2,
-)
 from eventfold_server import limits
 from eventfold_server.config import ConfigError, ServerConfig
-from eventfold_server.domain.append import Appender
-from eventfold_server.domain.folding import FoldRegistry
-from eventfold_server.domain.groups.admin import GroupAdmin
-from eventfold_server.domain.groups.consuming import Consumers
-from eventfold_server.domain.history import Historian
-from eventfold_server.domain.hydrate import Hydrator
-from eventfold_server.domain.kept import KeptStates
-from eventfold_server.domain.many import Many
-from eventfold_server.domain.projections.admin import ProjectionAdmin
-from eventfold_server.domain.projections.documents import Documents
-from eventfold_server.domain.projections.query import ProjectionQueries
-from eventfold_server.domain.projections.retry import Retries
-from eventfold_server.domain.projections.runner import Runner
-from eventfold_server.domain.projections.trial import Trials
-from eventfold_server.domain.projections.verify import Verifications
-from eventfold_server.domain.read import Reader
-from eventfold_server.domain.starts import Starts
-from eventfold_server.domain.streams import Streams
-from eventfold_server.domain.subscribe import Subscriptions
-from eventfold_server.domain.tail import Tail
-from eventfold_server.domain.watch import Watcher
+from eventfold_server.domain.privacy.keys import PersonalKeys
 from eventfold_server.embedded import FIXED_SETTINGS
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.certificates import Certificate
@@ -49,25 +22,13 @@ from eventfold_server.interceptors.guard import Context, Guard, abort
 from eventfold_server.interceptors.identity import Identities
 from eventfold_server.interceptors.leavers import keep_quiet_about_leavers
 from eventfold_server.interceptors.permissions import check_table
-from eventfold_server.services.consumer_groups import ConsumerGroupsService
-from eventfold_server.services.event_store import EventStoreService
-from eventfold_server.services.folds import FoldsService
+from eventfold_server.metrics import Metrics
 from eventfold_server.services.health import Health
-from eventfold_server.services.projections import ProjectionsService
-from eventfold_server.services.subscriptions import SubscriptionsService
-from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.folds import FoldStorage
-from eventfold_server.storage.groups import GroupStorage
-from eventfold_server.storage.kept import KeptStorage
-from eventfold_server.storage.log import LogStorage
-from eventfold_server.storage.notices import Notices
-from eventfold_server.storage.projection_rows import ProjectionRows
-from eventfold_server.storage.projections import ProjectionStorage
-from eventfold_server.storage.projector import Projector
-from eventfold_server.storage.refolding import RefoldStorage
-from eventfold_server.storage.tail import TailStorage
-from eventfold_server.storage.writer import Writer
+from eventfold_server.storage.keys.providers.choosing import check_key_options
+from eventfold_server.storage.remote import RemoteStore
+from eventfold_server.store import Store
+from eventfold_server.targets import read_targets
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +158,20 @@ def check_config(config: ServerConfig) -> None:
     # Before a database is started, which takes its time.
     Identities(config.token_file)
     _certificate(config)
+    _check_metrics(config)
+    for address in read_targets(config.transform_targets).values():
+        RemoteStore(address)
+    check_key_options(config)
+
+
+def _check_metrics(config: ServerConfig) -> None:
+    listen = config.metrics_listen
+    if listen is None:
+        return
+    if not _LISTEN.fullmatch(listen) or int(listen.rpartition(":")[2]) > 65535:
+        raise ConfigError(f"--metrics-listen takes HOST:PORT (IPv6 as [HOST]:PORT), not {listen!r}")
+    if config.workers > 1 and listen.endswith(":0"):
+        raise ConfigError("--metrics-listen needs a port that all --workers share, not 0")
 
 
 def _certificate(config: ServerConfig) -> Certificate | None:
@@ -221,65 +196,21 @@ class Server:
         self._config = config
         self._identities = Identities(config.token_file)
         self._certificate = _certificate(config)
-        self._guard = Guard(self._identities)
+        keys = PersonalKeys(config, database)
+        self._guard = Guard(self._identities, keys.may_leave)
         self._server = grpc.aio.server(
             # Otherwise two servers on one port would share its connections in silence.
             options=[*_OPTIONS, ("grpc.so_reuseport", int(share_address))],
             maximum_concurrent_rpcs=limits.CONCURRENT_RPCS_MAX,
         )
-        append_storage = AppendStorage(database)
-        self._tail = tail = Tail(TailStorage(database))
-        self._notices = Notices(database, tail.told)
-        self._writer = Writer(append_storage, self._notices.committed)
-        log_storage = LogStorage(database)
-        kept_storage = KeptStorage(database)
-        self._registry = registry = FoldRegistry(FoldStorage(database))
-        self._kept = KeptStates(kept_storage)
-        starts = Starts(kept_storage, registry, self._kept)
-        group_storage = GroupStorage(database)
-        group_admin = GroupAdmin(group_storage, log_storage)
-        self._consumers = Consumers(group_storage, group_admin, tail)
-        projection_storage = ProjectionStorage(database)
-        documents = Documents(registry)
-        self._projector = Projector(database)
-        refolding = (projection_storage, RefoldStorage(database), self._projector, documents)
-        verifications = Verifications(*refolding)
-        self._runner = Runner(projection_storage, self._projector, documents, tail, verifications)
-        services: list[tuple[Any, object]] = [
-            (
-                event_store_pb2,
-                EventStoreService(
-                    Appender(append_storage, self._writer),
-                    Reader(log_storage),
-                    Streams(log_storage),
-                    tail,
-                ),
-            ),
-            (
-                folds_pb2,
-                FoldsService(
-                    Hydrator(log_storage, starts),
-                    Historian(log_storage, starts),
-                    Many(log_storage, starts, registry),
-                    Watcher(log_storage, tail, starts),
-                    registry,
-                    tail,
-                ),
-            ),
-            (subscriptions_pb2, SubscriptionsService(Subscriptions(log_storage, tail))),
-            (consumer_groups_pb2, ConsumerGroupsService(group_admin, self._consumers)),
-            (
-                projections_pb2,
-                ProjectionsService(
-                    ProjectionAdmin(projection_storage, documents),
-                    ProjectionQueries(ProjectionRows(database), documents, tail),
-                    verifications,
-                    Retries(*refolding),
-                    Trials(*refolding),
-                ),
-            ),
-        ]
-        self._offer(services, database)
+        targets = read_targets(config.transform_targets)
+        self._store = Store(database, targets, keys)
+        self._offer(self._store.services, database)
+        self._metrics: Metrics | None = None
+        if config.metrics_listen is not None:
+            self._metrics = Metrics(
+                config.metrics_listen, self._store.monitor, share_address=share_address
+            )
 
     def _offer(self, services: list[tuple[Any, object]], database: Database) -> None:
         """Has the server answer the services, each told with its module, and what gRPC itself
@@ -323,13 +254,12 @@ class Server:
                 f"cannot listen on {self._config.listen}: is the port in use, or the address not "
                 "of this machine?"
             ) from error
-        await self._writer.open()
-        self._tail.start()
-        self._notices.start()
+        await self._store.open()
         await self._server.start()
-        self._kept.start(self._registry.complete)
-        self._runner.start()
+        self._store.begin_work()
         await self._health.start()
+        if self._metrics is not None:
+            self._metrics.start()
         return f"{host}:{port}"
 
     async def wait_ended(self) -> None:
@@ -346,13 +276,9 @@ class Server:
     async def stop(self) -> None:
         """Refuses new calls, lets those under way end within the grace, then cuts them off."""
         self._guard.shut_down()
-        # First, so that other servers go on with its projections meanwhile.
-        await self._runner.stop()
-        await self._projector.close()
-        await self._tail.stop()
+        if self._metrics is not None:
+            await self._metrics.stop()
+        await self._store.end_work()
         await self._health.stop()
         await self._server.stop(self._config.grace_s)
-        await self._consumers.close()
-        await self._writer.close()
-        await self._notices.stop()
-        await self._kept.stop()
+        await self._store.close()

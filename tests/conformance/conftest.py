@@ -25,13 +25,16 @@ def runner(servers: Servers) -> Iterator[Runner]:
     channels: dict[str, grpc.Channel] = {}
     with contextlib.ExitStack() as stack:
 
-        def channel(target: str) -> grpc.Channel:
-            if target in channels:
-                return channels[target]
-            address = stack.enter_context(servers.lease(target))
-            opened = stack.enter_context(grpc.insecure_channel(address))
-            if target != "fresh":
-                channels[target] = opened
-            return opened
+        @contextlib.contextmanager
+        def lease(target: str) -> Iterator[grpc.Channel]:
+            # A server of one case only would hold its connections to PostgreSQL to the end.
+            if target == "fresh":
+                with servers.lease(target) as address, grpc.insecure_channel(address) as opened:
+                    yield opened
+                return
+            if target not in channels:
+                address = stack.enter_context(servers.lease(target))
+                channels[target] = stack.enter_context(grpc.insecure_channel(address))
+            yield channels[target]
 
-        yield Runner(channel)
+        yield Runner(lease)

@@ -7,6 +7,7 @@ import pkgutil
 import queue
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -121,14 +122,20 @@ class Outcome:
 class Runner:
     """Runs cases against servers that are running already."""
 
-    def __init__(self, channel_of: Callable[[str], grpc.Channel]) -> None:
-        """`channel_of` gives the channel to `shared` or `tokens`, and for each call with `fresh`
-        the channel to a store that nobody has used yet."""
-        self._channel_of = channel_of
+    def __init__(self, lease: Callable[[str], AbstractContextManager[grpc.Channel]]) -> None:
+        """`lease` opens the channel to `shared` or `tokens`, and for each call with `fresh` the
+        channel to a store that nobody has used yet; a case closes what it opened."""
+        self._lease = lease
 
     def run(self, case: Case) -> None:
         """Runs all steps; raises CaseFailed at the first that goes wrong."""
-        channels = {target: self._channel_of(target) for target in sorted(case.targets)}
+        with ExitStack() as stack:
+            channels = {
+                target: stack.enter_context(self._lease(target)) for target in sorted(case.targets)
+            }
+            self._run(case, channels)
+
+    def _run(self, case: Case, channels: dict[str, grpc.Channel]) -> None:
         variables = Variables(case.texts)
         for number, step in enumerate(case.steps, 1):
             for repetition in range(step.get("repeat", 1)):

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.keys import master_key_file
 from tests.support.servers import start_postgres, start_server
 
 # Name, and the permissions of the token `conformance-NAME`; docs/conformance.md tells runners.
@@ -72,6 +73,7 @@ class Servers:
         folder = self._folder / name
         folder.mkdir()
         options: dict[str, object] = {"database_url": self._database_url, "schema": name}
+        options["master_key_file"] = master_key_file(folder)
         if name == "tokens":
             options["token_file"] = folder / "tokens"
             (folder / "tokens").write_text(token_lines(), encoding="utf-8")

@@ -21,11 +21,20 @@ from tests.conformance.runner import FOLDER, case_files, encoded, load_cases, re
 
 from eventfold.v1 import (
     consumer_groups_pb2,
+    deletion_pb2,
+    erasure_pb2,
     errors_pb2,
     event_store_pb2,
+    event_types_pb2,
     folds_pb2,
+    keys_pb2,
+    links_pb2,
+    privacy_pb2,
     projections_pb2,
+    references_pb2,
+    subjects_pb2,
     subscriptions_pb2,
+    transforms_pb2,
 )
 
 SCHEMA = json.loads((FOLDER / "case.schema.json").read_text(encoding="utf-8"))
@@ -146,9 +155,18 @@ def test_every_rpc_has_cases_that_succeed() -> None:
     services = (
         consumer_groups_pb2.DESCRIPTOR.services_by_name["ConsumerGroups"],
         event_store_pb2.DESCRIPTOR.services_by_name["EventStore"],
+        event_types_pb2.DESCRIPTOR.services_by_name["EventTypes"],
         folds_pb2.DESCRIPTOR.services_by_name["Folds"],
+        keys_pb2.DESCRIPTOR.services_by_name["Keys"],
         projections_pb2.DESCRIPTOR.services_by_name["Projections"],
+        references_pb2.DESCRIPTOR.services_by_name["References"],
         subscriptions_pb2.DESCRIPTOR.services_by_name["Subscriptions"],
+        transforms_pb2.DESCRIPTOR.services_by_name["Transforms"],
+        deletion_pb2.DESCRIPTOR.services_by_name["Deletion"],
+        erasure_pb2.DESCRIPTOR.services_by_name["Erasures"],
+        links_pb2.DESCRIPTOR.services_by_name["Links"],
+        subjects_pb2.DESCRIPTOR.services_by_name["Subjects"],
+        privacy_pb2.DESCRIPTOR.services_by_name["Privacy"],
     )
     rpcs = {f"{service.name}.{rpc.name}" for service in services for rpc in service.methods}
     succeed = {step["call"] for case in load_cases() for step in case.steps if "expect" in step}

@@ -20,7 +20,7 @@ from tests.support.history import History, check, repeat_open_appends, run_threa
 from tests.support.servers import start_server
 
 import eventfold
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
 from eventfold.v1 import event_store_pb2_grpc
 
 ROUNDS = 3

@@ -1,9 +1,9 @@
 """Goal: the benchmarks still run: every workload on an own server, every part of subscriptions and
-of projections, with tiny numbers.
+of projections, rules of event types, with tiny numbers.
 
-Method: the commands behind `make bench`, `make bench-subscriptions` and `make bench-projections` as
-processes, without the compiled load generator; what they wrote is read back. Nothing that they
-started is left.
+Method: the commands behind `make bench`, `make bench-subscriptions`, `make bench-projections` and
+`make bench-event-types` as processes, without the compiled load generator; what they wrote is read
+back. Nothing that they started is left.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import event_types
 import figures
 import groups
 import projection_queries
@@ -19,7 +20,7 @@ import projections
 import pytest
 import subscriptions
 import workloads
-from candidates import BARE, EVENTFOLD, SUBSCRIBE
+from candidates import BARE, COMPUTING, EVENTFOLD, SUBSCRIBE, WITHOUT
 from figures import Results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +61,7 @@ def test_all_workloads_run_on_an_own_server(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(240)
 def test_all_parts_of_subscriptions_run(tmp_path: Path) -> None:
-    sizes = {"group-seconds": 1, "appends": 4, "subscribers": 3, "stalled": 2, "stall-mib": 1}
+    sizes = {"group-seconds": 3, "appends": 4, "subscribers": 3, "stalled": 2, "stall-mib": 1}
     options = [word for name, size in sizes.items() for word in (f"--{name}", str(size))]
     found = run(tmp_path, "subscriptions", "--seconds", "0.01", *options)
     # A catch-up that did not return all events would be a fault.
@@ -123,3 +124,22 @@ def test_all_parts_of_projections_run(tmp_path: Path) -> None:
     page = (tmp_path / "run.md").read_text()
     assert "## Rebuilds" in page
     assert "## Queries" in page
+
+
+@pytest.mark.timeout(240)
+def test_event_types_with_rules_and_without(tmp_path: Path) -> None:
+    found = run(tmp_path, "event-types", "--seconds", "0.01")
+    # A hydration whose balance differs under the mapping would be a fault.
+    assert {(one.workload, one.candidate) for one in found.figures} == {
+        (workload.name, candidate)
+        for workload in event_types.chosen(EVENTS)
+        for candidate in (EVENTFOLD, WITHOUT, COMPUTING)
+    }
+    counted = {one.what: one.events for one in found.tried}
+    assert counted["list event types, none counted"] == EVENTS
+    assert counted["list event types again"] == EVENTS
+    assert sum(counted[f"put the schema of {one}"] for one in event_types.TYPES) == EVENTS
+    assert sum(counted[f"put the mapping of {one}"] for one in event_types.TYPES) == EVENTS
+    page = (tmp_path / "run.md").read_text()
+    assert "## All stored events" in page
+    assert f"| {WITHOUT} |" in page

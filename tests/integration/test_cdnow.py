@@ -108,6 +108,22 @@ def test_the_demo_can_run_again_on_its_data(
         assert re.search(r"Bo is refused: expected version (\d+), found \d+", shown)
 
 
+def test_purchases_are_cut_over_into_streams_by_month(whole_file: PurchaseFile) -> None:
+    """A part of the file; `python examples/cdnow/by_month.py` takes all of it."""
+    done = subprocess.run(
+        [sys.executable, str(DEMO.with_name("by_month.py")), "--customers", "400"],
+        capture_output=True,
+        text=True,
+        timeout=DEMO_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    purchases = totals_of(whole_file.first(400)).purchases
+    assert f"Copied and compared {purchases:,} purchases of 400 streams" in done.stdout
+    assert "400 streams refused one" in done.stdout
+    assert "Exactly what was bought." in done.stdout
+
+
 @pytest.mark.timeout(300)
 def test_the_whole_demo(tmp_path: Path) -> None:
     shown = demo()

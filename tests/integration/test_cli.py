@@ -87,9 +87,47 @@ def test_a_conflict_has_an_exit_code_and_the_facts(run: Run) -> None:
     run("append", "account-1", "T", "--expected", "any")
 
 
+def test_an_event_is_cancelled_and_corrected(run: Run) -> None:
+    euro, eur = '{"currency": "Euro"}', '{"currency": "EUR"}'
+    run("append", "c-1", "Paid", euro, "--expected", "0", "--id", ID)
+    arguments = ("compensate", "c-1", ID, "--expected", "1", "--reason", "EUR was meant")
+    [stored] = json_of(run(*arguments, "--correction", "Paid", eur, "--tag", "t", "--json"))
+    assert (stored["first_version"], stored["last_version"]) == (2, 3)
+    assert stored["cancels"] == ID
+    wrong, cancellation, right = json_of(run("read", "c-1", "--json"))
+    assert (wrong["flags"] & 256, wrong["cancels"]) == (256, None)
+    assert (cancellation["type"], cancellation["cancels"]) == ("PaidCancelled", ID)
+    assert cancellation["data"] == {"reasonEventId": ID, "reason": "EUR was meant"}
+    assert (cancellation["id"], right["id"]) == tuple(stored["ids"])
+    assert (cancellation["tags"], right["data"]) == (["t"], {"currency": "EUR"})
+    shown = run("read", "c-1").stdout
+    assert shown.count("(cancelled)") == 1
+    assert shown.count(f"(cancels {ID})") == 1
+    refused = run(*arguments, code=ExitCode.REFUSED)
+    assert "EVENT_ALREADY_CANCELLED" in refused.stderr
+    assert cancellation["id"] in refused.stderr
+
+
+def test_a_cancellation_with_ids_is_stored_once(run: Run) -> None:
+    run("append", "c-1", "Paid", "--expected", "0", "--id", ID)
+    cancel, correct = (ID[:-1] + digit for digit in "ef")
+    arguments = ("compensate", "c-1", ID, "--expected", "1", "--reason", "r", "--id", cancel)
+    correction = ("--correction", "Paid", "{}", "--correction-id", correct)
+    assert "now" in run(*arguments, *correction).stdout
+    assert "nothing new" in run(*arguments, *correction).stdout
+    run(*arguments, "--correction-id", correct, code=ExitCode.USAGE)
+
+
 def test_a_check_stores_nothing(run: Run) -> None:
     [would] = json_of(run("append", "a-1", "T", "--expected", "0", "--check", "--json"))
-    assert would == {"stream": "a-1", "first_version": 1, "last_version": 1, "duplicate": False}
+    assert would == {
+        "stream": "a-1",
+        "first_version": 1,
+        "last_version": 1,
+        "duplicate": False,
+        "violations": [],
+        "refused": None,
+    }
     run("append", "a-1", "T", "--expected", "1", "--check", code=ExitCode.CONFLICT)
     run("stream", "a-1", code=ExitCode.NOT_FOUND)
 

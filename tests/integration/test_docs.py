@@ -10,10 +10,13 @@ import importlib.util
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from tests.support import snippets
+from tests.support.commands import Commands, commands
+from tests.support.keys import master_key_file
 from tests.support.servers import start_postgres, start_server
 
 import eventfold
@@ -28,10 +31,19 @@ INDEX = ROOT / "docs/guide/README.md"
 RUNNABLE = [
     ROOT / "README.md",
     ROOT / "docs/cli.md",
+    ROOT / "docs/closing.md",
+    ROOT / "docs/compensation.md",
+    ROOT / "docs/deletion.md",
     ROOT / "docs/folds.md",
     ROOT / "docs/following.md",
+    ROOT / "docs/mappings.md",
+    ROOT / "docs/privacy.md",
+    ROOT / "docs/privacy-rules.md",
     ROOT / "docs/projections.md",
+    ROOT / "docs/references.md",
+    ROOT / "docs/schemas.md",
     ROOT / "docs/subscriptions.md",
+    ROOT / "docs/typed-events.md",
     *sorted((ROOT / "docs/tutorials").glob("*.md")),
     *(page for page in GUIDE if page != INDEX),
 ]
@@ -47,16 +59,30 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    with commands(tmp_path_factory.mktemp("commands")) as running:
+        yield running
+
+
 def blocks_of(page: Path) -> list[snippets.Block]:
     name = page.relative_to(ROOT).as_posix()
     return list(snippets.blocks(name, page.read_text(encoding="utf-8")))
 
 
+# A page may show dozens of commands, each a process.
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
-def test_the_snippets_of_a_page_run(page: Path, database_url: str, tmp_path: Path) -> None:
+def test_the_snippets_of_a_page_run(
+    page: Path, database_url: str, typed: Commands, tmp_path: Path
+) -> None:
     schema = "docs_" + re.sub(r"\W", "_", page.stem.lower())
-    with start_server(tmp_path, database_url=database_url, schema=schema) as server:
-        run = snippets.Page(server.address, tmp_path)
+    keys = {
+        "master_key_file": master_key_file(tmp_path),
+        "fence_ledger": f"file:{tmp_path / 'fences'}",
+    }
+    with start_server(tmp_path, database_url=database_url, schema=schema, **keys) as server:
+        run = snippets.Page(server.address, tmp_path, typed)
         run.run(blocks_of(page))
     assert run.executed, f"{page}: no snippet was executed"
 
@@ -195,7 +221,7 @@ def test_a_wrong_print_is_found(code: str) -> None:
         snippets.run_python(SAMPLE, code, {})
 
 
-def test_blocks_are_told_apart(tmp_path: Path) -> None:
+def test_blocks_are_told_apart(typed: Commands, tmp_path: Path) -> None:
     text = (
         "```yaml\n# file: a.yaml\nx: 1\n```\n\n<!-- Needs a server of\nanother kind. -->\n\n"
         "```python no-run\nraise ValueError\n```\n"
@@ -208,7 +234,28 @@ def test_blocks_are_told_apart(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [block.line for block in blocks] == [2, 10, 13, 18]
     assert not [fault for block in blocks for fault in snippets.faults(block)]
-    page = snippets.Page("elsewhere:1", tmp_path)
+    page = snippets.Page("elsewhere:1", tmp_path, typed)
     page.run(blocks)
     assert page.executed == 1
     assert (tmp_path / "a.yaml").read_text().endswith("x: 1\n")
+
+
+def test_a_command_that_fails_is_found(typed: Commands, tmp_path: Path) -> None:
+    """Whether it is the first of a page or not."""
+    for before in ("", "$ eventfold version\n"):
+        text = f"<!-- run -->\n```console\n{before}$ eventfold read nothing\n```\n"
+        page = snippets.Page("127.0.0.1:1", tmp_path, typed)
+        with pytest.raises(snippets.SnippetError, match="`eventfold read nothing` failed: error"):
+            page.run(list(snippets.blocks("page.md", text)))
+
+
+def test_commands_share_nothing_but_what_is_imported(typed: Commands, tmp_path: Path) -> None:
+    with chdir(tmp_path):
+        first = typed.run(["eventfold", "version"], {"A": "1"}, 60)
+        second = typed.run(["eventfold", "nothing"], {}, 60)
+        third = typed.run(["eventfold", "version"], {}, 60)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "eventfold" in first.stdout
+    assert second.returncode == 2
+    assert (second.stdout, "nothing" in second.stderr) == ("", True)
+    assert third == first

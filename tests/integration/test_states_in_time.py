@@ -284,6 +284,35 @@ def test_a_fold_is_checked_against_what_is_stored(world: World) -> None:
     assert store.check_fold(LEDGER, "empty").streams == 0
 
 
+def put_in_force(world: World, table: str, columns: str, *values: str) -> None:
+    """Puts a schema or a mapping of `Booked` in force by its row, as the server would."""
+    with psycopg.connect(world.dsn) as connection:
+        version = f'"{world.schema}".catalogue_changed_v1()'
+        places = ", ".join(["%s"] * len(values))
+        statement: Any = (
+            f'INSERT INTO "{world.schema}".{table}'
+            f" (type, revision, digest, put_by, catalogue_version, {columns})"
+            f" VALUES ('Booked', 1, 'd', 'me', {version}, {places})"
+        )
+        connection.execute(statement, values)
+
+
+def test_a_check_tells_fields_that_no_schema_has(world: World) -> None:
+    store = world.store
+    store.append("ledger-1", [booked(1), Event("Noted", {})], expected_version=0)
+    # Types without a schema are passed over.
+    assert store.check_fold(LEDGER, "ledger").undeclared_fields == ()
+    schema = '{"properties": {"amount": {"type": "number"}}}'
+    columns = "source, resource_ids, resources, draft, formats"
+    put_in_force(world, "schemas", columns, schema, "{}", "{}", "3", "false")
+    report = store.check_fold(LEDGER, "ledger")
+    assert report.undeclared_fields == (("Booked", "kind"),)
+    assert report.unseen_fields == (("Noted", "text"),)
+    # What the mapping gives is there.
+    put_in_force(world, "mappings", "source", "mapping: Booked\ndefaults: {kind: a}\n")
+    assert store.check_fold(LEDGER, "ledger").undeclared_fields == ()
+
+
 def test_the_answer_says_where_folding_went_on(world: World) -> None:
     store = world.store
     store.append("ledger-1", [booked(n) for n in range(12)], expected_version=0)

@@ -6,16 +6,19 @@ Method: its program on a real server; users who come of age today, yesterday and
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 import users
 
 import eventfold
+from eventfold._codegen import Bundle, of_folder, to_python
 
 
 @pytest.fixture
 def ready(store: eventfold.Client) -> eventfold.Client:
-    """A store with the fold and the projection."""
+    """A store with schemas, the fold and the projection."""
+    users.describe(store)
     store.put_fold(users.FOLD)
     store.put_projection(users.PROJECTION)
     store.wait_projection(users.ADULTS)
@@ -44,6 +47,19 @@ def test_the_day_decides(ready: eventfold.Client) -> None:
     for name, days in (("yesterday", -1), ("today", 0), ("tomorrow", 1)):
         _, position = users.register(ready, name, born(days))
     assert users.adults(ready, position) == ["yesterday", "today"]
+
+
+def test_the_classes_are_those_of_the_schemas() -> None:
+    folder = Path(users.__file__).parent
+    fresh = to_python(Bundle(of_folder(users.SCHEMAS)), "dataclass")
+    assert (folder / "user_events.py").read_text(encoding="utf-8") == fresh
+
+
+def test_what_does_not_fit_is_refused(ready: eventfold.Client) -> None:
+    nameless = eventfold.Event("UserRegistered", {"name": "", "country": "de", "bornOn": "May"})
+    with pytest.raises(eventfold.SchemaViolation) as caught:
+        ready.append("user-1", [nameless], expected_version=0)
+    assert {one.pointer for one in caught.value.violations} == {"/name", "/country", "/bornOn"}
 
 
 def test_who_is_deleted_is_gone(ready: eventfold.Client) -> None:

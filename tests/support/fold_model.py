@@ -33,6 +33,23 @@ REMOVE = Remove()
 
 
 @dataclass(frozen=True)
+class Absent:
+    """What stands in place of a value that was erased, or that the reader may not see."""
+
+    word: str
+
+
+ERASED = Absent("erased")
+WITHHELD = Absent("withheld")
+
+
+def absent(*values: Any) -> Absent | None:
+    """What is made of these values, if one of them is absent."""
+    found = [value for value in values if isinstance(value, Absent)]
+    return (ERASED if ERASED in found else WITHHELD) if found else None
+
+
+@dataclass(frozen=True)
 class Scope:
     """What the expressions of one event see."""
 
@@ -69,6 +86,12 @@ def cel(expr: Expr) -> str:
             return "meta.version"
         case ("let", name):
             return str(name)
+        case ("of", name, part):
+            return f"{name}.data.{part}"
+        case ("known", name):
+            return f"({name} != null)"
+        case ("gone", name):
+            return f"({name} == null || {name}.deleted)"
         case ("none",):
             return "optional.none()"
         case ("some", inner):
@@ -85,6 +108,8 @@ def number(value: Any) -> bool:
 
 
 def equal(left: Any, right: Any) -> bool:
+    if absent(left, right):
+        return False
     if number(left) and number(right):
         return bool(left == right)
     if isinstance(left, list) and isinstance(right, list):
@@ -97,6 +122,8 @@ def equal(left: Any, right: Any) -> bool:
 def operate(operator: str, left: Any, right: Any) -> Any:
     if operator == "==":
         return equal(left, right)
+    if gone := absent(left, right):
+        return False if operator == "<" else gone
     if number(left) and number(right):
         if operator == "<":
             return left < right
@@ -133,6 +160,8 @@ def value_of(expr: Expr, scope: Scope) -> Any:
             return name in event
         case ("if", test, yes, no):
             condition = value(test)
+            if isinstance(condition, Absent):
+                condition = False
             if not isinstance(condition, bool):
                 raise ModelError
             return value(yes) if condition else value(no)
@@ -142,6 +171,8 @@ def value_of(expr: Expr, scope: Scope) -> Any:
             return {"k": value(item)}
         case ("size", name):
             sized = value(("state", name))
+            if isinstance(sized, Absent):
+                return 0
             if not isinstance(sized, str | list | dict):
                 raise ModelError
             return len(sized)
@@ -149,6 +180,15 @@ def value_of(expr: Expr, scope: Scope) -> Any:
             return scope.version
         case ("let", name):
             return scope.lets[name]
+        case ("of", name, part):
+            target = scope.lets[name]
+            if target is None or part not in target.get("data", {}):
+                raise ModelError(part)
+            return target["data"][part]
+        case ("known", name):
+            return scope.lets[name] is not None
+        case ("gone", name):
+            return scope.lets[name] is None or scope.lets[name]["deleted"]
         case ("none",):
             return REMOVE
         case ("some", inner):
@@ -169,6 +209,8 @@ def assign(target: Any, path: list[Any], value: Any) -> Any:
         if value is REMOVE:
             raise ModelError
         return value
+    if isinstance(target, Absent):
+        return target
     step, rest = path[0], path[1:]
     if isinstance(target, list):
         if isinstance(step, str) or not 0 <= step < len(target):
@@ -188,6 +230,8 @@ def step_of(part: str | Expr, scope: Scope) -> Any:
     if isinstance(part, str):
         return part
     step = value_of(part, scope)
+    if isinstance(step, Absent):
+        return step
     if isinstance(step, bool):
         return str(step).lower()
     if isinstance(step, Decimal) and step == int(step):
@@ -198,9 +242,11 @@ def step_of(part: str | Expr, scope: Scope) -> Any:
 
 
 def lets_named(part: Any) -> set[str]:
-    """The names of `let` that expressions somewhere inside of `part` read."""
+    """The names of `let` that expressions somewhere inside of `part` read, and those of events that
+    the event refers to.
+    """
     match part:
-        case ("let", str(name)):
+        case ("let" | "known" | "gone", str(name)) | ("of", str(name), _):
             return {name}
         case dict():
             return set().union(*map(lets_named, part.values()))
@@ -209,12 +255,18 @@ def lets_named(part: Any) -> set[str]:
     return set()
 
 
-def lets_of(lets: dict[str, Expr], cases: Any, scope: Scope) -> Scope:
-    """The scope with the `let`s that the cases need, directly or through others."""
+def names_needed(lets: dict[str, Expr], cases: Any) -> set[str]:
+    """The names that the cases need, directly or through `let`s."""
     needed = lets_named(cases)
     for name in reversed(lets):
         if name in needed:
             needed |= lets_named(lets[name])
+    return needed
+
+
+def lets_of(lets: dict[str, Expr], cases: Any, scope: Scope) -> Scope:
+    """The scope with the `let`s that the cases need, directly or through others."""
+    needed = names_needed(lets, cases)
     for name, expr in lets.items():
         if name in needed:
             scope.lets[name] = value_of(expr, scope)
@@ -222,15 +274,24 @@ def lets_of(lets: dict[str, Expr], cases: Any, scope: Scope) -> Scope:
 
 
 def step(
-    document: dict[str, Any], state: Any, kind: str, event: dict[str, Any], version: int
+    document: dict[str, Any],
+    state: Any,
+    kind: str,
+    event: dict[str, Any],
+    version: int,
+    given: dict[str, Any] | None = None,
 ) -> tuple[str, Any]:
-    """What one event does, `nothing`, `changes` or `deletes`, and the state behind it."""
+    """What one event does, `nothing`, `changes` or `deletes`, and the state behind it; `given` are
+    values of further names.
+    """
     cases = document["handlers"].get(kind, [])
-    scope = lets_of(document["let"], cases, Scope(state, event, version))
+    scope = lets_of(document["let"], cases, Scope(state, event, version, given or {}))
     changes, applies, deletes = [], False, False
     for case in cases:
         if case["when"] is not None:
             condition = value_of(case["when"], scope)
+            if isinstance(condition, Absent):
+                continue
             if not isinstance(condition, bool):
                 raise ModelError
             if not condition:
@@ -241,7 +302,8 @@ def step(
             continue
         for path, right in case["assign"]:
             steps = [step_of(part, scope) for part in path]
-            changes.append((steps, value_of(right, scope)))
+            if not absent(*steps):
+                changes.append((steps, value_of(right, scope)))
     if deletes:
         return "deletes", document["initial"]
     for steps, value in changes:
@@ -296,6 +358,27 @@ def parts_of(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+# Absent values as messages have them.
+
+
+def without_absent(value: Any, pointer: str = "") -> tuple[Any, dict[Absent, list[str]]]:
+    """The value with None in place of what is absent, and pointers to that."""
+    found: dict[Absent, list[str]] = {ERASED: [], WITHHELD: []}
+
+    def walk(value: Any, pointer: str) -> Any:
+        match value:
+            case Absent():
+                found[value].append(pointer)
+                return None
+            case dict():
+                return {key: walk(item, f"{pointer}/{key}") for key, item in value.items()}
+            case list():
+                return [walk(item, f"{pointer}/{index}") for index, item in enumerate(value)]
+        return value
+
+    return walk(value, pointer), found
+
+
 # Values as texts, and to be compared.
 
 
@@ -305,6 +388,8 @@ def encode(value: Any) -> str:
         return "{" + ",".join(f"{json.dumps(k)}:{encode(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(encode, value)) + "]"
+    if isinstance(value, Absent):
+        return value.word
     return str(value) if isinstance(value, Decimal) else json.dumps(value)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from hypothesis import strategies as st
-from tests.support.fold_model import Expr, lets_named, path_text
+from tests.support.fold_model import ERASED, WITHHELD, Expr, lets_named, path_text
 
 NAMES = ["a", "b", "m", "l"]
 FIELDS = ["x", "y", "key"]
@@ -73,6 +73,27 @@ SMALL = st.sampled_from([0, 1, Decimal("0.10"), 7, -3])
 DATA = st.one_of(
     st.fixed_dictionaries({"x": SMALL, "y": VALUES, "key": st.sampled_from(["k", "l", 1, "7"])}),
     st.dictionaries(st.sampled_from(FIELDS), VALUES),
+)
+# The same with values that are absent, here and there.
+GONE = st.sampled_from([ERASED, ERASED, WITHHELD])
+GONE_VALUES = st.one_of(
+    GONE,
+    VALUES,
+    st.lists(st.one_of(GONE, SMALL), max_size=3),
+    st.dictionaries(st.sampled_from(["k", "7"]), st.one_of(GONE, SMALL)),
+)
+GONE_DATA = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "x": st.one_of(GONE, SMALL),
+            "y": GONE_VALUES,
+            "key": st.one_of(GONE, st.sampled_from(["k", "l", 1, "7"])),
+        }
+    ),
+    st.dictionaries(st.sampled_from(FIELDS), GONE_VALUES),
+)
+GONE_EVENTS = st.lists(
+    st.tuples(st.sampled_from(["A", "A", "B", "C"]), GONE_DATA), min_size=1, max_size=8
 )
 EVENTS = st.lists(st.tuples(st.sampled_from(["A", "A", "B", "C"]), DATA), min_size=1, max_size=8)
 # A `let` sees those before it.

@@ -12,8 +12,13 @@ from google.rpc import error_details_pb2, status_pb2
 from tests.support.database import connected
 from tests.support.raw import answer_of
 
+from eventfold.v1 import (
+    appends_pb2,
+    consumer_groups_pb2_grpc,
+    event_store_pb2,
+    event_store_pb2_grpc,
+)
 from eventfold.v1 import consumer_groups_pb2 as pb
-from eventfold.v1 import consumer_groups_pb2_grpc, event_store_pb2, event_store_pb2_grpc
 
 ANSWER_SECONDS_MAX = 30.0
 ACK = pb.SETTLE_ACTION_ACK
@@ -211,7 +216,7 @@ class Groups:
         self, stream: str, data: Sequence[bytes], *, type_: str = "T", tags: Iterable[str] = ()
     ) -> list[int]:
         """Appends an event with each of these data; their positions."""
-        request = event_store_pb2.AppendRequest(stream=stream)
+        request = appends_pb2.AppendRequest(stream=stream)
         request.expected_version.any.SetInParent()
         for one in data:
             request.events.add(type=type_, data=one, tags=tags)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 EPOCH_US = 946_684_800_000_000
 """Microseconds from 1970 to 2000, where PostgreSQL's times begin."""
-OIDS = [25, 20, 20, 2950, 25, 17, 17, 17, 1184, 1184, 25, 23, 2950, 2950, 25, 16]
+OIDS = [25, 20, 20, 2950, 25, 17, 17, 17, 1184, 1184, 25, 23, 2950, 2950, 25, 16, 17]
 """Numbers of the types of the columns of a page."""
 
 

@@ -1,13 +1,15 @@
 """What projection documents mean, in plain Python and as simple as it can be.
 
-A document of the model is one of `fold_model` with `key`, an expression over the event, or None for
-the stream; `where`, one over the state, or None; `columns`, types and expressions over the state by
-name; and `parks`. In expressions over the state, `key` is a `let`.
+A document of the model is one of `fold_model` with `resolve`, expressions over the event by name;
+`key`, an expression over the event, or None for the stream; `where`, one over the state, or None;
+`columns`, types and expressions over the state by name; and `parks`. In expressions over the state,
+`key` is a `let`; so is a name of `resolve` in those over the event.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -17,6 +19,8 @@ from tests.support.fold_model import (
     ModelError,
     Scope,
     cel,
+    lets_named,
+    names_needed,
     number,
     ordered,
     parts_of,
@@ -38,6 +42,11 @@ class Event:
     data: dict[str, Any]
     version: int
     position: int
+    deleted: bool = False
+
+    @property
+    def id(self) -> str:
+        return str(uuid.UUID(int=(1 << 64) + self.position))
 
 
 @dataclass(frozen=True)
@@ -59,11 +68,45 @@ class Table:
     stopped: tuple[str, int] | None = None
 
 
-def key_of(document: dict[str, Any], event: Event) -> str:
+def target_of(event: Event) -> dict[str, Any]:
+    """What expressions see of an event that others refer to."""
+    if event.deleted:
+        return {"deleted": True}
+    return {
+        "id": event.id,
+        "stream": event.stream,
+        "type": event.kind,
+        "version": event.version,
+        "position": event.position,
+        "recorded_at": "2000-01-01T00:00:00Z",
+        "data": event.data,
+        "deleted": False,
+    }
+
+
+def given(
+    document: dict[str, Any], event: Event, needed: set[str], log: dict[str, Event]
+) -> dict[str, Any]:
+    """The values of the names of `resolve` that are needed; `log` has the events before."""
+    values: dict[str, Any] = {}
+    for name, expr in document["resolve"].items():
+        if name not in needed:
+            continue
+        try:
+            found = value_of(expr, Scope({}, event.data, event.version))
+            named = None if found is None or found is REMOVE else str(uuid.UUID(found))
+        except (ModelError, ValueError, AttributeError, TypeError):
+            raise Failed(f"resolve.{name}") from None
+        values[name] = target_of(log[named]) if named in log else None
+    return values
+
+
+def key_of(document: dict[str, Any], event: Event, log: dict[str, Event]) -> str:
     if document["key"] is None:
         return event.stream
+    lets = given(document, event, lets_named(document["key"]), log)
     try:
-        value = value_of(document["key"], Scope({}, event.data, event.version))
+        value = value_of(document["key"], Scope({}, event.data, event.version, lets))
     except ModelError:
         raise Failed("key") from None
     if isinstance(value, bool):
@@ -141,22 +184,26 @@ def row_of(document: dict[str, Any], key: str, state: Any, event: Event) -> Row:
 
 def project(document: dict[str, Any], events: list[Event]) -> Table:
     table = Table()
+    log: dict[str, Event] = {}
     for event in events:
         if event.kind not in document["handlers"]:
+            log[event.id] = event
             continue
         key, path = None, ""
         try:
-            key = key_of(document, event)
+            key = key_of(document, event, log)
             if key in table.parked:
                 table.parked[key][1].append(event.position)
                 continue
-            fold_event(document, table, key, event)
+            fold_event(document, table, key, event, log)
             table.events += 1
             continue
         except ModelError:
             pass
         except Failed as failure:
             path = str(failure)
+        finally:
+            log[event.id] = event
         if key is None or not document["parks"]:
             table.stopped = (path, event.position)
             return table
@@ -164,10 +211,14 @@ def project(document: dict[str, Any], events: list[Event]) -> Table:
     return table
 
 
-def fold_event(document: dict[str, Any], table: Table, key: str, event: Event) -> None:
+def fold_event(
+    document: dict[str, Any], table: Table, key: str, event: Event, log: dict[str, Event]
+) -> None:
     before = table.rows.get(key)
     state = document["initial"] if before is None else before.state
-    outcome, state = step(document, state, event.kind, event.data, event.version)
+    needed = names_needed(document["let"], document["handlers"][event.kind])
+    lets = given(document, event, needed, log)
+    outcome, state = step(document, state, event.kind, event.data, event.version, lets)
     if outcome == "deletes":
         table.rows.pop(key, None)
     elif outcome == "changes":
@@ -184,6 +235,12 @@ def text_of(document: dict[str, Any]) -> str:
         },
         "on_error": "park" if document["parks"] else "stop",
     }
+    parts = [document["let"], document["handlers"], document["key"]]
+    read = lets_named(parts) & document["resolve"].keys()
+    if read:
+        written["resolve"] = {
+            name: cel(expr) for name, expr in document["resolve"].items() if name in read
+        }
     if document["key"] is not None:
         written["key"] = cel(document["key"])
     if document["where"] is not None:

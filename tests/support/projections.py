@@ -6,9 +6,13 @@ that fail, rows that are hidden, and deletes.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import subprocess
+import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -55,6 +59,7 @@ class Event:
     type: str
     data: dict[str, Any]
     event_id: uuid.UUID
+    copied_from: uuid.UUID | None = None
 
 
 @dataclass
@@ -67,6 +72,8 @@ class Log:
     failing: float = 0.0
     # Events of other types or categories, for each one that counts.
     others: float = 0.5
+    # Of each event, that it is a copy.
+    copies: float = 0.0
     events: list[Event] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
 
@@ -108,6 +115,8 @@ class Log:
             data,
             uuid.UUID(int=rng.getrandbits(128)),
         )
+        if self.copies and rng.random() < self.copies:
+            event.copied_from = uuid.UUID(int=rng.getrandbits(128))
         self.events.append(event)
         return event
 
@@ -135,7 +144,8 @@ def store_events(database_url: str, schema: str, events: list[Event]) -> None:
         numbers = dict(found)
         with cursor.copy(
             f"COPY {schema}.events (position, stream_no, version, recorded_at, occurred_at,"
-            " event_id, flags, type, category, writer, data, metadata, sent_digest, stored_digest)"
+            " event_id, flags, type, category, writer, data, metadata, sent_digest, stored_digest,"
+            " copied_from)"
             " FROM STDIN"
         ) as copy:
             for event in events:
@@ -156,6 +166,7 @@ def store_events(database_url: str, schema: str, events: list[Event]) -> None:
                         b"{}",
                         bytes(32),
                         bytes(32),
+                        event.copied_from,
                     )
                 )
         cursor.execute(f"UPDATE {schema}.counter SET position = %s", (events[-1].position,))
@@ -196,6 +207,52 @@ def take_lease(database: Database, database_url: str, generation_no: int) -> int
         ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+_GROWTH = r"""
+import asyncio, re, sys
+from pathlib import Path
+from eventfold import _core
+from eventfold_server.storage.catalogue import Catalogue
+from eventfold_server.storage.database import Database
+from eventfold_server.storage.projector import Projector
+
+# Not `ru_maxrss`, which begins with what the process had that started this one.
+def peak_kib():
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+async def main(dsn, schema, generation_no, lease, source, head):
+    database = Database(dsn, schema)
+    await database.open()
+    catalogue = Catalogue(database)
+    await catalogue.load()
+    projector = Projector(database, catalogue)
+    worker = projector.worker(int(generation_no), int(lease), _core.Projection(source))
+    before = peak_kib()
+    while not (step := await worker.step(int(head))).done:
+        assert not step.fenced and step.stopped is None, step
+    print(peak_kib() - before)
+    await projector.close()
+    await database.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def step_aside(
+    database: Database, database_url: str, generation_no: int, lease: int, source: str, up_to: int
+) -> int:
+    """Builds a generation in a process of its own; the bytes by which that grew."""
+    schema = database.queries.schema
+    arguments = [database_url, schema, generation_no, lease, source, up_to]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", _GROWTH, *map(str, arguments)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return int(done.stdout) * 1024
 
 
 @dataclass(frozen=True)
@@ -245,10 +302,12 @@ def contents(database: Database, database_url: str, generation_no: int) -> Conte
 class Model:
     """What the documents of this module make of a log."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, categories: Sequence[str] | None = None) -> None:
+        """`categories` that count, if they are not those of the documents of this module."""
         self._by_root = "key:" not in source
         self._parks = PARKS in source
-        self._categories = ("Account",) if self._by_root else ("Account", "Card")
+        known = ("Account",) if self._by_root else ("Account", "Card")
+        self._categories = categories or known
         self._states: dict[str, dict[str, Any]] = {}
         self._touched: dict[str, tuple[int, int]] = {}
         self.parked: dict[str, tuple[str, str | None, str]] = {}

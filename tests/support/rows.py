@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 from tests.support.database import connected
 
 COLUMNS = (
@@ -52,6 +54,17 @@ def random_rows(
             }
         )
     return rows
+
+
+def delete_payloads(database_url: str, schema: object, ids: Iterable[str | uuid.UUID]) -> None:
+    """Takes the payloads of events away, as the trigger allows it."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET LOCAL eventfold.deleting = 'on'")
+        connection.execute(
+            f"UPDATE {schema}.events SET data = '', metadata = '', tags = NULL,"
+            " deleted_at = clock_timestamp() WHERE event_id = ANY (%s::uuid[])",
+            [[str(event_id) for event_id in ids]],
+        )
 
 
 def store_rows(database_url: str, schema: str, rows: dict[str, list[dict[str, Any]]]) -> None:

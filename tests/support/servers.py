@@ -35,7 +35,8 @@ from eventfold_server.serve import run
 
 logging.basicConfig(level=logging.INFO)
 options = json.loads(sys.argv[1])
-for name in {"data_dir", "tls_cert", "tls_key", "token_file"} & options.keys():
+paths = {"data_dir", "tls_cert", "tls_key", "token_file", "transform_targets", "master_key_file"}
+for name in (paths | {"vault_token_file", "vault_ca"}) & options.keys():
     options[name] = Path(options[name])
 run(ServerConfig(**options), lambda address: print(address, flush=True))
 """

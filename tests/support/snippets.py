@@ -8,6 +8,7 @@ A block of code is fenced by three backticks and always tagged. What the tags me
 - ```` ```python no-run ```` is not executed; an HTML comment before it says why.
 - ```` ```yaml ```` or ```` ```python ```` whose first line is `# file: name` is written to the
   working directory, and not executed.
+- ```` ```json ```` after the comment `<!-- file: name -->` is written to the working directory.
 - ```` ```console ```` after the comment `<!-- run -->` has its lines `$ eventfold ..` executed.
 
 The address that the pages name is replaced by that of the server under test.
@@ -27,11 +28,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import eventfold
+
+from .commands import Commands, Done
 
 ADDRESS = "127.0.0.1:4141"
 COMMAND = "eventfold"
-COMMAND_SECONDS = 60.0
+COMMAND_SECONDS = 60
 
 _COMMENT = re.compile(r"^<!--\s*(.*?)\s*-->$", re.DOTALL)
 _FILE = re.compile(r"^# file: ([\w.-]+)$")
@@ -68,8 +73,10 @@ class Block:
     @property
     def file(self) -> str | None:
         """The name of the file that it holds, if it says one."""
-        match = _FILE.match(self.text.split("\n", 1)[0])
-        return match[1] if match and self.language in ("yaml", "python") else None
+        # JSON has no comments.
+        first = f"# {self.comment}" if self.language == "json" else self.text.split("\n", 1)[0]
+        match = _FILE.match(first)
+        return match[1] if match and self.language in ("json", "yaml", "python") else None
 
     @property
     def is_executed(self) -> bool:
@@ -124,15 +131,19 @@ class Page:
     address: str
     # Files that the page names are made and looked for here.
     folder: Path
+    commands: Commands
     # Folder of the command `eventfold`.
     bin_folder: Path = field(default_factory=lambda: Path(sys.executable).parent)
     executed: int = 0
+    _commanded: bool = False
 
     def run(self, blocks: list[Block]) -> None:
         """Runs the blocks in order; the first that fails raises."""
         namespace: dict[str, Any] = {"__name__": "snippet"}
         try:
-            with chdir(self.folder):
+            # Programs find the modules beside them.
+            with chdir(self.folder), pytest.MonkeyPatch.context() as patch:
+                patch.syspath_prepend(str(self.folder))
                 for block in blocks:
                     self._run(block, namespace)
                 self._call_tests(namespace)
@@ -163,22 +174,32 @@ class Page:
             run_python(block, text, namespace)
 
     def _run_commands(self, block: Block, text: str) -> None:
-        path = os.pathsep.join([str(self.bin_folder), os.environ.get("PATH", "")])
         commands = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
         for command in commands:
             words = shlex.split(command)
             if words[0] != COMMAND:
                 raise SnippetError(f"{block.place}: only `{COMMAND}` is run, not `{words[0]}`")
-            done = subprocess.run(
-                [str(self.bin_folder / COMMAND), *words[1:]],
-                env={**os.environ, "PATH": path, "EVENTFOLD_SERVER": self.address},
-                capture_output=True,
-                text=True,
-                timeout=COMMAND_SECONDS,
-                check=False,
-            )
+            done = self._done(words[1:])
             if done.returncode != 0:
                 raise SnippetError(f"{block.place}: `{command}` failed: {done.stderr}")
+
+    def _done(self, arguments: list[str]) -> Done:
+        """The first command of a page is the installed one, which leads to what the others run."""
+        path = os.pathsep.join([str(self.bin_folder), os.environ.get("PATH", "")])
+        environment = {**os.environ, "PATH": path, "EVENTFOLD_SERVER": self.address}
+        command = [str(self.bin_folder / COMMAND), *arguments]
+        if self._commanded:
+            return self.commands.run(command, environment, COMMAND_SECONDS)
+        self._commanded = True
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
 
 
 def run_python(block: Block, text: str, namespace: dict[str, Any]) -> None:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventfold import _core
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
 from eventfold_server.domain.append import Appender, Started, error_of
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.appends import AppendStorage
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
+from eventfold_server.storage.lines import LineStorage
 from eventfold_server.storage.writer import Writer
 
 from .database import appends_waiting, connected
@@ -80,19 +82,19 @@ class Store:
         self.url = url
         self.schema = schema
         self.storage = AppendStorage(database)
-        self.writer = Writer(self.storage)
-        self.appender = Appender(self.storage, self.writer)
+        self.catalogue = Catalogue(database)
+        self.writer = Writer(self.storage, self.catalogue)
+        self.appender = Appender(self.storage, self.writer, self.catalogue, LineStorage(database))
 
     def start(self, new: NewEvents) -> Begun:
         """Begins an append as a session does."""
-        append = _core.Append.of_request(
-            new.request(), ME.writer, None, self.writer.catalogue_version
-        )
+        append = _core.Append.of_request(new.request(), ME.writer, None, self.catalogue.rules)
         decided = asyncio.Event()
         return Begun(self.appender.start(append, lambda _: decided.set()), decided)
 
     async def append(self, new: NewEvents) -> pb.AppendResponse:
-        return pb.AppendResponse.FromString(await self.appender.append(ME, new.request()))
+        appended = await self.appender.append(ME, new.request())
+        return pb.AppendResponse.FromString(appended.response or b"")
 
     async def together(self, *appends: NewEvents) -> list[Outcome]:
         """Outcomes of appends that were all there when the writer looked."""
@@ -114,7 +116,7 @@ async def opened(url: str, schema: str) -> AsyncIterator[Store]:
     database = Database(url, schema)
     await database.open()
     store = Store(url, schema, database)
-    await store.writer.open()
+    await store.catalogue.load()
     yield store
     await store.writer.close()
     await database.close()

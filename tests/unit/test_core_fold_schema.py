@@ -22,6 +22,7 @@ SCHEMA = json.loads(
 GOOD = [
     "fold: a",
     "fold: a\ninitial: [1, {x: 2.5}]\nskip_cancelled: true\nkeep: {every: 5}",
+    f"fold: a\naccepts: ['{'0' * 64}']",
     "fold: a\nkeep: 'off'\nhandlers: {A: delete, B: {}, C: [], D: {.: 'null'}}",
     "fold: a\nlet: {x: 1}\nhandlers: {A: {when: true, a: x}}",
     "fold: a\nlet: {x: event.n}\nhandlers: {A: {when: x > 1, let: {y: x}, delete: true}}",
@@ -32,6 +33,8 @@ BAD = [
     "fold: a b",
     "fold: a\nnope: 1",
     "fold: a\nkeep: 5",
+    "fold: a\naccepts: [abc]",
+    f"fold: a\naccepts: {'0' * 64}",
     "fold: a\nkeep: {every: 0}",
     "fold: a\nskip_cancelled: 'yes'",
     "fold: a\nhandlers: []",

@@ -35,6 +35,9 @@ GOOD = [
     BASE + "columns: {a: {type: bigint, value: 5}}\ninitial: {a: 1}\nskip_cancelled: true",
     BASE + "columns: {a: double precision}\nsource: {category: A, types: [A]}",
     BASE + "columns: {a: double precision}\nsource: {categories: [A, B_2]}",
+    BASE + "columns: {a: text}\nresolve: {of: event.of}\nkey: of.id",
+    BASE + "columns: {a: text}\nsource: {categories: [A], copies: exclude}",
+    BASE + "columns: {a: text}\nsource: {copies: include}",
 ]
 BAD = [
     BASE,
@@ -59,7 +62,17 @@ BAD = [
     BASE + "columns: {a: text}\nsource: {categories: []}",
     BASE + "columns: {a: text}\nsource: {types: [A, A]}",
     BASE + "columns: {a: text}\nsource: A",
+    BASE + "columns: {a: text}\nsource: {copies: yes}",
+    BASE + "columns: {a: text}\ncopies: include",
     BASE + "columns: {a: text}\nkeep: {every: 5}",
+    BASE + "columns: {a: text}\nresolve: [event.of]\nkey: of.id",
+    BASE + "columns: {a: text}\nresolve: {state: event.of}\nkey: state.id",
+    BASE + "columns: {a: text}\nresolve: {a b: event.of}\nkey: meta.id",
+    BASE + "columns: {a: text}\nresolve: {of: [event.of]}\nkey: of.id",
+    BASE
+    + "columns: {a: text}\nkey: n0.id\nresolve: {"
+    + ", ".join(f"n{n}: event.of" for n in range(17))
+    + "}",
     "projection: P\nhandlers: {A: {}}\ncolumns: {a: text}",
     "projection: " + "p" * 49 + "\nhandlers: {A: {}}\ncolumns: {a: text}",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Collection
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -123,11 +124,75 @@ DOCUMENTS = st.fixed_dictionaries(
                 "B": st.lists(ANY_CASES, max_size=2),
             }
         ),
+        "resolve": st.just({}),
         "key": KEYS,
         "where": WHERE,
         "columns": COLUMNS,
         "parks": st.booleans(),
     }
+)
+# Documents whose events refer to others, some of them before they are there.
+OF_OTHER = ("if", ("gone", "of"), ("literal", "s"), ("of", "of", "key"))
+RESOLVING_ASSIGNMENTS = [
+    (["a"], ("+", ("state", "a"), ("of", "of", "x"))),
+    (["a"], ("if", ("gone", "by"), ("literal", 2), ("of", "by", "x"))),
+    (["b"], OF_OTHER),
+    (["l"], ("+", ("state", "l"), ("list", ("let", "by")))),
+    (["m", OF_OTHER], ("let", "of")),
+    (["m", "k"], ("let", "first")),
+]
+RESOLVING_CASES = st.fixed_dictionaries(
+    {
+        "when": st.sampled_from([*CALM_CONDITIONS, ("known", "of"), ("gone", "by")]),
+        "assign": st.lists(
+            st.sampled_from([*RESOLVING_ASSIGNMENTS, *CALM_ASSIGNMENTS]),
+            min_size=1,
+            max_size=3,
+            unique_by=lambda pair: str(pair[0][0]),
+        ),
+    }
+)
+RESOLVING = st.fixed_dictionaries(
+    {
+        "initial": st.just({"a": 0, "l": [], "m": {"k": [1, {"k": 2}]}}),
+        "let": st.sampled_from([{}, {"first": ("gone", "of"), "second": ("let", "by")}]),
+        "handlers": st.fixed_dictionaries(
+            {
+                "A": st.lists(RESOLVING_CASES, min_size=1, max_size=2),
+                "B": st.lists(ANY_CASES, max_size=2),
+            }
+        ),
+        "resolve": st.fixed_dictionaries(
+            {
+                "of": mostly(st.just(("event", "of")), st.just(("optional", "x"))),
+                "by": st.sampled_from(
+                    [("optional", "by"), ("maybe", "by", ("literal", None)), ("event", "of")]
+                ),
+            }
+        ),
+        "key": st.sampled_from([None, KEY_OF_EVENT, OF_OTHER, OF_OTHER]),
+        "where": CALM_WHERE,
+        "columns": COLUMNS,
+        "parks": st.booleans(),
+    }
+)
+IDS = st.one_of(
+    st.integers(1, 16).map(lambda position: Event("", "", {}, 0, position).id),
+    st.integers(1, 8).map(lambda position: Event("", "", {}, 0, position).id.upper()),
+    st.integers(1, 5).map(lambda position: Event("", "", {}, 0, position).id),
+    st.none(),
+)
+ANY_IDS = mostly(IDS, st.sampled_from(["", "x", 7, True]))
+REFERRING = st.lists(
+    st.tuples(
+        st.sampled_from(["a-1", "a-1", "b-1"]),
+        st.sampled_from(["A", "A", "A", "B", "C", "C"]),
+        st.fixed_dictionaries(
+            {"x": SMALL, "key": st.sampled_from(["k", "l"]), "of": ANY_IDS}, optional={"by": IDS}
+        ),
+    ),
+    min_size=5,
+    max_size=16,
 )
 CALM_DATA = st.fixed_dictionaries({"x": SMALL, "y": SMALL, "key": st.sampled_from(["k", "l", 1])})
 EVENTS = st.lists(
@@ -142,16 +207,17 @@ EVENTS = st.lists(
 
 
 def page(events: list[Event]) -> _core.Batch:
-    columns: dict[int, list[bytes]] = {
+    columns: dict[int, list[Any]] = {
         0: [event.stream.encode() for event in events],
         1: [struct.pack(">q", event.version) for event in events],
         2: [struct.pack(">q", event.position) for event in events],
         3: [struct.pack(">qq", 1, event.position) for event in events],
         4: [event.kind.encode() for event in events],
-        5: [encode(event.data).encode() for event in events],
+        5: [None if event.deleted else encode(event.data).encode() for event in events],
         8: [struct.pack(">q", 0)] * len(events),
         10: [b"me"] * len(events),
         11: [struct.pack(">i", 1)] * len(events),
+        15: [bytes([event.deleted]) for event in events],
     }
     cells = [columns.get(column) for column in range(len(OIDS))]
     return _core.Batch(
@@ -159,12 +225,14 @@ def page(events: list[Event]) -> _core.Batch:
     )
 
 
-def log_of(drawn: list[tuple[str, str, Any]]) -> list[Event]:
+def log_of(drawn: list[tuple[str, str, Any]], deleted: Collection[int] = ()) -> list[Event]:
+    """A log; of the events at these positions only those are deleted that nobody folds."""
     versions: dict[str, int] = {}
     events = []
     for position, (stream, kind, data) in enumerate(drawn, 1):
         versions[stream] = versions.get(stream, 0) + 1
-        events.append(Event(stream, kind, data, versions[stream], position))
+        gone = kind == "C" and position in deleted
+        events.append(Event(stream, kind, data, versions[stream], position, gone))
     return events
 
 
@@ -203,8 +271,37 @@ def test_the_core_projects_as_the_model(
         expected = project(document, events)
     except OutOfModel:
         reject()
+    compare(document, fed(compiled, events, cuts), expected)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    document=RESOLVING,
+    drawn=REFERRING,
+    cuts=st.sets(st.integers(1, 15)),
+    deleted=st.sets(st.integers(1, 6)),
+)
+def test_events_that_refer_to_others(
+    document: dict[str, Any],
+    drawn: list[tuple[str, str, Any]],
+    cuts: set[int],
+    deleted: set[int],
+) -> None:
+    try:
+        compiled = _core.Projection(text_of(document))
+    except _core.CoreError:
+        return
+    events = log_of(drawn, deleted)
+    try:
+        expected = project(document, events)
+    except OutOfModel:
+        reject()
+    compare(document, fed(compiled, events, cuts), expected)
+
+
+def fed(compiled: _core.Projection, events: list[Event], cuts: set[int]) -> _core.ProjectedTable:
     table = _core.ProjectedTable(compiled)
     edges = [0, *sorted(cut for cut in cuts if cut < len(events)), len(events)]
     for first, end in pairwise(edges):
         table.feed(page(events[first:end]))
-    compare(document, table, expected)
+    return table

@@ -2,23 +2,45 @@
 
 from typing import Self
 
-from eventfold._async.aggregates import AsyncAggregateCalls
 from eventfold._async.appends import AsyncAppends
+from eventfold._async.closing import AsyncClosingCalls
+from eventfold._async.compensation import AsyncCompensationCalls
 from eventfold._async.connection import AsyncConnection
+from eventfold._async.deletion import AsyncDeletionCalls
+from eventfold._async.erasures import AsyncErasureCalls
+from eventfold._async.event_types import AsyncEventTypeCalls
 from eventfold._async.groups import AsyncGroupCalls
+from eventfold._async.keys import AsyncKeyCalls
+from eventfold._async.links import AsyncLinkCalls
+from eventfold._async.pairs import AsyncPairCalls
+from eventfold._async.privacy import AsyncPrivacyCalls
 from eventfold._async.projections import AsyncProjectionCalls
+from eventfold._async.references import AsyncReferenceCalls
+from eventfold._async.subjects import AsyncSubjectCalls
 from eventfold._async.subscription import AsyncSubscriptionCalls
+from eventfold._async.transforms import AsyncTransformCalls
 from eventfold._async.watch import AsyncWatchCalls
 from eventfold._json import Numbers
 from eventfold._settings import Settings, Tls
 
 
 class AsyncClient(
-    AsyncAggregateCalls,
+    AsyncPairCalls,
+    AsyncCompensationCalls,
     AsyncWatchCalls,
     AsyncSubscriptionCalls,
     AsyncGroupCalls,
     AsyncProjectionCalls,
+    AsyncEventTypeCalls,
+    AsyncPrivacyCalls,
+    AsyncReferenceCalls,
+    AsyncClosingCalls,
+    AsyncTransformCalls,
+    AsyncKeyCalls,
+    AsyncLinkCalls,
+    AsyncDeletionCalls,
+    AsyncErasureCalls,
+    AsyncSubjectCalls,
 ):
     """A connection to an eventfold server.
 

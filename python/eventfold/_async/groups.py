@@ -11,6 +11,7 @@ from eventfold._events import event_page
 from eventfold._groups import Group, GroupSettings, GroupStatus, ParkedEvent
 from eventfold._reconnects import OnReconnect, Reconnects
 from eventfold._requests import whole
+from eventfold._results import Copies
 from eventfold._starts import Source, Start
 from eventfold.v1 import consumer_groups_pb2 as pb
 
@@ -32,6 +33,7 @@ class AsyncGroupCalls:
         tags: Iterable[str] = (),
         where: str = "",
         include_system_events: bool = False,
+        copies: Copies | None = None,
         settings: GroupSettings | None = None,
         resume_token: bytes | None = None,
         from_position: int | None = None,
@@ -49,6 +51,8 @@ class AsyncGroupCalls:
             tags: only events that have all of these tags; at most 64. Default: no demand.
             where: only events for which this CEL expression over `event` and `meta` is true.
             include_system_events: also events of streams whose name starts with `$`.
+            copies: `include` or `exclude` events that a transform has copied from others. Default:
+                those of a stream or of `categories` are included, those of the whole log are not.
             settings: how it delivers. Default: all defaults, in the order of the streams.
             resume_token: begin behind what this token stands for.
             from_position: begin with this position, inclusive.
@@ -61,9 +65,10 @@ class AsyncGroupCalls:
 
         Raises:
             GroupExists: there is one of this name about other events, or with other settings.
+            CopiesAmbiguous: both a source and a target of one transform are among `categories`.
             InvalidRequest, InvalidExpression, PositionAhead, StoreIncarnationChanged: see there.
         """
-        source = Source(stream, categories, types, tags, where, include_system_events)
+        source = Source(stream, categories, types, tags, where, include_system_events, copies)
         start = Start(None, resume_token, from_position, None, from_recorded_at, from_now)
         request = pb.CreateGroupRequest(
             name=name,

@@ -13,6 +13,7 @@ from eventfold._following import Frame, FrameKind
 from eventfold._place import Place
 from eventfold._projecting import OnError, ProjectionRun, ProjectionStatus, Until
 from eventfold._reconnects import OnReconnect
+from eventfold._results import Copies
 from eventfold.checkpoint._base import TABLE, CheckpointTaken
 from eventfold.checkpoint._kinds import AsyncKinds
 
@@ -48,6 +49,8 @@ class AsyncProjection:
         tags: only events that have all of these tags; at most 64. Default: all.
         where: only events for which this CEL expression over `event` and `meta` is true.
         include_system_events: also events of streams whose name starts with `$`.
+        copies: `include` or `exclude` events that a transform has copied from others. Default:
+            those of `categories` are included, those of the whole log are not.
         events_per_transaction: most events that one transaction handles. While it catches up, one
             has as many; live, it has what just came.
         on_error: what becomes of an event on which its handler failed: called with the connection,
@@ -66,6 +69,7 @@ class AsyncProjection:
         tags: Iterable[str] = (),
         where: str = "",
         include_system_events: bool = False,
+        copies: Copies | None = None,
         events_per_transaction: int = 1_000,
         on_error: Callable[[Any, RecordedEvent, projecting.HandlerFailed], Any] | None = None,
         create: bool = True,
@@ -80,6 +84,7 @@ class AsyncProjection:
             "tags": tuple(tags),
             "where": where,
             "include_system_events": include_system_events,
+            "copies": copies,
         }
         self._events_max = events_per_transaction
         self._on_error = on_error

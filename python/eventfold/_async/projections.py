@@ -7,10 +7,9 @@ from typing import Literal
 from eventfold import _methods as methods
 from eventfold._async import _platform
 from eventfold._async.projection_queries import AsyncProjectionQueries
-from eventfold._async.streaming import batches
-from eventfold._errors import EventfoldError, UnexpectedAnswer
+from eventfold._async.streaming import last_report
+from eventfold._errors import EventfoldError
 from eventfold._generated.errors import DeadlineExceeded
-from eventfold._progress import Report
 from eventfold._projections import (
     Generation,
     ParkedKey,
@@ -217,16 +216,15 @@ class AsyncProjectionCalls(AsyncProjectionQueries):
         request = pb.VerifyProjectionRequest(
             name=name, generation=whole(generation, "generation"), keys=keys
         )
-        last: pb.VerifyProjectionResponse | None = None
-        async for messages in batches(
-            self._connection, methods.VERIFY_PROJECTION, Report(request), timeout, resumes=False
-        ):
-            last = messages[-1]
+
+        def tell(report: pb.VerifyProjectionResponse) -> None:
             if on_progress is not None:
-                on_progress(last.position, last.to_position)
-        if last is None or not last.done:
-            raise UnexpectedAnswer("the answer stopped without its last message")
-        return Verification._from_wire(last.verification)
+                on_progress(report.position, report.to_position)
+
+        answer = await last_report(
+            self._connection, methods.VERIFY_PROJECTION, request, tell, timeout
+        )
+        return Verification._from_wire(answer.verification)
 
     async def switch_projection(
         self, name: str, *, generation: int = 0, timeout: float | None = None

@@ -9,6 +9,7 @@ from eventfold._cursor import Cursor
 from eventfold._errors import UnexpectedAnswer
 from eventfold._events import RecordedEvent, event_page
 from eventfold._methods import Method, Safety
+from eventfold._references import Leads
 from eventfold._results import ReadEnd
 from eventfold.v1 import event_store_pb2 as pb
 
@@ -31,11 +32,13 @@ class AsyncEventReader:
         method: Method[Any, Any],
         cursor: Cursor[Any],
         timeout: float | None,
+        resolves: bool = False,
     ) -> None:
         self._connection = connection
         self._method = method
         self._cursor = cursor
         self._timeout = connection.timeout(timeout)
+        self._resolves = resolves
         self._end: ReadEnd | None = None
         self._pages = self._read()
         self._events = _platform.flattened(self._pages)
@@ -76,11 +79,18 @@ class AsyncEventReader:
         failures = 0
         while True:
             has_progress = False
+            leads = Leads(numbers)
             call = self._connection.stream(self._method, self._cursor.request(), self._timeout)
             try:
                 while (message := await call.next()) is not None:
                     page = event_page(message, numbers)
+                    rest = pb.ReadResponse.FromString(page.rest)
+                    leads.extend(rest.references)
                     first = self._cursor.accept(page)
+                    if self._resolves and page:
+                        # What its events refer to has come with them, or before.
+                        page.resolve(leads)
+                        leads = Leads(numbers)
                     has_progress = has_progress or len(page) > first
                     events = page.events(first)
                     try:
@@ -88,9 +98,9 @@ class AsyncEventReader:
                     finally:
                         # Whoever iterates over it sees the end of a read that was closed.
                         events.close()
-                    if rest := page.rest:
+                    if rest.HasField("end"):
                         self._cursor.finish()
-                        self._end = ReadEnd._from_wire(pb.ReadResponse.FromString(rest).end)
+                        self._end = ReadEnd._from_wire(rest.end, self._cursor.stream)
                 if self._end is None:
                     raise UnexpectedAnswer("the answer stopped without its last message")
                 return

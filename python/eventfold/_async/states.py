@@ -7,11 +7,12 @@ from typing import Any, overload
 from eventfold import _methods as methods
 from eventfold import _requests as requests
 from eventfold._async.log import AsyncLogCalls
-from eventfold._async.streaming import batches
-from eventfold._errors import EventfoldError, UnexpectedAnswer
+from eventfold._async.streaming import batches, last_report
+from eventfold._closing import Follow, follow_to_wire
+from eventfold._errors import EventfoldError
 from eventfold._fold import FoldLike, fold_ref
 from eventfold._models import ModelT, converter
-from eventfold._progress import ManyStreams, Report, Versions
+from eventfold._progress import ManyStreams, Versions
 from eventfold._results import Hydrated
 from eventfold._states import ExplainedEvent, FoldReport, HistoricState, HydratedMany
 from eventfold._streams import stream_name
@@ -35,6 +36,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        follow: Follow | None = None,
         at_least_position: int = 0,
         into: None = None,
         timeout: float | None = None,
@@ -51,6 +53,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        follow: Follow | None = None,
         at_least_position: int = 0,
         into: type[ModelT],
         timeout: float | None = None,
@@ -66,6 +69,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        follow: Follow | None = None,
         at_least_position: int = 0,
         into: type[Any] | None = None,
         timeout: float | None = None,
@@ -84,6 +88,10 @@ class AsyncStateCalls(AsyncLogCalls):
             position: events up to this position of the log, inclusive.
             recorded_at: events recorded at or before this time, which has a time zone.
             occurred_at: events that occurred at or before this time, which has a time zone.
+            follow: `open`: the last stream of the line of periods in place of the named one;
+                at a position or a time the last that had begun by then. `all`: all streams of the
+                line as if they were one. Not with `version`. The result names the stream in which
+                it ended. Default: the one that is named alone.
             at_least_position: waits until the log has this position, such as the last of
                 `AppendResult.positions`, and folds then: whoever was told of an append sees it,
                 whichever server answers. 0, the default: does not wait.
@@ -98,6 +106,8 @@ class AsyncStateCalls(AsyncLogCalls):
             DeadlineExceeded: the log did not get to `at_least_position` in time.
             FoldFailed, NumberRange, StateNotJson, StateTooLarge, EvaluationLimit: an event could
                 not be folded; the facts name fold, handler, path and event.
+            StateNotCarried: the stream goes on from another one and was opened with no state of the
+                fold; `follow="all"` folds all periods.
             StreamDeleted, EventCorrupt, InvalidStreamName: see there.
             OSError: the file of the fold cannot be read.
         """
@@ -108,6 +118,7 @@ class AsyncStateCalls(AsyncLogCalls):
             at_least_position,
             into,
             timeout,
+            follow,
         )
 
     @overload
@@ -120,6 +131,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        follow: Follow | None = None,
         at_least_position: int = 0,
         into: None = None,
         timeout: float | None = None,
@@ -135,6 +147,7 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        follow: Follow | None = None,
         at_least_position: int = 0,
         into: type[ModelT],
         timeout: float | None = None,
@@ -149,13 +162,14 @@ class AsyncStateCalls(AsyncLogCalls):
         position: int | None = None,
         recorded_at: dt.datetime | None = None,
         occurred_at: dt.datetime | None = None,
+        follow: Follow | None = None,
         at_least_position: int = 0,
         into: type[Any] | None = None,
         timeout: float | None = None,
     ) -> Hydrated[Any]:
         """Folds the events of a stream, named as a whole. All else as in `hydrate`."""
         point = (version, position, recorded_at, occurred_at)
-        return await self._hydrate(stream, fold, point, at_least_position, into, timeout)
+        return await self._hydrate(stream, fold, point, at_least_position, into, timeout, follow)
 
     async def _hydrate(
         self,
@@ -165,10 +179,12 @@ class AsyncStateCalls(AsyncLogCalls):
         at_least_position: int,
         into: type[Any] | None,
         timeout: float | None,
+        follow: Follow | None = None,
     ) -> Hydrated[Any]:
         convert = None if into is None else converter(into)
         request = requests.hydrate_request(stream, fold, *point)
         request.at_least_position = requests.whole(at_least_position, "at_least_position")
+        request.follow = follow_to_wire(follow)
         answer = await self._connection.unary(methods.HYDRATE, request, timeout)
         return Hydrated._from_wire(answer, self._connection.settings.numbers, convert)
 
@@ -372,14 +388,10 @@ class AsyncStateCalls(AsyncLogCalls):
             EventCorrupt, InvalidRequest: see there.
         """
         request = folds_pb2.CheckFoldRequest(fold=fold_ref(fold), category=category)
-        progress = Report(request)
-        last: FoldReport | None = None
-        async for reports in batches(
-            self._connection, methods.CHECK_FOLD, progress, timeout, resumes=False
-        ):
-            last = FoldReport._from_wire(reports[-1])
-            if on_progress is not None and not last.done:
-                on_progress(last)
-        if last is None or not last.done:
-            raise UnexpectedAnswer("the answer stopped without its last message")
-        return last
+
+        def tell(report: folds_pb2.CheckFoldResponse) -> None:
+            if on_progress is not None and not report.done:
+                on_progress(FoldReport._from_wire(report))
+
+        answer = await last_report(self._connection, methods.CHECK_FOLD, request, tell, timeout)
+        return FoldReport._from_wire(answer)

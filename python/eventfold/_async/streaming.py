@@ -1,13 +1,14 @@
 """Answers that come in many messages, and go on when the connection breaks."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from eventfold._async.connection import AsyncConnection
 from eventfold._core import CallError
 from eventfold._errors import UnexpectedAnswer
-from eventfold._methods import Method, Safety
-from eventfold._progress import ItemT_co, Progress
+from eventfold._methods import Method, RequestT
+from eventfold._progress import ItemT_co, Progress, Report, ReportT
 
 
 async def batches(
@@ -28,10 +29,12 @@ async def batches(
         resumes: whether a call that broke goes on where it was, or begins anew.
     """
     seconds = connection.timeout(timeout)
+    deadline = None if resumes else time.monotonic() + seconds
     failures = 0
     while True:
         has_progress = False
-        call = connection.stream(method, progress.request(), seconds)
+        left = seconds if deadline is None else max(0.001, deadline - time.monotonic())
+        call = connection.stream(method, progress.request(), left)
         try:
             while (message := await call.next()) is not None:
                 items = progress.accept(method.decode(message))
@@ -44,8 +47,35 @@ async def batches(
                 raise UnexpectedAnswer("the answer stopped before its end")
             continue
         except CallError as error:
-            failure = connection.failure(error, seconds, Safety.READ)
+            failure = connection.failure(error, seconds, method.safety)
         finally:
             call.cancel()
         failures = 0 if has_progress and resumes else failures + 1
-        await connection.pause_or_raise(failure, failures)
+        await connection.pause_or_raise(failure, failures, method.safety, deadline)
+
+
+async def last_report(
+    connection: AsyncConnection,
+    method: Method[RequestT, ReportT],
+    request: RequestT,
+    on_report: Callable[[ReportT], object] | None,
+    timeout: float | None,
+) -> ReportT:
+    """The last message of an answer whose messages tell how far a long work is.
+
+    Args:
+        connection: the connection.
+        method: the RPC.
+        request: its request.
+        on_report: called with each message, the last included.
+        timeout: seconds for all of it, however often it begins anew.
+    """
+    last: ReportT | None = None
+    async for messages in batches(connection, method, Report(request), timeout, resumes=False):
+        for message in messages:
+            last = message
+            if on_report is not None:
+                on_report(message)
+    if last is None or not last.done:
+        raise UnexpectedAnswer("the answer stopped without its last message")
+    return last

@@ -3,13 +3,14 @@
 
 import copy
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from eventfold import _methods as methods
-from eventfold._events import Event
-from eventfold._failures import ATTEMPTS_MAX, conflict_pause_s
+from eventfold._closing import Follow
+from eventfold._events import Event, EventFlags
+from eventfold._failures import ATTEMPTS_MAX, conflict_pause_s, not_opened
 from eventfold._fold import FoldLike, fold_document
-from eventfold._generated.errors import StreamNotFound, VersionConflict
+from eventfold._generated.errors import StreamClosed, StreamNotFound, VersionConflict
 from eventfold._results import AppendResult, FoldInfo, Handlers, StateT
 from eventfold._streams import stream_name
 from eventfold._sync import _platform
@@ -31,6 +32,7 @@ class AggregateCalls(StateCalls):
         handlers: Handlers[StateT],
         from_version: int = 1,
         *,
+        follow: Literal["all"] | None = None,
         at_least_position: int = 0,
         timeout: float | None = None,
     ) -> tuple[StateT, int]:
@@ -44,6 +46,8 @@ class AggregateCalls(StateCalls):
             handlers: for each event type a function `fn(state, event) -> state`; events of other
                 types are skipped.
             from_version: version to begin with; `initial` is then the state before it. Default: 1.
+            follow: `all`: all streams of the line of periods, as if they were one; the version is
+                that of the last one. Not with `from_version`. Default: the aggregate's alone.
             at_least_position: waits until the log has this position, and reads then. 0, the
                 default: does not wait.
             timeout: seconds in which something new has to come. Default: that of the client.
@@ -55,30 +59,63 @@ class AggregateCalls(StateCalls):
         Raises:
             VersionAhead: `from_version` is beyond the head + 1.
             StreamNotFound: the stream has no event, and `from_version` is not 1.
+            StateNotCarried: the stream was opened when the books of another one were closed, and
+                there is no handler for the type of its opening event, which has the states of folds
+                alone: write one, or follow all periods.
             StreamDeleted, InvalidStreamName: see there. Errors of the handlers pass through.
         """
+        if follow is not None and from_version != 1:
+            raise TypeError("read_aggregate takes either follow= or from_version=")
+        state, version, _ = self._read_handlers(
+            stream_name(category, id),
+            initial,
+            handlers,
+            from_version,
+            follow,
+            at_least_position,
+            timeout,
+        )
+        return state, version
+
+    def _read_handlers(
+        self,
+        stream: str,
+        initial: StateT,
+        handlers: Handlers[StateT],
+        from_version: int,
+        follow: Follow | None,
+        at_least_position: int,
+        timeout: float | None,
+    ) -> tuple[StateT, int, str]:
+        """The state, its version, and the stream that this is of."""
         state = copy.deepcopy(initial)
         types = list(handlers) if len(handlers) <= _TYPES_MAX else []
         # Without handlers nothing is folded, but the version is still that of the stream.
         reader = self.read(
-            stream_name(category, id),
-            from_version=from_version,
+            stream,
+            from_version=from_version if follow is None else None,
             types=types,
+            follow=follow,
             at_least_position=at_least_position,
             timeout=timeout,
         )
         try:
+            opened = follow == "all" or from_version > 1
             for event in reader:
                 handler = handlers.get(event.type)
+                opened = opened or (handler is not None and EventFlags.OPENS in event.flags)
                 if handler is not None:
                     state = handler(state, event)
         except StreamNotFound:
             if from_version > 1:
                 raise
-            return state, 0
+            return state, 0, stream
         finally:
             reader.close()
-        return state, max(reader.end.version, from_version - 1)
+        end = reader.end
+        if end.opened_from is not None and not opened:
+            raise not_opened(end.stream or stream, end.opened_from)
+        return state, max(end.version, from_version - 1), end.stream or stream
 
     def emit_events(
         self,
@@ -114,6 +151,7 @@ class AggregateCalls(StateCalls):
         fold: FoldLike | None = None,
         handlers: Handlers[Any] | None = None,
         initial: Any = None,
+        follow: Follow | None = None,
         attempts: int = ATTEMPTS_MAX,
         timeout: float | None = None,
     ) -> AppendResult | None:
@@ -130,6 +168,9 @@ class AggregateCalls(StateCalls):
             fold: the fold, as in `hydrate`; or:
             handlers: Python handlers, as in `read_aggregate`.
             initial: the initial state for `handlers`. Default: `{}`.
+            follow: `all`: decides on the state through all periods. `open`, the default: on that of
+                the open stream of the line of periods alone; nothing is ever decided on books that
+                are closed, if others go on from them.
             attempts: how often to try, at least 1. Default: 5, with a random pause in between.
             timeout: seconds for each call. Default: that of the client.
 
@@ -138,6 +179,7 @@ class AggregateCalls(StateCalls):
 
         Raises:
             VersionConflict: the aggregate moved in every attempt.
+            StreamClosed: it was closed and nothing goes on from it, or in every attempt.
             TypeError: not exactly one of `fold` and `handlers` is given.
             EventfoldError: as in `hydrate`, `read_aggregate` and `append`.
         """
@@ -145,24 +187,32 @@ class AggregateCalls(StateCalls):
             raise TypeError("retry takes either fold= or handlers=")
         if attempts < 1:
             raise ValueError(f"attempts must be at least 1, not {attempts}")
+        stream = stream_name(category, id)
+        # An append would tell that the books are closed, but what is decided may be that there is
+        # nothing to append.
+        follow = follow or "open"
         conflicts = 0
         while True:
             if handlers is not None:
                 start = {} if initial is None else initial
-                state, version = self.read_aggregate(category, id, start, handlers, timeout=timeout)
+                state, version, at = self._read_handlers(
+                    stream, start, handlers, 1, follow, 0, timeout
+                )
             else:
                 assert fold is not None
-                hydrated = self.hydrate(category, id, fold=fold, timeout=timeout)
-                state, version = hydrated.state, hydrated.version
+                hydrated = self.hydrate_stream(stream, fold=fold, follow=follow, timeout=timeout)
+                state, version, at = hydrated.state, hydrated.version, hydrated.stream or stream
             events = list(_platform.settle(decide(state)))
             if not events:
                 return None
             try:
-                return self.emit_events(category, id, events, version, timeout=timeout)
-            except VersionConflict:
+                return self.append(at, events, expected_version=version, timeout=timeout)
+            except (VersionConflict, StreamClosed) as refusal:
                 conflicts += 1
-                if conflicts >= attempts:
+                has_ended = isinstance(refusal, StreamClosed) and refusal.successor is None
+                if conflicts >= attempts or has_ended:
                     raise
+                # Closed meanwhile, the line has another stream that is open: it decides anew there.
             _platform.sleep(conflict_pause_s(conflicts))
 
     def put_fold(self, fold: FoldLike, *, timeout: float | None = None) -> FoldInfo:

@@ -5,21 +5,43 @@ from typing import Self
 
 from eventfold._json import Numbers
 from eventfold._settings import Settings, Tls
-from eventfold._sync.aggregates import AggregateCalls
 from eventfold._sync.appends import Appends
+from eventfold._sync.closing import ClosingCalls
+from eventfold._sync.compensation import CompensationCalls
 from eventfold._sync.connection import Connection
+from eventfold._sync.deletion import DeletionCalls
+from eventfold._sync.erasures import ErasureCalls
+from eventfold._sync.event_types import EventTypeCalls
 from eventfold._sync.groups import GroupCalls
+from eventfold._sync.keys import KeyCalls
+from eventfold._sync.links import LinkCalls
+from eventfold._sync.pairs import PairCalls
+from eventfold._sync.privacy import PrivacyCalls
 from eventfold._sync.projections import ProjectionCalls
+from eventfold._sync.references import ReferenceCalls
+from eventfold._sync.subjects import SubjectCalls
 from eventfold._sync.subscription import SubscriptionCalls
+from eventfold._sync.transforms import TransformCalls
 from eventfold._sync.watch import WatchCalls
 
 
 class Client(
-    AggregateCalls,
+    PairCalls,
+    CompensationCalls,
     WatchCalls,
     SubscriptionCalls,
     GroupCalls,
     ProjectionCalls,
+    EventTypeCalls,
+    PrivacyCalls,
+    ReferenceCalls,
+    ClosingCalls,
+    TransformCalls,
+    KeyCalls,
+    LinkCalls,
+    DeletionCalls,
+    ErasureCalls,
+    SubjectCalls,
 ):
     """A connection to an eventfold server.
 

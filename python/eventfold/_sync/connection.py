@@ -146,18 +146,27 @@ class Connection:
             was_unsure = was_unsure or may_be_done(failure)
             _platform.sleep(pause)
 
-    def pause_or_raise(self, failure: EventfoldError, failures: int) -> None:
+    def pause_or_raise(
+        self,
+        failure: EventfoldError,
+        failures: int,
+        safety: Safety = Safety.READ,
+        deadline: float | None = None,
+    ) -> None:
         """Waits before a streamed answer is asked for again, or raises what broke it.
 
-        `failures` counts the calls in a row in which nothing new came, this one included.
+        `failures` counts the calls in a row in which nothing new came, this one included. There is
+        no further call behind `deadline`, a time of the monotonic clock; None: there is no such.
         """
         # The deadline of a long answer passes again and again; that is no failure as long as
         # something comes. So no timer is needed, and the server too sees a deadline on every call.
         if isinstance(failure, DeadlineExceeded) and failures == 0:
             return
-        if failures >= ATTEMPTS_MAX or not is_retryable(failure, Safety.READ):
+        pause = backoff_s(max(1, failures))
+        is_late = deadline is not None and time.monotonic() + pause >= deadline
+        if failures >= ATTEMPTS_MAX or is_late or not is_retryable(failure, safety):
             raise failure
-        _platform.sleep(backoff_s(max(1, failures)))
+        _platform.sleep(pause)
 
     def close(self) -> None:
         """Ends the connection. Calls under way fail; closing twice is allowed."""

@@ -8,17 +8,20 @@ from typing import Literal, overload
 
 from eventfold import _methods as methods
 from eventfold import _requests as requests
+from eventfold._closing import Follow, follow_to_wire
 from eventfold._cursor import Cursor
 from eventfold._errors import EventfoldError, UnexpectedAnswer
 from eventfold._events import Event, RecordedEvent, event_page
 from eventfold._expected import ExpectedVersion
 from eventfold._generated.errors import StreamNotFound
 from eventfold._json import as_uuid_text
+from eventfold._references import Leads
 from eventfold._requests import Checks, StreamAppendLike
 from eventfold._results import (
     LIFECYCLE_TO_WIRE,
     AppendResult,
     CheckResult,
+    Copies,
     Direction,
     Lifecycle,
     StreamInfo,
@@ -29,6 +32,7 @@ from eventfold._sync.appends import Appends
 from eventfold._sync.batch import Batch
 from eventfold._sync.connection import Connection
 from eventfold._sync.reader import EventReader
+from eventfold.v1 import appends_pb2 as appends_pb
 from eventfold.v1 import event_store_pb2 as pb
 
 
@@ -44,6 +48,7 @@ class LogCalls:
         events: Iterable[Event],
         *,
         expected_version: ExpectedVersion,
+        follow: bool = False,
         timeout: float | None = None,
     ) -> AppendResult:
         """Appends events to a stream: all of them are stored, or none.
@@ -57,18 +62,30 @@ class LogCalls:
             events: 1 to 1,000 events, at most 3 MiB together.
             expected_version: the version that the append was decided on; 0: the stream has no
                 event yet. `eventfold.EXISTS`: it has one. `eventfold.ANY`: whatever it is.
+            follow: True: where the stream is closed, the events go to the open stream at the end of
+                its line of periods, and the result names it. Only with `ANY`: whoever decided on a
+                state decides again on the successor's. Default: `StreamClosed`.
             timeout: seconds for the call with its repetitions. Default: that of the client.
 
         Raises:
             VersionConflict: the stream is at another version.
             EventIdReused: an id is stored already, with other content or in another place.
             StreamClosed, StreamDeleted: the stream takes no events.
+            SchemaViolation: an event does not fit the schema in force; `violations` says where.
+            MappingFailed: the mapping of its type, by which an event would be read, fails on it.
+            ReferenceNotFound: it refers to what is not there, and its type demands that it is.
             InvalidStreamName, InvalidEventType, InvalidTag, InvalidTime, InvalidJson, JsonTooDeep,
-            EventTooLarge, MetadataTooLarge, AppendTooLarge, TooManyEvents, EmptyAppend: see there.
+            EventTooLarge, MetadataTooLarge, AppendTooLarge, TooManyEvents, EmptyAppend,
+            InvalidReferences: see there.
             OutcomeUnknown: the events may be stored or not; append the same objects again.
             ConnectionFailed: the same, if the connection broke after the request was sent.
         """
         request = requests.append_request(stream, events, expected_version)
+        if follow:
+            message = appends_pb.AppendRequest.FromString(request)
+            message.follow = True
+            answer = self._connection.unary(methods.APPEND, message, timeout)
+            return AppendResult._from_wire(appends_pb.AppendResponse.FromString(answer))
         return AppendResult(*self._appends.append(request, timeout))
 
     def append_many(
@@ -184,12 +201,13 @@ class LogCalls:
     ) -> CheckResult:
         """Says what `append` would answer now, and stores nothing.
 
-        Parameters and errors are those of `append`.
+        Parameters and errors are those of `append`, but for `SchemaViolation`: where events do not
+        fit their schemas is an answer.
         """
         append = requests.append_request(stream, events, expected_version)
-        request = pb.CheckAppendRequest(append=pb.AppendRequest.FromString(append))
+        request = appends_pb.CheckAppendRequest(append=appends_pb.AppendRequest.FromString(append))
         answer = self._connection.unary(methods.CHECK_APPEND, request, timeout)
-        return CheckResult(answer.first_version, answer.last_version, answer.duplicate)
+        return CheckResult._from_wire(answer)
 
     def read(
         self,
@@ -200,7 +218,11 @@ class LogCalls:
         direction: Direction = "forwards",
         limit: int = 0,
         types: Iterable[str] = (),
+        follow: Follow | None = None,
         at_least_position: int = 0,
+        resolve: bool = False,
+        mark_cancelled: bool = False,
+        raw: bool = False,
         timeout: float | None = None,
     ) -> EventReader:
         """Reads a stream, as it stood when the read began.
@@ -214,8 +236,19 @@ class LogCalls:
             direction: `forwards` (the default) or `backwards`.
             limit: most events to return; 0, the default: all.
             types: only events of these types; at most 100. Default: all.
+            follow: `open`: the last stream of the line of periods in place of the one that is
+                named; without `from_version` and `to_version`. `all`: all streams of the line, from
+                the first on (backwards: from the last on), or, with `from_version`, from that
+                version of the stream that is named; without `to_version`. Default: the one that is
+                named alone.
             at_least_position: waits until the log has this position, and reads then. 0, the
                 default: does not wait.
+            resolve: also fetches what the events refer to, one level deep: `event.resolved` of
+                each has it. Default: False.
+            mark_cancelled: also finds out which events others cancel: `event.cancelled` of each
+                says it. Default: False.
+            raw: data as it is stored, for exports and copies. False, the default: as the mappings
+                in force make it.
             timeout: seconds in which something new has to come. Default: that of the client.
 
         Returns:
@@ -226,11 +259,16 @@ class LogCalls:
             DeadlineExceeded: the log did not get to `at_least_position` in time.
             StreamNotFound: the stream never had an event.
             VersionAhead: `from_version` is beyond the head + 1.
+            MappingFailed: the mapping of its type fails on an event.
             StreamDeleted, InvalidStreamName, InvalidRequest: see there.
         """
         request = requests.read_request(stream, from_version, to_version, direction, limit, types)
         request.at_least_position = requests.whole(at_least_position, "at_least_position")
-        return EventReader(self._connection, methods.READ, Cursor(request), timeout)
+        request.raw, request.resolve = raw, resolve
+        request.mark_cancelled = mark_cancelled
+        request.follow = follow_to_wire(follow)
+        cursor = Cursor(request)
+        return EventReader(self._connection, methods.READ, cursor, timeout, resolve)
 
     def read_all(
         self,
@@ -244,7 +282,9 @@ class LogCalls:
         types: Iterable[str] = (),
         tags: Iterable[str] = (),
         include_system_events: bool = False,
+        copies: Copies | None = None,
         at_least_position: int = 0,
+        raw: bool = False,
         timeout: float | None = None,
     ) -> EventReader:
         """Reads the log in the order of commits, as it stood when the read began.
@@ -262,8 +302,12 @@ class LogCalls:
             types: only events of these types; at most 100. Default: all.
             tags: only events that have all of these tags; at most 64. Default: all.
             include_system_events: also events of streams whose name starts with `$`.
+            copies: `include` or `exclude` events that a transform has copied from others. Default:
+                those of `categories` are included, those of the whole log are not.
             at_least_position: waits until the log has this position, and reads then. 0, the
                 default: does not wait.
+            raw: data as it is stored, for exports and copies. False, the default: as the mappings
+                in force make it.
             timeout: seconds in which something new has to come. Default: that of the client.
 
         Returns:
@@ -274,6 +318,8 @@ class LogCalls:
             DeadlineExceeded: the log did not get to `at_least_position` in time.
             PositionAhead: `from_position` is beyond the head + 1.
             StoreIncarnationChanged: the log is not the one that the token was made on.
+            CopiesAmbiguous: both a source and a target of one transform are among `categories`.
+            MappingFailed: the mapping of its type fails on an event.
             InvalidResumeToken, InvalidRequest: see there.
         """
         request = requests.read_all_request(
@@ -284,22 +330,44 @@ class LogCalls:
             limit,
             (categories, types, tags),
             include_system_events,
+            copies,
         )
         request.at_least_position = requests.whole(at_least_position, "at_least_position")
+        request.raw = raw
         return EventReader(self._connection, methods.READ_ALL, Cursor(request), timeout)
 
-    def get_event(self, id: str | uuid.UUID, *, timeout: float | None = None) -> RecordedEvent:
-        """Reads one event by its id.
+    def get_event(
+        self,
+        id: str | uuid.UUID,
+        *,
+        raw: bool = False,
+        resolve: bool = False,
+        timeout: float | None = None,
+    ) -> RecordedEvent:
+        """Reads one event by its id; with `resolve` also what it refers to, one level deep, which
+        `event.resolved` has then.
+
+        Args:
+            id: the id.
+            raw: data as it is stored. False, the default: as the mapping in force makes it.
+            resolve: also fetches what it refers to. Default: False.
+            timeout: seconds for the call with its repetitions. Default: that of the client.
 
         Raises:
             EventNotFound: no event has this id.
+            MappingFailed: the mapping of its type fails on it.
             InvalidValue: the id is no UUID.
         """
-        request = pb.GetEventRequest(id=as_uuid_text(id))
+        request = pb.GetEventRequest(id=as_uuid_text(id), raw=raw, resolve=resolve)
         answer = self._connection.unary(methods.GET_EVENT, request, timeout)
-        events = event_page(answer, self._connection.settings.numbers)
+        numbers = self._connection.settings.numbers
+        events = event_page(answer, numbers)
         if not events:
             raise UnexpectedAnswer("the answer holds no event")
+        if resolve:
+            leads = Leads(numbers)
+            leads.extend(pb.GetEventResponse.FromString(events.rest).references)
+            events.resolve(leads)
         return events[0]
 
     def get_stream(self, name: str, *, timeout: float | None = None) -> StreamInfo:

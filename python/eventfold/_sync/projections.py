@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from eventfold import _methods as methods
-from eventfold._errors import EventfoldError, UnexpectedAnswer
+from eventfold._errors import EventfoldError
 from eventfold._generated.errors import DeadlineExceeded
-from eventfold._progress import Report
 from eventfold._projections import (
     Generation,
     ParkedKey,
@@ -26,7 +25,7 @@ from eventfold._settings import check_timeout
 from eventfold._sources import Document, source_or_file
 from eventfold._sync import _platform
 from eventfold._sync.projection_queries import ProjectionQueries
-from eventfold._sync.streaming import batches
+from eventfold._sync.streaming import last_report
 from eventfold.v1 import projections_pb2 as pb
 
 # As long as a projection takes.
@@ -218,16 +217,13 @@ class ProjectionCalls(ProjectionQueries):
         request = pb.VerifyProjectionRequest(
             name=name, generation=whole(generation, "generation"), keys=keys
         )
-        last: pb.VerifyProjectionResponse | None = None
-        for messages in batches(
-            self._connection, methods.VERIFY_PROJECTION, Report(request), timeout, resumes=False
-        ):
-            last = messages[-1]
+
+        def tell(report: pb.VerifyProjectionResponse) -> None:
             if on_progress is not None:
-                on_progress(last.position, last.to_position)
-        if last is None or not last.done:
-            raise UnexpectedAnswer("the answer stopped without its last message")
-        return Verification._from_wire(last.verification)
+                on_progress(report.position, report.to_position)
+
+        answer = last_report(self._connection, methods.VERIFY_PROJECTION, request, tell, timeout)
+        return Verification._from_wire(answer.verification)
 
     def switch_projection(
         self, name: str, *, generation: int = 0, timeout: float | None = None

@@ -14,6 +14,7 @@ from eventfold._generated.errors import EventNotFound, PositionAhead
 from eventfold._methods import Safety
 from eventfold._place import Place
 from eventfold._reconnects import SILENCE_S, OnReconnect, Reconnects, ended, silent
+from eventfold._results import Copies
 from eventfold._starts import Source, Start
 from eventfold._sync import _platform, _waiting
 from eventfold._sync.connection import Connection
@@ -200,6 +201,8 @@ class SubscriptionCalls:
         tags: Iterable[str] = (),
         where: str = "",
         include_system_events: bool = False,
+        copies: Copies | None = None,
+        raw: bool = False,
         place: Place | None = None,
         resume_token: bytes | None = None,
         from_position: int | None = None,
@@ -226,6 +229,10 @@ class SubscriptionCalls:
             tags: only events that have all of these tags; at most 64. Default: all.
             where: only events for which this CEL expression over `event` and `meta` is true.
             include_system_events: also events of streams whose name starts with `$`.
+            copies: `include` or `exclude` events that a transform has copied from others. Default:
+                those of a stream or of `categories` are included, those of the whole log are not.
+            raw: data as it is stored, also for `where`: for exports and copies. False, the default:
+                as the mappings in force make it.
             place: behind this place, which an earlier subscription told; the proof that it is the
                 same log goes with it.
             resume_token: behind what this token of a frame or of a read stands for; empty: from
@@ -248,13 +255,16 @@ class SubscriptionCalls:
             StoreIncarnationChanged: the log is not the one that the place or the token was made
                 on, or it lost its tail meanwhile; both agree up to `common_position`.
             PositionAhead, VersionAhead: the start is beyond the head + 1.
+            CopiesAmbiguous: both a source and a target of one transform are among `categories`.
             FilterFailed: `where` cannot be evaluated on an event; what was before it was delivered.
+            MappingFailed: the mapping of its type fails on an event; the same.
             InvalidResumeToken, InvalidExpression, InvalidStreamName, InvalidRequest: see there.
             StreamDeleted, EventCorrupt: see there.
             TypeError: there are two starts.
         """
-        source = Source(stream, categories, types, tags, where, include_system_events)
+        source = Source(stream, categories, types, tags, where, include_system_events, copies)
         request = source.subscription()
+        request.raw = raw
         start = Start(place, resume_token, from_position, from_version, from_recorded_at, from_now)
         following = Following(request, start.of_subscription(request))
         what = f"subscription to {stream or ', '.join(request.categories) or 'the log'}"

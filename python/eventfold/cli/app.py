@@ -5,14 +5,25 @@ import typer
 from eventfold.cli import (
     append,
     cel,
+    closing,
+    compensate,
+    deletion,
     folds,
+    generate,
     groups,
     hydrate,
     importing,
+    links,
+    mappings,
+    privacy,
     projections,
     read,
+    refs,
+    schemas,
     serve,
     streams,
+    transforms,
+    types,
     version,
     watch,
 )
@@ -30,7 +41,12 @@ app = typer.Typer(
 
 app.command("serve")(serve.serve)
 app.command("append")(append.append)
+app.command("compensate")(compensate.compensate)
 app.command("read")(read.read)
+app.command("refs")(refs.refs)
+app.command("close")(closing.close)
+app.command("delete")(deletion.delete)
+app.command("deletions")(deletion.deletions)
 app.command("hydrate")(hydrate.hydrate)
 app.command("watch")(watch.watch)
 app.command("streams")(streams.streams)
@@ -38,6 +54,13 @@ app.command("stream")(streams.stream)
 app.add_typer(folds.app, name="fold")
 app.add_typer(groups.app, name="group")
 app.add_typer(projections.app, name="projection")
+app.add_typer(transforms.app, name="transform")
+app.add_typer(links.app, name="links")
+app.add_typer(schemas.app, name="schema")
+app.add_typer(mappings.app, name="mapping")
+app.add_typer(types.app, name="types")
+app.add_typer(privacy.app, name="privacy")
+app.add_typer(generate.app, name="generate")
 app.command("cel")(cel.cel)
 app.command("import")(importing.import_file)
 app.command("version")(version.version)

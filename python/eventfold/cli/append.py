@@ -1,15 +1,18 @@
 """`eventfold append`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from eventfold import AppendResult, Client, Event
+from eventfold import AppendResult, CheckResult, Client, Event
 from eventfold.cli.connection import with_store
+from eventfold.cli.failures import ExitCode, violation_line
 from eventfold.cli.lines import event_of_line, read_lines
-from eventfold.cli.output import AsJson, print_fields, print_json
+from eventfold.cli.output import AsJson, note, print_fields, print_json
+from eventfold.cli.projection_rows import error_fields
 from eventfold.cli.text import time_text
+from eventfold.cli.trials import violation_fields
 from eventfold.cli.values import expected_version, json_argument, moment
 
 _STDIN = "-"
@@ -37,20 +40,21 @@ def _one_event(
     )
 
 
-def _print(stream: str, result: AppendResult, events: list[Event], as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                "stream": stream,
-                "first_version": result.first_version,
-                "last_version": result.last_version,
-                "positions": result.positions,
-                "ids": [event.id for event in events],
-                "duplicate": result.duplicate,
-                "recorded_at": time_text(result.recorded_at),
-            }
-        )
-        return
+def appended_fields(stream: str, result: AppendResult, events: list[Event]) -> dict[str, Any]:
+    """Where the events of an append stand."""
+    return {
+        "stream": stream,
+        "first_version": result.first_version,
+        "last_version": result.last_version,
+        "positions": result.positions,
+        "ids": [event.id for event in events],
+        "duplicate": result.duplicate,
+        "recorded_at": time_text(result.recorded_at),
+    }
+
+
+def print_appended(stream: str, result: AppendResult, events: list[Event]) -> None:
+    """The same for people."""
     several = result.first_version != result.last_version
     first, last = result.positions[0], result.positions[-1]
     print_fields(
@@ -65,6 +69,27 @@ def _print(stream: str, result: AppendResult, events: list[Event], as_json: bool
             ("stored", "before: nothing new" if result.duplicate else "now"),
         ]
     )
+
+
+def _print_check(stream: str, would: CheckResult, as_json: bool) -> None:
+    refused = would.refused
+    facts = {
+        "stream": stream,
+        "first_version": would.first_version,
+        "last_version": would.last_version,
+        "duplicate": would.duplicate,
+    }
+    if as_json:
+        violations = [violation_fields(one) for one in would.violations]
+        print_json({**facts, "violations": violations, "refused": error_fields(refused)})
+    else:
+        stored = "yes, before" if would.duplicate else "no, and would be accepted"
+        fits = "" if refused is None else "no, and would be refused"
+        print_fields([*list(facts.items())[:3], ("stored", fits or stored)])
+        for one in would.violations:
+            note(violation_line(one))
+    if refused is not None:
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 @with_store
@@ -118,17 +143,10 @@ def append(
         events = [_one_event(type, data, metadata, tags or [], id, occurred_at)]
     version = expected_version(expected)
     if not check:
-        _print(stream, store.append(stream, events, expected_version=version), events, as_json)
+        result = store.append(stream, events, expected_version=version)
+        if as_json:
+            print_json(appended_fields(stream, result, events))
+        else:
+            print_appended(stream, result, events)
         return
-    would = store.check_append(stream, events, expected_version=version)
-    facts = {
-        "stream": stream,
-        "first_version": would.first_version,
-        "last_version": would.last_version,
-        "duplicate": would.duplicate,
-    }
-    if as_json:
-        print_json(facts)
-    else:
-        stored = "yes, before" if would.duplicate else "no, and would be accepted"
-        print_fields([*list(facts.items())[:3], ("stored", stored)])
+    _print_check(stream, store.check_append(stream, events, expected_version=version), as_json)

@@ -1,11 +1,21 @@
 """Events as commands print them."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+import typer
 
-from eventfold import RecordedEvent
+from eventfold import Copies, EventFlags, RecordedEvent
 from eventfold.cli.text import compact_json, joined, time_text
+
+Copied = Annotated[
+    Copies | None,
+    typer.Option(
+        "--copies",
+        help="Whether events that a transform has copied are among them. Default: those of named "
+        "streams and categories are, those of the whole log are not.",
+    ),
+]
 
 
 def event_fields(event: RecordedEvent) -> dict[str, Any]:
@@ -47,6 +57,12 @@ def event_row(event: RecordedEvent, whole_log: bool) -> tuple[object, ...]:
     data = "(deleted)" if event.deleted else compact_json(event.data_json or b"{}")
     if event.tags:
         data += f"  [{joined(event.tags)}]"
+    if event.cancels is not None:
+        data += f"  (cancels {event.cancels})"
+    if event.cancelled:
+        data += "  (cancelled)"
+    if EventFlags.SCHEMA_VIOLATED in event.flags:
+        data += "  (did not fit its schema)"
     name = (event.stream,) if whole_log else ()
     return (
         event.position,

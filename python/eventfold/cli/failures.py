@@ -9,7 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from eventfold import ConnectionFailed, EventfoldError
+from eventfold import ConnectionFailed, EventfoldError, Violation
+from eventfold._violations import violations_of_fact
 from eventfold.cli.text import one_line
 
 
@@ -68,13 +69,23 @@ def exit_code_of(error: EventfoldError) -> ExitCode:
 
 
 def describe(reason: str, message: str, facts: Mapping[str, str]) -> str:
-    """`error: REASON: message (facts)`, on one line; an excerpt follows on lines of its own."""
+    """`error: REASON: message (facts)`, on one line; an excerpt, or violations of schemas, follow
+    on lines of their own.
+    """
     shown = ", ".join(
-        f"{name}={one_line(value)}" for name, value in facts.items() if name != "excerpt"
+        f"{name}={one_line(value)}"
+        for name, value in facts.items()
+        if name not in ("excerpt", "violations")
     )
     line = f"error: {reason}: {one_line(message)}" + (f" ({shown})" if shown else "")
-    excerpt = facts.get("excerpt", "").rstrip()
-    return "\n".join([line, *(f"  {one_line(row)}" for row in excerpt.splitlines())])
+    rows = facts.get("excerpt", "").rstrip().splitlines()
+    rows += [violation_line(one) for one in violations_of_fact(facts.get("violations"))]
+    return "\n".join([line, *(f"  {one_line(row)}" for row in rows)])
+
+
+def violation_line(one: Violation) -> str:
+    """Where an event does not fit its schema, in a line."""
+    return f"event {one.event_index} at {one.pointer or 'the whole'}: {one.message} ({one.rule})"
 
 
 def report(reason: str, message: str, facts: Mapping[str, str] | None = None) -> None:

@@ -1,6 +1,6 @@
 """`eventfold fold check`, alone or against stored events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +20,8 @@ from eventfold.cli.output import (
 from eventfold.cli.text import joined
 
 
-def source_of(file: Path) -> str:
-    """The text of a document.
+def source_of(file: Path, reason: str = "INVALID_FOLD") -> str:
+    """The text of a document; `reason` is that of one that cannot be used.
 
     Raises:
         Failure: it is not UTF-8.
@@ -30,7 +30,7 @@ def source_of(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise Failure(
-            "INVALID_FOLD", f"not UTF-8: {error}", ExitCode.INVALID_INPUT, {"file": file}
+            reason, f"not UTF-8: {error}", ExitCode.INVALID_INPUT, {"file": file}
         ) from None
 
 
@@ -78,8 +78,13 @@ def _json(report: FoldReport) -> dict[str, Any]:
         ],
         "unused_handlers": report.unused_handlers,
         "unhandled_types": report.unhandled_types,
-        "unseen_fields": [{"type": type_, "field": field} for type_, field in report.unseen_fields],
+        "unseen_fields": _fields(report.unseen_fields),
+        "undeclared_fields": _fields(report.undeclared_fields),
     }
+
+
+def _fields(fields: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"type": type_, "field": field} for type_, field in fields]
 
 
 def _findings(report: FoldReport) -> Iterator[tuple[str, str]]:
@@ -87,9 +92,12 @@ def _findings(report: FoldReport) -> Iterator[tuple[str, str]]:
         yield "no event for", joined(report.unused_handlers)
     if report.unhandled_types:
         yield "no handler for", joined(report.unhandled_types)
-    if report.unseen_fields:
-        fields = joined(f"{type_}.{field}" for type_, field in report.unseen_fields)
-        yield "no event has", fields
+    for label, fields in [
+        ("no event has", report.unseen_fields),
+        ("no schema has", report.undeclared_fields),
+    ]:
+        if fields:
+            yield label, joined(f"{type_}.{field}" for type_, field in fields)
 
 
 def _print(report: FoldReport, category: str) -> None:

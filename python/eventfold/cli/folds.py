@@ -1,6 +1,5 @@
 """`eventfold fold put, list, show`; `check` and `explain` have files of their own."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +9,8 @@ from eventfold import Client, FoldInfo
 from eventfold.cli import explain, fold_check
 from eventfold.cli.connection import with_store
 from eventfold.cli.fold_check import source_of
-from eventfold.cli.output import AsJson, note, print_fields, print_json, print_table
-from eventfold.cli.text import printable, time_text
+from eventfold.cli.output import AsJson, note, print_document, print_fields, print_json, print_table
+from eventfold.cli.text import time_text
 
 app = typer.Typer(help="The registry of folds, and what folds do.", no_args_is_help=True)
 
@@ -76,11 +75,7 @@ def show(
     if as_json:
         print_json({**_fields(found), "source": found.source})
         return
-    source = found.source
-    # A pipe gets the document itself; a terminal must not obey what stands in it.
-    sys.stdout.write(printable(source, keep="\n\t") if sys.stdout.isatty() else source)
-    if not source.endswith("\n"):
-        sys.stdout.write("\n")
+    print_document(found.source)
 
 
 app.command("check")(fold_check.check)

@@ -8,7 +8,7 @@ import typer
 
 from eventfold import Client, Group, GroupSettings, ParkedEvent
 from eventfold.cli.connection import with_store
-from eventfold.cli.events import event_fields
+from eventfold.cli.events import Copied, event_fields
 from eventfold.cli.output import AsJson, note, print_fields, print_json, print_table
 from eventfold.cli.text import joined, time_text
 from eventfold.cli.values import moment, resume_token
@@ -58,6 +58,7 @@ def _source(group: Group) -> str:
         f"tags {joined(group.tags)}" if group.tags else "",
         f"where {group.where}" if group.where else "",
         "system events" if group.include_system_events else "",
+        f"{group.copies} copies" if group.copies else "",
     ]
     return "; ".join(part for part in parts if part) or "all events"
 
@@ -72,6 +73,7 @@ def _fields(group: Group) -> dict[str, Any]:
         "tags": list(group.tags),
         "where": group.where,
         "include_system_events": group.include_system_events,
+        "copies": group.copies,
         "settings": {name: getattr(settings, name) for name in settings.__slots__},
         "generation": group.generation,
         "created_at": time_text(group.created_at),
@@ -149,6 +151,7 @@ def create(
     system: Annotated[
         bool, typer.Option("--system", help="Also streams whose name starts with `$`.")
     ] = False,
+    copies: Copied = None,
     first: _From = None,
     after: _After = None,
     recorded_at: _RecordedAt = None,
@@ -184,6 +187,7 @@ def create(
         tags=tags or (),
         where=where,
         include_system_events=system,
+        copies=copies,
         settings=GroupSettings(
             ack_timeout,
             attempts,

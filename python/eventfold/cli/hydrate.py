@@ -10,7 +10,7 @@ from eventfold import Client, FoldLike, Hydrated
 from eventfold.cli.connection import with_store
 from eventfold.cli.output import AsJson, console, print_fields, print_json
 from eventfold.cli.text import pretty_json
-from eventfold.cli.values import point_in_time
+from eventfold.cli.values import PeriodsOption, follow_of, point_in_time
 
 
 def fold_argument(text: str) -> FoldLike:
@@ -78,6 +78,7 @@ def hydrate(
             "that day, in UTC.",
         ),
     ] = None,
+    periods: PeriodsOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Fold the events of a stream into its state, at its head or at a point before."""
@@ -93,5 +94,6 @@ def hydrate(
         position=position,
         recorded_at=None if recorded_at is None else point_in_time(recorded_at),
         occurred_at=None if occurred_at is None else point_in_time(occurred_at),
+        follow=follow_of(periods),
     )
-    _print(stream, found, as_json)
+    _print(found.stream or stream, found, as_json)

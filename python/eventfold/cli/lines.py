@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import typer
 
-from eventfold import Event, EventfoldError
+from eventfold import Event, EventFlags, EventfoldError
 from eventfold.cli.failures import ExitCode, Failure
 from eventfold.cli.text import dump_exactly, parse_exactly
 from eventfold.cli.values import moment
@@ -91,6 +91,14 @@ def parse_lines(file: BinaryIO, name: str, *, has_stream: bool = False) -> Itera
         yield Line(name, number, fields)
 
 
+def _is_mapped(flags: Any) -> bool:
+    try:
+        return bool(EventFlags(int(dump_exactly(flags))) & EventFlags.MAPPED)
+    except ValueError:
+        # Not what `read` prints: passed over like the rest of what the server sets.
+        return False
+
+
 def event_of_line(line: Line, default_id: uuid.UUID | None = None) -> Event:
     """The event of a line.
 
@@ -100,6 +108,10 @@ def event_of_line(line: Line, default_id: uuid.UUID | None = None) -> Event:
     fields = line.fields
     if fields.get("deleted") is True:
         raise line.failure("the payload was deleted, so the event cannot be stored again")
+    if _is_mapped(fields.get("flags")):
+        raise line.failure(
+            "the data is what a mapping made of it, not what is stored: read it with --raw"
+        )
     for name in ("data", "metadata"):
         if not isinstance(fields.get(name, {}), dict):
             raise line.failure(f"`{name}` is no JSON object")

@@ -37,6 +37,13 @@ def print_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value).decode() + "\n")
 
 
+def print_document(source: str) -> None:
+    """Prints a document as it came in."""
+    # A pipe gets the document itself; a terminal must not obey what stands in it.
+    text = printable(source, keep="\n\t") if sys.stdout.isatty() else source
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
     """Prints rows as tables, as they come; returns how many there were.
 

@@ -2,7 +2,6 @@
 `count` and `try` have a file of their own.
 """
 
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,13 +17,14 @@ from eventfold.cli.folds import as_document
 from eventfold.cli.output import (
     AsJson,
     note,
+    print_document,
     print_fields,
     print_json,
     print_table,
     progress_bar,
 )
 from eventfold.cli.projection_rows import Name, error_fields, print_parked
-from eventfold.cli.text import joined, printable, time_text
+from eventfold.cli.text import joined, time_text
 
 app = typer.Typer(help="Projections: folds kept as tables, and queries.", no_args_is_help=True)
 
@@ -94,6 +94,7 @@ def _generation_fields(one: Generation) -> dict[str, Any]:
         "switched_at": time_text(one.switched_at) or None,
         "fold": one.fold,
         "fold_revision": one.fold_revision,
+        "remapped_types": list(one.remapped_types),
     }
 
 
@@ -116,6 +117,8 @@ def _condition(one: Generation) -> str:
         words.append(f"{one.parked_keys:,} parked keys")
     if one.verification is not None and one.verification.keys_differing:
         words.append(f"{one.verification.keys_differing:,} keys differ")
+    if one.remapped_types:
+        words.append(f"mapping changed of {' '.join(one.remapped_types)}")
     return joined(words)
 
 
@@ -265,9 +268,7 @@ def show(
     elif not source:
         _print(found)
     else:
-        # A pipe gets the document itself; a terminal must not obey what stands in it.
-        text = printable(one.source, keep="\n\t") if sys.stdout.isatty() else one.source
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        print_document(one.source)
 
 
 @app.command("rebuild")

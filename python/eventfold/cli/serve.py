@@ -96,7 +96,8 @@ def _run(config: "ServerConfig", as_json: bool) -> None:
         raise Failure("BUG", str(error), ExitCode.NOT_STARTED) from error
     except Refusal as error:
         facts = {name: str(value) for name, value in error.facts.items()}
-        code = ExitCode.UNAVAILABLE if error.reason == "STORAGE_UNAVAILABLE" else None
+        passes = error.reason in ("STORAGE_UNAVAILABLE", "KEYS_UNAVAILABLE")
+        code = ExitCode.UNAVAILABLE if passes else None
         raise Failure(error.reason, error.message, code or ExitCode.NOT_STARTED, facts) from error
     except EmbeddedPostgresError as error:
         message, *said = str(error).splitlines()
@@ -180,6 +181,76 @@ _TokenFile = Annotated[
         "admin, personal) joined by commas. SIGHUP reads it again.",
     ),
 ]
+_TransformTargets = Annotated[
+    Path | None,
+    typer.Option(
+        help="Other servers that transforms may copy to: TOML, a table for each with address, "
+        "token_file, tls, tls_ca, insecure.",
+    ),
+]
+_MasterKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Master keys that wrap the data keys of subjects: lines of name:key, 32 bytes in "
+        "base64. The first wraps, the others unwrap. Only its owner may read it. Or in the "
+        "environment: EVENTFOLD_MASTER_KEY.",
+    ),
+]
+_MasterKey = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PROVIDER:KEY",
+        help="A master key that a key provider holds instead: vault:NAME, a key of Vault's "
+        "transit engine.",
+    ),
+]
+_VaultUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where Vault is, https://HOST:PORT.")
+]
+_VaultTokenFile = Annotated[
+    Path | None, typer.Option(help="A file with a token of Vault; read for each call.")
+]
+_VaultCa = Annotated[
+    Path | None, typer.Option(help="Certificate of Vault's authority, PEM. Default: the system's.")
+]
+_VaultMount = Annotated[str, typer.Option(help="Path of the transit engine.")]
+_KeyStoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="EVENTFOLD_KEY_STORE_URL",
+        help="Another PostgreSQL for data keys, so that backups of the log hold none. Default: "
+        "a schema of its own in the log's database.",
+    ),
+]
+_FenceLedger = Annotated[
+    str | None,
+    typer.Option(
+        envvar="EVENTFOLD_FENCE_LEDGER",
+        metavar="file:PATH|URL",
+        help="Where the ledger of erased subjects is kept, apart from log and keys: a file, or "
+        "a PostgreSQL. Default: the file fences in --data-dir, else in the log's database.",
+    ),
+]
+_BackupHorizon = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=36_500,
+        envvar="EVENTFOLD_BACKUP_HORIZON",
+        metavar="DAYS",
+        help="Days after which no backup holds a key that was destroyed; receipts of erasures say "
+        "so. Default: receipts say that nobody knows.",
+    ),
+]
+_MetricsListen = Annotated[
+    str | None,
+    typer.Option(
+        envvar="EVENTFOLD_METRICS_LISTEN",
+        metavar="HOST:PORT",
+        help="Address for metrics, plain HTTP for Prometheus at /metrics: figures of personal data "
+        "and of the log, of no person. Default: none.",
+    ),
+]
 _Insecure = Annotated[
     bool,
     typer.Option(
@@ -243,6 +314,17 @@ def serve(
     tls_cert: _TlsCert = None,
     tls_key: _TlsKey = None,
     token_file: _TokenFile = None,
+    transform_targets: _TransformTargets = None,
+    master_key_file: _MasterKeyFile = None,
+    master_key: _MasterKey = None,
+    vault_url: _VaultUrl = None,
+    vault_token_file: _VaultTokenFile = None,
+    vault_ca: _VaultCa = None,
+    vault_mount: _VaultMount = "transit",
+    key_store_url: _KeyStoreUrl = None,
+    fence_ledger: _FenceLedger = None,
+    backup_horizon: _BackupHorizon = None,
+    metrics_listen: _MetricsListen = None,
     insecure: _Insecure = False,
     reflection: _Reflection = None,
     unsafe_durability: _UnsafeDurability = False,
@@ -272,6 +354,17 @@ def serve(
             tls_cert=tls_cert,
             tls_key=tls_key,
             token_file=token_file,
+            transform_targets=transform_targets,
+            master_key_file=master_key_file,
+            master_key=master_key,
+            vault_url=vault_url,
+            vault_token_file=vault_token_file,
+            vault_ca=vault_ca,
+            vault_mount=vault_mount,
+            key_store_url=key_store_url,
+            fence_ledger=fence_ledger,
+            backup_horizon_days=backup_horizon,
+            metrics_listen=metrics_listen,
             insecure=insecure,
             reflection=reflection,
             unsafe_durability=unsafe_durability,

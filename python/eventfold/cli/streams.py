@@ -13,7 +13,8 @@ from eventfold.cli.text import time_text
 _PAGE_STREAMS_MAX = 1000
 
 
-def _fields(stream: StreamInfo) -> dict[str, Any]:
+def stream_fields(stream: StreamInfo) -> dict[str, Any]:
+    """All of a stream."""
     return {
         "name": stream.name,
         "category": stream.category,
@@ -48,7 +49,7 @@ def streams(
     listed = islice(found, limit) if limit else found
     if as_json:
         for stream in listed:
-            print_json(_fields(stream))
+            print_json(stream_fields(stream))
         return
     count = print_table(
         ["version", "lifecycle", "created", "stream"],
@@ -71,6 +72,6 @@ def stream(
     if not found.exists:
         raise StreamNotFound("the stream never had an event", {"stream": name})
     if as_json:
-        print_json(_fields(found))
+        print_json(stream_fields(found))
     else:
-        print_fields(_fields(found).items())
+        print_fields(stream_fields(found).items())

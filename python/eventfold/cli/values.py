@@ -2,17 +2,46 @@
 
 import base64
 import datetime as dt
+import enum
 import re
+from typing import Annotated
 
 import typer
 
-from eventfold import ANY, EXISTS, ExpectedVersion
+from eventfold import ANY, EXISTS, ExpectedVersion, Follow
 from eventfold.cli.failures import ExitCode, Failure
 
 _TIME = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
     r"(?:[Tt ](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?P<zone>[Zz]|[+-]\d{2}:\d{2})?)?"
 )
+
+
+class Periods(enum.Enum):
+    """Which streams of a line of periods are meant."""
+
+    OPEN = "open"
+    ALL = "all"
+
+
+PeriodsOption = Annotated[
+    Periods | None,
+    typer.Option(
+        "--periods",
+        help="open: the last stream of the line of periods, in place of STREAM. all: all of its "
+        "streams, as if they were one.",
+    ),
+]
+
+
+def follow_of(periods: Periods | None) -> Follow | None:
+    """The same for a call of the client."""
+    match periods:
+        case Periods.OPEN:
+            return "open"
+        case Periods.ALL:
+            return "all"
+    return None
 
 
 def expected_version(text: str) -> ExpectedVersion:

@@ -142,6 +142,7 @@ class GroupSource(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     WHERE_FIELD_NUMBER: _builtins.int
     INCLUDE_SYSTEM_EVENTS_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
     stream: _builtins.str
     """Only events of this stream, which need not exist yet; empty, the default: all."""
     where: _builtins.str
@@ -152,6 +153,10 @@ class GroupSource(_message.Message):
     include_system_events: _builtins.bool
     """Also events of streams whose name starts with `$`. Default: false, and true for such a
     `stream`.
+    """
+    copies: _event_store_pb2.Copies.ValueType
+    """Whether copies are among its events. Default: they are if `stream` or `categories` is set, save
+    where that is COPIES_AMBIGUOUS; of the whole log they are left out.
     """
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -174,10 +179,11 @@ class GroupSource(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         where: _builtins.str = ...,
         include_system_events: _builtins.bool = ...,
+        copies: _event_store_pb2.Copies.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "include_system_events", b"include_system_events", "stream", b"stream", "tags", b"tags", "types", b"types", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "copies", b"copies", "include_system_events", b"include_system_events", "stream", b"stream", "tags", b"tags", "types", b"types", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -106,7 +106,7 @@ class ConsumerGroupsServicer:
 
         Errors: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME, INVALID_EXPRESSION,
         EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED,
-        POSITION_AHEAD, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
+        POSITION_AHEAD, COPIES_AMBIGUOUS, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,8 +124,10 @@ class ConsumerGroupsServicer:
         that is killed, the leases run out.
 
         Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-        GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
-        PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+        GROUP_NOT_FOUND (there is none, or it was deleted), COPIES_AMBIGUOUS (at the start: a transform
+        has begun since the group was created), PERSONAL_WITHHELD (at the start: `where` reads what the
+        caller may not see), SHUTTING_DOWN, KEYS_UNAVAILABLE, UNAUTHENTICATED or PERMISSION_DENIED (the
+        token was withdrawn; no attempt fails by any of these), and FILTER_FAILED or
         EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
         settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
         """

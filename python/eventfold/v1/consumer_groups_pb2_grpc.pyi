@@ -47,7 +47,7 @@ class ConsumerGroupsStub:
 
     Errors: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME, INVALID_EXPRESSION,
     EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED,
-    POSITION_AHEAD, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
+    POSITION_AHEAD, COPIES_AMBIGUOUS, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
     """
     Consume: _grpc.StreamStreamMultiCallable[_consumer_groups_pb2.ConsumeRequest, _consumer_groups_pb2.ConsumeResponse]
     """Consumes events of a group. The first message has `start`; from then on the client grants
@@ -61,8 +61,10 @@ class ConsumerGroupsStub:
     that is killed, the leases run out.
 
     Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-    GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
-    PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+    GROUP_NOT_FOUND (there is none, or it was deleted), COPIES_AMBIGUOUS (at the start: a transform
+    has begun since the group was created), PERSONAL_WITHHELD (at the start: `where` reads what the
+    caller may not see), SHUTTING_DOWN, KEYS_UNAVAILABLE, UNAUTHENTICATED or PERMISSION_DENIED (the
+    token was withdrawn; no attempt fails by any of these), and FILTER_FAILED or
     EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
     settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
     """
@@ -127,7 +129,7 @@ class ConsumerGroupsAsyncStub(ConsumerGroupsStub):
 
     Errors: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME, INVALID_EXPRESSION,
     EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED,
-    POSITION_AHEAD, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
+    POSITION_AHEAD, COPIES_AMBIGUOUS, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
     """
     Consume: _aio.StreamStreamMultiCallable[_consumer_groups_pb2.ConsumeRequest, _consumer_groups_pb2.ConsumeResponse]  # type: ignore[assignment]
     """Consumes events of a group. The first message has `start`; from then on the client grants
@@ -141,8 +143,10 @@ class ConsumerGroupsAsyncStub(ConsumerGroupsStub):
     that is killed, the leases run out.
 
     Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-    GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
-    PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+    GROUP_NOT_FOUND (there is none, or it was deleted), COPIES_AMBIGUOUS (at the start: a transform
+    has begun since the group was created), PERSONAL_WITHHELD (at the start: `where` reads what the
+    caller may not see), SHUTTING_DOWN, KEYS_UNAVAILABLE, UNAUTHENTICATED or PERMISSION_DENIED (the
+    token was withdrawn; no attempt fails by any of these), and FILTER_FAILED or
     EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
     settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
     """
@@ -210,7 +214,7 @@ class ConsumerGroupsServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME, INVALID_EXPRESSION,
         EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED,
-        POSITION_AHEAD, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
+        POSITION_AHEAD, COPIES_AMBIGUOUS, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -230,8 +234,10 @@ class ConsumerGroupsServicer(metaclass=_abc_1.ABCMeta):
         that is killed, the leases run out.
 
         Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-        GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
-        PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+        GROUP_NOT_FOUND (there is none, or it was deleted), COPIES_AMBIGUOUS (at the start: a transform
+        has begun since the group was created), PERSONAL_WITHHELD (at the start: `where` reads what the
+        caller may not see), SHUTTING_DOWN, KEYS_UNAVAILABLE, UNAUTHENTICATED or PERMISSION_DENIED (the
+        token was withdrawn; no attempt fails by any of these), and FILTER_FAILED or
         EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
         settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
         """

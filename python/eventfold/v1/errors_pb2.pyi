@@ -82,6 +82,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PROJECTION_TOO_LARGE: _ErrorReason.ValueType  # 22
     """The projection document is larger than 64 KiB."""
+    ERROR_REASON_INVALID_SCHEMA: _ErrorReason.ValueType  # 23
+    """The JSON Schema cannot be used: no JSON, no schema of its draft, a `$ref` that leads nowhere or
+    in a circle (nothing is ever fetched), a pattern that is none. `path` is a JSON Pointer into
+    it; `reference` the `$ref` that is meant.
+    """
+    ERROR_REASON_SCHEMA_TOO_LARGE: _ErrorReason.ValueType  # 24
+    """The schema, or all that it refers to, is larger than the limit: 256 KiB, and 1 MiB together."""
+    ERROR_REASON_INVALID_MAPPING: _ErrorReason.ValueType  # 25
+    """The mapping document does not compile. As for INVALID_FOLD."""
+    ERROR_REASON_MAPPING_TOO_LARGE: _ErrorReason.ValueType  # 26
+    """The mapping document is larger than 64 KiB."""
+    ERROR_REASON_INVALID_REFERENCES: _ErrorReason.ValueType  # 27
+    """`refs` in the metadata of an event is not what `References` says. `problem` is one of `shape`,
+    `event_id`, `stream_name`, `twice`, `too_many`.
+    """
     ERROR_REASON_VERSION_CONFLICT: _ErrorReason.ValueType  # 30
     """The stream is at another version than the append expects. `expected` is a number or `exists`."""
     ERROR_REASON_EVENT_ID_REUSED: _ErrorReason.ValueType  # 31
@@ -99,6 +114,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_LEASE_LOST: _ErrorReason.ValueType  # 35
     """The lease under which an event of a consumer group is to be settled has ended, or is not one of
     this session: the event may be with another consumer. `position` is the first such event.
+    """
+    ERROR_REASON_SCHEMA_VIOLATION: _ErrorReason.ValueType  # 36
+    """An event does not fit the schema in force, whose mode is `enforce`. The facts are those of the
+    first violation, without the value; `count` is the number of all in the append.
+    """
+    ERROR_REASON_SCHEMA_INCOMPATIBLE: _ErrorReason.ValueType  # 37
+    """The schema does not fit events that the one in force fits, or stored events: `path` and
+    `problem` are of the first difference that says so, `count` is the number of these; `misfits`
+    is the number of stored events that do not fit, `position` the first. Register a new event
+    type for what changes, and name it by `replaced_by`.
+    """
+    ERROR_REASON_REFERENCE_NOT_FOUND: _ErrorReason.ValueType  # 38
+    """An event refers to what is not there, and its type demands that it is. `problem` is `missing`,
+    `own` (the event itself), or `later` (an event behind it in the same append).
     """
     ERROR_REASON_STREAM_NOT_FOUND: _ErrorReason.ValueType  # 40
     """The stream never had an event."""
@@ -149,10 +178,27 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     of the projection cannot be changed or dropped, because a transaction reads it for long, or
     other objects of the database depend on it.
     """
+    ERROR_REASON_MAPPING_FAILED: _ErrorReason.ValueType  # 58
+    """The mapping of an event type failed on an event: at an append, on an event that is to be stored
+    (`event_index`); when it is put, on stored events, of which there are `count`, this one first.
+    """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 60
     """The call has no valid token."""
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 61
     """The caller lacks the permission that the method needs."""
+    ERROR_REASON_SUCCESSOR_EXISTS: _ErrorReason.ValueType  # 78
+    """The stream that is to go on from a closed one has events already."""
+    ERROR_REASON_STATE_NOT_CARRIED: _ErrorReason.ValueType  # 79
+    """A stream goes on from another one, and carries no state that the fold could start from.
+    `problem` is `not_carried` (none of this name), `other_digest` (one that another version of the
+    fold came to, where nobody can fold the periods before), or `opening_left_out` (the time asked
+    for leaves the opening event out, but not all events behind it). Follow through all periods, or
+    carry the fold from the next close on.
+    """
+    ERROR_REASON_SCHEMA_NOT_FOUND: _ErrorReason.ValueType  # 65
+    """There is no schema of this event type or `$id`, or not in this revision."""
+    ERROR_REASON_MAPPING_NOT_FOUND: _ErrorReason.ValueType  # 66
+    """There is no mapping of this event type in force, or none of this revision."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 70
     """The server has as much to do as it accepts; try again later."""
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 71
@@ -174,6 +220,154 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A stored event does not match what was once validated."""
     ERROR_REASON_BUG: _ErrorReason.ValueType  # 77
     """A fault of the server; its log has more under the same `request_id`."""
+    ERROR_REASON_EVENT_ALREADY_CANCELLED: _ErrorReason.ValueType  # 80
+    """The event is cancelled already, by the event `cancelled_by`."""
+    ERROR_REASON_CANCELLATION_NOT_CANCELLABLE: _ErrorReason.ValueType  # 81
+    """The event cancels another one. What a cancellation was wrong about is said by events that
+    follow it.
+    """
+    ERROR_REASON_EVENT_NOT_CANCELLABLE: _ErrorReason.ValueType  # 82
+    """The event opens or closes a stream, or is one of the system's."""
+    ERROR_REASON_EVENT_OF_OTHER_STREAM: _ErrorReason.ValueType  # 83
+    """The event that is to be cancelled is in another stream, which is `stream`."""
+    ERROR_REASON_COPIES_AMBIGUOUS: _ErrorReason.ValueType  # 84
+    """Both a source and a target of one transform are among the categories, so that events and copies
+    of them would come: say whether copies are to be included or excluded. As why a transform does
+    not start: those of the consumer group `group`, or of a generation of `projection`; there is no
+    `transform_no` then.
+    """
+    ERROR_REASON_TRANSFORM_NOT_FOUND: _ErrorReason.ValueType  # 85
+    """There is no transform of this id."""
+    ERROR_REASON_INVALID_TRANSFORM: _ErrorReason.ValueType  # 86
+    """The transform document does not compile. As for INVALID_FOLD; `handler` is the event type of
+    the rule.
+    """
+    ERROR_REASON_TRANSFORM_TOO_LARGE: _ErrorReason.ValueType  # 87
+    """The transform document is larger than 64 KiB."""
+    ERROR_REASON_TRANSFORM_INTO_SOURCE: _ErrorReason.ValueType  # 88
+    """The transform would write into a category that it reads, by itself or by way of others that are
+    under way.
+    """
+    ERROR_REASON_TRANSFORM_FAILED: _ErrorReason.ValueType  # 89
+    """An expression of the transform failed on an event, or gave what cannot be appended: then
+    `cause` is the reason for which an append refuses the copy. `rule` is the event type of the
+    rule, with its index among several.
+    """
+    ERROR_REASON_TRANSFORM_STATE: _ErrorReason.ValueType  # 90
+    """The transform is not where the call needs it to be: it was cut over or cancelled already, or is
+    not verified yet.
+    """
+    ERROR_REASON_TARGET_EXISTS: _ErrorReason.ValueType  # 91
+    """A stream that the transform would begin is there already, with events that are not its own."""
+    ERROR_REASON_TARGET_MOVED: _ErrorReason.ValueType  # 92
+    """A stream that the transform has begun is not as it left it: somebody else appended to it, or
+    closed or deleted it. `problem` is `moved`, `closed` or `deleted`.
+    """
+    ERROR_REASON_TRANSFORM_DIFFERS: _ErrorReason.ValueType  # 93
+    """What the transform wrote is not what its document makes of the sources: `expected` copies in
+    the stream, `actual` are there; as many, with other contents, or a state that differs.
+    `problem` is `copies` or `state`.
+    """
+    ERROR_REASON_TRANSFORM_TARGET_UNKNOWN: _ErrorReason.ValueType  # 94
+    """This server knows no other server of this name: `eventfold serve --transform-targets` has none."""
+    ERROR_REASON_TRANSFORM_TARGET_STORE: _ErrorReason.ValueType  # 95
+    """The store of the other server is not the one that the copies are meant for. `problem` is
+    `same`: it is the store that the sources are in; or `other`: another store answers than before.
+    `store_id` is the one that it is.
+    """
+    ERROR_REASON_SUBJECT_INVALID: _ErrorReason.ValueType  # 200
+    """It cannot be told whose the personal value at `pointer` is: what stands at `subject_pointer` is
+    missing, no string or integer, or gives no name of a subject (`problem`).
+    """
+    ERROR_REASON_SUBJECT_ERASED: _ErrorReason.ValueType  # 201
+    """The personal value at `pointer` is of somebody who was erased; nothing was stored. Such values
+    are stored again only after the subject was admitted again.
+    """
+    ERROR_REASON_KEYS_UNAVAILABLE: _ErrorReason.ValueType  # 202
+    """Personal values can be neither sealed nor opened now: the key store or the key provider cannot
+    be reached, the lease of the server to use keys has run out, or it has no master key
+    (`problem`). `master_key` is the one that is needed, where it is known. Nothing was stored.
+    """
+    ERROR_REASON_KEYS_NOT_CONFIGURED: _ErrorReason.ValueType  # 210
+    """The server has no master key: it can neither seal nor open personal values, nor administer
+    keys, and nothing can be declared personal.
+    """
+    ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 211
+    """There is no subject with this name or id."""
+    ERROR_REASON_SUBJECT_NOT_ACTIVE: _ErrorReason.ValueType  # 212
+    """The subject is fenced or erased: `status` says which. It gets no key."""
+    ERROR_REASON_SUBJECT_NOT_ERASED: _ErrorReason.ValueType  # 213
+    """The subject is not erased, so that there is nothing to admit again."""
+    ERROR_REASON_INVALID_PRIVACY_RULES: _ErrorReason.ValueType  # 220
+    """The privacy document says nothing that can be followed: `problem` at line and column of the
+    document, or at a pointer. In an append: this server does not understand the rules in force.
+    """
+    ERROR_REASON_PRIVACY_RULES_TOO_LARGE: _ErrorReason.ValueType  # 221
+    """The privacy document is longer than allowed."""
+    ERROR_REASON_PRIVACY_RULES_NOT_FOUND: _ErrorReason.ValueType  # 222
+    """There are no privacy rules of this event type or category in force, or none of this revision."""
+    ERROR_REASON_PLAINTEXT_STORED: _ErrorReason.ValueType  # 223
+    """`count` stored events hold plaintext of fields that would be declared personal; `positions` are
+    those of the first. They stay as they are: copy them into new streams and delete the old ones,
+    or say `existing: plaintext`.
+    """
+    ERROR_REASON_PRIVACY_DECLARED_TWICE: _ErrorReason.ValueType  # 224
+    """The personal fields of the type are declared elsewhere: `origin` is `document` or `schema`."""
+    ERROR_REASON_PERSONAL_UNDECLARED: _ErrorReason.ValueType  # 225
+    """Fields are declared personal and would not be any more; `pointer` is the first of `count`. Say
+    `undeclare`, if later values are to be stored as plaintext.
+    """
+    ERROR_REASON_DELETION_RESTRICTED: _ErrorReason.ValueType  # 230
+    """A stream that stays belongs to one that would go, and its link forbids that. `count` streams do
+    so; `streams` has the first 10.
+    """
+    ERROR_REASON_DELETION_PLAN_MOVED: _ErrorReason.ValueType  # 231
+    """What the deletion would do is not what was agreed to: `plan_digest` is the digest now."""
+    ERROR_REASON_DELETION_NOT_FOUND: _ErrorReason.ValueType  # 232
+    """There is no deletion of this id."""
+    ERROR_REASON_DELETION_TOO_LARGE: _ErrorReason.ValueType  # 233
+    """More streams would go than one deletion takes: delete some of those that belong to the stream
+    before.
+    """
+    ERROR_REASON_LINKS_BEHIND: _ErrorReason.ValueType  # 234
+    """A rule of links has not looked through the log yet; try again when it has."""
+    ERROR_REASON_LINK_NOT_FOUND: _ErrorReason.ValueType  # 235
+    """There is no rule of links of this name, or no link by hand between these streams."""
+    ERROR_REASON_PERSONAL_KEY: _ErrorReason.ValueType  # 240
+    """A path of a fold has a key that can be personal: what the state holds under it could not be
+    told from what it is.
+    """
+    ERROR_REASON_PERSONAL_TWO_SUBJECTS: _ErrorReason.ValueType  # 241
+    """Personal values of two subjects would stand in one state, row or value, which can be sealed for
+    one of them only.
+    """
+    ERROR_REASON_PERSONAL_COLUMN: _ErrorReason.ValueType  # 242
+    """A column of a projection can hold personal values, so that it is sealed: rows can be neither
+    filtered nor ordered by it, and it can be neither their key nor in an index; unless the
+    document says `plaintext: accepted`.
+    """
+    ERROR_REASON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 250
+    """There is no erasure of this id."""
+    ERROR_REASON_ERASURE_PLAN_MOVED: _ErrorReason.ValueType  # 251
+    """What the erasure would do is not what was agreed to: `plan_digest` is the digest now."""
+    ERROR_REASON_LEGAL_HOLD: _ErrorReason.ValueType  # 252
+    """A legal hold forbids it: `hold` is the first of `count`. Release it first."""
+    ERROR_REASON_HOLD_EXISTS: _ErrorReason.ValueType  # 253
+    """A legal hold of this name holds something else."""
+    ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 254
+    """There is no legal hold of this name."""
+    ERROR_REASON_TOO_MANY_HOLDS: _ErrorReason.ValueType  # 255
+    """There are as many legal holds as there can be."""
+    ERROR_REASON_SUBJECT_INDEX_BEHIND: _ErrorReason.ValueType  # 256
+    """The log was not looked through for personal values yet; try again when it was."""
+    ERROR_REASON_PERSONAL_WITHHELD: _ErrorReason.ValueType  # 260
+    """A condition reads a field that is declared personal of an event type or category, and the
+    caller may not see personal values: which events pass would tell of them.
+    """
+    ERROR_REASON_ERASURE_UNDER_WAY: _ErrorReason.ValueType  # 257
+    """An erasure of the subject is under way; admit it again when that is done."""
+    ERROR_REASON_EXPORT_TOO_LARGE: _ErrorReason.ValueType  # 270
+    """More streams belong to the subject than one export takes: export it without them."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. It travels as `reason` (without the prefix `ERROR_REASON_`) of a
@@ -235,6 +429,21 @@ handler.
 """
 ERROR_REASON_PROJECTION_TOO_LARGE: ErrorReason.ValueType  # 22
 """The projection document is larger than 64 KiB."""
+ERROR_REASON_INVALID_SCHEMA: ErrorReason.ValueType  # 23
+"""The JSON Schema cannot be used: no JSON, no schema of its draft, a `$ref` that leads nowhere or
+in a circle (nothing is ever fetched), a pattern that is none. `path` is a JSON Pointer into
+it; `reference` the `$ref` that is meant.
+"""
+ERROR_REASON_SCHEMA_TOO_LARGE: ErrorReason.ValueType  # 24
+"""The schema, or all that it refers to, is larger than the limit: 256 KiB, and 1 MiB together."""
+ERROR_REASON_INVALID_MAPPING: ErrorReason.ValueType  # 25
+"""The mapping document does not compile. As for INVALID_FOLD."""
+ERROR_REASON_MAPPING_TOO_LARGE: ErrorReason.ValueType  # 26
+"""The mapping document is larger than 64 KiB."""
+ERROR_REASON_INVALID_REFERENCES: ErrorReason.ValueType  # 27
+"""`refs` in the metadata of an event is not what `References` says. `problem` is one of `shape`,
+`event_id`, `stream_name`, `twice`, `too_many`.
+"""
 ERROR_REASON_VERSION_CONFLICT: ErrorReason.ValueType  # 30
 """The stream is at another version than the append expects. `expected` is a number or `exists`."""
 ERROR_REASON_EVENT_ID_REUSED: ErrorReason.ValueType  # 31
@@ -252,6 +461,20 @@ first that differs.
 ERROR_REASON_LEASE_LOST: ErrorReason.ValueType  # 35
 """The lease under which an event of a consumer group is to be settled has ended, or is not one of
 this session: the event may be with another consumer. `position` is the first such event.
+"""
+ERROR_REASON_SCHEMA_VIOLATION: ErrorReason.ValueType  # 36
+"""An event does not fit the schema in force, whose mode is `enforce`. The facts are those of the
+first violation, without the value; `count` is the number of all in the append.
+"""
+ERROR_REASON_SCHEMA_INCOMPATIBLE: ErrorReason.ValueType  # 37
+"""The schema does not fit events that the one in force fits, or stored events: `path` and
+`problem` are of the first difference that says so, `count` is the number of these; `misfits`
+is the number of stored events that do not fit, `position` the first. Register a new event
+type for what changes, and name it by `replaced_by`.
+"""
+ERROR_REASON_REFERENCE_NOT_FOUND: ErrorReason.ValueType  # 38
+"""An event refers to what is not there, and its type demands that it is. `problem` is `missing`,
+`own` (the event itself), or `later` (an event behind it in the same append).
 """
 ERROR_REASON_STREAM_NOT_FOUND: ErrorReason.ValueType  # 40
 """The stream never had an event."""
@@ -302,10 +525,27 @@ ERROR_REASON_PROJECTION_IN_USE: ErrorReason.ValueType  # 57
 of the projection cannot be changed or dropped, because a transaction reads it for long, or
 other objects of the database depend on it.
 """
+ERROR_REASON_MAPPING_FAILED: ErrorReason.ValueType  # 58
+"""The mapping of an event type failed on an event: at an append, on an event that is to be stored
+(`event_index`); when it is put, on stored events, of which there are `count`, this one first.
+"""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 60
 """The call has no valid token."""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 61
 """The caller lacks the permission that the method needs."""
+ERROR_REASON_SUCCESSOR_EXISTS: ErrorReason.ValueType  # 78
+"""The stream that is to go on from a closed one has events already."""
+ERROR_REASON_STATE_NOT_CARRIED: ErrorReason.ValueType  # 79
+"""A stream goes on from another one, and carries no state that the fold could start from.
+`problem` is `not_carried` (none of this name), `other_digest` (one that another version of the
+fold came to, where nobody can fold the periods before), or `opening_left_out` (the time asked
+for leaves the opening event out, but not all events behind it). Follow through all periods, or
+carry the fold from the next close on.
+"""
+ERROR_REASON_SCHEMA_NOT_FOUND: ErrorReason.ValueType  # 65
+"""There is no schema of this event type or `$id`, or not in this revision."""
+ERROR_REASON_MAPPING_NOT_FOUND: ErrorReason.ValueType  # 66
+"""There is no mapping of this event type in force, or none of this revision."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 70
 """The server has as much to do as it accepts; try again later."""
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 71
@@ -327,6 +567,154 @@ ERROR_REASON_EVENT_CORRUPT: ErrorReason.ValueType  # 76
 """A stored event does not match what was once validated."""
 ERROR_REASON_BUG: ErrorReason.ValueType  # 77
 """A fault of the server; its log has more under the same `request_id`."""
+ERROR_REASON_EVENT_ALREADY_CANCELLED: ErrorReason.ValueType  # 80
+"""The event is cancelled already, by the event `cancelled_by`."""
+ERROR_REASON_CANCELLATION_NOT_CANCELLABLE: ErrorReason.ValueType  # 81
+"""The event cancels another one. What a cancellation was wrong about is said by events that
+follow it.
+"""
+ERROR_REASON_EVENT_NOT_CANCELLABLE: ErrorReason.ValueType  # 82
+"""The event opens or closes a stream, or is one of the system's."""
+ERROR_REASON_EVENT_OF_OTHER_STREAM: ErrorReason.ValueType  # 83
+"""The event that is to be cancelled is in another stream, which is `stream`."""
+ERROR_REASON_COPIES_AMBIGUOUS: ErrorReason.ValueType  # 84
+"""Both a source and a target of one transform are among the categories, so that events and copies
+of them would come: say whether copies are to be included or excluded. As why a transform does
+not start: those of the consumer group `group`, or of a generation of `projection`; there is no
+`transform_no` then.
+"""
+ERROR_REASON_TRANSFORM_NOT_FOUND: ErrorReason.ValueType  # 85
+"""There is no transform of this id."""
+ERROR_REASON_INVALID_TRANSFORM: ErrorReason.ValueType  # 86
+"""The transform document does not compile. As for INVALID_FOLD; `handler` is the event type of
+the rule.
+"""
+ERROR_REASON_TRANSFORM_TOO_LARGE: ErrorReason.ValueType  # 87
+"""The transform document is larger than 64 KiB."""
+ERROR_REASON_TRANSFORM_INTO_SOURCE: ErrorReason.ValueType  # 88
+"""The transform would write into a category that it reads, by itself or by way of others that are
+under way.
+"""
+ERROR_REASON_TRANSFORM_FAILED: ErrorReason.ValueType  # 89
+"""An expression of the transform failed on an event, or gave what cannot be appended: then
+`cause` is the reason for which an append refuses the copy. `rule` is the event type of the
+rule, with its index among several.
+"""
+ERROR_REASON_TRANSFORM_STATE: ErrorReason.ValueType  # 90
+"""The transform is not where the call needs it to be: it was cut over or cancelled already, or is
+not verified yet.
+"""
+ERROR_REASON_TARGET_EXISTS: ErrorReason.ValueType  # 91
+"""A stream that the transform would begin is there already, with events that are not its own."""
+ERROR_REASON_TARGET_MOVED: ErrorReason.ValueType  # 92
+"""A stream that the transform has begun is not as it left it: somebody else appended to it, or
+closed or deleted it. `problem` is `moved`, `closed` or `deleted`.
+"""
+ERROR_REASON_TRANSFORM_DIFFERS: ErrorReason.ValueType  # 93
+"""What the transform wrote is not what its document makes of the sources: `expected` copies in
+the stream, `actual` are there; as many, with other contents, or a state that differs.
+`problem` is `copies` or `state`.
+"""
+ERROR_REASON_TRANSFORM_TARGET_UNKNOWN: ErrorReason.ValueType  # 94
+"""This server knows no other server of this name: `eventfold serve --transform-targets` has none."""
+ERROR_REASON_TRANSFORM_TARGET_STORE: ErrorReason.ValueType  # 95
+"""The store of the other server is not the one that the copies are meant for. `problem` is
+`same`: it is the store that the sources are in; or `other`: another store answers than before.
+`store_id` is the one that it is.
+"""
+ERROR_REASON_SUBJECT_INVALID: ErrorReason.ValueType  # 200
+"""It cannot be told whose the personal value at `pointer` is: what stands at `subject_pointer` is
+missing, no string or integer, or gives no name of a subject (`problem`).
+"""
+ERROR_REASON_SUBJECT_ERASED: ErrorReason.ValueType  # 201
+"""The personal value at `pointer` is of somebody who was erased; nothing was stored. Such values
+are stored again only after the subject was admitted again.
+"""
+ERROR_REASON_KEYS_UNAVAILABLE: ErrorReason.ValueType  # 202
+"""Personal values can be neither sealed nor opened now: the key store or the key provider cannot
+be reached, the lease of the server to use keys has run out, or it has no master key
+(`problem`). `master_key` is the one that is needed, where it is known. Nothing was stored.
+"""
+ERROR_REASON_KEYS_NOT_CONFIGURED: ErrorReason.ValueType  # 210
+"""The server has no master key: it can neither seal nor open personal values, nor administer
+keys, and nothing can be declared personal.
+"""
+ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 211
+"""There is no subject with this name or id."""
+ERROR_REASON_SUBJECT_NOT_ACTIVE: ErrorReason.ValueType  # 212
+"""The subject is fenced or erased: `status` says which. It gets no key."""
+ERROR_REASON_SUBJECT_NOT_ERASED: ErrorReason.ValueType  # 213
+"""The subject is not erased, so that there is nothing to admit again."""
+ERROR_REASON_INVALID_PRIVACY_RULES: ErrorReason.ValueType  # 220
+"""The privacy document says nothing that can be followed: `problem` at line and column of the
+document, or at a pointer. In an append: this server does not understand the rules in force.
+"""
+ERROR_REASON_PRIVACY_RULES_TOO_LARGE: ErrorReason.ValueType  # 221
+"""The privacy document is longer than allowed."""
+ERROR_REASON_PRIVACY_RULES_NOT_FOUND: ErrorReason.ValueType  # 222
+"""There are no privacy rules of this event type or category in force, or none of this revision."""
+ERROR_REASON_PLAINTEXT_STORED: ErrorReason.ValueType  # 223
+"""`count` stored events hold plaintext of fields that would be declared personal; `positions` are
+those of the first. They stay as they are: copy them into new streams and delete the old ones,
+or say `existing: plaintext`.
+"""
+ERROR_REASON_PRIVACY_DECLARED_TWICE: ErrorReason.ValueType  # 224
+"""The personal fields of the type are declared elsewhere: `origin` is `document` or `schema`."""
+ERROR_REASON_PERSONAL_UNDECLARED: ErrorReason.ValueType  # 225
+"""Fields are declared personal and would not be any more; `pointer` is the first of `count`. Say
+`undeclare`, if later values are to be stored as plaintext.
+"""
+ERROR_REASON_DELETION_RESTRICTED: ErrorReason.ValueType  # 230
+"""A stream that stays belongs to one that would go, and its link forbids that. `count` streams do
+so; `streams` has the first 10.
+"""
+ERROR_REASON_DELETION_PLAN_MOVED: ErrorReason.ValueType  # 231
+"""What the deletion would do is not what was agreed to: `plan_digest` is the digest now."""
+ERROR_REASON_DELETION_NOT_FOUND: ErrorReason.ValueType  # 232
+"""There is no deletion of this id."""
+ERROR_REASON_DELETION_TOO_LARGE: ErrorReason.ValueType  # 233
+"""More streams would go than one deletion takes: delete some of those that belong to the stream
+before.
+"""
+ERROR_REASON_LINKS_BEHIND: ErrorReason.ValueType  # 234
+"""A rule of links has not looked through the log yet; try again when it has."""
+ERROR_REASON_LINK_NOT_FOUND: ErrorReason.ValueType  # 235
+"""There is no rule of links of this name, or no link by hand between these streams."""
+ERROR_REASON_PERSONAL_KEY: ErrorReason.ValueType  # 240
+"""A path of a fold has a key that can be personal: what the state holds under it could not be
+told from what it is.
+"""
+ERROR_REASON_PERSONAL_TWO_SUBJECTS: ErrorReason.ValueType  # 241
+"""Personal values of two subjects would stand in one state, row or value, which can be sealed for
+one of them only.
+"""
+ERROR_REASON_PERSONAL_COLUMN: ErrorReason.ValueType  # 242
+"""A column of a projection can hold personal values, so that it is sealed: rows can be neither
+filtered nor ordered by it, and it can be neither their key nor in an index; unless the
+document says `plaintext: accepted`.
+"""
+ERROR_REASON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 250
+"""There is no erasure of this id."""
+ERROR_REASON_ERASURE_PLAN_MOVED: ErrorReason.ValueType  # 251
+"""What the erasure would do is not what was agreed to: `plan_digest` is the digest now."""
+ERROR_REASON_LEGAL_HOLD: ErrorReason.ValueType  # 252
+"""A legal hold forbids it: `hold` is the first of `count`. Release it first."""
+ERROR_REASON_HOLD_EXISTS: ErrorReason.ValueType  # 253
+"""A legal hold of this name holds something else."""
+ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 254
+"""There is no legal hold of this name."""
+ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 255
+"""There are as many legal holds as there can be."""
+ERROR_REASON_SUBJECT_INDEX_BEHIND: ErrorReason.ValueType  # 256
+"""The log was not looked through for personal values yet; try again when it was."""
+ERROR_REASON_PERSONAL_WITHHELD: ErrorReason.ValueType  # 260
+"""A condition reads a field that is declared personal of an event type or category, and the
+caller may not see personal values: which events pass would tell of them.
+"""
+ERROR_REASON_ERASURE_UNDER_WAY: ErrorReason.ValueType  # 257
+"""An erasure of the subject is under way; admit it again when that is done."""
+ERROR_REASON_EXPORT_TOO_LARGE: ErrorReason.ValueType  # 270
+"""More streams belong to the subject than one export takes: export it without them."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
-from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from eventfold.v1 import appends_pb2 as eventfold_dot_v1_dot_appends__pb2
+from eventfold.v1 import closing_pb2 as eventfold_dot_v1_dot_closing__pb2
+from eventfold.v1 import compensation_pb2 as eventfold_dot_v1_dot_compensation__pb2
+from eventfold.v1 import follow_pb2 as eventfold_dot_v1_dot_follow__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x65ventfold/v1/event_store.proto\x12\x0c\x65ventfold.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"{\n\x0f\x45xpectedVersion\x12\x0f\n\x05\x65xact\x18\x01 \x01(\x03H\x00\x12(\n\x06\x65xists\x18\x02 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12%\n\x03\x61ny\x18\x03 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x42\x06\n\x04kind\"\x83\x01\n\x08NewEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x10\n\x08metadata\x18\x04 \x01(\x0c\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x01\n\rAppendRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x37\n\x10\x65xpected_version\x18\x02 \x01(\x0b\x32\x1d.eventfold.v1.ExpectedVersion\x12&\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x16.eventfold.v1.NewEvent\"\xa1\x01\n\x0e\x41ppendResponse\x12\x15\n\rfirst_version\x18\x01 \x01(\x03\x12\x14\n\x0clast_version\x18\x02 \x01(\x03\x12\x11\n\tpositions\x18\x03 \x03(\x03\x12\x0b\n\x03ids\x18\x04 \x03(\t\x12\x11\n\tduplicate\x18\x05 \x01(\x08\x12/\n\x0brecorded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x7f\n\x0cStreamAppend\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x37\n\x10\x65xpected_version\x18\x02 \x01(\x0b\x32\x1d.eventfold.v1.ExpectedVersion\x12&\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x16.eventfold.v1.NewEvent\"W\n\x0cVersionCheck\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x37\n\x10\x65xpected_version\x18\x02 \x01(\x0b\x32\x1d.eventfold.v1.ExpectedVersion\"l\n\x11\x41ppendManyRequest\x12+\n\x07\x61ppends\x18\x01 \x03(\x0b\x32\x1a.eventfold.v1.StreamAppend\x12*\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1a.eventfold.v1.VersionCheck\"{\n\x12\x41ppendManyResponse\x12,\n\x06stored\x18\x01 \x01(\x0b\x32\x1a.eventfold.v1.AppendedManyH\x00\x12,\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32\x1a.eventfold.v1.FailedChecksH\x00\x42\t\n\x07outcome\"=\n\x0c\x41ppendedMany\x12-\n\x07\x61ppends\x18\x01 \x03(\x0b\x32\x1c.eventfold.v1.AppendResponse\"9\n\x0c\x46\x61iledChecks\x12)\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x19.eventfold.v1.FailedCheck\"\x92\x01\n\x0b\x46\x61iledCheck\x12\x16\n\x0c\x61ppend_index\x18\x01 \x01(\rH\x00\x12\x15\n\x0b\x63heck_index\x18\x02 \x01(\rH\x00\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x16\n\x0e\x61\x63tual_version\x18\x04 \x01(\x03\x12#\n\x07refused\x18\x05 \x01(\x0b\x32\x12.google.rpc.StatusB\x07\n\x05place\"D\n\x14\x41ppendSessionRequest\x12,\n\x07\x61ppends\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.SessionAppend\"x\n\rSessionAppend\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12+\n\x06\x61ppend\x18\x02 \x01(\x0b\x32\x1b.eventfold.v1.AppendRequest\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"E\n\x15\x41ppendSessionResponse\x12,\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.SessionAnswer\"\x83\x01\n\rSessionAnswer\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x30\n\x08\x61ppended\x18\x02 \x01(\x0b\x32\x1c.eventfold.v1.AppendResponseH\x00\x12%\n\x07refused\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"A\n\x12\x43heckAppendRequest\x12+\n\x06\x61ppend\x18\x01 \x01(\x0b\x32\x1b.eventfold.v1.AppendRequest\"U\n\x13\x43heckAppendResponse\x12\x15\n\rfirst_version\x18\x01 \x01(\x03\x12\x14\n\x0clast_version\x18\x02 \x01(\x03\x12\x11\n\tduplicate\x18\x03 \x01(\x08\"\xd9\x02\n\rRecordedEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x10\n\x08position\x18\x05 \x01(\x03\x12/\n\x0brecorded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06writer\x18\x08 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\t \x01(\x0c\x12\x10\n\x08metadata\x18\n \x01(\x0c\x12\x0c\n\x04tags\x18\x0b \x03(\t\x12\r\n\x05\x66lags\x18\x0c \x01(\r\x12\x13\n\x0b\x63opied_from\x18\r \x01(\t\x12\x0f\n\x07\x63\x61ncels\x18\x0e \x01(\t\x12\x15\n\rtrace_context\x18\x0f \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x10 \x01(\x08\"\xd6\x01\n\x0bReadRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12*\n\tdirection\x18\x02 \x01(\x0e\x32\x17.eventfold.v1.Direction\x12\x19\n\x0c\x66rom_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nto_version\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\r\n\x05types\x18\x06 \x03(\t\x12\x19\n\x11\x61t_least_position\x18\x07 \x01(\x03\x42\x0f\n\r_from_versionB\r\n\x0b_to_version\"W\n\x07ReadEnd\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\x12\x13\n\x0b\x65nd_reached\x18\x04 \x01(\x08\"_\n\x0cReadResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.RecordedEvent\x12\"\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.ReadEnd\"\x99\x02\n\x0eReadAllRequest\x12*\n\tdirection\x18\x01 \x01(\x0e\x32\x17.eventfold.v1.Direction\x12\x17\n\rfrom_position\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cresume_token\x18\x03 \x01(\x0cH\x00\x12\x18\n\x0bto_position\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\r\n\x05types\x18\x07 \x03(\t\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12\x1d\n\x15include_system_events\x18\t \x01(\x08\x12\x19\n\x11\x61t_least_position\x18\n \x01(\x03\x42\x06\n\x04\x66romB\x0e\n\x0c_to_position\"b\n\x0fReadAllResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.RecordedEvent\x12\"\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.ReadEnd\"\x1d\n\x0fGetEventRequest\x12\n\n\x02id\x18\x01 \x01(\t\">\n\x10GetEventResponse\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1b.eventfold.v1.RecordedEvent\"\xd7\x01\n\x06Stream\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12*\n\tlifecycle\x18\x05 \x01(\x0e\x32\x17.eventfold.v1.Lifecycle\x12\x0c\n\x04root\x18\x06 \x01(\t\x12\x13\n\x0bpredecessor\x18\x07 \x01(\t\x12\x11\n\tsuccessor\x18\x08 \x01(\t\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\" \n\x10GetStreamRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x11GetStreamResponse\x12$\n\x06stream\x18\x01 \x01(\x0b\x32\x14.eventfold.v1.Stream\"\x89\x01\n\x12ListStreamsRequest\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12*\n\tlifecycle\x18\x03 \x01(\x0e\x32\x17.eventfold.v1.Lifecycle\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"U\n\x13ListStreamsResponse\x12%\n\x07streams\x18\x01 \x03(\x0b\x32\x14.eventfold.v1.Stream\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*x\n\tEventFlag\x12\x1a\n\x16\x45VENT_FLAG_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45VENT_FLAG_VALIDATED_V1\x10\x01\x12\x1b\n\x17\x45VENT_FLAG_ESCAPED_KEYS\x10\x02\x12\x15\n\x11\x45VENT_FLAG_SEALED\x10\x04*W\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTION_FORWARDS\x10\x01\x12\x17\n\x13\x44IRECTION_BACKWARDS\x10\x02*g\n\tLifecycle\x12\x19\n\x15LIFECYCLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eLIFECYCLE_OPEN\x10\x01\x12\x14\n\x10LIFECYCLE_CLOSED\x10\x02\x12\x15\n\x11LIFECYCLE_DELETED\x10\x03\x32\xcc\x05\n\nEventStore\x12\x43\n\x06\x41ppend\x12\x1b.eventfold.v1.AppendRequest\x1a\x1c.eventfold.v1.AppendResponse\x12R\n\x0b\x43heckAppend\x12 .eventfold.v1.CheckAppendRequest\x1a!.eventfold.v1.CheckAppendResponse\x12O\n\nAppendMany\x12\x1f.eventfold.v1.AppendManyRequest\x1a .eventfold.v1.AppendManyResponse\x12\\\n\rAppendSession\x12\".eventfold.v1.AppendSessionRequest\x1a#.eventfold.v1.AppendSessionResponse(\x01\x30\x01\x12?\n\x04Read\x12\x19.eventfold.v1.ReadRequest\x1a\x1a.eventfold.v1.ReadResponse0\x01\x12H\n\x07ReadAll\x12\x1c.eventfold.v1.ReadAllRequest\x1a\x1d.eventfold.v1.ReadAllResponse0\x01\x12I\n\x08GetEvent\x12\x1d.eventfold.v1.GetEventRequest\x1a\x1e.eventfold.v1.GetEventResponse\x12L\n\tGetStream\x12\x1e.eventfold.v1.GetStreamRequest\x1a\x1f.eventfold.v1.GetStreamResponse\x12R\n\x0bListStreams\x12 .eventfold.v1.ListStreamsRequest\x1a!.eventfold.v1.ListStreamsResponseB?\n\x10\x64\x65v.eventfold.v1P\x01Z)eventfold.dev/go/eventfold/v1;eventfoldv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x65ventfold/v1/event_store.proto\x12\x0c\x65ventfold.v1\x1a\x1a\x65ventfold/v1/appends.proto\x1a\x1a\x65ventfold/v1/closing.proto\x1a\x1f\x65ventfold/v1/compensation.proto\x1a\x19\x65ventfold/v1/follow.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x03\n\rRecordedEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x10\n\x08position\x18\x05 \x01(\x03\x12/\n\x0brecorded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06writer\x18\x08 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\t \x01(\x0c\x12\x10\n\x08metadata\x18\n \x01(\x0c\x12\x0c\n\x04tags\x18\x0b \x03(\t\x12\r\n\x05\x66lags\x18\x0c \x01(\r\x12\x13\n\x0b\x63opied_from\x18\r \x01(\t\x12\x0f\n\x07\x63\x61ncels\x18\x0e \x01(\t\x12\x15\n\rtrace_context\x18\x0f \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x10 \x01(\x08\x12\x14\n\x0c\x65rased_paths\x18\x11 \x03(\t\x12\x16\n\x0ewithheld_paths\x18\x12 \x03(\t\"\xbd\x01\n\x11ResolvedReference\x12\x12\n\x08\x65vent_id\x18\x01 \x01(\tH\x00\x12\x15\n\x0bstream_name\x18\x02 \x01(\tH\x00\x12*\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x1b.eventfold.v1.RecordedEvent\x12$\n\x06stream\x18\x04 \x01(\x0b\x32\x14.eventfold.v1.Stream\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x08\x12\x10\n\x08left_out\x18\x06 \x01(\x08\x42\x08\n\x06target\"\xb2\x02\n\x0bReadRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12*\n\tdirection\x18\x02 \x01(\x0e\x32\x17.eventfold.v1.Direction\x12\x19\n\x0c\x66rom_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nto_version\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\r\n\x05types\x18\x06 \x03(\t\x12\x19\n\x11\x61t_least_position\x18\x07 \x01(\x03\x12\x0b\n\x03raw\x18\x08 \x01(\x08\x12\x0f\n\x07resolve\x18\t \x01(\x08\x12\x16\n\x0emark_cancelled\x18\n \x01(\x08\x12$\n\x06\x66ollow\x18\x0b \x01(\x0e\x32\x14.eventfold.v1.FollowB\x0f\n\r_from_versionB\r\n\x0b_to_version\"|\n\x07ReadEnd\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\x12\x13\n\x0b\x65nd_reached\x18\x04 \x01(\x08\x12\x0e\n\x06stream\x18\x05 \x01(\t\x12\x13\n\x0bopened_from\x18\x06 \x01(\t\"\x94\x01\n\x0cReadResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.RecordedEvent\x12\"\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.ReadEnd\x12\x33\n\nreferences\x18\x03 \x03(\x0b\x32\x1f.eventfold.v1.ResolvedReference\"\xcc\x02\n\x0eReadAllRequest\x12*\n\tdirection\x18\x01 \x01(\x0e\x32\x17.eventfold.v1.Direction\x12\x17\n\rfrom_position\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cresume_token\x18\x03 \x01(\x0cH\x00\x12\x18\n\x0bto_position\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\r\n\x05types\x18\x07 \x03(\t\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12\x1d\n\x15include_system_events\x18\t \x01(\x08\x12\x19\n\x11\x61t_least_position\x18\n \x01(\x03\x12\x0b\n\x03raw\x18\x0b \x01(\x08\x12$\n\x06\x63opies\x18\x0c \x01(\x0e\x32\x14.eventfold.v1.CopiesB\x06\n\x04\x66romB\x0e\n\x0c_to_position\"b\n\x0fReadAllResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.RecordedEvent\x12\"\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.ReadEnd\";\n\x0fGetEventRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03raw\x18\x02 \x01(\x08\x12\x0f\n\x07resolve\x18\x03 \x01(\x08\"s\n\x10GetEventResponse\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1b.eventfold.v1.RecordedEvent\x12\x33\n\nreferences\x18\x02 \x03(\x0b\x32\x1f.eventfold.v1.ResolvedReference\"\xd7\x01\n\x06Stream\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12*\n\tlifecycle\x18\x05 \x01(\x0e\x32\x17.eventfold.v1.Lifecycle\x12\x0c\n\x04root\x18\x06 \x01(\t\x12\x13\n\x0bpredecessor\x18\x07 \x01(\t\x12\x11\n\tsuccessor\x18\x08 \x01(\t\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\" \n\x10GetStreamRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x11GetStreamResponse\x12$\n\x06stream\x18\x01 \x01(\x0b\x32\x14.eventfold.v1.Stream\"\x89\x01\n\x12ListStreamsRequest\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12*\n\tlifecycle\x18\x03 \x01(\x0e\x32\x17.eventfold.v1.Lifecycle\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"U\n\x13ListStreamsResponse\x12%\n\x07streams\x18\x01 \x03(\x0b\x32\x14.eventfold.v1.Stream\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x8f\x02\n\tEventFlag\x12\x1a\n\x16\x45VENT_FLAG_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45VENT_FLAG_VALIDATED_V1\x10\x01\x12\x1b\n\x17\x45VENT_FLAG_ESCAPED_KEYS\x10\x02\x12\x15\n\x11\x45VENT_FLAG_SEALED\x10\x04\x12\x15\n\x11\x45VENT_FLAG_REFERS\x10\x08\x12\x1e\n\x1a\x45VENT_FLAG_SCHEMA_VIOLATED\x10\x10\x12\x15\n\x11\x45VENT_FLAG_MAPPED\x10 \x12\x15\n\x11\x45VENT_FLAG_CLOSES\x10@\x12\x15\n\x10\x45VENT_FLAG_OPENS\x10\x80\x01\x12\x19\n\x14\x45VENT_FLAG_CANCELLED\x10\x80\x02*W\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTION_FORWARDS\x10\x01\x12\x17\n\x13\x44IRECTION_BACKWARDS\x10\x02*H\n\x06\x43opies\x12\x16\n\x12\x43OPIES_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43OPIES_INCLUDE\x10\x01\x12\x12\n\x0e\x43OPIES_EXCLUDE\x10\x02*g\n\tLifecycle\x12\x19\n\x15LIFECYCLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eLIFECYCLE_OPEN\x10\x01\x12\x14\n\x10LIFECYCLE_CLOSED\x10\x02\x12\x15\n\x11LIFECYCLE_DELETED\x10\x03\x32\xf1\x06\n\nEventStore\x12\x43\n\x06\x41ppend\x12\x1b.eventfold.v1.AppendRequest\x1a\x1c.eventfold.v1.AppendResponse\x12R\n\x0b\x43heckAppend\x12 .eventfold.v1.CheckAppendRequest\x1a!.eventfold.v1.CheckAppendResponse\x12O\n\nAppendMany\x12\x1f.eventfold.v1.AppendManyRequest\x1a .eventfold.v1.AppendManyResponse\x12\\\n\rAppendSession\x12\".eventfold.v1.AppendSessionRequest\x1a#.eventfold.v1.AppendSessionResponse(\x01\x30\x01\x12O\n\nCompensate\x12\x1f.eventfold.v1.CompensateRequest\x1a .eventfold.v1.CompensateResponse\x12R\n\x0b\x43loseStream\x12 .eventfold.v1.CloseStreamRequest\x1a!.eventfold.v1.CloseStreamResponse\x12?\n\x04Read\x12\x19.eventfold.v1.ReadRequest\x1a\x1a.eventfold.v1.ReadResponse0\x01\x12H\n\x07ReadAll\x12\x1c.eventfold.v1.ReadAllRequest\x1a\x1d.eventfold.v1.ReadAllResponse0\x01\x12I\n\x08GetEvent\x12\x1d.eventfold.v1.GetEventRequest\x1a\x1e.eventfold.v1.GetEventResponse\x12L\n\tGetStream\x12\x1e.eventfold.v1.GetStreamRequest\x1a\x1f.eventfold.v1.GetStreamResponse\x12R\n\x0bListStreams\x12 .eventfold.v1.ListStreamsRequest\x1a!.eventfold.v1.ListStreamsResponseB?\n\x10\x64\x65v.eventfold.v1P\x01Z)eventfold.dev/go/eventfold/v1;eventfoldv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,72 +37,42 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'eventfold.v1.event_store_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.eventfold.v1P\001Z)eventfold.dev/go/eventfold/v1;eventfoldv1'
-  _globals['_EVENTFLAG']._serialized_start=3764
-  _globals['_EVENTFLAG']._serialized_end=3884
-  _globals['_DIRECTION']._serialized_start=3886
-  _globals['_DIRECTION']._serialized_end=3973
-  _globals['_LIFECYCLE']._serialized_start=3975
-  _globals['_LIFECYCLE']._serialized_end=4078
-  _globals['_EXPECTEDVERSION']._serialized_start=167
-  _globals['_EXPECTEDVERSION']._serialized_end=290
-  _globals['_NEWEVENT']._serialized_start=293
-  _globals['_NEWEVENT']._serialized_end=424
-  _globals['_APPENDREQUEST']._serialized_start=427
-  _globals['_APPENDREQUEST']._serialized_end=555
-  _globals['_APPENDRESPONSE']._serialized_start=558
-  _globals['_APPENDRESPONSE']._serialized_end=719
-  _globals['_STREAMAPPEND']._serialized_start=721
-  _globals['_STREAMAPPEND']._serialized_end=848
-  _globals['_VERSIONCHECK']._serialized_start=850
-  _globals['_VERSIONCHECK']._serialized_end=937
-  _globals['_APPENDMANYREQUEST']._serialized_start=939
-  _globals['_APPENDMANYREQUEST']._serialized_end=1047
-  _globals['_APPENDMANYRESPONSE']._serialized_start=1049
-  _globals['_APPENDMANYRESPONSE']._serialized_end=1172
-  _globals['_APPENDEDMANY']._serialized_start=1174
-  _globals['_APPENDEDMANY']._serialized_end=1235
-  _globals['_FAILEDCHECKS']._serialized_start=1237
-  _globals['_FAILEDCHECKS']._serialized_end=1294
-  _globals['_FAILEDCHECK']._serialized_start=1297
-  _globals['_FAILEDCHECK']._serialized_end=1443
-  _globals['_APPENDSESSIONREQUEST']._serialized_start=1445
-  _globals['_APPENDSESSIONREQUEST']._serialized_end=1513
-  _globals['_SESSIONAPPEND']._serialized_start=1515
-  _globals['_SESSIONAPPEND']._serialized_end=1635
-  _globals['_APPENDSESSIONRESPONSE']._serialized_start=1637
-  _globals['_APPENDSESSIONRESPONSE']._serialized_end=1706
-  _globals['_SESSIONANSWER']._serialized_start=1709
-  _globals['_SESSIONANSWER']._serialized_end=1840
-  _globals['_CHECKAPPENDREQUEST']._serialized_start=1842
-  _globals['_CHECKAPPENDREQUEST']._serialized_end=1907
-  _globals['_CHECKAPPENDRESPONSE']._serialized_start=1909
-  _globals['_CHECKAPPENDRESPONSE']._serialized_end=1994
-  _globals['_RECORDEDEVENT']._serialized_start=1997
-  _globals['_RECORDEDEVENT']._serialized_end=2342
-  _globals['_READREQUEST']._serialized_start=2345
-  _globals['_READREQUEST']._serialized_end=2559
-  _globals['_READEND']._serialized_start=2561
-  _globals['_READEND']._serialized_end=2648
-  _globals['_READRESPONSE']._serialized_start=2650
-  _globals['_READRESPONSE']._serialized_end=2745
-  _globals['_READALLREQUEST']._serialized_start=2748
-  _globals['_READALLREQUEST']._serialized_end=3029
-  _globals['_READALLRESPONSE']._serialized_start=3031
-  _globals['_READALLRESPONSE']._serialized_end=3129
-  _globals['_GETEVENTREQUEST']._serialized_start=3131
-  _globals['_GETEVENTREQUEST']._serialized_end=3160
-  _globals['_GETEVENTRESPONSE']._serialized_start=3162
-  _globals['_GETEVENTRESPONSE']._serialized_end=3224
-  _globals['_STREAM']._serialized_start=3227
-  _globals['_STREAM']._serialized_end=3442
-  _globals['_GETSTREAMREQUEST']._serialized_start=3444
-  _globals['_GETSTREAMREQUEST']._serialized_end=3476
-  _globals['_GETSTREAMRESPONSE']._serialized_start=3478
-  _globals['_GETSTREAMRESPONSE']._serialized_end=3535
-  _globals['_LISTSTREAMSREQUEST']._serialized_start=3538
-  _globals['_LISTSTREAMSREQUEST']._serialized_end=3675
-  _globals['_LISTSTREAMSRESPONSE']._serialized_start=3677
-  _globals['_LISTSTREAMSRESPONSE']._serialized_end=3762
-  _globals['_EVENTSTORE']._serialized_start=4081
-  _globals['_EVENTSTORE']._serialized_end=4797
+  _globals['_EVENTFLAG']._serialized_start=2521
+  _globals['_EVENTFLAG']._serialized_end=2792
+  _globals['_DIRECTION']._serialized_start=2794
+  _globals['_DIRECTION']._serialized_end=2881
+  _globals['_COPIES']._serialized_start=2883
+  _globals['_COPIES']._serialized_end=2955
+  _globals['_LIFECYCLE']._serialized_start=2957
+  _globals['_LIFECYCLE']._serialized_end=3060
+  _globals['_RECORDEDEVENT']._serialized_start=198
+  _globals['_RECORDEDEVENT']._serialized_end=589
+  _globals['_RESOLVEDREFERENCE']._serialized_start=592
+  _globals['_RESOLVEDREFERENCE']._serialized_end=781
+  _globals['_READREQUEST']._serialized_start=784
+  _globals['_READREQUEST']._serialized_end=1090
+  _globals['_READEND']._serialized_start=1092
+  _globals['_READEND']._serialized_end=1216
+  _globals['_READRESPONSE']._serialized_start=1219
+  _globals['_READRESPONSE']._serialized_end=1367
+  _globals['_READALLREQUEST']._serialized_start=1370
+  _globals['_READALLREQUEST']._serialized_end=1702
+  _globals['_READALLRESPONSE']._serialized_start=1704
+  _globals['_READALLRESPONSE']._serialized_end=1802
+  _globals['_GETEVENTREQUEST']._serialized_start=1804
+  _globals['_GETEVENTREQUEST']._serialized_end=1863
+  _globals['_GETEVENTRESPONSE']._serialized_start=1865
+  _globals['_GETEVENTRESPONSE']._serialized_end=1980
+  _globals['_STREAM']._serialized_start=1983
+  _globals['_STREAM']._serialized_end=2198
+  _globals['_GETSTREAMREQUEST']._serialized_start=2200
+  _globals['_GETSTREAMREQUEST']._serialized_end=2232
+  _globals['_GETSTREAMRESPONSE']._serialized_start=2234
+  _globals['_GETSTREAMRESPONSE']._serialized_end=2291
+  _globals['_LISTSTREAMSREQUEST']._serialized_start=2294
+  _globals['_LISTSTREAMSREQUEST']._serialized_end=2431
+  _globals['_LISTSTREAMSRESPONSE']._serialized_start=2433
+  _globals['_LISTSTREAMSRESPONSE']._serialized_end=2518
+  _globals['_EVENTSTORE']._serialized_start=3063
+  _globals['_EVENTSTORE']._serialized_end=3944
 # @@protoc_insertion_point(module_scope)

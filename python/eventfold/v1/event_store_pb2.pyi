@@ -4,14 +4,12 @@ isort:skip_file
 The log: appending events to streams, and reading them back."""
 
 from collections import abc as _abc
+from eventfold.v1 import follow_pb2 as _follow_pb2
 from google.protobuf import descriptor as _descriptor
-from google.protobuf import duration_pb2 as _duration_pb2
-from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -39,6 +37,20 @@ class _EventFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventFlag.V
     """A key of the data is spelled with an escape, so a search by its raw bytes would miss it."""
     EVENT_FLAG_SEALED: _EventFlag.ValueType  # 4
     """At least one value of the data is sealed."""
+    EVENT_FLAG_REFERS: _EventFlag.ValueType  # 8
+    """Its metadata names events or streams in `refs`."""
+    EVENT_FLAG_SCHEMA_VIOLATED: _EventFlag.ValueType  # 16
+    """Its data did not fit the schema in force when it was stored, under the mode `warn`."""
+    EVENT_FLAG_MAPPED: _EventFlag.ValueType  # 32
+    """Its data is not what is stored: the mapping of its type has changed it. Never stored."""
+    EVENT_FLAG_CLOSES: _EventFlag.ValueType  # 64
+    """It closes the books of its stream."""
+    EVENT_FLAG_OPENS: _EventFlag.ValueType  # 128
+    """It opens its stream for the period after that of another one: its data names that stream
+    (`predecessor`) and carries states of folds (`states`).
+    """
+    EVENT_FLAG_CANCELLED: _EventFlag.ValueType  # 256
+    """A later event of its stream cancels it. Only in reads with `mark_cancelled`; never stored."""
 
 class EventFlag(_EventFlag, metaclass=_EventFlagEnumTypeWrapper):
     """Marks of the server on a stored event; bits of `RecordedEvent.flags`."""
@@ -53,6 +65,20 @@ EVENT_FLAG_ESCAPED_KEYS: EventFlag.ValueType  # 2
 """A key of the data is spelled with an escape, so a search by its raw bytes would miss it."""
 EVENT_FLAG_SEALED: EventFlag.ValueType  # 4
 """At least one value of the data is sealed."""
+EVENT_FLAG_REFERS: EventFlag.ValueType  # 8
+"""Its metadata names events or streams in `refs`."""
+EVENT_FLAG_SCHEMA_VIOLATED: EventFlag.ValueType  # 16
+"""Its data did not fit the schema in force when it was stored, under the mode `warn`."""
+EVENT_FLAG_MAPPED: EventFlag.ValueType  # 32
+"""Its data is not what is stored: the mapping of its type has changed it. Never stored."""
+EVENT_FLAG_CLOSES: EventFlag.ValueType  # 64
+"""It closes the books of its stream."""
+EVENT_FLAG_OPENS: EventFlag.ValueType  # 128
+"""It opens its stream for the period after that of another one: its data names that stream
+(`predecessor`) and carries states of folds (`states`).
+"""
+EVENT_FLAG_CANCELLED: EventFlag.ValueType  # 256
+"""A later event of its stream cancels it. Only in reads with `mark_cancelled`; never stored."""
 Global___EventFlag: _TypeAlias = EventFlag  # noqa: Y015
 
 class _Direction:
@@ -78,6 +104,36 @@ DIRECTION_FORWARDS: Direction.ValueType  # 1
 DIRECTION_BACKWARDS: Direction.ValueType  # 2
 """From high versions or positions to low ones."""
 Global___Direction: _TypeAlias = Direction  # noqa: Y015
+
+class _Copies:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CopiesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Copies.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COPIES_UNSPECIFIED: _Copies.ValueType  # 0
+    """The default: whoever names a stream or categories gets them, and whoever reads the whole log
+    does not, since the originals are there. Whoever names categories among which are both a source
+    and a target of one transform is refused with COPIES_AMBIGUOUS until it says which.
+    """
+    COPIES_INCLUDE: _Copies.ValueType  # 1
+    """Copies are among the events."""
+    COPIES_EXCLUDE: _Copies.ValueType  # 2
+    """Copies are left out."""
+
+class Copies(_Copies, metaclass=_CopiesEnumTypeWrapper):
+    """Whether a reader gets copies: events with `copied_from`, which a transform has made of others."""
+
+COPIES_UNSPECIFIED: Copies.ValueType  # 0
+"""The default: whoever names a stream or categories gets them, and whoever reads the whole log
+does not, since the originals are there. Whoever names categories among which are both a source
+and a target of one transform is refused with COPIES_AMBIGUOUS until it says which.
+"""
+COPIES_INCLUDE: Copies.ValueType  # 1
+"""Copies are among the events."""
+COPIES_EXCLUDE: Copies.ValueType  # 2
+"""Copies are left out."""
+Global___Copies: _TypeAlias = Copies  # noqa: Y015
 
 class _Lifecycle:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -108,581 +164,6 @@ LIFECYCLE_DELETED: Lifecycle.ValueType  # 3
 Global___Lifecycle: _TypeAlias = Lifecycle  # noqa: Y015
 
 @_typing.final
-class ExpectedVersion(_message.Message):
-    """What an append demands of its stream. The version of a stream is the number of its events."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    EXACT_FIELD_NUMBER: _builtins.int
-    EXISTS_FIELD_NUMBER: _builtins.int
-    ANY_FIELD_NUMBER: _builtins.int
-    exact: _builtins.int
-    """The stream is at this version; 0: it must not have an event. At least 0."""
-    @_builtins.property
-    def exists(self) -> _empty_pb2.Empty:
-        """The stream has at least one event."""
-
-    @_builtins.property
-    def any(self) -> _empty_pb2.Empty:
-        """The stream may be at any version."""
-
-    def __init__(
-        self,
-        *,
-        exact: _builtins.int = ...,
-        exists: _empty_pb2.Empty | None = ...,
-        any: _empty_pb2.Empty | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "exact", b"exact", "exists", b"exists", "kind", b"kind"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "exact", b"exact", "exists", b"exists", "kind", b"kind"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["exact", "exists", "any"]  # noqa: Y015
-    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
-
-Global___ExpectedVersion: _TypeAlias = ExpectedVersion  # noqa: Y015
-
-@_typing.final
-class NewEvent(_message.Message):
-    """An event to be stored."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ID_FIELD_NUMBER: _builtins.int
-    TYPE_FIELD_NUMBER: _builtins.int
-    DATA_FIELD_NUMBER: _builtins.int
-    METADATA_FIELD_NUMBER: _builtins.int
-    TAGS_FIELD_NUMBER: _builtins.int
-    OCCURRED_AT_FIELD_NUMBER: _builtins.int
-    id: _builtins.str
-    """UUID in canonical form; stored and returned in lower case. Empty: the server makes one of
-    version 7, and the append is not idempotent.
-    """
-    type: _builtins.str
-    """Name of what happened, such as `MoneyDeposited`; 1 to 128 bytes. A leading `$` is refused."""
-    data: _builtins.bytes
-    """A JSON object, kept byte for byte; at most 1 MiB and 64 levels."""
-    metadata: _builtins.bytes
-    """A JSON object, kept byte for byte; at most 64 KiB and 64 levels. Empty: `{}`. Reserved names:
-    `causation_id`, `correlation_id`, `refs`.
-    """
-    @_builtins.property
-    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """A set: order and repetition are not kept. At most 64, each of 1 to 128 bytes."""
-
-    @_builtins.property
-    def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """When it happened, in whole microseconds between the years 1 and 9999. Default: the time at
-        which the server records the event.
-        """
-
-    def __init__(
-        self,
-        *,
-        id: _builtins.str = ...,
-        type: _builtins.str = ...,
-        data: _builtins.bytes = ...,
-        metadata: _builtins.bytes = ...,
-        tags: _abc.Iterable[_builtins.str] | None = ...,
-        occurred_at: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "id", b"id", "metadata", b"metadata", "occurred_at", b"occurred_at", "tags", b"tags", "type", b"type"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___NewEvent: _TypeAlias = NewEvent  # noqa: Y015
-
-@_typing.final
-class AppendRequest(_message.Message):
-    """An append to one stream."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    STREAM_FIELD_NUMBER: _builtins.int
-    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
-    EVENTS_FIELD_NUMBER: _builtins.int
-    stream: _builtins.str
-    """Name of the stream, `category-id`, at most 255 bytes. It begins with its first event."""
-    @_builtins.property
-    def expected_version(self) -> Global___ExpectedVersion:
-        """Required."""
-
-    @_builtins.property
-    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewEvent]:
-        """1 to 1,000 events, in their order; 3 MiB at the most together."""
-
-    def __init__(
-        self,
-        *,
-        stream: _builtins.str = ...,
-        expected_version: Global___ExpectedVersion | None = ...,
-        events: _abc.Iterable[Global___NewEvent] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "expected_version", b"expected_version", "stream", b"stream"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AppendRequest: _TypeAlias = AppendRequest  # noqa: Y015
-
-@_typing.final
-class AppendResponse(_message.Message):
-    """Where the events of an append stand."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FIRST_VERSION_FIELD_NUMBER: _builtins.int
-    LAST_VERSION_FIELD_NUMBER: _builtins.int
-    POSITIONS_FIELD_NUMBER: _builtins.int
-    IDS_FIELD_NUMBER: _builtins.int
-    DUPLICATE_FIELD_NUMBER: _builtins.int
-    RECORDED_AT_FIELD_NUMBER: _builtins.int
-    first_version: _builtins.int
-    """Version of the first event of the append."""
-    last_version: _builtins.int
-    """Version of the last event; the version to expect in the next append."""
-    duplicate: _builtins.bool
-    """True: the events were stored already, and nothing was stored now."""
-    @_builtins.property
-    def positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Position of each event in the log, in the order of the request. Of an append that is stored
-        for the first time they follow each other.
-        """
-
-    @_builtins.property
-    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the events in order, when the server made at least one of them; else empty."""
-
-    @_builtins.property
-    def recorded_at(self) -> _timestamp_pb2.Timestamp:
-        """When the server recorded the last event."""
-
-    def __init__(
-        self,
-        *,
-        first_version: _builtins.int = ...,
-        last_version: _builtins.int = ...,
-        positions: _abc.Iterable[_builtins.int] | None = ...,
-        ids: _abc.Iterable[_builtins.str] | None = ...,
-        duplicate: _builtins.bool = ...,
-        recorded_at: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_at", b"recorded_at"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate", b"duplicate", "first_version", b"first_version", "ids", b"ids", "last_version", b"last_version", "positions", b"positions", "recorded_at", b"recorded_at"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AppendResponse: _TypeAlias = AppendResponse  # noqa: Y015
-
-@_typing.final
-class StreamAppend(_message.Message):
-    """The part of an append to several streams that goes to one of them."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    STREAM_FIELD_NUMBER: _builtins.int
-    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
-    EVENTS_FIELD_NUMBER: _builtins.int
-    stream: _builtins.str
-    """Name of the stream, `category-id`, at most 255 bytes. It begins with its first event. A name
-    that stands twice among `appends` and `checks` is refused.
-    """
-    @_builtins.property
-    def expected_version(self) -> Global___ExpectedVersion:
-        """Required."""
-
-    @_builtins.property
-    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewEvent]:
-        """At least 1 event, in their order."""
-
-    def __init__(
-        self,
-        *,
-        stream: _builtins.str = ...,
-        expected_version: Global___ExpectedVersion | None = ...,
-        events: _abc.Iterable[Global___NewEvent] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "expected_version", b"expected_version", "stream", b"stream"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___StreamAppend: _TypeAlias = StreamAppend  # noqa: Y015
-
-@_typing.final
-class VersionCheck(_message.Message):
-    """A demand on a stream that an append does not write to."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    STREAM_FIELD_NUMBER: _builtins.int
-    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
-    stream: _builtins.str
-    """Name of the stream; may be one that starts with `$`."""
-    @_builtins.property
-    def expected_version(self) -> Global___ExpectedVersion:
-        """Required: `exact` (0: it must not have an event) or `exists`. `any` demands nothing and is
-        refused with INVALID_REQUEST. A closed stream is still at its version; a deleted one fails.
-        """
-
-    def __init__(
-        self,
-        *,
-        stream: _builtins.str = ...,
-        expected_version: Global___ExpectedVersion | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_version", b"expected_version", "stream", b"stream"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___VersionCheck: _TypeAlias = VersionCheck  # noqa: Y015
-
-@_typing.final
-class AppendManyRequest(_message.Message):
-    """An append to several streams."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    APPENDS_FIELD_NUMBER: _builtins.int
-    CHECKS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def appends(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamAppend]:
-        """At least 1; their positions in the log follow this order. All together are held to the limits
-        of one append: 1,000 events, 3 MiB with all names.
-        """
-
-    @_builtins.property
-    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionCheck]:
-        """Demands on other streams. At most 1,000 checks."""
-
-    def __init__(
-        self,
-        *,
-        appends: _abc.Iterable[Global___StreamAppend] | None = ...,
-        checks: _abc.Iterable[Global___VersionCheck] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appends", b"appends", "checks", b"checks"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AppendManyRequest: _TypeAlias = AppendManyRequest  # noqa: Y015
-
-@_typing.final
-class AppendManyResponse(_message.Message):
-    """What became of an append to several streams."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    STORED_FIELD_NUMBER: _builtins.int
-    FAILED_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def stored(self) -> Global___AppendedMany:
-        """All events are stored."""
-
-    @_builtins.property
-    def failed(self) -> Global___FailedChecks:
-        """Nothing was stored."""
-
-    def __init__(
-        self,
-        *,
-        stored: Global___AppendedMany | None = ...,
-        failed: Global___FailedChecks | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "outcome", b"outcome", "stored", b"stored"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "outcome", b"outcome", "stored", b"stored"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["stored", "failed"]  # noqa: Y015
-    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
-
-Global___AppendManyResponse: _TypeAlias = AppendManyResponse  # noqa: Y015
-
-@_typing.final
-class AppendedMany(_message.Message):
-    """Where the events of an append to several streams stand."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    APPENDS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def appends(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppendResponse]:
-        """One for each of `appends`, in their order. `duplicate` is the same in all."""
-
-    def __init__(
-        self,
-        *,
-        appends: _abc.Iterable[Global___AppendResponse] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appends", b"appends"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AppendedMany: _TypeAlias = AppendedMany  # noqa: Y015
-
-@_typing.final
-class FailedChecks(_message.Message):
-    """Why an append to several streams was refused."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CHECKS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___FailedCheck]:
-        """All that failed, appends before checks, each in the order of the request; at least one."""
-
-    def __init__(
-        self,
-        *,
-        checks: _abc.Iterable[Global___FailedCheck] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___FailedChecks: _TypeAlias = FailedChecks  # noqa: Y015
-
-@_typing.final
-class FailedCheck(_message.Message):
-    """One demand that the store did not meet."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    APPEND_INDEX_FIELD_NUMBER: _builtins.int
-    CHECK_INDEX_FIELD_NUMBER: _builtins.int
-    STREAM_FIELD_NUMBER: _builtins.int
-    ACTUAL_VERSION_FIELD_NUMBER: _builtins.int
-    REFUSED_FIELD_NUMBER: _builtins.int
-    append_index: _builtins.int
-    """Index in `appends`, from 0."""
-    check_index: _builtins.int
-    """Index in `checks`, from 0."""
-    stream: _builtins.str
-    """Name of the stream."""
-    actual_version: _builtins.int
-    """The version at which the stream is."""
-    @_builtins.property
-    def refused(self) -> _status_pb2.Status:
-        """The refusal that `Append` would have ended with: code, message, and one ErrorInfo with reason
-        and facts.
-        """
-
-    def __init__(
-        self,
-        *,
-        append_index: _builtins.int = ...,
-        check_index: _builtins.int = ...,
-        stream: _builtins.str = ...,
-        actual_version: _builtins.int = ...,
-        refused: _status_pb2.Status | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append_index", b"append_index", "check_index", b"check_index", "place", b"place", "refused", b"refused"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_version", b"actual_version", "append_index", b"append_index", "check_index", b"check_index", "place", b"place", "refused", b"refused", "stream", b"stream"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_place: _TypeAlias = _typing.Literal["append_index", "check_index"]  # noqa: Y015
-    _WhichOneofArgType_place: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_place) -> _WhichOneofReturnType_place | None: ...
-
-Global___FailedCheck: _TypeAlias = FailedCheck  # noqa: Y015
-
-@_typing.final
-class AppendSessionRequest(_message.Message):
-    """A part of what the client of a session sends."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    APPENDS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def appends(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionAppend]:
-        """Any number of appends, in their order, up to 8 MiB a message. Several in a message cost less
-        than a message for each.
-        """
-
-    def __init__(
-        self,
-        *,
-        appends: _abc.Iterable[Global___SessionAppend] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appends", b"appends"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AppendSessionRequest: _TypeAlias = AppendSessionRequest  # noqa: Y015
-
-@_typing.final
-class SessionAppend(_message.Message):
-    """One append of a session."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NUMBER_FIELD_NUMBER: _builtins.int
-    APPEND_FIELD_NUMBER: _builtins.int
-    TIMEOUT_FIELD_NUMBER: _builtins.int
-    number: _builtins.int
-    """Chosen by the client, which tells the answers apart by it: unique within the session. The
-    server sends it back and draws nothing from it.
-    """
-    @_builtins.property
-    def append(self) -> Global___AppendRequest:
-        """What to append."""
-
-    @_builtins.property
-    def timeout(self) -> _duration_pb2.Duration:
-        """How long the append may wait before it is on its way to the disk, from its arrival; after that
-        it is answered with DEADLINE_EXCEEDED and is surely not stored. Above 0; default 10 s; more
-        than 60 s are cut to 60 s.
-        """
-
-    def __init__(
-        self,
-        *,
-        number: _builtins.int = ...,
-        append: Global___AppendRequest | None = ...,
-        timeout: _duration_pb2.Duration | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "timeout", b"timeout"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "number", b"number", "timeout", b"timeout"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___SessionAppend: _TypeAlias = SessionAppend  # noqa: Y015
-
-@_typing.final
-class AppendSessionResponse(_message.Message):
-    """A part of the answer of a session."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ANSWERS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionAnswer]:
-        """All answers that were ready; at least one."""
-
-    def __init__(
-        self,
-        *,
-        answers: _abc.Iterable[Global___SessionAnswer] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AppendSessionResponse: _TypeAlias = AppendSessionResponse  # noqa: Y015
-
-@_typing.final
-class SessionAnswer(_message.Message):
-    """What became of one append of a session."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NUMBER_FIELD_NUMBER: _builtins.int
-    APPENDED_FIELD_NUMBER: _builtins.int
-    REFUSED_FIELD_NUMBER: _builtins.int
-    number: _builtins.int
-    """Number of the append."""
-    @_builtins.property
-    def appended(self) -> Global___AppendResponse:
-        """The events are stored."""
-
-    @_builtins.property
-    def refused(self) -> _status_pb2.Status:
-        """The refusal that `Append` would have ended with: code, message, and one ErrorInfo with reason
-        and facts.
-        """
-
-    def __init__(
-        self,
-        *,
-        number: _builtins.int = ...,
-        appended: Global___AppendResponse | None = ...,
-        refused: _status_pb2.Status | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["appended", b"appended", "outcome", b"outcome", "refused", b"refused"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appended", b"appended", "number", b"number", "outcome", b"outcome", "refused", b"refused"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["appended", "refused"]  # noqa: Y015
-    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
-
-Global___SessionAnswer: _TypeAlias = SessionAnswer  # noqa: Y015
-
-@_typing.final
-class CheckAppendRequest(_message.Message):
-    """Asks what an append would answer."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    APPEND_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def append(self) -> Global___AppendRequest:
-        """The append to try."""
-
-    def __init__(
-        self,
-        *,
-        append: Global___AppendRequest | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___CheckAppendRequest: _TypeAlias = CheckAppendRequest  # noqa: Y015
-
-@_typing.final
-class CheckAppendResponse(_message.Message):
-    """An append that would be accepted."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FIRST_VERSION_FIELD_NUMBER: _builtins.int
-    LAST_VERSION_FIELD_NUMBER: _builtins.int
-    DUPLICATE_FIELD_NUMBER: _builtins.int
-    first_version: _builtins.int
-    """Version that the first event would have, or has when `duplicate`."""
-    last_version: _builtins.int
-    """Version that the last event would have, or has when `duplicate`."""
-    duplicate: _builtins.bool
-    """True: the events are stored already."""
-    def __init__(
-        self,
-        *,
-        first_version: _builtins.int = ...,
-        last_version: _builtins.int = ...,
-        duplicate: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate", b"duplicate", "first_version", b"first_version", "last_version", b"last_version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___CheckAppendResponse: _TypeAlias = CheckAppendResponse  # noqa: Y015
-
-@_typing.final
 class RecordedEvent(_message.Message):
     """A stored event."""
 
@@ -704,6 +185,8 @@ class RecordedEvent(_message.Message):
     CANCELS_FIELD_NUMBER: _builtins.int
     TRACE_CONTEXT_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
+    ERASED_PATHS_FIELD_NUMBER: _builtins.int
+    WITHHELD_PATHS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID in canonical lower case."""
     stream: _builtins.str
@@ -717,7 +200,7 @@ class RecordedEvent(_message.Message):
     writer: _builtins.str
     """Who appended it: the name of the token, or `anonymous`."""
     data: _builtins.bytes
-    """The JSON object as it came in."""
+    """The JSON object as it came in, or as the mapping of its type makes it."""
     metadata: _builtins.bytes
     """The JSON object as it came in; `{}` if none was given."""
     flags: _builtins.int
@@ -742,6 +225,16 @@ class RecordedEvent(_message.Message):
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Sorted bytewise."""
 
+    @_builtins.property
+    def erased_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Pointers (RFC 6901) to the values of `data` that were personal and whose subject was erased, in
+        the order of the text. `null` stands there.
+        """
+
+    @_builtins.property
+    def withheld_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Pointers to the personal values that the caller may not see. `null` stands there."""
+
     def __init__(
         self,
         *,
@@ -761,14 +254,66 @@ class RecordedEvent(_message.Message):
         cancels: _builtins.str = ...,
         trace_context: _builtins.str = ...,
         deleted: _builtins.bool = ...,
+        erased_paths: _abc.Iterable[_builtins.str] | None = ...,
+        withheld_paths: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancels", b"cancels", "copied_from", b"copied_from", "data", b"data", "deleted", b"deleted", "flags", b"flags", "id", b"id", "metadata", b"metadata", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "stream", b"stream", "tags", b"tags", "trace_context", b"trace_context", "type", b"type", "version", b"version", "writer", b"writer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancels", b"cancels", "copied_from", b"copied_from", "data", b"data", "deleted", b"deleted", "erased_paths", b"erased_paths", "flags", b"flags", "id", b"id", "metadata", b"metadata", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "stream", b"stream", "tags", b"tags", "trace_context", b"trace_context", "type", b"type", "version", b"version", "withheld_paths", b"withheld_paths", "writer", b"writer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordedEvent: _TypeAlias = RecordedEvent  # noqa: Y015
+
+@_typing.final
+class ResolvedReference(_message.Message):
+    """What a reference leads to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    STREAM_NAME_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """Id of an event."""
+    stream_name: _builtins.str
+    """Name of a stream."""
+    deleted: _builtins.bool
+    """True: it was there, and its payload was deleted."""
+    left_out: _builtins.bool
+    """True: the event is there, and found no room in the answer of `GetEvent` or `GetReferences`,
+    which holds 2 MiB of resolved events; `GetEvent` has it.
+    """
+    @_builtins.property
+    def event(self) -> Global___RecordedEvent:
+        """The event; absent: it is a stream, missing, deleted, or left out."""
+
+    @_builtins.property
+    def stream(self) -> Global___Stream:
+        """The stream; absent: it is an event, or missing."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        stream_name: _builtins.str = ...,
+        event: Global___RecordedEvent | None = ...,
+        stream: Global___Stream | None = ...,
+        deleted: _builtins.bool = ...,
+        left_out: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "event_id", b"event_id", "stream", b"stream", "stream_name", b"stream_name", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "event", b"event", "event_id", b"event_id", "left_out", b"left_out", "stream", b"stream", "stream_name", b"stream_name", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["event_id", "stream_name"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___ResolvedReference: _TypeAlias = ResolvedReference  # noqa: Y015
 
 @_typing.final
 class ReadRequest(_message.Message):
@@ -783,6 +328,10 @@ class ReadRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     TYPES_FIELD_NUMBER: _builtins.int
     AT_LEAST_POSITION_FIELD_NUMBER: _builtins.int
+    RAW_FIELD_NUMBER: _builtins.int
+    RESOLVE_FIELD_NUMBER: _builtins.int
+    MARK_CANCELLED_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
     stream: _builtins.str
     """Name of the stream."""
     direction: Global___Direction.ValueType
@@ -803,6 +352,20 @@ class ReadRequest(_message.Message):
     at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
     deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
     """
+    raw: _builtins.bool
+    """True: data as it is stored, without the mappings in force. Default: false."""
+    resolve: _builtins.bool
+    """True: each message also has what its events refer to, one level deep. Default: false."""
+    mark_cancelled: _builtins.bool
+    """True: events that another event of the stream cancels have EVENT_FLAG_CANCELLED, whether or
+    not that one is in the range that is read. Default: false.
+    """
+    follow: _follow_pb2.Follow.ValueType
+    """Which streams of the line of periods to read. FOLLOW_OPEN: without `from_version` and
+    `to_version`. FOLLOW_ALL: from the first stream on (backwards: from the last one), or, with
+    `from_version`, from that version of the stream that is named; without `to_version`. Default:
+    the one that is named alone.
+    """
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only events of these types; empty, the default: all. At most 100."""
@@ -817,10 +380,14 @@ class ReadRequest(_message.Message):
         limit: _builtins.int = ...,
         types: _abc.Iterable[_builtins.str] | None = ...,
         at_least_position: _builtins.int = ...,
+        raw: _builtins.bool = ...,
+        resolve: _builtins.bool = ...,
+        mark_cancelled: _builtins.bool = ...,
+        follow: _follow_pb2.Follow.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "_to_version", b"_to_version", "from_version", b"from_version", "to_version", b"to_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "_to_version", b"_to_version", "at_least_position", b"at_least_position", "direction", b"direction", "from_version", b"from_version", "limit", b"limit", "stream", b"stream", "to_version", b"to_version", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_version", b"_from_version", "_to_version", b"_to_version", "at_least_position", b"at_least_position", "direction", b"direction", "follow", b"follow", "from_version", b"from_version", "limit", b"limit", "mark_cancelled", b"mark_cancelled", "raw", b"raw", "resolve", b"resolve", "stream", b"stream", "to_version", b"to_version", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__from_version: _TypeAlias = _typing.Literal["from_version"]  # noqa: Y015
     _WhichOneofArgType__from_version: _TypeAlias = _typing.Literal["_from_version", b"_from_version"]  # noqa: Y015
@@ -843,6 +410,8 @@ class ReadEnd(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     END_REACHED_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    OPENED_FROM_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Last version that was looked at, whether or not the filter let it pass; reading on forwards
     begins one above it. 0 in answers of `ReadAll`.
@@ -855,6 +424,13 @@ class ReadEnd(_message.Message):
     """Opaque, under 400 bytes; stands for `position` on this very log."""
     end_reached: _builtins.bool
     """True: the read came to its end; false: the limit ended it before."""
+    stream: _builtins.str
+    """With `follow`: name of the stream that `version` is of, where the read ended. Else empty."""
+    opened_from: _builtins.str
+    """Name of the stream that the one at the end was opened from, when its books were closed; empty:
+    it was not. Whoever folds events of some types alone sees by this that the opening event, which
+    carries states, was left out. Empty in answers of `ReadAll`.
+    """
     def __init__(
         self,
         *,
@@ -862,10 +438,12 @@ class ReadEnd(_message.Message):
         position: _builtins.int = ...,
         resume_token: _builtins.bytes = ...,
         end_reached: _builtins.bool = ...,
+        stream: _builtins.str = ...,
+        opened_from: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_reached", b"end_reached", "position", b"position", "resume_token", b"resume_token", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_reached", b"end_reached", "opened_from", b"opened_from", "position", b"position", "resume_token", b"resume_token", "stream", b"stream", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -879,6 +457,7 @@ class ReadResponse(_message.Message):
 
     EVENTS_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedEvent]:
         """Next events in order; about 1 MiB, or one event."""
@@ -887,15 +466,22 @@ class ReadResponse(_message.Message):
     def end(self) -> Global___ReadEnd:
         """Set in the last message only."""
 
+    @_builtins.property
+    def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolvedReference]:
+        """What the events of this message refer to, each once; only if it was asked for. Much of it comes
+        in messages before, which have no events then.
+        """
+
     def __init__(
         self,
         *,
         events: _abc.Iterable[Global___RecordedEvent] | None = ...,
         end: Global___ReadEnd | None = ...,
+        references: _abc.Iterable[Global___ResolvedReference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "events", b"events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "events", b"events", "references", b"references"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -917,6 +503,8 @@ class ReadAllRequest(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     INCLUDE_SYSTEM_EVENTS_FIELD_NUMBER: _builtins.int
     AT_LEAST_POSITION_FIELD_NUMBER: _builtins.int
+    RAW_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
     direction: Global___Direction.ValueType
     """Default: forwards. With `resume_token` only forwards."""
     from_position: _builtins.int
@@ -936,6 +524,12 @@ class ReadAllRequest(_message.Message):
     """Waits, within the deadline, until the log has this position, and reads then: whoever appended
     at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
     deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+    """
+    raw: _builtins.bool
+    """True: data as it is stored, without the mappings in force. Default: false."""
+    copies: Global___Copies.ValueType
+    """Whether copies are among the events. Default: they are if `categories` is not empty, save where
+    that is COPIES_AMBIGUOUS; of the whole log they are left out.
     """
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -962,10 +556,12 @@ class ReadAllRequest(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         include_system_events: _builtins.bool = ...,
         at_least_position: _builtins.int = ...,
+        raw: _builtins.bool = ...,
+        copies: Global___Copies.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_to_position", b"_to_position", "from", b"from", "from_position", b"from_position", "resume_token", b"resume_token", "to_position", b"to_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_to_position", b"_to_position", "at_least_position", b"at_least_position", "categories", b"categories", "direction", b"direction", "from", b"from", "from_position", b"from_position", "include_system_events", b"include_system_events", "limit", b"limit", "resume_token", b"resume_token", "tags", b"tags", "to_position", b"to_position", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_to_position", b"_to_position", "at_least_position", b"at_least_position", "categories", b"categories", "copies", b"copies", "direction", b"direction", "from", b"from", "from_position", b"from_position", "include_system_events", b"include_system_events", "limit", b"limit", "raw", b"raw", "resume_token", b"resume_token", "tags", b"tags", "to_position", b"to_position", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__to_position: _TypeAlias = _typing.Literal["to_position"]  # noqa: Y015
     _WhichOneofArgType__to_position: _TypeAlias = _typing.Literal["_to_position", b"_to_position"]  # noqa: Y015
@@ -1015,16 +611,24 @@ class GetEventRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    RAW_FIELD_NUMBER: _builtins.int
+    RESOLVE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID in canonical form."""
+    raw: _builtins.bool
+    """True: data as it is stored, without the mapping in force. Default: false."""
+    resolve: _builtins.bool
+    """True: also what it refers to, one level deep. Default: false."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        raw: _builtins.bool = ...,
+        resolve: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "raw", b"raw", "resolve", b"resolve"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1037,18 +641,24 @@ class GetEventResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event(self) -> Global___RecordedEvent:
         """The event."""
+
+    @_builtins.property
+    def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolvedReference]:
+        """What it refers to, in the order of its metadata, events first; only if it was asked for."""
 
     def __init__(
         self,
         *,
         event: Global___RecordedEvent | None = ...,
+        references: _abc.Iterable[Global___ResolvedReference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "references", b"references"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

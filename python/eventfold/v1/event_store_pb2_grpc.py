@@ -3,6 +3,9 @@
 import grpc
 import warnings
 
+from eventfold.v1 import appends_pb2 as eventfold_dot_v1_dot_appends__pb2
+from eventfold.v1 import closing_pb2 as eventfold_dot_v1_dot_closing__pb2
+from eventfold.v1 import compensation_pb2 as eventfold_dot_v1_dot_compensation__pb2
 from eventfold.v1 import event_store_pb2 as eventfold_dot_v1_dot_event__store__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -41,23 +44,33 @@ class EventStoreStub:
         """
         self.Append = channel.unary_unary(
                 '/eventfold.v1.EventStore/Append',
-                request_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendRequest.SerializeToString,
-                response_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendResponse.FromString,
+                request_serializer=eventfold_dot_v1_dot_appends__pb2.AppendRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_appends__pb2.AppendResponse.FromString,
                 _registered_method=True)
         self.CheckAppend = channel.unary_unary(
                 '/eventfold.v1.EventStore/CheckAppend',
-                request_serializer=eventfold_dot_v1_dot_event__store__pb2.CheckAppendRequest.SerializeToString,
-                response_deserializer=eventfold_dot_v1_dot_event__store__pb2.CheckAppendResponse.FromString,
+                request_serializer=eventfold_dot_v1_dot_appends__pb2.CheckAppendRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_appends__pb2.CheckAppendResponse.FromString,
                 _registered_method=True)
         self.AppendMany = channel.unary_unary(
                 '/eventfold.v1.EventStore/AppendMany',
-                request_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendManyRequest.SerializeToString,
-                response_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendManyResponse.FromString,
+                request_serializer=eventfold_dot_v1_dot_appends__pb2.AppendManyRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_appends__pb2.AppendManyResponse.FromString,
                 _registered_method=True)
         self.AppendSession = channel.stream_stream(
                 '/eventfold.v1.EventStore/AppendSession',
-                request_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendSessionRequest.SerializeToString,
-                response_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendSessionResponse.FromString,
+                request_serializer=eventfold_dot_v1_dot_appends__pb2.AppendSessionRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_appends__pb2.AppendSessionResponse.FromString,
+                _registered_method=True)
+        self.Compensate = channel.unary_unary(
+                '/eventfold.v1.EventStore/Compensate',
+                request_serializer=eventfold_dot_v1_dot_compensation__pb2.CompensateRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_compensation__pb2.CompensateResponse.FromString,
+                _registered_method=True)
+        self.CloseStream = channel.unary_unary(
+                '/eventfold.v1.EventStore/CloseStream',
+                request_serializer=eventfold_dot_v1_dot_closing__pb2.CloseStreamRequest.SerializeToString,
+                response_deserializer=eventfold_dot_v1_dot_closing__pb2.CloseStreamResponse.FromString,
                 _registered_method=True)
         self.Read = channel.unary_stream(
                 '/eventfold.v1.EventStore/Read',
@@ -104,16 +117,16 @@ class EventStoreServicer:
         Errors: INVALID_STREAM_NAME, EMPTY_APPEND, TOO_MANY_EVENTS, APPEND_TOO_LARGE,
         EXPECTED_VERSION_REQUIRED, INVALID_REQUEST, INVALID_EVENT_TYPE, INVALID_EVENT_ID, INVALID_TAG,
         INVALID_TIME, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE, METADATA_TOO_LARGE,
-        VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, STORAGE_FULL,
-        OUTCOME_UNKNOWN.
+        INVALID_REFERENCES, VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED,
+        SCHEMA_VIOLATION, MAPPING_FAILED, REFERENCE_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckAppend(self, request, context):
-        """Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
-        OUTCOME_UNKNOWN and STORAGE_FULL.
+        """Says what `Append` would answer now, and stores nothing. Violations of schemas are an answer,
+        with all of them. Else the same errors as `Append`, save OUTCOME_UNKNOWN and STORAGE_FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,9 +141,10 @@ class EventStoreServicer:
         that is known in part is a failed check with EVENT_ID_REUSED.
 
         What the store refuses is an answer: `failed` lists every check that failed, each with its
-        reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
-        `Append` on the request itself, with `append_index` or `check_index` among their facts where
-        they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+        reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, SCHEMA_VIOLATION,
+        MAPPING_FAILED, REFERENCE_NOT_FOUND). Errors: those of `Append` on the request itself, with
+        `append_index` or `check_index` among their facts where they concern one; STORAGE_FULL,
+        OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +168,42 @@ class EventStoreServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Compensate(self, request, context):
+        """Cancels an event that was wrong, and stores what would have been right if that is said: an
+        append of one or two events in one transaction, the first of which names the cancelled event in
+        `cancels`. There is no update of events. An event is cancelled once at the most, and a
+        cancellation never.
+
+        Idempotent as `Append` when the cancellation and the correction name their ids.
+
+        Errors: those of `Append`, with `event_index` 0 for the cancellation and 1 for the correction;
+        EVENT_NOT_FOUND, EVENT_OF_OTHER_STREAM, EVENT_ALREADY_CANCELLED, CANCELLATION_NOT_CANCELLABLE,
+        EVENT_NOT_CANCELLABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseStream(self, request, context):
+        """Closes the books of a stream: it refuses events from then on (STREAM_CLOSED) and stays
+        readable, and another stream goes on with the states of the folds that are named. One
+        transaction stores the closing event, closes the stream, and opens the successor by an event.
+
+        Idempotent: repeating a close that is done, with the same ids, or with the same successor and
+        folds, answers the first outcome, marked `duplicate`.
+
+        Errors: INVALID_STREAM_NAME, INVALID_REQUEST, EXPECTED_VERSION_REQUIRED, INVALID_EVENT_TYPE,
+        INVALID_EVENT_ID, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE (the states of all folds
+        together), INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
+        FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
+        VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
+        STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
+        MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Read(self, request, context):
         """Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
         The last message has `end`; it may hold events too.
@@ -166,9 +216,11 @@ class EventStoreServicer:
 
     def ReadAll(self, request, context):
         """Reads the log in order of position, as it stood when the call began. Events of streams whose
-        name starts with `$` come only on request. The last message has `end`.
+        name starts with `$` come only on request, and so do copies in a read of the whole log. The
+        last message has `end`.
 
-        Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD.
+        Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD,
+        COPIES_AMBIGUOUS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,23 +258,33 @@ def add_EventStoreServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Append': grpc.unary_unary_rpc_method_handler(
                     servicer.Append,
-                    request_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendRequest.FromString,
-                    response_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendResponse.SerializeToString,
+                    request_deserializer=eventfold_dot_v1_dot_appends__pb2.AppendRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_appends__pb2.AppendResponse.SerializeToString,
             ),
             'CheckAppend': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckAppend,
-                    request_deserializer=eventfold_dot_v1_dot_event__store__pb2.CheckAppendRequest.FromString,
-                    response_serializer=eventfold_dot_v1_dot_event__store__pb2.CheckAppendResponse.SerializeToString,
+                    request_deserializer=eventfold_dot_v1_dot_appends__pb2.CheckAppendRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_appends__pb2.CheckAppendResponse.SerializeToString,
             ),
             'AppendMany': grpc.unary_unary_rpc_method_handler(
                     servicer.AppendMany,
-                    request_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendManyRequest.FromString,
-                    response_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendManyResponse.SerializeToString,
+                    request_deserializer=eventfold_dot_v1_dot_appends__pb2.AppendManyRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_appends__pb2.AppendManyResponse.SerializeToString,
             ),
             'AppendSession': grpc.stream_stream_rpc_method_handler(
                     servicer.AppendSession,
-                    request_deserializer=eventfold_dot_v1_dot_event__store__pb2.AppendSessionRequest.FromString,
-                    response_serializer=eventfold_dot_v1_dot_event__store__pb2.AppendSessionResponse.SerializeToString,
+                    request_deserializer=eventfold_dot_v1_dot_appends__pb2.AppendSessionRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_appends__pb2.AppendSessionResponse.SerializeToString,
+            ),
+            'Compensate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compensate,
+                    request_deserializer=eventfold_dot_v1_dot_compensation__pb2.CompensateRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_compensation__pb2.CompensateResponse.SerializeToString,
+            ),
+            'CloseStream': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseStream,
+                    request_deserializer=eventfold_dot_v1_dot_closing__pb2.CloseStreamRequest.FromString,
+                    response_serializer=eventfold_dot_v1_dot_closing__pb2.CloseStreamResponse.SerializeToString,
             ),
             'Read': grpc.unary_stream_rpc_method_handler(
                     servicer.Read,
@@ -280,8 +342,8 @@ class EventStore:
             request,
             target,
             '/eventfold.v1.EventStore/Append',
-            eventfold_dot_v1_dot_event__store__pb2.AppendRequest.SerializeToString,
-            eventfold_dot_v1_dot_event__store__pb2.AppendResponse.FromString,
+            eventfold_dot_v1_dot_appends__pb2.AppendRequest.SerializeToString,
+            eventfold_dot_v1_dot_appends__pb2.AppendResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -307,8 +369,8 @@ class EventStore:
             request,
             target,
             '/eventfold.v1.EventStore/CheckAppend',
-            eventfold_dot_v1_dot_event__store__pb2.CheckAppendRequest.SerializeToString,
-            eventfold_dot_v1_dot_event__store__pb2.CheckAppendResponse.FromString,
+            eventfold_dot_v1_dot_appends__pb2.CheckAppendRequest.SerializeToString,
+            eventfold_dot_v1_dot_appends__pb2.CheckAppendResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -334,8 +396,8 @@ class EventStore:
             request,
             target,
             '/eventfold.v1.EventStore/AppendMany',
-            eventfold_dot_v1_dot_event__store__pb2.AppendManyRequest.SerializeToString,
-            eventfold_dot_v1_dot_event__store__pb2.AppendManyResponse.FromString,
+            eventfold_dot_v1_dot_appends__pb2.AppendManyRequest.SerializeToString,
+            eventfold_dot_v1_dot_appends__pb2.AppendManyResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -361,8 +423,62 @@ class EventStore:
             request_iterator,
             target,
             '/eventfold.v1.EventStore/AppendSession',
-            eventfold_dot_v1_dot_event__store__pb2.AppendSessionRequest.SerializeToString,
-            eventfold_dot_v1_dot_event__store__pb2.AppendSessionResponse.FromString,
+            eventfold_dot_v1_dot_appends__pb2.AppendSessionRequest.SerializeToString,
+            eventfold_dot_v1_dot_appends__pb2.AppendSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compensate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eventfold.v1.EventStore/Compensate',
+            eventfold_dot_v1_dot_compensation__pb2.CompensateRequest.SerializeToString,
+            eventfold_dot_v1_dot_compensation__pb2.CompensateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/eventfold.v1.EventStore/CloseStream',
+            eventfold_dot_v1_dot_closing__pb2.CloseStreamRequest.SerializeToString,
+            eventfold_dot_v1_dot_closing__pb2.CloseStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,9 @@ isort:skip_file
 The log: appending events to streams, and reading them back."""
 
 from collections import abc as _abc
+from eventfold.v1 import appends_pb2 as _appends_pb2
+from eventfold.v1 import closing_pb2 as _closing_pb2
+from eventfold.v1 import compensation_pb2 as _compensation_pb2
 from eventfold.v1 import event_store_pb2 as _event_store_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -38,7 +41,7 @@ class EventStoreStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventStoreAsyncStub: ...
-    Append: _grpc.UnaryUnaryMultiCallable[_event_store_pb2.AppendRequest, _event_store_pb2.AppendResponse]
+    Append: _grpc.UnaryUnaryMultiCallable[_appends_pb2.AppendRequest, _appends_pb2.AppendResponse]
     """Appends events to one stream in one transaction: all of them are stored, or none.
 
     Idempotent when every event names its id: repeating an append that is stored returns the
@@ -48,14 +51,14 @@ class EventStoreStub:
     Errors: INVALID_STREAM_NAME, EMPTY_APPEND, TOO_MANY_EVENTS, APPEND_TOO_LARGE,
     EXPECTED_VERSION_REQUIRED, INVALID_REQUEST, INVALID_EVENT_TYPE, INVALID_EVENT_ID, INVALID_TAG,
     INVALID_TIME, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE, METADATA_TOO_LARGE,
-    VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, STORAGE_FULL,
-    OUTCOME_UNKNOWN.
+    INVALID_REFERENCES, VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED,
+    SCHEMA_VIOLATION, MAPPING_FAILED, REFERENCE_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
     """
-    CheckAppend: _grpc.UnaryUnaryMultiCallable[_event_store_pb2.CheckAppendRequest, _event_store_pb2.CheckAppendResponse]
-    """Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
-    OUTCOME_UNKNOWN and STORAGE_FULL.
+    CheckAppend: _grpc.UnaryUnaryMultiCallable[_appends_pb2.CheckAppendRequest, _appends_pb2.CheckAppendResponse]
+    """Says what `Append` would answer now, and stores nothing. Violations of schemas are an answer,
+    with all of them. Else the same errors as `Append`, save OUTCOME_UNKNOWN and STORAGE_FULL.
     """
-    AppendMany: _grpc.UnaryUnaryMultiCallable[_event_store_pb2.AppendManyRequest, _event_store_pb2.AppendManyResponse]
+    AppendMany: _grpc.UnaryUnaryMultiCallable[_appends_pb2.AppendManyRequest, _appends_pb2.AppendManyResponse]
     """Appends events to several streams in one transaction, on condition that these streams, and
     others that are only looked at, are at the versions that the decision was made on: all of the
     events are stored, or none.
@@ -64,11 +67,12 @@ class EventStoreStub:
     that is known in part is a failed check with EVENT_ID_REUSED.
 
     What the store refuses is an answer: `failed` lists every check that failed, each with its
-    reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
-    `Append` on the request itself, with `append_index` or `check_index` among their facts where
-    they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+    reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, SCHEMA_VIOLATION,
+    MAPPING_FAILED, REFERENCE_NOT_FOUND). Errors: those of `Append` on the request itself, with
+    `append_index` or `check_index` among their facts where they concern one; STORAGE_FULL,
+    OUTCOME_UNKNOWN.
     """
-    AppendSession: _grpc.StreamStreamMultiCallable[_event_store_pb2.AppendSessionRequest, _event_store_pb2.AppendSessionResponse]
+    AppendSession: _grpc.StreamStreamMultiCallable[_appends_pb2.AppendSessionRequest, _appends_pb2.AppendSessionResponse]
     """Many appends on one call, each on its own as if by `Append`, without waiting for the answer to
     the one before. Answers come in the order in which appends are decided; appends to one stream
     are decided in the order in which they were sent. A refused append is an answer like any other
@@ -82,6 +86,34 @@ class EventStoreStub:
     is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
     (after the answers to all appends under way).
     """
+    Compensate: _grpc.UnaryUnaryMultiCallable[_compensation_pb2.CompensateRequest, _compensation_pb2.CompensateResponse]
+    """Cancels an event that was wrong, and stores what would have been right if that is said: an
+    append of one or two events in one transaction, the first of which names the cancelled event in
+    `cancels`. There is no update of events. An event is cancelled once at the most, and a
+    cancellation never.
+
+    Idempotent as `Append` when the cancellation and the correction name their ids.
+
+    Errors: those of `Append`, with `event_index` 0 for the cancellation and 1 for the correction;
+    EVENT_NOT_FOUND, EVENT_OF_OTHER_STREAM, EVENT_ALREADY_CANCELLED, CANCELLATION_NOT_CANCELLABLE,
+    EVENT_NOT_CANCELLABLE.
+    """
+    CloseStream: _grpc.UnaryUnaryMultiCallable[_closing_pb2.CloseStreamRequest, _closing_pb2.CloseStreamResponse]
+    """Closes the books of a stream: it refuses events from then on (STREAM_CLOSED) and stays
+    readable, and another stream goes on with the states of the folds that are named. One
+    transaction stores the closing event, closes the stream, and opens the successor by an event.
+
+    Idempotent: repeating a close that is done, with the same ids, or with the same successor and
+    folds, answers the first outcome, marked `duplicate`.
+
+    Errors: INVALID_STREAM_NAME, INVALID_REQUEST, EXPECTED_VERSION_REQUIRED, INVALID_EVENT_TYPE,
+    INVALID_EVENT_ID, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE (the states of all folds
+    together), INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
+    FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
+    VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
+    STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
+    MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+    """
     Read: _grpc.UnaryStreamMultiCallable[_event_store_pb2.ReadRequest, _event_store_pb2.ReadResponse]
     """Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
     The last message has `end`; it may hold events too.
@@ -90,9 +122,11 @@ class EventStoreStub:
     """
     ReadAll: _grpc.UnaryStreamMultiCallable[_event_store_pb2.ReadAllRequest, _event_store_pb2.ReadAllResponse]
     """Reads the log in order of position, as it stood when the call began. Events of streams whose
-    name starts with `$` come only on request. The last message has `end`.
+    name starts with `$` come only on request, and so do copies in a read of the whole log. The
+    last message has `end`.
 
-    Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD.
+    Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD,
+    COPIES_AMBIGUOUS.
     """
     GetEvent: _grpc.UnaryUnaryMultiCallable[_event_store_pb2.GetEventRequest, _event_store_pb2.GetEventResponse]
     """Reads one event by its id.
@@ -120,7 +154,7 @@ class EventStoreAsyncStub(EventStoreStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Append: _aio.UnaryUnaryMultiCallable[_event_store_pb2.AppendRequest, _event_store_pb2.AppendResponse]  # type: ignore[assignment]
+    Append: _aio.UnaryUnaryMultiCallable[_appends_pb2.AppendRequest, _appends_pb2.AppendResponse]  # type: ignore[assignment]
     """Appends events to one stream in one transaction: all of them are stored, or none.
 
     Idempotent when every event names its id: repeating an append that is stored returns the
@@ -130,14 +164,14 @@ class EventStoreAsyncStub(EventStoreStub):
     Errors: INVALID_STREAM_NAME, EMPTY_APPEND, TOO_MANY_EVENTS, APPEND_TOO_LARGE,
     EXPECTED_VERSION_REQUIRED, INVALID_REQUEST, INVALID_EVENT_TYPE, INVALID_EVENT_ID, INVALID_TAG,
     INVALID_TIME, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE, METADATA_TOO_LARGE,
-    VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, STORAGE_FULL,
-    OUTCOME_UNKNOWN.
+    INVALID_REFERENCES, VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED,
+    SCHEMA_VIOLATION, MAPPING_FAILED, REFERENCE_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
     """
-    CheckAppend: _aio.UnaryUnaryMultiCallable[_event_store_pb2.CheckAppendRequest, _event_store_pb2.CheckAppendResponse]  # type: ignore[assignment]
-    """Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
-    OUTCOME_UNKNOWN and STORAGE_FULL.
+    CheckAppend: _aio.UnaryUnaryMultiCallable[_appends_pb2.CheckAppendRequest, _appends_pb2.CheckAppendResponse]  # type: ignore[assignment]
+    """Says what `Append` would answer now, and stores nothing. Violations of schemas are an answer,
+    with all of them. Else the same errors as `Append`, save OUTCOME_UNKNOWN and STORAGE_FULL.
     """
-    AppendMany: _aio.UnaryUnaryMultiCallable[_event_store_pb2.AppendManyRequest, _event_store_pb2.AppendManyResponse]  # type: ignore[assignment]
+    AppendMany: _aio.UnaryUnaryMultiCallable[_appends_pb2.AppendManyRequest, _appends_pb2.AppendManyResponse]  # type: ignore[assignment]
     """Appends events to several streams in one transaction, on condition that these streams, and
     others that are only looked at, are at the versions that the decision was made on: all of the
     events are stored, or none.
@@ -146,11 +180,12 @@ class EventStoreAsyncStub(EventStoreStub):
     that is known in part is a failed check with EVENT_ID_REUSED.
 
     What the store refuses is an answer: `failed` lists every check that failed, each with its
-    reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
-    `Append` on the request itself, with `append_index` or `check_index` among their facts where
-    they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+    reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, SCHEMA_VIOLATION,
+    MAPPING_FAILED, REFERENCE_NOT_FOUND). Errors: those of `Append` on the request itself, with
+    `append_index` or `check_index` among their facts where they concern one; STORAGE_FULL,
+    OUTCOME_UNKNOWN.
     """
-    AppendSession: _aio.StreamStreamMultiCallable[_event_store_pb2.AppendSessionRequest, _event_store_pb2.AppendSessionResponse]  # type: ignore[assignment]
+    AppendSession: _aio.StreamStreamMultiCallable[_appends_pb2.AppendSessionRequest, _appends_pb2.AppendSessionResponse]  # type: ignore[assignment]
     """Many appends on one call, each on its own as if by `Append`, without waiting for the answer to
     the one before. Answers come in the order in which appends are decided; appends to one stream
     are decided in the order in which they were sent. A refused append is an answer like any other
@@ -164,6 +199,34 @@ class EventStoreAsyncStub(EventStoreStub):
     is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
     (after the answers to all appends under way).
     """
+    Compensate: _aio.UnaryUnaryMultiCallable[_compensation_pb2.CompensateRequest, _compensation_pb2.CompensateResponse]  # type: ignore[assignment]
+    """Cancels an event that was wrong, and stores what would have been right if that is said: an
+    append of one or two events in one transaction, the first of which names the cancelled event in
+    `cancels`. There is no update of events. An event is cancelled once at the most, and a
+    cancellation never.
+
+    Idempotent as `Append` when the cancellation and the correction name their ids.
+
+    Errors: those of `Append`, with `event_index` 0 for the cancellation and 1 for the correction;
+    EVENT_NOT_FOUND, EVENT_OF_OTHER_STREAM, EVENT_ALREADY_CANCELLED, CANCELLATION_NOT_CANCELLABLE,
+    EVENT_NOT_CANCELLABLE.
+    """
+    CloseStream: _aio.UnaryUnaryMultiCallable[_closing_pb2.CloseStreamRequest, _closing_pb2.CloseStreamResponse]  # type: ignore[assignment]
+    """Closes the books of a stream: it refuses events from then on (STREAM_CLOSED) and stays
+    readable, and another stream goes on with the states of the folds that are named. One
+    transaction stores the closing event, closes the stream, and opens the successor by an event.
+
+    Idempotent: repeating a close that is done, with the same ids, or with the same successor and
+    folds, answers the first outcome, marked `duplicate`.
+
+    Errors: INVALID_STREAM_NAME, INVALID_REQUEST, EXPECTED_VERSION_REQUIRED, INVALID_EVENT_TYPE,
+    INVALID_EVENT_ID, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE (the states of all folds
+    together), INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
+    FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
+    VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
+    STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
+    MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+    """
     Read: _aio.UnaryStreamMultiCallable[_event_store_pb2.ReadRequest, _event_store_pb2.ReadResponse]  # type: ignore[assignment]
     """Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
     The last message has `end`; it may hold events too.
@@ -172,9 +235,11 @@ class EventStoreAsyncStub(EventStoreStub):
     """
     ReadAll: _aio.UnaryStreamMultiCallable[_event_store_pb2.ReadAllRequest, _event_store_pb2.ReadAllResponse]  # type: ignore[assignment]
     """Reads the log in order of position, as it stood when the call began. Events of streams whose
-    name starts with `$` come only on request. The last message has `end`.
+    name starts with `$` come only on request, and so do copies in a read of the whole log. The
+    last message has `end`.
 
-    Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD.
+    Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD,
+    COPIES_AMBIGUOUS.
     """
     GetEvent: _aio.UnaryUnaryMultiCallable[_event_store_pb2.GetEventRequest, _event_store_pb2.GetEventResponse]  # type: ignore[assignment]
     """Reads one event by its id.
@@ -203,9 +268,9 @@ class EventStoreServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Append(
         self,
-        request: _event_store_pb2.AppendRequest,
+        request: _appends_pb2.AppendRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_event_store_pb2.AppendResponse, _abc.Awaitable[_event_store_pb2.AppendResponse]]:
+    ) -> _typing.Union[_appends_pb2.AppendResponse, _abc.Awaitable[_appends_pb2.AppendResponse]]:
         """Appends events to one stream in one transaction: all of them are stored, or none.
 
         Idempotent when every event names its id: repeating an append that is stored returns the
@@ -215,26 +280,26 @@ class EventStoreServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_STREAM_NAME, EMPTY_APPEND, TOO_MANY_EVENTS, APPEND_TOO_LARGE,
         EXPECTED_VERSION_REQUIRED, INVALID_REQUEST, INVALID_EVENT_TYPE, INVALID_EVENT_ID, INVALID_TAG,
         INVALID_TIME, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE, METADATA_TOO_LARGE,
-        VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, STORAGE_FULL,
-        OUTCOME_UNKNOWN.
+        INVALID_REFERENCES, VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED,
+        SCHEMA_VIOLATION, MAPPING_FAILED, REFERENCE_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
     def CheckAppend(
         self,
-        request: _event_store_pb2.CheckAppendRequest,
+        request: _appends_pb2.CheckAppendRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_event_store_pb2.CheckAppendResponse, _abc.Awaitable[_event_store_pb2.CheckAppendResponse]]:
-        """Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
-        OUTCOME_UNKNOWN and STORAGE_FULL.
+    ) -> _typing.Union[_appends_pb2.CheckAppendResponse, _abc.Awaitable[_appends_pb2.CheckAppendResponse]]:
+        """Says what `Append` would answer now, and stores nothing. Violations of schemas are an answer,
+        with all of them. Else the same errors as `Append`, save OUTCOME_UNKNOWN and STORAGE_FULL.
         """
 
     @_abc_1.abstractmethod
     def AppendMany(
         self,
-        request: _event_store_pb2.AppendManyRequest,
+        request: _appends_pb2.AppendManyRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_event_store_pb2.AppendManyResponse, _abc.Awaitable[_event_store_pb2.AppendManyResponse]]:
+    ) -> _typing.Union[_appends_pb2.AppendManyResponse, _abc.Awaitable[_appends_pb2.AppendManyResponse]]:
         """Appends events to several streams in one transaction, on condition that these streams, and
         others that are only looked at, are at the versions that the decision was made on: all of the
         events are stored, or none.
@@ -243,17 +308,18 @@ class EventStoreServicer(metaclass=_abc_1.ABCMeta):
         that is known in part is a failed check with EVENT_ID_REUSED.
 
         What the store refuses is an answer: `failed` lists every check that failed, each with its
-        reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
-        `Append` on the request itself, with `append_index` or `check_index` among their facts where
-        they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+        reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, SCHEMA_VIOLATION,
+        MAPPING_FAILED, REFERENCE_NOT_FOUND). Errors: those of `Append` on the request itself, with
+        `append_index` or `check_index` among their facts where they concern one; STORAGE_FULL,
+        OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
     def AppendSession(
         self,
-        request_iterator: _MaybeAsyncIterator[_event_store_pb2.AppendSessionRequest],
+        request_iterator: _MaybeAsyncIterator[_appends_pb2.AppendSessionRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_event_store_pb2.AppendSessionResponse], _abc.AsyncIterator[_event_store_pb2.AppendSessionResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_appends_pb2.AppendSessionResponse], _abc.AsyncIterator[_appends_pb2.AppendSessionResponse]]:
         """Many appends on one call, each on its own as if by `Append`, without waiting for the answer to
         the one before. Answers come in the order in which appends are decided; appends to one stream
         are decided in the order in which they were sent. A refused append is an answer like any other
@@ -266,6 +332,46 @@ class EventStoreServicer(metaclass=_abc_1.ABCMeta):
         The call has no deadline but the client's. Errors that end it: INVALID_REQUEST (a message that
         is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
         (after the answers to all appends under way).
+        """
+
+    @_abc_1.abstractmethod
+    def Compensate(
+        self,
+        request: _compensation_pb2.CompensateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_compensation_pb2.CompensateResponse, _abc.Awaitable[_compensation_pb2.CompensateResponse]]:
+        """Cancels an event that was wrong, and stores what would have been right if that is said: an
+        append of one or two events in one transaction, the first of which names the cancelled event in
+        `cancels`. There is no update of events. An event is cancelled once at the most, and a
+        cancellation never.
+
+        Idempotent as `Append` when the cancellation and the correction name their ids.
+
+        Errors: those of `Append`, with `event_index` 0 for the cancellation and 1 for the correction;
+        EVENT_NOT_FOUND, EVENT_OF_OTHER_STREAM, EVENT_ALREADY_CANCELLED, CANCELLATION_NOT_CANCELLABLE,
+        EVENT_NOT_CANCELLABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CloseStream(
+        self,
+        request: _closing_pb2.CloseStreamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_closing_pb2.CloseStreamResponse, _abc.Awaitable[_closing_pb2.CloseStreamResponse]]:
+        """Closes the books of a stream: it refuses events from then on (STREAM_CLOSED) and stays
+        readable, and another stream goes on with the states of the folds that are named. One
+        transaction stores the closing event, closes the stream, and opens the successor by an event.
+
+        Idempotent: repeating a close that is done, with the same ids, or with the same successor and
+        folds, answers the first outcome, marked `duplicate`.
+
+        Errors: INVALID_STREAM_NAME, INVALID_REQUEST, EXPECTED_VERSION_REQUIRED, INVALID_EVENT_TYPE,
+        INVALID_EVENT_ID, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE (the states of all folds
+        together), INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
+        FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
+        VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
+        STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
+        MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -287,9 +393,11 @@ class EventStoreServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_store_pb2.ReadAllResponse], _abc.AsyncIterator[_event_store_pb2.ReadAllResponse]]:
         """Reads the log in order of position, as it stood when the call began. Events of streams whose
-        name starts with `$` come only on request. The last message has `end`.
+        name starts with `$` come only on request, and so do copies in a read of the whole log. The
+        last message has `end`.
 
-        Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD.
+        Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD,
+        COPIES_AMBIGUOUS.
         """
 
     @_abc_1.abstractmethod

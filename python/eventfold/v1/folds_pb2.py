@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from eventfold.v1 import follow_pb2 as eventfold_dot_v1_dot_follow__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65ventfold/v1/folds.proto\x12\x0c\x65ventfold.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"3\n\x07\x46oldRef\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x10\n\x06source\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"\xf3\x01\n\x0eHydrateRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x11\n\x07version\x18\x03 \x01(\x03H\x00\x12\x12\n\x08position\x18\x04 \x01(\x03H\x00\x12\x31\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x31\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x19\n\x11\x61t_least_position\x18\x07 \x01(\x03\x42\x04\n\x02\x61t\"\xaa\x01\n\x0fHydrateResponse\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x08\x12\r\n\x05state\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\x03\x12\x13\n\x0b\x65vents_read\x18\x05 \x01(\x03\x12\x15\n\revents_folded\x18\x06 \x01(\x03\x12\x13\n\x0b\x66old_digest\x18\x07 \x01(\t\x12\x14\n\x0ckept_version\x18\x08 \x01(\x03\"e\n\x12HydrateManyRequest\x12\x0f\n\x07streams\x18\x01 \x03(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x19\n\x11\x61t_least_position\x18\x03 \x01(\x03\"\x82\x01\n\x0eHydratedStream\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x31\n\x08hydrated\x18\x02 \x01(\x0b\x32\x1d.eventfold.v1.HydrateResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06\x61nswer\"D\n\x13HydrateManyResponse\x12-\n\x07streams\x18\x01 \x03(\x0b\x32\x1c.eventfold.v1.HydratedStream\"v\n\x15HydrateHistoryRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x03\x12\x12\n\nto_version\x18\x04 \x01(\x03\"\xd3\x01\n\rHistoricState\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12/\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65xists\x18\x07 \x01(\x08\x12\r\n\x05state\x18\x08 \x01(\x0c\"E\n\x16HydrateHistoryResponse\x12+\n\x06states\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.HistoricState\"Y\n\x0cWatchRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x03\"<\n\rWatchResponse\x12+\n\x06states\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.HistoricState\"\xd1\x01\n\x0e\x45xplainRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x03\x12\x12\n\nto_version\x18\x04 \x01(\x03\x12/\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x0bStateChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x0c\"\x9c\x02\n\x0e\x45xplainedEvent\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12/\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07handled\x18\x07 \x01(\x08\x12\x0e\n\x06\x65xists\x18\x08 \x01(\x08\x12*\n\x07\x63hanges\x18\t \x03(\x0b\x32\x19.eventfold.v1.StateChange\x12\x18\n\x10\x63hanges_left_out\x18\n \x01(\x03\"?\n\x0f\x45xplainResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.eventfold.v1.ExplainedEvent\"I\n\x10\x43heckFoldRequest\x12#\n\x04\x66old\x18\x01 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\"@\n\x0b\x46oldFailure\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"*\n\x0bUnseenField\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\"\xeb\x01\n\x11\x43heckFoldResponse\x12\x0f\n\x07streams\x18\x01 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12\x16\n\x0e\x66\x61iled_streams\x18\x04 \x01(\x03\x12+\n\x08\x66\x61ilures\x18\x05 \x03(\x0b\x32\x19.eventfold.v1.FoldFailure\x12\x17\n\x0funused_handlers\x18\x06 \x03(\t\x12\x17\n\x0funhandled_types\x18\x07 \x03(\t\x12\x30\n\runseen_fields\x18\x08 \x03(\x0b\x32\x19.eventfold.v1.UnseenField\"\x82\x01\n\x04\x46old\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12*\n\x06put_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06put_by\x18\x06 \x01(\t\" \n\x0ePutFoldRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\"D\n\x0fPutFoldResponse\x12 \n\x04\x66old\x18\x01 \x01(\x0b\x32\x12.eventfold.v1.Fold\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"0\n\x0eGetFoldRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"3\n\x0fGetFoldResponse\x12 \n\x04\x66old\x18\x01 \x01(\x0b\x32\x12.eventfold.v1.Fold\"9\n\x10ListFoldsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x11ListFoldsResponse\x12!\n\x05\x66olds\x18\x01 \x03(\x0b\x32\x12.eventfold.v1.Fold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc0\x05\n\x05\x46olds\x12\x46\n\x07Hydrate\x12\x1c.eventfold.v1.HydrateRequest\x1a\x1d.eventfold.v1.HydrateResponse\x12T\n\x0bHydrateMany\x12 .eventfold.v1.HydrateManyRequest\x1a!.eventfold.v1.HydrateManyResponse0\x01\x12]\n\x0eHydrateHistory\x12#.eventfold.v1.HydrateHistoryRequest\x1a$.eventfold.v1.HydrateHistoryResponse0\x01\x12H\n\x07\x45xplain\x12\x1c.eventfold.v1.ExplainRequest\x1a\x1d.eventfold.v1.ExplainResponse0\x01\x12\x42\n\x05Watch\x12\x1a.eventfold.v1.WatchRequest\x1a\x1b.eventfold.v1.WatchResponse0\x01\x12N\n\tCheckFold\x12\x1e.eventfold.v1.CheckFoldRequest\x1a\x1f.eventfold.v1.CheckFoldResponse0\x01\x12\x46\n\x07PutFold\x12\x1c.eventfold.v1.PutFoldRequest\x1a\x1d.eventfold.v1.PutFoldResponse\x12\x46\n\x07GetFold\x12\x1c.eventfold.v1.GetFoldRequest\x1a\x1d.eventfold.v1.GetFoldResponse\x12L\n\tListFolds\x12\x1e.eventfold.v1.ListFoldsRequest\x1a\x1f.eventfold.v1.ListFoldsResponseB?\n\x10\x64\x65v.eventfold.v1P\x01Z)eventfold.dev/go/eventfold/v1;eventfoldv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65ventfold/v1/folds.proto\x12\x0c\x65ventfold.v1\x1a\x19\x65ventfold/v1/follow.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"3\n\x07\x46oldRef\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x10\n\x06source\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"\x99\x02\n\x0eHydrateRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x11\n\x07version\x18\x03 \x01(\x03H\x00\x12\x12\n\x08position\x18\x04 \x01(\x03H\x00\x12\x31\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x31\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x19\n\x11\x61t_least_position\x18\x07 \x01(\x03\x12$\n\x06\x66ollow\x18\x08 \x01(\x0e\x32\x14.eventfold.v1.FollowB\x04\n\x02\x61t\"\xe8\x01\n\x0fHydrateResponse\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x08\x12\r\n\x05state\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\x03\x12\x13\n\x0b\x65vents_read\x18\x05 \x01(\x03\x12\x15\n\revents_folded\x18\x06 \x01(\x03\x12\x13\n\x0b\x66old_digest\x18\x07 \x01(\t\x12\x14\n\x0ckept_version\x18\x08 \x01(\x03\x12\x0e\n\x06stream\x18\t \x01(\t\x12\x14\n\x0c\x65rased_paths\x18\n \x03(\t\x12\x16\n\x0ewithheld_paths\x18\x0b \x03(\t\"e\n\x12HydrateManyRequest\x12\x0f\n\x07streams\x18\x01 \x03(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x19\n\x11\x61t_least_position\x18\x03 \x01(\x03\"\x82\x01\n\x0eHydratedStream\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x31\n\x08hydrated\x18\x02 \x01(\x0b\x32\x1d.eventfold.v1.HydrateResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06\x61nswer\"D\n\x13HydrateManyResponse\x12-\n\x07streams\x18\x01 \x03(\x0b\x32\x1c.eventfold.v1.HydratedStream\"v\n\x15HydrateHistoryRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x03\x12\x12\n\nto_version\x18\x04 \x01(\x03\"\x81\x02\n\rHistoricState\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12/\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65xists\x18\x07 \x01(\x08\x12\r\n\x05state\x18\x08 \x01(\x0c\x12\x14\n\x0c\x65rased_paths\x18\t \x03(\t\x12\x16\n\x0ewithheld_paths\x18\n \x03(\t\"E\n\x16HydrateHistoryResponse\x12+\n\x06states\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.HistoricState\"Y\n\x0cWatchRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x03\"<\n\rWatchResponse\x12+\n\x06states\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.HistoricState\"\xd1\x01\n\x0e\x45xplainRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12#\n\x04\x66old\x18\x02 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x03\x12\x12\n\nto_version\x18\x04 \x01(\x03\x12/\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x0bStateChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x0c\x12\x1b\n\x13\x62\x65\x66ore_erased_paths\x18\x04 \x03(\t\x12\x1d\n\x15\x62\x65\x66ore_withheld_paths\x18\x05 \x03(\t\x12\x1a\n\x12\x61\x66ter_erased_paths\x18\x06 \x03(\t\x12\x1c\n\x14\x61\x66ter_withheld_paths\x18\x07 \x03(\t\"\x9c\x02\n\x0e\x45xplainedEvent\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12/\n\x0brecorded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07handled\x18\x07 \x01(\x08\x12\x0e\n\x06\x65xists\x18\x08 \x01(\x08\x12*\n\x07\x63hanges\x18\t \x03(\x0b\x32\x19.eventfold.v1.StateChange\x12\x18\n\x10\x63hanges_left_out\x18\n \x01(\x03\"?\n\x0f\x45xplainResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.eventfold.v1.ExplainedEvent\"I\n\x10\x43heckFoldRequest\x12#\n\x04\x66old\x18\x01 \x01(\x0b\x32\x15.eventfold.v1.FoldRef\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\"@\n\x0b\x46oldFailure\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"*\n\x0bUnseenField\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\"\xb9\x02\n\x11\x43heckFoldResponse\x12\x0f\n\x07streams\x18\x01 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12\x16\n\x0e\x66\x61iled_streams\x18\x04 \x01(\x03\x12+\n\x08\x66\x61ilures\x18\x05 \x03(\x0b\x32\x19.eventfold.v1.FoldFailure\x12\x17\n\x0funused_handlers\x18\x06 \x03(\t\x12\x17\n\x0funhandled_types\x18\x07 \x03(\t\x12\x30\n\runseen_fields\x18\x08 \x03(\x0b\x32\x19.eventfold.v1.UnseenField\x12\x34\n\x11undeclared_fields\x18\t \x03(\x0b\x32\x19.eventfold.v1.UnseenField\x12\x16\n\x0epersonal_paths\x18\n \x03(\t\"\x82\x01\n\x04\x46old\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12*\n\x06put_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06put_by\x18\x06 \x01(\t\" \n\x0ePutFoldRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\"D\n\x0fPutFoldResponse\x12 \n\x04\x66old\x18\x01 \x01(\x0b\x32\x12.eventfold.v1.Fold\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"0\n\x0eGetFoldRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"3\n\x0fGetFoldResponse\x12 \n\x04\x66old\x18\x01 \x01(\x0b\x32\x12.eventfold.v1.Fold\"9\n\x10ListFoldsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x11ListFoldsResponse\x12!\n\x05\x66olds\x18\x01 \x03(\x0b\x32\x12.eventfold.v1.Fold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc0\x05\n\x05\x46olds\x12\x46\n\x07Hydrate\x12\x1c.eventfold.v1.HydrateRequest\x1a\x1d.eventfold.v1.HydrateResponse\x12T\n\x0bHydrateMany\x12 .eventfold.v1.HydrateManyRequest\x1a!.eventfold.v1.HydrateManyResponse0\x01\x12]\n\x0eHydrateHistory\x12#.eventfold.v1.HydrateHistoryRequest\x1a$.eventfold.v1.HydrateHistoryResponse0\x01\x12H\n\x07\x45xplain\x12\x1c.eventfold.v1.ExplainRequest\x1a\x1d.eventfold.v1.ExplainResponse0\x01\x12\x42\n\x05Watch\x12\x1a.eventfold.v1.WatchRequest\x1a\x1b.eventfold.v1.WatchResponse0\x01\x12N\n\tCheckFold\x12\x1e.eventfold.v1.CheckFoldRequest\x1a\x1f.eventfold.v1.CheckFoldResponse0\x01\x12\x46\n\x07PutFold\x12\x1c.eventfold.v1.PutFoldRequest\x1a\x1d.eventfold.v1.PutFoldResponse\x12\x46\n\x07GetFold\x12\x1c.eventfold.v1.GetFoldRequest\x1a\x1d.eventfold.v1.GetFoldResponse\x12L\n\tListFolds\x12\x1e.eventfold.v1.ListFoldsRequest\x1a\x1f.eventfold.v1.ListFoldsResponseB?\n\x10\x64\x65v.eventfold.v1P\x01Z)eventfold.dev/go/eventfold/v1;eventfoldv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,58 +35,58 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'eventfold.v1.folds_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.eventfold.v1P\001Z)eventfold.dev/go/eventfold/v1;eventfoldv1'
-  _globals['_FOLDREF']._serialized_start=100
-  _globals['_FOLDREF']._serialized_end=151
-  _globals['_HYDRATEREQUEST']._serialized_start=154
-  _globals['_HYDRATEREQUEST']._serialized_end=397
-  _globals['_HYDRATERESPONSE']._serialized_start=400
-  _globals['_HYDRATERESPONSE']._serialized_end=570
-  _globals['_HYDRATEMANYREQUEST']._serialized_start=572
-  _globals['_HYDRATEMANYREQUEST']._serialized_end=673
-  _globals['_HYDRATEDSTREAM']._serialized_start=676
-  _globals['_HYDRATEDSTREAM']._serialized_end=806
-  _globals['_HYDRATEMANYRESPONSE']._serialized_start=808
-  _globals['_HYDRATEMANYRESPONSE']._serialized_end=876
-  _globals['_HYDRATEHISTORYREQUEST']._serialized_start=878
-  _globals['_HYDRATEHISTORYREQUEST']._serialized_end=996
-  _globals['_HISTORICSTATE']._serialized_start=999
-  _globals['_HISTORICSTATE']._serialized_end=1210
-  _globals['_HYDRATEHISTORYRESPONSE']._serialized_start=1212
-  _globals['_HYDRATEHISTORYRESPONSE']._serialized_end=1281
-  _globals['_WATCHREQUEST']._serialized_start=1283
-  _globals['_WATCHREQUEST']._serialized_end=1372
-  _globals['_WATCHRESPONSE']._serialized_start=1374
-  _globals['_WATCHRESPONSE']._serialized_end=1434
-  _globals['_EXPLAINREQUEST']._serialized_start=1437
-  _globals['_EXPLAINREQUEST']._serialized_end=1646
-  _globals['_STATECHANGE']._serialized_start=1648
-  _globals['_STATECHANGE']._serialized_end=1706
-  _globals['_EXPLAINEDEVENT']._serialized_start=1709
-  _globals['_EXPLAINEDEVENT']._serialized_end=1993
-  _globals['_EXPLAINRESPONSE']._serialized_start=1995
-  _globals['_EXPLAINRESPONSE']._serialized_end=2058
-  _globals['_CHECKFOLDREQUEST']._serialized_start=2060
-  _globals['_CHECKFOLDREQUEST']._serialized_end=2133
-  _globals['_FOLDFAILURE']._serialized_start=2135
-  _globals['_FOLDFAILURE']._serialized_end=2199
-  _globals['_UNSEENFIELD']._serialized_start=2201
-  _globals['_UNSEENFIELD']._serialized_end=2243
-  _globals['_CHECKFOLDRESPONSE']._serialized_start=2246
-  _globals['_CHECKFOLDRESPONSE']._serialized_end=2481
-  _globals['_FOLD']._serialized_start=2484
-  _globals['_FOLD']._serialized_end=2614
-  _globals['_PUTFOLDREQUEST']._serialized_start=2616
-  _globals['_PUTFOLDREQUEST']._serialized_end=2648
-  _globals['_PUTFOLDRESPONSE']._serialized_start=2650
-  _globals['_PUTFOLDRESPONSE']._serialized_end=2718
-  _globals['_GETFOLDREQUEST']._serialized_start=2720
-  _globals['_GETFOLDREQUEST']._serialized_end=2768
-  _globals['_GETFOLDRESPONSE']._serialized_start=2770
-  _globals['_GETFOLDRESPONSE']._serialized_end=2821
-  _globals['_LISTFOLDSREQUEST']._serialized_start=2823
-  _globals['_LISTFOLDSREQUEST']._serialized_end=2880
-  _globals['_LISTFOLDSRESPONSE']._serialized_start=2882
-  _globals['_LISTFOLDSRESPONSE']._serialized_end=2961
-  _globals['_FOLDS']._serialized_start=2964
-  _globals['_FOLDS']._serialized_end=3668
+  _globals['_FOLDREF']._serialized_start=127
+  _globals['_FOLDREF']._serialized_end=178
+  _globals['_HYDRATEREQUEST']._serialized_start=181
+  _globals['_HYDRATEREQUEST']._serialized_end=462
+  _globals['_HYDRATERESPONSE']._serialized_start=465
+  _globals['_HYDRATERESPONSE']._serialized_end=697
+  _globals['_HYDRATEMANYREQUEST']._serialized_start=699
+  _globals['_HYDRATEMANYREQUEST']._serialized_end=800
+  _globals['_HYDRATEDSTREAM']._serialized_start=803
+  _globals['_HYDRATEDSTREAM']._serialized_end=933
+  _globals['_HYDRATEMANYRESPONSE']._serialized_start=935
+  _globals['_HYDRATEMANYRESPONSE']._serialized_end=1003
+  _globals['_HYDRATEHISTORYREQUEST']._serialized_start=1005
+  _globals['_HYDRATEHISTORYREQUEST']._serialized_end=1123
+  _globals['_HISTORICSTATE']._serialized_start=1126
+  _globals['_HISTORICSTATE']._serialized_end=1383
+  _globals['_HYDRATEHISTORYRESPONSE']._serialized_start=1385
+  _globals['_HYDRATEHISTORYRESPONSE']._serialized_end=1454
+  _globals['_WATCHREQUEST']._serialized_start=1456
+  _globals['_WATCHREQUEST']._serialized_end=1545
+  _globals['_WATCHRESPONSE']._serialized_start=1547
+  _globals['_WATCHRESPONSE']._serialized_end=1607
+  _globals['_EXPLAINREQUEST']._serialized_start=1610
+  _globals['_EXPLAINREQUEST']._serialized_end=1819
+  _globals['_STATECHANGE']._serialized_start=1822
+  _globals['_STATECHANGE']._serialized_end=1998
+  _globals['_EXPLAINEDEVENT']._serialized_start=2001
+  _globals['_EXPLAINEDEVENT']._serialized_end=2285
+  _globals['_EXPLAINRESPONSE']._serialized_start=2287
+  _globals['_EXPLAINRESPONSE']._serialized_end=2350
+  _globals['_CHECKFOLDREQUEST']._serialized_start=2352
+  _globals['_CHECKFOLDREQUEST']._serialized_end=2425
+  _globals['_FOLDFAILURE']._serialized_start=2427
+  _globals['_FOLDFAILURE']._serialized_end=2491
+  _globals['_UNSEENFIELD']._serialized_start=2493
+  _globals['_UNSEENFIELD']._serialized_end=2535
+  _globals['_CHECKFOLDRESPONSE']._serialized_start=2538
+  _globals['_CHECKFOLDRESPONSE']._serialized_end=2851
+  _globals['_FOLD']._serialized_start=2854
+  _globals['_FOLD']._serialized_end=2984
+  _globals['_PUTFOLDREQUEST']._serialized_start=2986
+  _globals['_PUTFOLDREQUEST']._serialized_end=3018
+  _globals['_PUTFOLDRESPONSE']._serialized_start=3020
+  _globals['_PUTFOLDRESPONSE']._serialized_end=3088
+  _globals['_GETFOLDREQUEST']._serialized_start=3090
+  _globals['_GETFOLDREQUEST']._serialized_end=3138
+  _globals['_GETFOLDRESPONSE']._serialized_start=3140
+  _globals['_GETFOLDRESPONSE']._serialized_end=3191
+  _globals['_LISTFOLDSREQUEST']._serialized_start=3193
+  _globals['_LISTFOLDSREQUEST']._serialized_end=3250
+  _globals['_LISTFOLDSRESPONSE']._serialized_start=3252
+  _globals['_LISTFOLDSRESPONSE']._serialized_end=3331
+  _globals['_FOLDS']._serialized_start=3334
+  _globals['_FOLDS']._serialized_end=4038
 # @@protoc_insertion_point(module_scope)

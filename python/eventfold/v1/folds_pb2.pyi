@@ -4,6 +4,7 @@ isort:skip_file
 Folds: reading an aggregate by folding its stream, and the registry of fold documents."""
 
 from collections import abc as _abc
+from eventfold.v1 import follow_pb2 as _follow_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -61,6 +62,7 @@ class HydrateRequest(_message.Message):
     RECORDED_AT_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
     AT_LEAST_POSITION_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
     stream: _builtins.str
     """Name of the stream."""
     version: _builtins.int
@@ -71,6 +73,10 @@ class HydrateRequest(_message.Message):
     """Waits, within the deadline, until the log has this position, and folds then: whoever appended
     at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
     deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
+    """
+    follow: _follow_pb2.Follow.ValueType
+    """Which streams of the line of periods to fold. FOLLOW_OPEN: with a position or a time, the last
+    stream that had begun by then. Not with `version`. Default: the one that is named alone.
     """
     @_builtins.property
     def fold(self) -> Global___FoldRef:
@@ -96,10 +102,11 @@ class HydrateRequest(_message.Message):
         recorded_at: _timestamp_pb2.Timestamp | None = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
         at_least_position: _builtins.int = ...,
+        follow: _follow_pb2.Follow.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "fold", b"fold", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "at_least_position", b"at_least_position", "fold", b"fold", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "stream", b"stream", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "at_least_position", b"at_least_position", "fold", b"fold", "follow", b"follow", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "stream", b"stream", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_at: _TypeAlias = _typing.Literal["version", "position", "recorded_at", "occurred_at"]  # noqa: Y015
     _WhichOneofArgType_at: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
@@ -121,6 +128,9 @@ class HydrateResponse(_message.Message):
     EVENTS_FOLDED_FIELD_NUMBER: _builtins.int
     FOLD_DIGEST_FIELD_NUMBER: _builtins.int
     KEPT_VERSION_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    ERASED_PATHS_FIELD_NUMBER: _builtins.int
+    WITHHELD_PATHS_FIELD_NUMBER: _builtins.int
     exists: _builtins.bool
     """False: the stream has no event up to that point, or the fold deleted the aggregate."""
     state: _builtins.bytes
@@ -141,6 +151,20 @@ class HydrateResponse(_message.Message):
     """Digest of the fold: SHA-256 of its normal form, lower-case hexadecimal."""
     kept_version: _builtins.int
     """Version of the kept state that folding went on from; 0: it began at the first event."""
+    stream: _builtins.str
+    """With `follow`: name of the stream that `version` is of, to be named in an append decided on
+    this state. Else empty.
+    """
+    @_builtins.property
+    def erased_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Pointers (RFC 6901) to what is `null` in the state because the subject of the personal values
+        that it comes from was erased, in the order of the text; empty: the whole state.
+        """
+
+    @_builtins.property
+    def withheld_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Pointers to what is `null` because the caller may not see it."""
+
     def __init__(
         self,
         *,
@@ -152,10 +176,13 @@ class HydrateResponse(_message.Message):
         events_folded: _builtins.int = ...,
         fold_digest: _builtins.str = ...,
         kept_version: _builtins.int = ...,
+        stream: _builtins.str = ...,
+        erased_paths: _abc.Iterable[_builtins.str] | None = ...,
+        withheld_paths: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events_folded", b"events_folded", "events_read", b"events_read", "exists", b"exists", "fold_digest", b"fold_digest", "kept_version", b"kept_version", "position", b"position", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_paths", b"erased_paths", "events_folded", b"events_folded", "events_read", b"events_read", "exists", b"exists", "fold_digest", b"fold_digest", "kept_version", b"kept_version", "position", b"position", "state", b"state", "stream", b"stream", "version", b"version", "withheld_paths", b"withheld_paths"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,6 +335,8 @@ class HistoricState(_message.Message):
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
     EXISTS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    ERASED_PATHS_FIELD_NUMBER: _builtins.int
+    WITHHELD_PATHS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """The version."""
     position: _builtins.int
@@ -328,6 +357,14 @@ class HistoricState(_message.Message):
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When it occurred."""
 
+    @_builtins.property
+    def erased_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in `HydrateResponse`."""
+
+    @_builtins.property
+    def withheld_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in `HydrateResponse`."""
+
     def __init__(
         self,
         *,
@@ -339,10 +376,12 @@ class HistoricState(_message.Message):
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
         exists: _builtins.bool = ...,
         state: _builtins.bytes = ...,
+        erased_paths: _abc.Iterable[_builtins.str] | None = ...,
+        withheld_paths: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "recorded_at", b"recorded_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "exists", b"exists", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "state", b"state", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_paths", b"erased_paths", "event_id", b"event_id", "exists", b"exists", "occurred_at", b"occurred_at", "position", b"position", "recorded_at", b"recorded_at", "state", b"state", "type", b"type", "version", b"version", "withheld_paths", b"withheld_paths"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -489,6 +528,10 @@ class StateChange(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    BEFORE_ERASED_PATHS_FIELD_NUMBER: _builtins.int
+    BEFORE_WITHHELD_PATHS_FIELD_NUMBER: _builtins.int
+    AFTER_ERASED_PATHS_FIELD_NUMBER: _builtins.int
+    AFTER_WITHHELD_PATHS_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """The path as a fold document writes it, such as `transfers[2].to` or `limits['a b']`; `.` is the
     whole state.
@@ -497,16 +540,36 @@ class StateChange(_message.Message):
     """JSON text before the event; empty: there was nothing."""
     after: _builtins.bytes
     """JSON text after the event; empty: there is nothing."""
+    @_builtins.property
+    def before_erased_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in `HydrateResponse`, of `before`."""
+
+    @_builtins.property
+    def before_withheld_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in `HydrateResponse`, of `before`."""
+
+    @_builtins.property
+    def after_erased_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in `HydrateResponse`, of `after`."""
+
+    @_builtins.property
+    def after_withheld_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in `HydrateResponse`, of `after`."""
+
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
         before: _builtins.bytes = ...,
         after: _builtins.bytes = ...,
+        before_erased_paths: _abc.Iterable[_builtins.str] | None = ...,
+        before_withheld_paths: _abc.Iterable[_builtins.str] | None = ...,
+        after_erased_paths: _abc.Iterable[_builtins.str] | None = ...,
+        after_withheld_paths: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "after_erased_paths", b"after_erased_paths", "after_withheld_paths", b"after_withheld_paths", "before", b"before", "before_erased_paths", b"before_erased_paths", "before_withheld_paths", b"before_withheld_paths", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -698,6 +761,8 @@ class CheckFoldResponse(_message.Message):
     UNUSED_HANDLERS_FIELD_NUMBER: _builtins.int
     UNHANDLED_TYPES_FIELD_NUMBER: _builtins.int
     UNSEEN_FIELDS_FIELD_NUMBER: _builtins.int
+    UNDECLARED_FIELDS_FIELD_NUMBER: _builtins.int
+    PERSONAL_PATHS_FIELD_NUMBER: _builtins.int
     streams: _builtins.int
     """Streams that were folded."""
     events: _builtins.int
@@ -722,6 +787,18 @@ class CheckFoldResponse(_message.Message):
     def unseen_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnseenField]:
         """Fields that handlers read and that no event of the type has. In the last message."""
 
+    @_builtins.property
+    def undeclared_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnseenField]:
+        """Fields that handlers read and that the schema of the type does not describe; of types without a
+        schema there are none. In the last message.
+        """
+
+    @_builtins.property
+    def personal_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of the state that can hold personal values, as pointers with `*` for every item or
+        member; empty: the whole state. In the last message.
+        """
+
     def __init__(
         self,
         *,
@@ -733,10 +810,12 @@ class CheckFoldResponse(_message.Message):
         unused_handlers: _abc.Iterable[_builtins.str] | None = ...,
         unhandled_types: _abc.Iterable[_builtins.str] | None = ...,
         unseen_fields: _abc.Iterable[Global___UnseenField] | None = ...,
+        undeclared_fields: _abc.Iterable[Global___UnseenField] | None = ...,
+        personal_paths: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "events", b"events", "failed_streams", b"failed_streams", "failures", b"failures", "streams", b"streams", "unhandled_types", b"unhandled_types", "unseen_fields", b"unseen_fields", "unused_handlers", b"unused_handlers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "events", b"events", "failed_streams", b"failed_streams", "failures", b"failures", "personal_paths", b"personal_paths", "streams", b"streams", "undeclared_fields", b"undeclared_fields", "unhandled_types", b"unhandled_types", "unseen_fields", b"unseen_fields", "unused_handlers", b"unused_handlers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -96,8 +96,14 @@ class FoldsServicer:
 
         Errors: INVALID_STREAM_NAME, INVALID_REQUEST, INVALID_TIME, INVALID_FOLD, FOLD_TOO_LARGE,
         EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, VERSION_AHEAD, POSITION_AHEAD,
-        STREAM_DELETED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT,
-        EVENT_CORRUPT.
+        STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+        EVALUATION_LIMIT, EVENT_CORRUPT.
+
+        A stream that goes on from another one starts at the state that its opening event carries for
+        the fold, told by name and digest, or by a digest that the fold accepts; if that event carries
+        a state of another digest, all periods before are folded, and the state is kept. If it carries
+        none of this name: STATE_NOT_CARRIED. A fold with a handler for the type of the opening event
+        handles it as any other and starts from `initial`. So in every call of this service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,7 +116,8 @@ class FoldsServicer:
 
         Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
         EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
-        FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+        STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+        EVALUATION_LIMIT, EVENT_CORRUPT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,10 +158,11 @@ class FoldsServicer:
     def CheckFold(self, request, context):
         """Folds the stored events of a category with a fold that need not be registered, and reports how
         that went: failures, handlers that no event reached, types without a handler, fields that a
-        handler reads and no event has. Nothing is stored.
+        handler reads and no event has, parts of the state that can hold personal values. Nothing is
+        stored.
 
         Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,8 +42,14 @@ class FoldsStub:
 
     Errors: INVALID_STREAM_NAME, INVALID_REQUEST, INVALID_TIME, INVALID_FOLD, FOLD_TOO_LARGE,
     EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, VERSION_AHEAD, POSITION_AHEAD,
-    STREAM_DELETED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT,
-    EVENT_CORRUPT.
+    STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+    EVALUATION_LIMIT, EVENT_CORRUPT.
+
+    A stream that goes on from another one starts at the state that its opening event carries for
+    the fold, told by name and digest, or by a digest that the fold accepts; if that event carries
+    a state of another digest, all periods before are folded, and the state is kept. If it carries
+    none of this name: STATE_NOT_CARRIED. A fold with a handler for the type of the opening event
+    handles it as any other and starts from `initial`. So in every call of this service.
     """
     HydrateMany: _grpc.UnaryStreamMultiCallable[_folds_pb2.HydrateManyRequest, _folds_pb2.HydrateManyResponse]
     """Folds many streams with one fold, reading all of them by one query. Answers come in no order,
@@ -52,7 +58,8 @@ class FoldsStub:
 
     Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
     EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
-    FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+    STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+    EVALUATION_LIMIT, EVENT_CORRUPT.
     """
     HydrateHistory: _grpc.UnaryStreamMultiCallable[_folds_pb2.HydrateHistoryRequest, _folds_pb2.HydrateHistoryResponse]
     """Folds one stream and sends the state after each of its versions, in their order.
@@ -77,10 +84,11 @@ class FoldsStub:
     CheckFold: _grpc.UnaryStreamMultiCallable[_folds_pb2.CheckFoldRequest, _folds_pb2.CheckFoldResponse]
     """Folds the stored events of a category with a fold that need not be registered, and reports how
     that went: failures, handlers that no event reached, types without a handler, fields that a
-    handler reads and no event has. Nothing is stored.
+    handler reads and no event has, parts of the state that can hold personal values. Nothing is
+    stored.
 
     Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
     """
     PutFold: _grpc.UnaryUnaryMultiCallable[_folds_pb2.PutFoldRequest, _folds_pb2.PutFoldResponse]
     """Registers a fold document under the name that it carries. The same fold again (by digest, order
@@ -115,8 +123,14 @@ class FoldsAsyncStub(FoldsStub):
 
     Errors: INVALID_STREAM_NAME, INVALID_REQUEST, INVALID_TIME, INVALID_FOLD, FOLD_TOO_LARGE,
     EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, VERSION_AHEAD, POSITION_AHEAD,
-    STREAM_DELETED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT,
-    EVENT_CORRUPT.
+    STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+    EVALUATION_LIMIT, EVENT_CORRUPT.
+
+    A stream that goes on from another one starts at the state that its opening event carries for
+    the fold, told by name and digest, or by a digest that the fold accepts; if that event carries
+    a state of another digest, all periods before are folded, and the state is kept. If it carries
+    none of this name: STATE_NOT_CARRIED. A fold with a handler for the type of the opening event
+    handles it as any other and starts from `initial`. So in every call of this service.
     """
     HydrateMany: _aio.UnaryStreamMultiCallable[_folds_pb2.HydrateManyRequest, _folds_pb2.HydrateManyResponse]  # type: ignore[assignment]
     """Folds many streams with one fold, reading all of them by one query. Answers come in no order,
@@ -125,7 +139,8 @@ class FoldsAsyncStub(FoldsStub):
 
     Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
     EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
-    FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+    STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+    EVALUATION_LIMIT, EVENT_CORRUPT.
     """
     HydrateHistory: _aio.UnaryStreamMultiCallable[_folds_pb2.HydrateHistoryRequest, _folds_pb2.HydrateHistoryResponse]  # type: ignore[assignment]
     """Folds one stream and sends the state after each of its versions, in their order.
@@ -150,10 +165,11 @@ class FoldsAsyncStub(FoldsStub):
     CheckFold: _aio.UnaryStreamMultiCallable[_folds_pb2.CheckFoldRequest, _folds_pb2.CheckFoldResponse]  # type: ignore[assignment]
     """Folds the stored events of a category with a fold that need not be registered, and reports how
     that went: failures, handlers that no event reached, types without a handler, fields that a
-    handler reads and no event has. Nothing is stored.
+    handler reads and no event has, parts of the state that can hold personal values. Nothing is
+    stored.
 
     Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
     """
     PutFold: _aio.UnaryUnaryMultiCallable[_folds_pb2.PutFoldRequest, _folds_pb2.PutFoldResponse]  # type: ignore[assignment]
     """Registers a fold document under the name that it carries. The same fold again (by digest, order
@@ -191,8 +207,14 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_STREAM_NAME, INVALID_REQUEST, INVALID_TIME, INVALID_FOLD, FOLD_TOO_LARGE,
         EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, VERSION_AHEAD, POSITION_AHEAD,
-        STREAM_DELETED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT,
-        EVENT_CORRUPT.
+        STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+        EVALUATION_LIMIT, EVENT_CORRUPT.
+
+        A stream that goes on from another one starts at the state that its opening event carries for
+        the fold, told by name and digest, or by a digest that the fold accepts; if that event carries
+        a state of another digest, all periods before are folded, and the state is kept. If it carries
+        none of this name: STATE_NOT_CARRIED. A fold with a handler for the type of the opening event
+        handles it as any other and starts from `initial`. So in every call of this service.
         """
 
     @_abc_1.abstractmethod
@@ -207,7 +229,8 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
 
         Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
         EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
-        FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+        STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+        EVALUATION_LIMIT, EVENT_CORRUPT.
         """
 
     @_abc_1.abstractmethod
@@ -256,10 +279,11 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_folds_pb2.CheckFoldResponse], _abc.AsyncIterator[_folds_pb2.CheckFoldResponse]]:
         """Folds the stored events of a category with a fold that need not be registered, and reports how
         that went: failures, handlers that no event reached, types without a handler, fields that a
-        handler reads and no event has. Nothing is stored.
+        handler reads and no event has, parts of the state that can hold personal values. Nothing is
+        stored.
 
         Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
         """
 
     @_abc_1.abstractmethod

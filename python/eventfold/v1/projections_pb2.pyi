@@ -165,6 +165,7 @@ class Generation(_message.Message):
     SWITCHED_AT_FIELD_NUMBER: _builtins.int
     FOLD_FIELD_NUMBER: _builtins.int
     FOLD_REVISION_FIELD_NUMBER: _builtins.int
+    REMAPPED_TYPES_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     """Counts from 1."""
     source: _builtins.str
@@ -213,6 +214,12 @@ class Generation(_message.Message):
     def switched_at(self) -> _timestamp_pb2.Timestamp:
         """When queries began to see it the last time; absent: never."""
 
+    @_builtins.property
+    def remapped_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Event types that it reads whose mapping changed after it was put, in byte order: rows made
+        before the change are of the old mapping. Empty: none; else it should be rebuilt.
+        """
+
     def __init__(
         self,
         *,
@@ -234,10 +241,11 @@ class Generation(_message.Message):
         switched_at: _timestamp_pb2.Timestamp | None = ...,
         fold: _builtins.str = ...,
         fold_revision: _builtins.int = ...,
+        remapped_types: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seconds_left", b"_seconds_left", "caught_up_at", b"caught_up_at", "put_at", b"put_at", "seconds_left", b"seconds_left", "stopped", b"stopped", "switched_at", b"switched_at", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_left", b"_seconds_left", "caught_up_at", b"caught_up_at", "digest", b"digest", "events", b"events", "fold", b"fold", "fold_revision", b"fold_revision", "generation", b"generation", "parked_keys", b"parked_keys", "position", b"position", "positions_per_second", b"positions_per_second", "put_at", b"put_at", "put_by", b"put_by", "seconds_left", b"seconds_left", "source", b"source", "state", b"state", "stopped", b"stopped", "switch", b"switch", "switched_at", b"switched_at", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_left", b"_seconds_left", "caught_up_at", b"caught_up_at", "digest", b"digest", "events", b"events", "fold", b"fold", "fold_revision", b"fold_revision", "generation", b"generation", "parked_keys", b"parked_keys", "position", b"position", "positions_per_second", b"positions_per_second", "put_at", b"put_at", "put_by", b"put_by", "remapped_types", b"remapped_types", "seconds_left", b"seconds_left", "source", b"source", "state", b"state", "stopped", b"stopped", "switch", b"switch", "switched_at", b"switched_at", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seconds_left: _TypeAlias = _typing.Literal["seconds_left"]  # noqa: Y015
     _WhichOneofArgType__seconds_left: _TypeAlias = _typing.Literal["_seconds_left", b"_seconds_left"]  # noqa: Y015
@@ -932,6 +940,8 @@ class ProjectionRow(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Its key."""
     columns: _builtins.bytes
@@ -940,6 +950,14 @@ class ProjectionRow(_message.Message):
     """Version, in its stream, of the last event that touched the row."""
     position: _builtins.int
     """Position of that event."""
+    @_builtins.property
+    def erased(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of columns that are null because their value was erased."""
+
+    @_builtins.property
+    def withheld(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of columns that are null because the caller may not see personal values."""
+
     def __init__(
         self,
         *,
@@ -947,10 +965,12 @@ class ProjectionRow(_message.Message):
         columns: _builtins.bytes = ...,
         version: _builtins.int = ...,
         position: _builtins.int = ...,
+        erased: _abc.Iterable[_builtins.str] | None = ...,
+        withheld: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "key", b"key", "position", b"position", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "erased", b"erased", "key", b"key", "position", b"position", "version", b"version", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

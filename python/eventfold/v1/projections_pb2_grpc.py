@@ -120,7 +120,8 @@ class ProjectionsServicer:
         active yet gives way to it, also to the document of the active one.
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-        EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+        EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL,
+        OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,7 +150,7 @@ class ProjectionsServicer:
         the newest revision of the fold that it names.
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, INVALID_FOLD, FOLD_NOT_FOUND,
-        PROJECTION_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+        PROJECTION_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL, OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -230,7 +231,8 @@ class ProjectionsServicer:
         table of its own, answers rows of that, and keeps nothing.
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-        INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD.
+        INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
+        COPIES_AMBIGUOUS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

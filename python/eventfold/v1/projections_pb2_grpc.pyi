@@ -47,7 +47,8 @@ class ProjectionsStub:
     active yet gives way to it, also to the document of the active one.
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-    EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+    EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL,
+    OUTCOME_UNKNOWN.
     """
     GetProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]
     """Returns a projection with its generations and how far they are.
@@ -64,7 +65,7 @@ class ProjectionsStub:
     the newest revision of the fold that it names.
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, INVALID_FOLD, FOLD_NOT_FOUND,
-    PROJECTION_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+    PROJECTION_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL, OUTCOME_UNKNOWN.
     """
     VerifyProjection: _grpc.UnaryStreamMultiCallable[_projections_pb2.VerifyProjectionRequest, _projections_pb2.VerifyProjectionResponse]
     """Compares a generation with a fold from scratch: rows are counted, and a sample of them is
@@ -113,7 +114,8 @@ class ProjectionsStub:
     table of its own, answers rows of that, and keeps nothing.
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-    INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD.
+    INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
+    COPIES_AMBIGUOUS.
     """
 
 @_typing.type_check_only
@@ -135,7 +137,8 @@ class ProjectionsAsyncStub(ProjectionsStub):
     active yet gives way to it, also to the document of the active one.
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-    EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+    EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL,
+    OUTCOME_UNKNOWN.
     """
     GetProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]  # type: ignore[assignment]
     """Returns a projection with its generations and how far they are.
@@ -152,7 +155,7 @@ class ProjectionsAsyncStub(ProjectionsStub):
     the newest revision of the fold that it names.
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, INVALID_FOLD, FOLD_NOT_FOUND,
-    PROJECTION_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+    PROJECTION_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL, OUTCOME_UNKNOWN.
     """
     VerifyProjection: _aio.UnaryStreamMultiCallable[_projections_pb2.VerifyProjectionRequest, _projections_pb2.VerifyProjectionResponse]  # type: ignore[assignment]
     """Compares a generation with a fold from scratch: rows are counted, and a sample of them is
@@ -201,7 +204,8 @@ class ProjectionsAsyncStub(ProjectionsStub):
     table of its own, answers rows of that, and keeps nothing.
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-    INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD.
+    INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
+    COPIES_AMBIGUOUS.
     """
 
 class ProjectionsServicer(metaclass=_abc_1.ABCMeta):
@@ -226,7 +230,8 @@ class ProjectionsServicer(metaclass=_abc_1.ABCMeta):
         active yet gives way to it, also to the document of the active one.
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-        EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+        EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL,
+        OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -261,7 +266,7 @@ class ProjectionsServicer(metaclass=_abc_1.ABCMeta):
         the newest revision of the fold that it names.
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, INVALID_FOLD, FOLD_NOT_FOUND,
-        PROJECTION_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+        PROJECTION_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL, OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -358,7 +363,8 @@ class ProjectionsServicer(metaclass=_abc_1.ABCMeta):
         table of its own, answers rows of that, and keeps nothing.
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-        INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD.
+        INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
+        COPIES_AMBIGUOUS.
         """
 
 def add_ProjectionsServicer_to_server(servicer: ProjectionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

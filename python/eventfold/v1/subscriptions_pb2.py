@@ -27,7 +27,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n eventfold/v1/subscriptions.proto\x12\x0c\x65ventfold.v1\x1a\x1e\x65ventfold/v1/event_store.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x02\n\x10SubscribeRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x12\n\ncategories\x18\x02 \x03(\t\x12\x16\n\x0cresume_token\x18\x03 \x01(\x0cH\x00\x12\x17\n\rfrom_position\x18\x04 \x01(\x03H\x00\x12\x16\n\x0c\x66rom_version\x18\x05 \x01(\x03H\x00\x12\x36\n\x10\x66rom_recorded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12%\n\x03now\x18\x07 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12\r\n\x05types\x18\x08 \x03(\t\x12\x0c\n\x04tags\x18\t \x03(\t\x12\r\n\x05where\x18\n \x01(\t\x12\x1d\n\x15include_system_events\x18\x0b \x01(\x08\x42\x07\n\x05start\"\x9d\x01\n\x11SubscribeResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.RecordedEvent\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.eventfold.v1.FrameKind\x12\x10\n\x08position\x18\x03 \x01(\x03\x12\x14\n\x0cresume_token\x18\x04 \x01(\x0c\x12\x0c\n\x04head\x18\x05 \x01(\x03*\xa9\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46RAME_KIND_EVENTS\x10\x01\x12\x19\n\x15\x46RAME_KIND_CHECKPOINT\x10\x02\x12\x18\n\x14\x46RAME_KIND_CAUGHT_UP\x10\x03\x12\x1a\n\x16\x46RAME_KIND_FELL_BEHIND\x10\x04\x12\x18\n\x14\x46RAME_KIND_HEARTBEAT\x10\x05\x32_\n\rSubscriptions\x12N\n\tSubscribe\x12\x1e.eventfold.v1.SubscribeRequest\x1a\x1f.eventfold.v1.SubscribeResponse0\x01\x42?\n\x10\x64\x65v.eventfold.v1P\x01Z)eventfold.dev/go/eventfold/v1;eventfoldv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n eventfold/v1/subscriptions.proto\x12\x0c\x65ventfold.v1\x1a\x1e\x65ventfold/v1/event_store.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x02\n\x10SubscribeRequest\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x12\n\ncategories\x18\x02 \x03(\t\x12\x16\n\x0cresume_token\x18\x03 \x01(\x0cH\x00\x12\x17\n\rfrom_position\x18\x04 \x01(\x03H\x00\x12\x16\n\x0c\x66rom_version\x18\x05 \x01(\x03H\x00\x12\x36\n\x10\x66rom_recorded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12%\n\x03now\x18\x07 \x01(\x0b\x32\x16.google.protobuf.EmptyH\x00\x12\r\n\x05types\x18\x08 \x03(\t\x12\x0c\n\x04tags\x18\t \x03(\t\x12\r\n\x05where\x18\n \x01(\t\x12\x1d\n\x15include_system_events\x18\x0b \x01(\x08\x12\x0b\n\x03raw\x18\x0c \x01(\x08\x12$\n\x06\x63opies\x18\r \x01(\x0e\x32\x14.eventfold.v1.CopiesB\x07\n\x05start\"\x9d\x01\n\x11SubscribeResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.eventfold.v1.RecordedEvent\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.eventfold.v1.FrameKind\x12\x10\n\x08position\x18\x03 \x01(\x03\x12\x14\n\x0cresume_token\x18\x04 \x01(\x0c\x12\x0c\n\x04head\x18\x05 \x01(\x03*\xa9\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46RAME_KIND_EVENTS\x10\x01\x12\x19\n\x15\x46RAME_KIND_CHECKPOINT\x10\x02\x12\x18\n\x14\x46RAME_KIND_CAUGHT_UP\x10\x03\x12\x1a\n\x16\x46RAME_KIND_FELL_BEHIND\x10\x04\x12\x18\n\x14\x46RAME_KIND_HEARTBEAT\x10\x05\x32_\n\rSubscriptions\x12N\n\tSubscribe\x12\x1e.eventfold.v1.SubscribeRequest\x1a\x1f.eventfold.v1.SubscribeResponse0\x01\x42?\n\x10\x64\x65v.eventfold.v1P\x01Z)eventfold.dev/go/eventfold/v1;eventfoldv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +35,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'eventfold.v1.subscriptions_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.eventfold.v1P\001Z)eventfold.dev/go/eventfold/v1;eventfoldv1'
-  _globals['_FRAMEKIND']._serialized_start=614
-  _globals['_FRAMEKIND']._serialized_end=783
+  _globals['_FRAMEKIND']._serialized_start=665
+  _globals['_FRAMEKIND']._serialized_end=834
   _globals['_SUBSCRIBEREQUEST']._serialized_start=145
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=451
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=454
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=611
-  _globals['_SUBSCRIPTIONS']._serialized_start=785
-  _globals['_SUBSCRIPTIONS']._serialized_end=880
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=502
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=505
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=662
+  _globals['_SUBSCRIPTIONS']._serialized_start=836
+  _globals['_SUBSCRIPTIONS']._serialized_end=931
 # @@protoc_insertion_point(module_scope)

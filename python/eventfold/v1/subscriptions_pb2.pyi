@@ -93,6 +93,8 @@ class SubscribeRequest(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     WHERE_FIELD_NUMBER: _builtins.int
     INCLUDE_SYSTEM_EVENTS_FIELD_NUMBER: _builtins.int
+    RAW_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
     stream: _builtins.str
     """Only events of this stream. It need not have an event yet. Empty, the default: of all streams.
     Not together with `categories`.
@@ -120,6 +122,15 @@ class SubscribeRequest(_message.Message):
     include_system_events: _builtins.bool
     """Also events of streams whose name starts with `$`. Default: false. Says nothing about `stream`,
     which may have such a name.
+    """
+    raw: _builtins.bool
+    """True: data as it is stored, without the mappings in force; the expression sees it so too.
+    Default: false.
+    """
+    copies: _event_store_pb2.Copies.ValueType
+    """Whether copies are among the events. Default: they are if `stream` or `categories` is set, save
+    where that is COPIES_AMBIGUOUS; of the whole log they are left out. A transform that starts
+    later does not end the call.
     """
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -159,10 +170,12 @@ class SubscribeRequest(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         where: _builtins.str = ...,
         include_system_events: _builtins.bool = ...,
+        raw: _builtins.bool = ...,
+        copies: _event_store_pb2.Copies.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from_position", b"from_position", "from_recorded_at", b"from_recorded_at", "from_version", b"from_version", "now", b"now", "resume_token", b"resume_token", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "from_position", b"from_position", "from_recorded_at", b"from_recorded_at", "from_version", b"from_version", "include_system_events", b"include_system_events", "now", b"now", "resume_token", b"resume_token", "start", b"start", "stream", b"stream", "tags", b"tags", "types", b"types", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "copies", b"copies", "from_position", b"from_position", "from_recorded_at", b"from_recorded_at", "from_version", b"from_version", "include_system_events", b"include_system_events", "now", b"now", "raw", b"raw", "resume_token", b"resume_token", "start", b"start", "stream", b"stream", "tags", b"tags", "types", b"types", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["resume_token", "from_position", "from_version", "from_recorded_at", "now"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015

@@ -50,10 +50,12 @@ class SubscriptionsStub:
 
     Errors before the first frame: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME,
     INVALID_RESUME_TOKEN, INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
-    POSITION_AHEAD, VERSION_AHEAD. Errors at any time: STORE_INCARNATION_CHANGED (the log lost a
-    tail that was sent already: what to go back to is `common_position`), STREAM_DELETED,
-    FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or PERMISSION_DENIED within 10 s after the
-    token was withdrawn. What was sent before an error stands.
+    POSITION_AHEAD, VERSION_AHEAD, COPIES_AMBIGUOUS, PERSONAL_WITHHELD (`where` reads what the
+    caller may not see). Errors at any time: KEYS_UNAVAILABLE (call again with the last resume
+    token), STORE_INCARNATION_CHANGED (the log lost a tail that was sent already: what to go back
+    to is `common_position`), STREAM_DELETED, FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or
+    PERMISSION_DENIED within 10 s after the token was withdrawn. What was sent before an error
+    stands.
     """
 
 @_typing.type_check_only
@@ -78,10 +80,12 @@ class SubscriptionsAsyncStub(SubscriptionsStub):
 
     Errors before the first frame: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME,
     INVALID_RESUME_TOKEN, INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
-    POSITION_AHEAD, VERSION_AHEAD. Errors at any time: STORE_INCARNATION_CHANGED (the log lost a
-    tail that was sent already: what to go back to is `common_position`), STREAM_DELETED,
-    FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or PERMISSION_DENIED within 10 s after the
-    token was withdrawn. What was sent before an error stands.
+    POSITION_AHEAD, VERSION_AHEAD, COPIES_AMBIGUOUS, PERSONAL_WITHHELD (`where` reads what the
+    caller may not see). Errors at any time: KEYS_UNAVAILABLE (call again with the last resume
+    token), STORE_INCARNATION_CHANGED (the log lost a tail that was sent already: what to go back
+    to is `common_position`), STREAM_DELETED, FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or
+    PERMISSION_DENIED within 10 s after the token was withdrawn. What was sent before an error
+    stands.
     """
 
 class SubscriptionsServicer(metaclass=_abc_1.ABCMeta):
@@ -109,10 +113,12 @@ class SubscriptionsServicer(metaclass=_abc_1.ABCMeta):
 
         Errors before the first frame: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME,
         INVALID_RESUME_TOKEN, INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
-        POSITION_AHEAD, VERSION_AHEAD. Errors at any time: STORE_INCARNATION_CHANGED (the log lost a
-        tail that was sent already: what to go back to is `common_position`), STREAM_DELETED,
-        FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or PERMISSION_DENIED within 10 s after the
-        token was withdrawn. What was sent before an error stands.
+        POSITION_AHEAD, VERSION_AHEAD, COPIES_AMBIGUOUS, PERSONAL_WITHHELD (`where` reads what the
+        caller may not see). Errors at any time: KEYS_UNAVAILABLE (call again with the last resume
+        token), STORE_INCARNATION_CHANGED (the log lost a tail that was sent already: what to go back
+        to is `common_position`), STREAM_DELETED, FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or
+        PERMISSION_DENIED within 10 s after the token was withdrawn. What was sent before an error
+        stands.
         """
 
 def add_SubscriptionsServicer_to_server(servicer: SubscriptionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

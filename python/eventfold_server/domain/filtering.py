@@ -17,6 +17,7 @@ def compiled(
     types: Sequence[str] = (),
     tags: Sequence[str] = (),
     with_system: bool,
+    with_copies: bool,
     condition: str | None,
 ) -> _core.Filter:
     """The filter; refuses an expression that is none."""
@@ -27,6 +28,7 @@ def compiled(
             types=types,
             tags=tags,
             with_system=with_system,
+            with_copies=with_copies,
             condition=condition,
         )
     except _core.CoreError as error:

@@ -1,15 +1,17 @@
 """Kept states: a cache in memory and in PostgreSQL that nobody notices but by the clock.
 
-A kept state is the state of a stream after a version, under a fold, for a log that has a certain
-event at that version. Folding goes on from it inclusive: the event at its version is read again,
-and if it is another one, the state is dropped and folding starts at the first event.
+A kept state is the state of a stream after a version, under a fold and the mappings of its types,
+for a log that has a certain event at that version. Folding goes on from it inclusive: the event at
+its version is read again, and if it is another one, the state is dropped and folding starts at the
+first event.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection
 
+from eventfold_server.domain.folding import FoldRegistry
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
     KEPT_MEMORY_BYTES_MAX,
@@ -19,7 +21,7 @@ from eventfold_server.limits import (
     KEPT_WAITING_BYTES_MAX,
     PAGE_BYTES,
 )
-from eventfold_server.storage.kept import KeptState, KeptStorage, StoredState
+from eventfold_server.storage.kept import FoldKey, KeptState, KeptStorage, StoredState
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ STOP_S_MAX = 2.0
 # What a state takes in memory beside its text and the name of its stream, about.
 ENTRY_BYTES = 600
 
-Key = tuple[int, str]
+Key = tuple[int, FoldKey]
 
 
 class KeptStates:
@@ -36,20 +38,20 @@ class KeptStates:
 
     def __init__(self, storage: KeptStorage, memory_bytes_max: int = KEPT_MEMORY_BYTES_MAX) -> None:
         self._memory_bytes_max = memory_bytes_max
-        # By stream and kept digest of the fold; the one unused for longest stands first.
-        self._memory: OrderedDict[tuple[str, str], KeptState] = OrderedDict()
+        # By stream and key of the fold; the one unused for longest stands first.
+        self._memory: OrderedDict[tuple[str, FoldKey], KeptState] = OrderedDict()
         self._memory_bytes = 0
         self._writes = _Writes(storage)
         self._storage = storage
         self._sweeper: asyncio.Task[None] | None = None
         self._stopping = False
 
-    def recall(self, stream: str, kept_digest: str, up_to: int | None) -> KeptState | None:
+    def recall(self, stream: str, key: FoldKey, up_to: int | None) -> KeptState | None:
         """The state in memory, of a version of at most `up_to`."""
-        kept = self._memory.get((stream, kept_digest))
+        kept = self._memory.get((stream, key))
         if kept is None or (up_to is not None and kept.version > up_to):
             return None
-        self._memory.move_to_end((stream, kept_digest))
+        self._memory.move_to_end((stream, key))
         return kept
 
     def keep(self, stream: str, state: StoredState) -> None:
@@ -58,16 +60,16 @@ class KeptStates:
         """
         if len(state.kept.state) > KEPT_STATE_BYTES_MAX:
             return
-        if self.remember(stream, state.kept_digest, state.kept):
+        if self.remember(stream, state.key, state.kept):
             self._writes.keep(state)
 
-    def remember(self, stream: str, kept_digest: str, kept: KeptState) -> bool:
+    def remember(self, stream: str, key: FoldKey, kept: KeptState) -> bool:
         """Keeps a state in memory; False if one as new or newer is there already."""
-        known = self._memory.get((stream, kept_digest))
+        known = self._memory.get((stream, key))
         if known is not None and known.version >= kept.version:
             return False
-        self._forget(stream, kept_digest)
-        self._memory[stream, kept_digest] = kept
+        self._forget(stream, key)
+        self._memory[stream, key] = kept
         self._memory_bytes += _size(stream, kept)
         while self._memory_bytes > self._memory_bytes_max:
             (name, _), oldest = self._memory.popitem(last=False)
@@ -77,12 +79,23 @@ class KeptStates:
     def drop(self, stream: str, state: StoredState) -> None:
         """Drops a state that turned out not to be the log's."""
         log.warning("a kept state of a stream was not the log's; folding from the first event")
-        self._forget(stream, state.kept_digest)
+        self._forget(stream, state.key)
         self._writes.drop(state)
 
-    def start(self, before_sweep: Callable[[], Awaitable[None]]) -> None:
+    def forget(self, streams: Collection[str]) -> None:
+        """Drops all states in memory of streams that were deleted, or whose events changed."""
+        gone = set(streams)
+        for stream, key in [known for known in self._memory if known[0] in gone]:
+            self._forget(stream, key)
+
+    def forget_all(self) -> None:
+        """Drops all states in memory: some were made of values that nobody may see any more."""
+        self._memory.clear()
+        self._memory_bytes = 0
+
+    def start(self, registry: FoldRegistry) -> None:
         """Begins to sweep out what no fold asks for any more, now and then."""
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep(before_sweep))
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep(registry))
 
     async def stop(self) -> None:
         """Ends the sweeping, and gives the writes that are under way a moment: they are only a
@@ -98,17 +111,17 @@ class KeptStates:
         for task in left:
             task.cancel()
 
-    def _forget(self, stream: str, kept_digest: str) -> None:
-        kept = self._memory.pop((stream, kept_digest), None)
+    def _forget(self, stream: str, key: FoldKey) -> None:
+        kept = self._memory.pop((stream, key), None)
         if kept is not None:
             self._memory_bytes -= _size(stream, kept)
 
-    async def _sweep(self, before_sweep: Callable[[], Awaitable[None]]) -> None:
+    async def _sweep(self, registry: FoldRegistry) -> None:
         # A write answers a cancellation with a refusal, so the loop has to ask.
         while not self._stopping:
             try:
-                await before_sweep()
-                dropped = await self._storage.sweep()
+                await registry.complete()
+                dropped = await self._storage.sweep(registry.compiled.get)
             except Refusal as refusal:
                 log.info("kept states were not swept: %s", refusal.reason)
                 dropped = 0
@@ -131,12 +144,12 @@ class _Writes:
 
     def keep(self, state: StoredState) -> None:
         """Keeps a state soon."""
-        self._remove(self._kept, (state.stream_no, state.kept_digest))
+        self._remove(self._kept, (state.stream_no, state.key))
         self._add(self._kept, state)
 
     def drop(self, state: StoredState) -> None:
         """Drops a state soon, and before what is kept after it."""
-        key = (state.stream_no, state.kept_digest)
+        key = (state.stream_no, state.key)
         self._remove(self._kept, key)
         self._remove(self._dropped, key)
         self._add(self._dropped, state)
@@ -145,7 +158,7 @@ class _Writes:
         size = _size("", state.kept)
         if self._bytes + size > KEPT_WAITING_BYTES_MAX:
             return
-        to[state.stream_no, state.kept_digest] = state
+        to[state.stream_no, state.key] = state
         self._bytes += size
         if self.task is None or self.task.done():
             self.task = asyncio.get_running_loop().create_task(self._write())

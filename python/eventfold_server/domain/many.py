@@ -3,16 +3,18 @@
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from eventfold import _core
 from eventfold_server.domain.folding import FoldRef, FoldRegistry, in_thread
 from eventfold_server.domain.hydrate import Hydrated
+from eventfold_server.domain.lines import Lines, Reached, inherits
 from eventfold_server.domain.read import LIFECYCLE_DELETED
 from eventfold_server.domain.requests import invalid, readable_stream_name
-from eventfold_server.domain.starts import Progress, Start, Starts
+from eventfold_server.domain.start import Progress, Start
+from eventfold_server.domain.starts import Starts
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
     FOLD_FAILURES_REPORTED_MAX,
@@ -22,8 +24,9 @@ from eventfold_server.limits import (
     HYDRATE_MANY_STREAMS_MAX,
     LIST_PAGE_SIZE_MAX,
 )
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.kept import HydrateHead
-from eventfold_server.storage.log import LogStorage, Span
+from eventfold_server.storage.log import LogStorage, Pages, Span
 
 # Pages from this size on are folded by a thread, so that other calls go on meanwhile; smaller ones
 # cost less than the hand-over.
@@ -51,15 +54,26 @@ class FoldReport:
     unused_handlers: list[str]
     unhandled_types: list[str]
     unseen_fields: list[tuple[str, str]]
+    undeclared_fields: list[tuple[str, str]]
+    personal_paths: list[str]
 
 
 class Many:
     """Folds many streams of one store at once."""
 
-    def __init__(self, log: LogStorage, starts: Starts, registry: FoldRegistry) -> None:
+    def __init__(
+        self,
+        log: LogStorage,
+        starts: Starts,
+        lines: Lines,
+        registry: FoldRegistry,
+        catalogue: Catalogue,
+    ) -> None:
         self._log = log
         self._starts = starts
+        self._lines = lines
         self._registry = registry
+        self._catalogue = catalogue
 
     async def states(self, streams: Sequence[str], ref: FoldRef) -> AsyncIterator[OfStream]:
         """The states of the streams, as they become known."""
@@ -92,8 +106,15 @@ class Many:
         if not category:
             raise invalid("category", "is required")
         fold = await self._registry.find(ref)
+        await self._catalogue.load()
+        # Before the work: a fold that cannot be told apart is refused.
+        try:
+            personal = await in_thread(None, self._catalogue.rules.personal_paths, fold, category)
+        except _core.CoreError as error:
+            raise Refusal.of_core(error) from None
         coverage = fold.coverage()
-        report = FoldReport(0, 0, False, 0, [], [], [], [])
+        rules = await self._log.newest_rules(fold)
+        report = FoldReport(0, 0, False, 0, [], [], [], [], [], personal)
         after = ""
         while True:
             rows = await self._log.streams(
@@ -105,12 +126,14 @@ class Many:
                         row.name, row.stream_no, row.version, row.lifecycle, row.root, None
                     ),
                     fold,
+                    rules,
                     keeps=False,
                     kept=None,
                 )
                 for row in rows
                 if row.lifecycle != LIFECYCLE_DELETED
             ]
+            starts = await self._starts.informed(starts)
             async for one in self._fold_all(starts, coverage):
                 report.streams += 1
                 if one.error is not None:
@@ -127,31 +150,67 @@ class Many:
         report.done = True
         report.unused_handlers = coverage.unused_handlers()
         report.unseen_fields = coverage.unseen_fields()
+        await self._catalogue.load()
+        undeclared = self._catalogue.rules.undeclared_fields
+        report.undeclared_fields = await in_thread(None, undeclared, fold)
         report.unhandled_types = [
             type_ for type_ in await self._log.types_of(category) if type_ not in handled
         ]
         yield report
 
     async def _fold_all(
-        self, starts: Iterable[Start], coverage: _core.Coverage | None
+        self, starts: Sequence[Start], coverage: _core.Coverage | None
     ) -> AsyncIterator[OfStream]:
-        """Folds streams up to the versions of their heads, page by page over all of them."""
+        """Folds streams up to the versions of their heads, page by page over all of them. Their
+        starts have the same rules.
+        """
         streams = _Streams(self._starts, starts, coverage)
         while streams.waiting:
-            async with aclosing(self._log.streams_batches(streams.spans())) as pages:
-                async for page in pages:
-                    # Nothing in it is of interest, and what follows may be long.
-                    if page.batch is None or not streams.take(page.batch):
-                        break
-                    if page.size_bytes < THREAD_BYTES_MIN:
-                        for one in streams.fold(FOLD_MANY_INLINE_S):
-                            yield one
-                    while streams.parts:
-                        for one in await in_thread(streams, streams.fold, FOLD_MANY_SLICE_S):
-                            yield one
-                    streams.keep()
+            pages = self._log.streams_batches(streams.spans(), starts[0].rules)
+            async with aclosing(pages), aclosing(self._fold_pages(streams, pages)) as folded:
+                async for one in folded:
+                    yield one
             if not streams.begin_anew():
+                break
+        # One after the other, each with the state before it: in the order of the periods, so that
+        # a line is folded once.
+        reached = Reached()
+        for start, refusal in sorted(streams.inheriting, key=_place_in_line):
+            try:
+                inheriting = await self._lines.inheriting(start, refusal, reached)
+            except Refusal as error:
+                yield OfStream(start.head.name, None, error)
+                continue
+            async for one in self._fold_all([inheriting], coverage):
+                yield one
+
+    async def _fold_pages(self, streams: "_Streams", pages: Pages) -> AsyncGenerator[OfStream]:
+        """Folds pages until one has nothing of interest, or an event that cannot be read."""
+        while True:
+            try:
+                page = await anext(pages, None)
+            except Refusal as refusal:
+                failed = streams.fail(refusal)
+                if failed is None:
+                    raise
+                yield failed
                 return
+            # What follows what is of no interest may be long.
+            if page is None or page.batch is None or not streams.take(page.batch):
+                return
+            if page.size_bytes < THREAD_BYTES_MIN:
+                for one in streams.fold(FOLD_MANY_INLINE_S):
+                    yield one
+            while streams.parts:
+                for one in await in_thread(streams, streams.fold, FOLD_MANY_SLICE_S):
+                    yield one
+            streams.keep()
+
+
+def _place_in_line(inheriting: tuple[Start, Refusal]) -> tuple[str, int]:
+    head = inheriting[0].head
+    assert head.stream_no is not None
+    return head.root, head.stream_no
 
 
 @dataclass(frozen=True)
@@ -183,6 +242,8 @@ class _Streams:
         self._read = 0
         self._to_keep: list[tuple[Progress, _core.FoldResult]] = []
         self._anew: list[Start] = []
+        # Streams that start from what the ones before them come to, and how that showed.
+        self.inheriting: list[tuple[Start, Refusal]] = []
         # Streams whose further rows are of no interest, and whether any row came at all.
         self._skipped: set[str] = set()
         self._came = False
@@ -237,6 +298,17 @@ class _Streams:
                 self._next()
         return done
 
+    def fail(self, refusal: Refusal) -> OfStream | None:
+        """Gives up the first stream that waits if it has an event that cannot be read; None: that
+        is not why something was refused.
+        """
+        name = self.waiting[0].head.name if self.waiting else ""
+        if refusal.reason != "MAPPING_FAILED" or refusal.facts.get("stream") != name:
+            return None
+        self._came = True
+        self._next()
+        return OfStream(name, None, refusal)
+
     def keep(self) -> None:
         """Keeps states that were come to."""
         for progress, result in self._to_keep:
@@ -277,7 +349,12 @@ class _Streams:
             result = progress.run.finish()
         except _core.CoreError as error:
             self._skipped.add(head.name)
-            return OfStream(head.name, None, Refusal.of_core(error))
+            refusal = Refusal.of_core(error)
+            if progress.start.inherited is None and inherits(refusal):
+                self.inheriting.append((progress.start, refusal))
+                self._next()
+                return None
+            return OfStream(head.name, None, refusal)
         self._to_keep.append((progress, result))
         kept_version = progress.kept.version if progress.kept else 0
         return OfStream(head.name, Hydrated(result, progress.start.fold.digest, kept_version))

@@ -1,6 +1,7 @@
 """Checks that several requests share, and the caller whom every request comes from."""
 
 import asyncio
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,12 @@ from eventfold_server.limits import (
     LIST_PAGE_SIZE_MAX,
     UNARY_DEADLINE_S_MAX,
 )
+from eventfold_server.storage.views import View
 
 Row = TypeVar("Row")
+
+# The permission that opens personal values.
+PERSONAL = "personal"
 
 # An answer that the deadline ends is on its way this much before it, and at most a tenth of the
 # time, so that it comes before gRPC gives up, which says nothing of heads and positions.
@@ -25,6 +30,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The first and the last whole microsecond of the years 1 to 9999, from 1970.
 TIME_US_MIN = -62_135_596_800_000_000
 TIME_US_MAX = 253_402_300_799_999_999
+
+_LAST_CODE_POINT = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
+
+
+class Follow(enum.Enum):
+    """Which streams of a line of periods a call means: the numbers of the proto's `Follow`."""
+
+    ALONE = 0
+    OPEN = 1
+    ALL = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,15 @@ class Caller:
     trace_context: str | None = None
     # When the call's time is over, by the clock of the event loop; None: never.
     expires: float | None = None
+
+    @property
+    def personal(self) -> bool:
+        """Whether personal values are opened for the caller."""
+        return PERSONAL in self.permissions
+
+    def view(self, *, raw: bool = False) -> View:
+        """How events come to the caller; `raw`: without the mappings in force."""
+        return View(raw, self.personal)
 
 
 def waiting_time(caller: Caller) -> tuple[float, float]:
@@ -67,6 +92,14 @@ def readable_stream_name(name: str) -> None:
         raise Refusal.of_core(error) from None
 
 
+def client_stream_name(name: str) -> None:
+    """Checks the name of a stream that a client may change: none of the system's."""
+    try:
+        _core.check_stream_name(name)
+    except _core.CoreError as error:
+        raise Refusal.of_core(error) from None
+
+
 def invalid(field: str, problem: str, limit: int | None = None) -> Refusal:
     """The refusal of one field of a request."""
     return Refusal("INVALID_REQUEST", f"{field}: {problem}", field=field, problem=problem,
@@ -85,11 +118,33 @@ def at_least_position(position: int) -> int:
     return at_least("at_least_position", position, 0)
 
 
+def follow(value: int) -> Follow:
+    """What a request says of the streams of the line."""
+    try:
+        return Follow(value)
+    except ValueError:
+        raise invalid("follow", "is none of the known ones") from None
+
+
 def text(field: str, value: str) -> str:
     """The text, if PostgreSQL can compare others with it: it has no NUL."""
     if "\0" in value:
         raise invalid(field, "must not hold NUL")
     return value
+
+
+def behind_prefix(prefix: str) -> str | None:
+    """The first text in byte order after all that start with the prefix; None: there is none.
+
+    The byte order of UTF-8 is the order of code points.
+    """
+    for end in range(len(prefix), 0, -1):
+        code_point = ord(prefix[end - 1]) + 1
+        if code_point in _SURROGATES:
+            code_point = _SURROGATES.stop
+        if code_point <= _LAST_CODE_POINT:
+            return prefix[: end - 1] + chr(code_point)
+    return None
 
 
 def at_most(field: str, values: Sequence[str], upper: int) -> Sequence[str] | None:
@@ -106,6 +161,15 @@ def page_size(size: int) -> int:
     if not 0 < size <= LIST_PAGE_SIZE_MAX:
         raise invalid("page_size", f"must be from 1 to {LIST_PAGE_SIZE_MAX}", LIST_PAGE_SIZE_MAX)
     return size
+
+
+def position_token(page_token: str) -> int:
+    """The position behind which a page begins whose tokens are positions; empty: the first."""
+    if not page_token:
+        return 0
+    if not (page_token.isascii() and page_token.isdigit() and len(page_token) <= 18):
+        raise invalid("page_token", "is none of this list")
+    return int(page_token)
 
 
 def event_id(text: str) -> UUID:

@@ -1,16 +1,18 @@
-"""Where folding a stream starts: at its first event, or at a kept state; and what is kept then."""
+"""Where folding streams starts: at their first events, or at kept states; and what is kept then."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from uuid import UUID
 
 from eventfold import _core
-from eventfold_server.domain.folding import FoldRef, FoldRegistry, fold_not_found
+from eventfold_server.domain.folding import FoldRef, FoldRegistry
 from eventfold_server.domain.kept import KeptStates
 from eventfold_server.domain.read import LIFECYCLE_DELETED
-from eventfold_server.errors import Refusal
+from eventfold_server.domain.start import Inherited, Progress, Start
 from eventfold_server.limits import KEEP_EVERY_DEFAULT
 from eventfold_server.storage.kept import (
+    FoldKey,
     HydrateHead,
     KeptState,
     KeptStorage,
@@ -19,86 +21,23 @@ from eventfold_server.storage.kept import (
     Upto,
 )
 
+_NO_END = (1 << 63) - 1
+_ALL = Upto()
+# A state that comes from before a stream stands for no event of it.
+_NO_EVENT = UUID(int=0)
 
-@dataclass(frozen=True)
-class Start:
-    """A stream, a fold, and the kept state to go on from."""
 
-    head: HydrateHead
-    fold: _core.Fold
-    # Whether states that folding comes to may be kept: the fold is a registered one.
-    keeps: bool
+class _Beginning(NamedTuple):
+    """What a hydration begins with, as far as this process knows."""
+
+    rules: _core.ReadRules
+    # Which events count, no further than what was looked at.
+    upto: Upto
     kept: KeptState | None
-
-    @property
-    def deleted(self) -> Refusal | None:
-        """Why the stream cannot be folded."""
-        if self.head.lifecycle != LIFECYCLE_DELETED:
-            return None
-        return Refusal("STREAM_DELETED", "the stream was deleted", stream=self.head.name)
-
-    def from_zero(self) -> "Start":
-        """The same from the first event."""
-        return replace(self, kept=None)
-
-
-class Progress:
-    """A run from a start, and how far it has come."""
-
-    def __init__(self, start: Start, coverage: _core.Coverage | None = None) -> None:
-        self.start = start
-        self.kept = start.kept
-        self.run = start.fold.run(start.head.name, start.head.root, coverage=coverage)
-        self._last: tuple[_core.Batch, int] | None = None
-
-    def begin(self, batch: _core.Batch, first: int = 0) -> int | None:
-        """Takes up the first events of the stream, which stand from that row on; the row to fold
-        first. None: the log is not the one of the kept state.
-
-        The event that a kept state ends with is read again and compared, but not folded.
-        """
-        kept = self.kept
-        if kept is None or self._last is not None:
-            return first
-        recorded_us = batch.recorded_us(first)
-        if (
-            batch.version(first) != kept.version
-            or batch.event_id(first) != str(kept.event_id)
-            or kept.recorded_us not in (None, recorded_us)
-        ):
-            return None
-        head = self.start.head
-        try:
-            self.run = self.start.fold.run(
-                head.name,
-                head.root,
-                state=kept.state,
-                exists=kept.exists,
-                version=kept.version,
-                position=batch.position(first),
-            )
-        except _core.CoreError:
-            # Not a state at all.
-            return None
-        self.kept = replace(kept, recorded_us=recorded_us)
-        return first + 1
-
-    def reached(self, batch: _core.Batch, row: int) -> None:
-        """Notes the last event that was folded."""
-        self._last = (batch, row)
-
-    def state_to_keep(self, result: _core.FoldResult) -> KeptState | None:
-        """The state as it would be kept."""
-        if self._last is None:
-            return None
-        batch, row = self._last
-        return KeptState(
-            result.version,
-            UUID(batch.event_id(row)),
-            result.exists,
-            result.state,
-            batch.recorded_us(row),
-        )
+    # Whether the database may have a newer one.
+    may_go_on: bool = False
+    # What the run passes over.
+    cancelled: Sequence[UUID] = ()
 
 
 class Starts:
@@ -113,45 +52,85 @@ class Starts:
         # more.
         self._named: dict[str, NamedFold] = {}
 
-    async def of(self, stream: str, ref: FoldRef, up_to: int) -> Start:
-        """The start for a stream, with a kept state of a version of at most `up_to`."""
-        fold = None if ref.source is None else await self._registry.compiled.get(ref.source)
-        digest = self._kept_digest(ref)
-        remembered = None if digest is None else self._kept.recall(stream, digest, up_to)
-        head, named = await self._storage.hydrate_head(
-            stream, ref.name, remembered.version if remembered else 0, up_to
-        )
-        if fold is None:
-            fold = await self._found(ref, named)
-        return _start(head, fold, ref, remembered if digest == fold.kept_digest else None)
+    async def of(
+        self, stream: str, ref: FoldRef, up_to: int, fold: _core.Fold | None = None
+    ) -> Start:
+        """The start for a stream, with a kept state of a version of at most `up_to`. `fold`: this
+        one, whatever its name stands for by now, and without a kept state.
+        """
+        given = fold
+        if given is not None:
+            ref = FoldRef(None, None)
+        while True:
+            fold, named = (given, None) if given is not None else await self._known(ref)
+            rules = self._storage.rules(fold)
+            key = FoldKey(fold.kept_digest, rules.mapping_digest)
+            kept = self._kept.recall(stream, key, up_to) if named else None
+            above = kept.version if kept else 0
+            found = await self._storage.hydrate_head(stream, ref.name, above, up_to, rules)
+            if found is not None and self._is_still(ref, named, found[1]):
+                start = _start(found[0], fold, rules, ref, kept)
+                [informed] = await self.informed([await self._opened(start)], up_to)
+                return informed
 
     async def of_many(self, streams: Sequence[str], ref: FoldRef) -> AsyncIterator[list[Start]]:
         """The starts for many streams, in their order: mostly at once, and in parts where the kept
         states are large.
         """
-        fold = None if ref.source is None else await self._registry.compiled.get(ref.source)
-        digest = self._kept_digest(ref)
+        fold, named = await self._known(ref)
         done = 0
         while done < len(streams):
             rest = streams[done:]
-            remembered = [
-                None if digest is None else self._kept.recall(stream, digest, None)
-                for stream in rest
-            ]
-            heads, named = await self._storage.hydrate_heads(
-                rest,
-                [kept.version if kept else 0 for kept in remembered],
-                ref.name if fold is None else None,
-                digest if fold is not None and ref.name is not None else None,
+            rules = self._storage.rules(fold)
+            key = FoldKey(fold.kept_digest, rules.mapping_digest)
+            remembered = [self._kept.recall(one, key, None) if named else None for one in rest]
+            above = [kept.version if kept else 0 for kept in remembered]
+            # Which fold it is, the first answer says.
+            digest = fold.kept_digest if done and named else None
+            found = await self._storage.hydrate_heads(
+                rest, above, None if done else ref.name, digest, rules
             )
-            if fold is None:
-                fold = await self._found(ref, named)
-            yield [
-                _start(head, fold, ref, kept if digest == fold.kept_digest else None)
-                for head, kept in zip(heads, remembered, strict=False)
+            if found is None:
+                continue
+            if not done and not self._is_still(ref, named, found[1]):
+                fold, named = await self._known(ref)
+                continue
+            starts = [
+                _start(head, fold, rules, ref, kept)
+                for head, kept in zip(found[0], remembered, strict=False)
             ]
-            digest = None if ref.name is None else fold.kept_digest
-            done += len(heads)
+            yield await self.informed([await self._opened(start) for start in starts])
+            done += len(found[0])
+
+    async def informed(
+        self, starts: list[Start], up_to: int | None = None, upto: Upto = _ALL
+    ) -> list[Start]:
+        """The starts, which have one fold, with what it wants to know of cancellations: those up to
+        a version, or to the heads of the streams, that count by what else `upto` says.
+        """
+        there = [start for start in starts if start.head.stream_no is not None]
+        if not there or not there[0].fold.skip_cancelled:
+            return starts
+        last = {start.head.name: start.head.version for start in there}
+        if up_to is not None:
+            last = {name: min(up_to, version) for name, version in last.items()}
+        found = await self._storage.cancellations(
+            [start.head.stream_no for start in there if start.head.stream_no is not None],
+            [last[start.head.name] for start in there],
+            upto,
+        )
+        known = {start.head.name: one for start, one in zip(there, found, strict=True)}
+        return [
+            start.knowing(known[name], last[name]) if (name := start.head.name) in known else start
+            for start in starts
+        ]
+
+    async def _opened(self, start: Start) -> Start:
+        """The start with its kept state as it can be gone on from."""
+        if start.kept is None:
+            return start
+        opened = await self._storage.opened(start.kept, start.key)
+        return self.drop(start) if opened is None else replace(start, opened=opened)
 
     def drop(self, start: Start) -> Start:
         """Drops the kept state, which turned out not to be the log's; the start without it."""
@@ -169,43 +148,100 @@ class Starts:
         if last is None:
             return
         every = KEEP_EVERY_DEFAULT if start.fold.keep_every is None else start.fold.keep_every
-        if last.version - (kept.version if kept else 0) >= every:
-            self._kept.keep(start.head.name, _stored(start, last))
+        # What took all streams before this one to come by is kept in any case.
+        inherited = start.inherited is not None
+        if inherited or last.version - (kept.version if kept else 0) >= every:
+            sealed = self._storage.sealed(last, start.key)
+            if sealed is not None:
+                self._kept.keep(start.head.name, _stored(start, sealed))
         elif kept is not None:
             # If it came from PostgreSQL, it need not come from there again.
-            self._kept.remember(start.head.name, start.fold.kept_digest, kept)
+            self._kept.remember(start.head.name, start.key, kept)
 
-    async def hydrate(self, stream: str, ref: FoldRef, upto: Upto) -> "Answer":
-        """The state of a stream under a fold, from a kept state on if there is one.
+    async def hydrate(
+        self,
+        stream: str,
+        ref: FoldRef,
+        upto: Upto,
+        *,
+        fold: _core.Fold | None = None,
+        inherited: Inherited | None = None,
+    ) -> "Answer":
+        """The state of a stream under a fold, from a kept state on if there is one, or from what it
+        inherits. `fold`: the one that `ref` is known to be.
 
         Mostly one question: stream and fold are taken to be what they were, and asked again if
         the answer says that they are not.
         """
-        may_go_on = upto.by_version
+        may_go_on = upto.by_version and inherited is None
+        may_keep = upto.by_version and (inherited is None or inherited.keep)
+        given = fold
         while True:
-            named = self._named.get(ref.name) if ref.name is not None else None
-            if ref.source is not None:
-                fold = await self._registry.compiled.get(ref.source)
-            elif named is None:
-                fold, named = await self._find(ref)
-            else:
-                fold = await self._registry.compiled.get(named.source)
-            keeps = upto.by_version and ref.name is not None and fold.keep_every != 0
-            goes_on = keeps and may_go_on
-            kept = self._kept.recall(stream, fold.kept_digest, upto.version) if goes_on else None
-            found = await self._storage.hydrate(stream, fold, named, upto, kept, may_go_on=goes_on)
-            answer = Answer(stream, fold, found)
+            fold, named = (given, None) if given is not None else await self._known(ref)
+            keeps = may_keep and ref.name is not None and fold.keep_every != 0
+            begun = await self._beginning(
+                stream, ref, fold, upto, given, goes_on=keeps and may_go_on
+            )
+            if begun is None:
+                continue
+            kept = begun.kept
+            if inherited is not None:
+                # Read by mappings that are in force no more, it leads to nothing to keep.
+                keeps = keeps and inherited.mapping_digest == begun.rules.mapping_digest
+                kept = KeptState(
+                    0, _NO_EVENT, inherited.exists, inherited.state, whose=inherited.whose
+                )
+            found = await self._storage.hydrate(
+                stream,
+                fold,
+                named,
+                begun.upto,
+                kept,
+                begun.rules,
+                may_go_on=begun.may_go_on,
+                cancelled=begun.cancelled,
+            )
+            if found is None:
+                continue
+            answer = Answer(stream, fold, begun.rules, found, inherited)
             if answer.head.lifecycle == LIFECYCLE_DELETED or found.result is not None:
                 self._keep_answer(answer, keeps)
                 return answer
             if found.kept is not None:
-                self.drop(Start(answer.head, fold, keeps, _kept_state(found.kept)))
+                self.drop(Start(answer.head, fold, begun.rules, keeps, _kept_state(found.kept)))
                 may_go_on = False
             elif named is not None and found.source != named.source:
-                # It is another one by now; others may have noticed too.
-                self._named.pop(ref.name or "", None)
+                self._forget(ref)
             else:
                 return answer
+
+    async def _beginning(
+        self,
+        stream: str,
+        ref: FoldRef,
+        fold: _core.Fold,
+        upto: Upto,
+        given: _core.Fold | None,
+        *,
+        goes_on: bool,
+    ) -> _Beginning | None:
+        """What a hydration begins with; None: the fold is another one by now. `goes_on`: it may go
+        on from a kept state.
+        """
+        if not fold.skip_cancelled:
+            rules = self._storage.rules(fold)
+            key = FoldKey(fold.kept_digest, rules.mapping_digest)
+            kept = self._kept.recall(stream, key, upto.version) if goes_on else None
+            return _Beginning(rules, upto, kept, goes_on)
+        # What is cancelled, it has to know before.
+        start = await self.of(stream, ref, _NO_END if upto.version is None else upto.version, given)
+        if start.fold is not fold:
+            return None
+        if not upto.by_version:
+            [start] = await self.informed([start], None, upto)
+        last = start.head.version if upto.version is None else upto.version
+        kept = start.kept if goes_on else None
+        return _Beginning(start.rules, replace(upto, version=last), kept, False, start.cancelled)
 
     def _keep_answer(self, answer: "Answer", keeps: bool) -> None:
         found = answer.found
@@ -218,13 +254,31 @@ class Starts:
             result.exists,
             result.state,
             found.last_recorded_us,
+            result.whose,
         )
         kept = None if found.kept is None else _kept_state(found.kept)
-        self._keep(Start(answer.head, answer.fold, keeps, kept), kept, last)
+        start = Start(answer.head, answer.fold, answer.rules, keeps, kept, answer.inherited)
+        self._keep(start, kept, last)
 
-    def _kept_digest(self, ref: FoldRef) -> str | None:
+    async def _known(self, ref: FoldRef) -> tuple[_core.Fold, NamedFold | None]:
+        """The fold, as far as this process knows; None: it was not asked for by its name."""
+        if ref.source is not None:
+            return await self._registry.compiled.get(ref.source), None
         named = self._named.get(ref.name or "")
-        return None if named is None else named.kept_digest
+        if named is None:
+            return await self._find(ref)
+        return await self._registry.compiled.get(named.source), named
+
+    def _is_still(self, ref: FoldRef, named: NamedFold | None, found: NamedFold | None) -> bool:
+        """Whether the fold that was asked for by its name is the one that the store has."""
+        if named is None or (found is not None and found.source == named.source):
+            return True
+        self._forget(ref)
+        return False
+
+    def _forget(self, ref: FoldRef) -> None:
+        """Forgets a fold that is another one by now; others may have noticed too."""
+        self._named.pop(ref.name or "", None)
 
     async def _find(self, ref: FoldRef) -> tuple[_core.Fold, NamedFold]:
         row = await self._registry.get(ref.name or "", 0)
@@ -233,13 +287,6 @@ class Starts:
         self._named[ref.name or ""] = named
         return fold, named
 
-    async def _found(self, ref: FoldRef, named: NamedFold | None) -> _core.Fold:
-        if named is None:
-            raise fold_not_found(ref.name or "", 0)
-        fold = await self._registry.compiled.get(named.source)
-        self._named[ref.name or ""] = replace(named, kept_digest=fold.kept_digest)
-        return fold
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -247,7 +294,15 @@ class Answer:
 
     stream: str
     fold: _core.Fold
+    rules: _core.ReadRules
     found: _core.Hydrated
+    inherited: Inherited | None = None
+
+    @property
+    def events_read(self) -> int:
+        """Events that were read for it: the run does not see the one of a kept state."""
+        result = self.found.result
+        return 0 if result is None else result.events_read + (self.found.kept is not None)
 
     @property
     def head(self) -> HydrateHead:
@@ -265,15 +320,19 @@ def _kept_state(kept: _core.KeptState) -> KeptState:
 
 
 def _start(
-    head: HydrateHead, fold: _core.Fold, ref: FoldRef, remembered: KeptState | None
+    head: HydrateHead,
+    fold: _core.Fold,
+    rules: _core.ReadRules,
+    ref: FoldRef,
+    remembered: KeptState | None,
 ) -> Start:
     # The kept digest leaves `keep` out: another fold may have kept a state that this one must do
     # without.
     keeps = ref.name is not None and fold.keep_every != 0
     there = keeps and head.stream_no is not None
-    return Start(head, fold, keeps, (head.kept or remembered) if there else None)
+    return Start(head, fold, rules, keeps, (head.kept or remembered) if there else None)
 
 
 def _stored(start: Start, kept: KeptState) -> StoredState:
     assert start.head.stream_no is not None
-    return StoredState(start.head.stream_no, start.fold.kept_digest, kept)
+    return StoredState(start.head.stream_no, start.key, kept)

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 
-from eventfold_server.domain.requests import readable_stream_name
+from eventfold_server.domain.requests import behind_prefix, readable_stream_name
 from eventfold_server.storage.log import LogStorage, StreamRow, not_found
 
 # What the domain knows of a stream is its row.
 Stream = StreamRow
-
-_LAST_CODE_POINT = 0x10FFFF
-_SURROGATES = range(0xD800, 0xE000)
 
 
 @dataclass(frozen=True)
@@ -19,20 +16,6 @@ class StreamFilter:
     category: str
     prefix: str
     lifecycle: int | None
-
-
-def _successor(prefix: str) -> str | None:
-    """The first text in byte order after all that start with the prefix; None: there is none.
-
-    The byte order of UTF-8 is the order of code points.
-    """
-    for end in range(len(prefix), 0, -1):
-        code_point = ord(prefix[end - 1]) + 1
-        if code_point in _SURROGATES:
-            code_point = _SURROGATES.stop
-        if code_point <= _LAST_CODE_POINT:
-            return prefix[: end - 1] + chr(code_point)
-    return None
 
 
 class Streams:
@@ -61,7 +44,7 @@ class Streams:
         return await self._log.streams(
             after,
             prefix,
-            _successor(prefix) if prefix else None,
+            behind_prefix(prefix) if prefix else None,
             wanted.lifecycle,
             not prefix.startswith("$"),
             limit,

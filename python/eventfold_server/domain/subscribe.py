@@ -6,7 +6,9 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from eventfold_server.domain.copies import refuse_ambiguous
 from eventfold_server.domain.log_start import LogStart
+from eventfold_server.domain.privacy.conditions import refuse_personal
 from eventfold_server.domain.requests import invalid, readable_stream_name
 from eventfold_server.domain.subscription import Frame, Subscription, Wanted
 from eventfold_server.domain.tail import Tail
@@ -19,10 +21,17 @@ class Subscriptions:
     """Subscriptions to one store."""
 
     def __init__(
-        self, log: LogStorage, tail: Tail, *, clock: Callable[[], float] = time.monotonic
+        self,
+        log: LogStorage,
+        tail: Tail,
+        withheld: Tail | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`withheld`: the tail whose events come without personal values; None: both are one."""
         self._log = log
         self._tail = tail
+        self._withheld = tail if withheld is None else withheld
         self._clock = clock
 
     async def frames(
@@ -38,14 +47,17 @@ class Subscriptions:
         elif version is not None:
             raise invalid("from_version", "only with stream")
         filter_ = wanted.compiled()
-        with self._tail.following():
+        tail = self._tail if wanted.view.personal else self._withheld
+        with tail.following():
             # From before the token is compared with the log.
-            edition = self._tail.edition
+            edition = tail.edition
             # Whoever appended before the call has its events before the first CAUGHT_UP.
             head = await self._log.head()
-            self._tail.told(head)
+            tail.told(head)
+            refuse_personal(filter_, self._log.personal, wanted, wanted.view)
+            await refuse_ambiguous(self._log.ambiguous_transform, wanted.copies, wanted.categories)
             position, token = await self._begin(wanted, start, version, head)
-            one = Subscription(self._log, self._tail, self._clock, wanted, filter_)
+            one = Subscription(self._log, tail, self._clock, wanted, filter_)
             one.begin(position, token, head, edition)
             async with aclosing(one.frames()) as frames:
                 async for frame in frames:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from eventfold import _core
+from eventfold_server import opened
 from eventfold_server.domain import filtering
+from eventfold_server.domain.copies import Copies
 from eventfold_server.domain.filtering import selections
 from eventfold_server.domain.log_start import changed
 from eventfold_server.domain.read import LIFECYCLE_DELETED
-from eventfold_server.domain.tail import Tail
+from eventfold_server.domain.tail import Tail, TailPage
 from eventfold_server.domain.tokens import position_of_token, token_after
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import (
@@ -28,6 +30,7 @@ from eventfold_server.limits import (
     SUBSCRIPTION_HEARTBEAT_S,
 )
 from eventfold_server.storage.log import LogStorage, Pages
+from eventfold_server.storage.views import WITHHELD, View
 
 # How long a subscription waits for the tail, which begins with its first subscriber.
 _BEGIN_S = 1.0
@@ -64,6 +67,9 @@ class Wanted:
     tags: Sequence[str] | None
     where: str | None
     with_system: bool
+    copies: Copies = Copies.UNSPECIFIED
+    # How events come.
+    view: View = WITHHELD
 
     def compiled(self) -> _core.Filter:
         """The filter; refuses an expression that is none."""
@@ -73,14 +79,20 @@ class Wanted:
             types=self.types or (),
             tags=self.tags or (),
             with_system=self.with_system,
+            with_copies=self.with_copies,
             condition=self.where,
         )
 
     @property
-    def everything(self) -> bool:
-        """Whether every event passes."""
+    def with_copies(self) -> bool:
+        """Whether copies are among the events."""
+        return self.copies.included(by_name=bool(self.stream or self.categories))
+
+    def all_of(self, page: TailPage) -> bool:
+        """Whether every event of the page passes."""
         lists = (self.categories, self.types, self.tags)
-        return self.with_system and self.stream is None and self.where is None and not any(lists)
+        demanding = self.stream is not None or self.where is not None or any(lists)
+        return self.with_system and not demanding and (self.with_copies or not page.has_copies)
 
 
 class Subscription:
@@ -137,9 +149,19 @@ class Subscription:
                 if not self._tail.covers(self._position) and self._position >= self._tail.head:
                     await self._tail.moved(_BEGIN_S)
                 continue
-            events, failure = await self._from_tail()
+            if self._wanted.view.raw and self._tail.mapping_digest:
+                # The tail has events as mappings make them.
+                if self._position < self._tail.head:
+                    async with aclosing(self._stored()) as stored:
+                        async for frame in stored:
+                            yield frame
+                    continue
+                events, failure = b"", None
+            else:
+                events, failure = await self._from_tail()
             if events:
                 yield self._frame(Kind.EVENTS, events)
+                opened.sent()
             if failure is not None:
                 raise failure
             if events:
@@ -192,7 +214,7 @@ class Subscription:
         while (page := self._tail.page_after(self._position)) is not None:
             if size and size + page.rows.size_bytes > PAGE_BYTES:
                 break
-            if self._position < page.first and self._wanted.everything:
+            if self._position < page.first and self._wanted.all_of(page):
                 part = self._tail.encoded(page)
             else:
                 part, failure = await self._select(page.rows, self._position + 1 - page.first)
@@ -238,6 +260,7 @@ class Subscription:
         if head < self._position:
             # Lost events, if the token does not say otherwise.
             await position_of_token(self._log, self._token)
+        mapping_digest = self._tail.mapping_digest
         source = await self._source(head)
         async with aclosing(source.pages) as pages:
             async for page in pages:
@@ -253,10 +276,14 @@ class Subscription:
                 if events:
                     yield self._frame(Kind.EVENTS, events)
                     del events
+                opened.sent()
                 if failure is not None:
                     raise failure
                 if self._checkpoint_due():
                     yield self._frame(Kind.CHECKPOINT)
+                if mapping_digest != self._tail.mapping_digest:
+                    # What follows is to be read by the mappings of now.
+                    return
         # Where there is nothing to read, all was looked at too.
         await self._advance(head, None)
 
@@ -267,7 +294,8 @@ class Subscription:
         wanted, lower = self._wanted, self._position + 1
         encoded = wanted.where is None
         if wanted.stream is not None:
-            return await self._stream_source(wanted.stream, head, encoded)
+            # The statement for streams, which every read of one takes, has copies too.
+            return await self._stream_source(wanted.stream, head, encoded and wanted.with_copies)
         if wanted.categories:
             pages = self._log.categories_pages(
                 sorted({one for one in wanted.categories
@@ -276,19 +304,23 @@ class Subscription:
                 head,
                 types=wanted.types,
                 tags=wanted.tags,
+                with_copies=wanted.with_copies,
                 window=CATEGORY_WINDOW_POSITIONS,
                 encoded=encoded,
+                view=wanted.view,
             )  # fmt: skip
         else:
             pages = self._log.log_pages(
                 lower,
                 head,
                 with_system=wanted.with_system,
+                with_copies=wanted.with_copies,
                 categories=None,
                 types=wanted.types,
                 tags=wanted.tags,
                 window=LOG_WINDOW_POSITIONS,
                 encoded=encoded,
+                view=wanted.view,
             )
         return _Source(pages, head)
 
@@ -311,6 +343,7 @@ class Subscription:
             tags=self._wanted.tags,
             window=LOG_WINDOW_POSITIONS,
             encoded=encoded,
+            view=self._wanted.view,
         )
         return _StreamSource(pages, head, self._log, row.stream_no)
 

@@ -2,7 +2,8 @@
 
 One task a server process looks at the log when it hears of an append, and every second in any
 case. While somebody subscribes, it reads new events once and keeps them in memory, bounded by their
-bytes; who is further behind reads pages of the log.
+bytes; who is further behind reads pages of the log. They are kept as the mappings in force have
+them, and let go when these change.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eventfold import _core
+from eventfold_server import opened
 from eventfold_server.domain.requests import Caller, too_slow, waiting_time
 from eventfold_server.domain.tokens import IDS_BEFORE, IdWindow
 from eventfold_server.errors import Refusal
@@ -21,6 +23,8 @@ from eventfold_server.storage.tail import TailStorage
 
 log = logging.getLogger(__name__)
 
+# Why one event cannot be read, of which others have nothing.
+_OF_ONE_EVENT = {"MAPPING_FAILED", "EVENT_CORRUPT", "KEYS_UNAVAILABLE"}
 # What a page costs beside its rows: the objects that hold it, and its token.
 _PAGE_OVERHEAD_BYTES = 1024
 
@@ -34,6 +38,10 @@ class TailPage:
     rows: _core.Batch
     # Stands for `last`.
     token: bytes
+    # Whether copies are among them.
+    has_copies: bool
+    # The lowest epoch in which a value of theirs was opened; None: none was.
+    opened_epoch: int | None = None
     # All of them as field 1 of a message, once somebody wanted it.
     whole: bytes | None = None
 
@@ -62,6 +70,10 @@ class Tail:
         # was read of it before may not be of the same log.
         self.edition = 0
         self._pages: list[TailPage] = []
+        # Of the mappings by which these were read.
+        self._mapping_digest = storage.mapping_digest
+        # Of the keyring, when these were opened.
+        self._epoch = storage.epoch
         self._bytes = 0
         # Ids up to the end of the pages; None: nothing is kept, since nobody subscribes.
         self._ids: IdWindow | None = None
@@ -148,8 +160,14 @@ class Tail:
             if self._subscribers == 0:
                 self._drop()
 
+    @property
+    def mapping_digest(self) -> str:
+        """Of the mappings by which events are read now; empty: as they are stored."""
+        return self._storage.mapping_digest
+
     def covers(self, position: int) -> bool:
         """Whether all events behind the position are kept, or will be when they come."""
+        self._renew()
         return self._ids is not None and position >= self._start
 
     def page_after(self, position: int) -> TailPage | None:
@@ -159,7 +177,10 @@ class Tail:
         if not self.covers(position):
             return None
         index = bisect_right(self._pages, position, key=lambda page: page.last)
-        return self._pages[index] if index < len(self._pages) else None
+        if index == len(self._pages):
+            return None
+        opened.note(self._pages[index].opened_epoch)
+        return self._pages[index]
 
     def encoded(self, page: TailPage) -> bytes:
         """All events of a page, for all who want all of them."""
@@ -167,6 +188,19 @@ class Tail:
             page.whole = page.rows.encode()
             self._bytes += len(page.whole)
         return page.whole
+
+    def _renew(self) -> None:
+        """Lets go of events that were read by other mappings than those of now, or opened with keys
+        that may be gone.
+        """
+        epoch = self._storage.epoch
+        if (self._mapping_digest, self._epoch) == (self.mapping_digest, epoch):
+            return
+        self._mapping_digest, self._epoch = self.mapping_digest, epoch
+        self._pages.clear()
+        self._bytes = 0
+        if self._ids is not None:
+            self._start = self._ids.last
 
     def _move(self) -> None:
         """Wakes everybody who waits for news."""
@@ -191,6 +225,10 @@ class Tail:
                     await self._look()
                     reachable = True
                 except Refusal as refusal:
+                    if refusal.reason in _OF_ONE_EVENT:
+                        # Whoever wants the event is told where it is stored; others go on.
+                        self._drop()
+                        self._wake.set()
                     if reachable:
                         log.warning("the tail of the log cannot be read: %s", refusal.reason)
                     reachable = False
@@ -230,12 +268,15 @@ class Tail:
         """Reads on behind the newest page; whether there is more to be read."""
         assert self._ids is not None
         end, known = self._ids.last, self._ids.last_id
-        page = await self._storage.page_after(end, known)
+        page, mapping_digest = await self._storage.page_after(end, known)
         if self._ids is None or self._ids.last != end:
             # Nobody subscribed any more while it was read.
             return False
+        self._renew()
+        if mapping_digest != self._mapping_digest or page.opened_epoch not in (None, self._epoch):
+            return True
         if page.rows and page.batch is not None:
-            self._add(page.batch.compact())
+            self._add(page.batch.compact(), page.opened_epoch)
             return not page.done
         state = await self._storage.state(end)
         if end and state.known_id != known:
@@ -246,10 +287,11 @@ class Tail:
             return False
         return state.position > end
 
-    def _add(self, rows: _core.Batch) -> None:
+    def _add(self, rows: _core.Batch, opened_epoch: int | None) -> None:
         assert self._ids is not None
         self._ids.extend(rows.event_ids())
-        page = TailPage(rows.first_position, rows.last_position, rows, self._ids.token())
+        first, last, token = rows.first_position, rows.last_position, self._ids.token()
+        page = TailPage(first, last, rows, token, rows.has_copies, opened_epoch)
         self._pages.append(page)
         self._bytes += page.size_bytes
         gone = 0

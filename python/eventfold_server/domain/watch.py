@@ -10,18 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from eventfold import _core
 from eventfold_server.domain.folding import FoldRef, in_thread
 from eventfold_server.domain.hydrate import version_ahead
+from eventfold_server.domain.lines import Lines
 from eventfold_server.domain.log_start import changed
 from eventfold_server.domain.read import LIFECYCLE_DELETED
 from eventfold_server.domain.requests import readable_stream_name
-from eventfold_server.domain.starts import Progress, Start, Starts
+from eventfold_server.domain.start import Progress, Start
+from eventfold_server.domain.starts import Starts
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import FOLD_INLINE_STEPS_MAX, TAIL_POLL_S, WATCH_SIGN_OF_LIFE_S
-from eventfold_server.storage.log import LogStorage
+from eventfold_server.storage.log import LogStorage, StreamRow
 
 # A message without a state: it only says that the watch is alive.
 NOTHING = b""
@@ -35,12 +38,14 @@ class Watcher:
         log: LogStorage,
         tail: Tail,
         starts: Starts,
+        lines: Lines,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._tail = tail
         self._starts = starts
+        self._lines = lines
         self._clock = clock
 
     async def states(
@@ -63,24 +68,28 @@ class Watcher:
             watch = _Watch(self._log, self._tail, self._starts, start, first)
             # Whoever waits for the first event hears at once that the call is under way.
             told_at = self._clock() - WATCH_SIGN_OF_LIFE_S
-            try:
-                if not from_version and not start.head.version:
-                    yield Progress(start).run.finish()
-                    told_at = self._clock()
-                while True:
-                    async with aclosing(watch.news()) as news:
-                        async for message in news:
-                            if message or self._clock() - told_at >= WATCH_SIGN_OF_LIFE_S:
-                                yield message
-                                told_at = self._clock()
-                    left = told_at + WATCH_SIGN_OF_LIFE_S - self._clock()
-                    if left <= 0:
-                        yield NOTHING
+            while True:
+                try:
+                    if not from_version and not start.head.version:
+                        yield Progress(start).run.finish()
                         told_at = self._clock()
-                    else:
-                        await watch.wait(left)
-            except _core.CoreError as error:
-                raise Refusal.of_core(error) from None
+                    while True:
+                        async with aclosing(watch.news()) as news:
+                            async for message in news:
+                                if message or self._clock() - told_at >= WATCH_SIGN_OF_LIFE_S:
+                                    yield message
+                                    told_at = self._clock()
+                        left = told_at + WATCH_SIGN_OF_LIFE_S - self._clock()
+                        if left <= 0:
+                            yield NOTHING
+                            told_at = self._clock()
+                        else:
+                            await watch.wait(left)
+                except _core.CoreError as error:
+                    refusal = Refusal.of_core(error)
+                start, first = watch.at
+                start = await self._lines.inheriting(start, refusal)
+                watch = _Watch(self._log, self._tail, self._starts, start, first)
 
 
 class _Watch:
@@ -92,6 +101,7 @@ class _Watch:
         self._log = log
         self._tail = tail
         self._starts = starts
+        self._start = start
         self._stream = start.head.name
         self._from_version = from_version
         # From the start to the head, where a state may be kept. None: it was there.
@@ -104,15 +114,28 @@ class _Watch:
         self._position = 0
         # Of the tail, when the last event was compared with the log; None: it is to be.
         self._edition: int | None = None
+        # Whether all is to be folded once more; and up to which cancellation it is to be known then
+        # what is cancelled, if that has changed.
+        self._anew = False
+        self._cancelled_to: int | None = None
+
+    @property
+    def at(self) -> tuple[Start, int]:
+        """Where it starts, and the first version whose state is still to be told."""
+        return self._start, self._from_version
 
     async def news(self) -> AsyncGenerator[bytes]:
         """What is to be told until all that is known of the stream was folded."""
         while True:
             self._tail.check_open()
+            if self._is_remapped():
+                self._begin_anew()
             if self._edition != self._tail.edition or not self._tail.covers(self._position):
                 async with aclosing(self._stored()) as stored:
                     async for message in stored:
                         yield message
+                if self._is_remapped():
+                    continue
             page = self._tail.page_after(self._position)
             if page is None:
                 return
@@ -122,8 +145,9 @@ class _Watch:
             del page
             if not len(rows):
                 continue
-            if rows.first_version != self._version + 1:
-                # Not the log that was folded: what is stored tells.
+            if rows.first_version != self._version + 1 or self._start.head.stream_no is None:
+                # Not the log that was folded, or a stream of which nothing is known yet: what is
+                # stored tells.
                 self._edition = None
                 continue
             async with aclosing(self._fold(rows, 0)) as folded:
@@ -137,33 +161,76 @@ class _Watch:
             seconds = min(seconds, TAIL_POLL_S)
         await self._tail.moved(seconds)
 
+    def _is_remapped(self) -> bool:
+        """Whether events that were folded are read by other mappings by now."""
+        rules = self._log.known_rules(self._start.fold)
+        return rules.mapping_digest != self._start.rules.mapping_digest
+
+    def _begin_anew(self) -> None:
+        """Folds all by the mappings of now; what was sent is not sent again."""
+        rules = self._log.known_rules(self._start.fold)
+        self._start = replace(self._start.from_zero(), rules=rules, inherited=None)
+        self._from_version = max(self._from_version, self._version + 1)
+        self._progress = Progress(self._start)
+        self._run = self._progress.run
+        self._version, self._event_id = 0, None
+        self._position, self._edition = 0, None
+        self._anew = True
+
+    def _begin(self, row: StreamRow) -> None:
+        """Takes up a stream that had no event before: it may go on from another one."""
+        head = replace(self._start.head, stream_no=row.stream_no, root=row.root)
+        self._start = replace(self._start, head=head)
+        self._progress = Progress(self._start)
+        self._run = self._progress.run
+
+    async def _look_up_cancelled(self, stream_no: int, version: int) -> None:
+        """Has the run that begins know what is cancelled, if there was more than it knew."""
+        if self._cancelled_to is None:
+            return
+        head = replace(self._start.head, stream_no=stream_no, version=version)
+        start = replace(self._start, head=head)
+        [self._start] = await self._starts.informed([start], self._cancelled_to)
+        self._progress = Progress(self._start)
+        self._run = self._progress.run
+        self._cancelled_to = None
+
     async def _stored(self) -> AsyncGenerator[bytes]:
         """Folds what is stored behind the last event."""
-        self._edition = self._tail.edition
+        edition = self._tail.edition
         head = await self._log.head()
         # After the head: all of its events up to there are among its versions.
         row = await self._log.stream(self._stream)
         if row is not None and row.lifecycle == LIFECYCLE_DELETED:
             raise Refusal("STREAM_DELETED", "the stream was deleted", stream=self._stream)
         version = 0 if row is None else row.version
+        if row is not None and self._start.head.stream_no is None:
+            self._begin(row)
         if row is not None and version >= self._version:
-            async with aclosing(self._fold_up_to(row.stream_no, version)) as folded:
-                async for message in folded:
-                    yield message
-            if self._version == 0:
-                # The kept state was not the log's, and was dropped.
+            await self._look_up_cancelled(row.stream_no, version)
+            self._anew = True
+            while self._anew:
+                self._anew = False
                 async with aclosing(self._fold_up_to(row.stream_no, version)) as folded:
                     async for message in folded:
                         yield message
+                await self._look_up_cancelled(row.stream_no, version)
         if self._version != version:
             raise changed()
         self._position = max(head, self._position)
+        self._edition = edition
         self._keep()
 
     async def _fold_up_to(self, stream_no: int, version: int) -> AsyncGenerator[bytes]:
         """Folds stored events up to a version, from the last one on, which is only compared."""
         pages = self._log.stream_batches(
-            stream_no, max(self._version, 1), version, recorded_at=None, occurred_at=None
+            stream_no,
+            max(self._version, 1),
+            version,
+            stream=self._stream,
+            recorded_at=None,
+            occurred_at=None,
+            rules=self._start.rules,
         )
         compared = self._version == 0
         async with aclosing(pages):
@@ -182,6 +249,8 @@ class _Watch:
                 async with aclosing(self._fold(rows, first)) as folded:
                     async for message in folded:
                         yield message
+                if self._anew:
+                    return
                 self._position = max(self._position, rows.last_position)
                 if self._progress is not None:
                     self._progress.reached(rows, len(rows) - 1)
@@ -196,7 +265,7 @@ class _Watch:
             return True
         if self._progress.begin(rows) is None:
             self._progress = Progress(self._starts.drop(self._progress.start))
-            self._version = 0
+            self._version, self._anew = 0, True
         else:
             self._event_id = rows.event_id(0)
         self._run = self._progress.run
@@ -208,6 +277,11 @@ class _Watch:
         """
         run, begun = self._run, False
         while row < len(rows):
+            if run.stops_at(rows, row):
+                # What this one cancels may have been folded.
+                self._cancelled_to = rows.version(row)
+                self._begin_anew()
+                return
             if begun:
                 message, row = await in_thread(run, run.history, rows, row, self._from_version)
             else:

@@ -13,16 +13,19 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from eventfold_server.domain.requests import Caller
+from eventfold_server.domain.requests import PERSONAL, Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.identity import ANONYMOUS, Identities
-from eventfold_server.interceptors.permissions import PERMISSIONS
+from eventfold_server.interceptors.permissions import PERMISSIONS, READ
 from eventfold_server.limits import (
+    ANSWER_TRIES_MAX,
     CALLER_CALLS_MAX,
     CONCURRENT_CALLS_MAX,
     UNARY_DEADLINE_S_DEFAULT,
     UNARY_DEADLINE_S_MAX,
 )
+from eventfold_server.opened import Opened
+from eventfold_server.opened import begin as begin_opened
 from eventfold_server.status import STATUS_TRAILER, code_of, to_status
 
 log = logging.getLogger(__name__)
@@ -40,8 +43,10 @@ _FAULTS = {"BUG", "EVENT_CORRUPT"}
 class Guard:
     """Wraps the functions of services into handlers that gRPC calls."""
 
-    def __init__(self, identities: Identities) -> None:
+    def __init__(self, identities: Identities, may_leave: Callable[[int], bool]) -> None:
+        """`may_leave` tells whether what was opened in an epoch of the keyring may."""
         self._identities = identities
+        self._may_leave = may_leave
         # Set when the server stops: calls that come then are refused.
         self._shutting_down = False
         # Tasks that wait for the next message of a client, with what refuses those who may not go
@@ -84,6 +89,18 @@ class Guard:
             raise _shutting_down()
         return caller
 
+    def _admit_again(self, method: str, context: Context, before: Caller) -> Caller:
+        """The caller of a call that is under way, if it may go on as it was begun."""
+        caller = self.admit(method, context)
+        if before.personal and not caller.personal:
+            raise Refusal(
+                "PERMISSION_DENIED",
+                f"the call was begun with the permission {PERSONAL}, which was withdrawn",
+                permission=PERSONAL,
+                method=method,
+            )
+        return caller
+
     @contextlib.contextmanager
     def _entered(self, method: str, context: Context, time_s: float | None) -> Iterator[Caller]:
         """Counts a call that may go on for as long as it lasts, which is at most so long."""
@@ -118,7 +135,8 @@ class Guard:
             try:
                 with self._entered(method, context, deadline_s) as caller:
                     async with asyncio.timeout(deadline_s):
-                        return await function(_decoded(decode, request), caller)
+                        message = _decoded(decode, request)
+                        return await self._answer(method, function, message, caller)
             except TimeoutError:
                 await abort(context, too_late(deadline_s))
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
@@ -137,10 +155,12 @@ class Guard:
             try:
                 edition = self._identities.edition
                 with self._entered(method, context, context.time_remaining()) as caller:
+                    noted = begin_opened()
                     async for message in function(_decoded(decode, request), caller):
+                        self._check_opened(noted)
                         if edition != self._identities.edition:
                             edition = self._identities.edition
-                            self.admit(method, context)
+                            self._admit_again(method, context, caller)
                         yield message
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
                 await abort(context, refusal_of_fault(method, error))
@@ -159,14 +179,40 @@ class Guard:
         async def handle(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
             try:
                 with self._entered(method, context, context.time_remaining()) as caller:
-                    admit = partial(self.admit, method, context)
+                    admit = partial(self._admit_again, method, context, caller)
                     decoded = self._decoded_each(decode, requests, admit)
+                    noted = begin_opened()
                     async for message in function(decoded, caller):
+                        self._check_opened(noted)
                         yield message
             except Exception as error:  # noqa: BLE001 - every fault gets its status here
                 await abort(context, refusal_of_fault(method, error))
 
         return handle
+
+    async def _answer(self, method: str, function: Unary, message: Any, caller: Caller) -> Any:
+        """The answer to a call; what only reads is read anew if the answer may not leave."""
+        tries_left = ANSWER_TRIES_MAX if PERMISSIONS[method] == READ else 1
+        while True:
+            opened = begin_opened()
+            answer = await function(message, caller)
+            tries_left -= 1
+            try:
+                self._check_opened(opened)
+            except Refusal:
+                if not tries_left:
+                    raise
+            else:
+                return answer
+
+    def _check_opened(self, opened: Opened) -> None:
+        """Lets an answer leave only if the personal values in it may."""
+        if opened.epoch is not None and not self._may_leave(opened.epoch):
+            raise Refusal(
+                "KEYS_UNAVAILABLE",
+                "personal values were opened, and their keys are in force no more",
+                problem="the lease has run out, or keys were taken out, since they were opened",
+            )
 
     async def _decoded_each(
         self, decode: Decode, requests: AsyncIterator[bytes], admit: Callable[[], Caller]

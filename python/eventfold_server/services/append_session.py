@@ -5,12 +5,14 @@ import math
 from collections.abc import AsyncIterator
 
 from eventfold import _core
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
 from eventfold_server import limits
 from eventfold_server.domain.append import Appender, Started, error_of
+from eventfold_server.domain.refusals import violations_of
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.interceptors.guard import refusal_of_fault, too_late
+from eventfold_server.services.violation_messages import violation_messages
 from eventfold_server.status import to_status
 
 _METHOD = "/eventfold.v1.EventStore/AppendSession"
@@ -143,8 +145,11 @@ class AppendSession:
 
 
 def _refused(number: int, error: Exception) -> bytes:
-    status = to_status(refusal_of_fault(_METHOD, error))
-    return pb.SessionAnswer(number=number, refused=status).SerializeToString()
+    return pb.SessionAnswer(
+        number=number,
+        refused=to_status(refusal_of_fault(_METHOD, error)),
+        violations=violation_messages(violations_of(error)),
+    ).SerializeToString()
 
 
 def _cut() -> Refusal:

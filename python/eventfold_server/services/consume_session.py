@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from eventfold.v1 import consumer_groups_pb2 as pb
-from eventfold_server import limits
+from eventfold_server import limits, opened
 from eventfold_server.domain import requests
 from eventfold_server.domain.groups.consuming import Consumers
 from eventfold_server.domain.groups.room import Room
@@ -16,7 +16,7 @@ from eventfold_server.services.group_messages import settings_message, timedelta
 from eventfold_server.status import to_status
 
 # Why a call is ended of which the consumer did nothing wrong.
-_BLAMELESS = {"SHUTTING_DOWN", "UNAUTHENTICATED", "PERMISSION_DENIED"}
+_BLAMELESS = {"SHUTTING_DOWN", "UNAUTHENTICATED", "PERMISSION_DENIED", "KEYS_UNAVAILABLE"}
 
 
 class ConsumeSession:
@@ -57,6 +57,9 @@ class ConsumeSession:
             # sent on it.
             yield b""
             failed = _failed(session, reading)
+        except Refusal as refusal:
+            failed = refusal.reason not in _BLAMELESS
+            raise
         finally:
             if reading is not None:
                 reading.cancel()
@@ -111,6 +114,7 @@ class ConsumeSession:
             while sent < len(delivery.positions) and not reading.done():
                 message, upto = await self._next_message(session, delivery, sent)
                 yield message
+                opened.sent()
                 sent = upto
 
     async def _next_message(
@@ -119,7 +123,7 @@ class ConsumeSession:
         """The next events of a delivery, and how many were sent with them. In a function of its
         own, so that the page is not held while the message is on its way.
         """
-        page = await self._consumers.page(delivery.positions[sent:])
+        page = await self._consumers.page(delivery.positions[sent:], self._caller.view())
         upto = sent + page.rows
         rest = pb.ConsumeResponse(
             leases=delivery.leases[sent:upto],

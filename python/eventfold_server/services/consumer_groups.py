@@ -73,11 +73,13 @@ class ConsumerGroupsService:
         group = await self._admin.reset(request.name, start_of(request.start))
         return pb.ResetGroupResponse(group=group_message(group))
 
-    async def list_parked(self, request: pb.ListParkedRequest, _caller: Caller) -> bytes:
+    async def list_parked(self, request: pb.ListParkedRequest, caller: Caller) -> bytes:
         """`ConsumerGroups.ListParked`; the answer is serialised already."""
         size = requests.page_size(request.page_size)
-        after = _position(request.page_token)
-        events, parked, more_after = await self._admin.parked(request.group, after, size)
+        after = requests.position_token(request.page_token)
+        events, parked, more_after = await self._admin.parked(
+            request.group, after, size, caller.view()
+        )
         return (
             events
             + pb.ListParkedResponse(
@@ -101,12 +103,3 @@ class ConsumerGroupsService:
         """`ConsumerGroups.PurgeParked`."""
         purged = await self._admin.unpark(request.group, request.positions, request.all, purge=True)
         return pb.PurgeParkedResponse(purged=purged)
-
-
-def _position(page_token: str) -> int:
-    """The position that a token of a page of parked events stands for."""
-    if not page_token:
-        return 0
-    if not (page_token.isascii() and page_token.isdigit() and len(page_token) <= 18):
-        raise requests.invalid("page_token", "is none of this list")
-    return int(page_token)

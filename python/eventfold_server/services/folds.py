@@ -1,6 +1,6 @@
 """The service `eventfold.v1.Folds`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -10,14 +10,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from eventfold import _core
 from eventfold.v1 import folds_pb2 as pb
 from eventfold_server.domain import requests
-from eventfold_server.domain.folding import FoldRef, FoldRegistry, RegisteredFold
+from eventfold_server.domain.folding import FoldRegistry, RegisteredFold
 from eventfold_server.domain.history import Historian, Range
 from eventfold_server.domain.hydrate import At, Hydrated, Hydrator
 from eventfold_server.domain.many import FoldReport, Many, OfStream
-from eventfold_server.domain.requests import Caller
+from eventfold_server.domain.privacy.states import PersonalStates
+from eventfold_server.domain.requests import Caller, Follow
 from eventfold_server.domain.tail import Tail
 from eventfold_server.domain.watch import Watcher
 from eventfold_server.limits import PAGE_BYTES
+from eventfold_server.services.blind_states import blind_states, withheld_from
+from eventfold_server.services.fold_messages import fold_ref
 from eventfold_server.status import to_status
 
 
@@ -32,6 +35,7 @@ class FoldsService:
         watcher: Watcher,
         registry: FoldRegistry,
         tail: Tail,
+        personal: PersonalStates,
     ) -> None:
         self._hydrator = hydrator
         self._historian = historian
@@ -39,22 +43,45 @@ class FoldsService:
         self._watcher = watcher
         self._registry = registry
         self._tail = tail
+        self._personal = personal
 
     async def hydrate(self, request: pb.HydrateRequest, caller: Caller) -> bytes:
         """`Folds.Hydrate`; the answer is serialised already."""
-        ref, at = _ref(request.fold), _at(request)
+        ref, at = fold_ref(request.fold), _at(request)
+        blinds = await self._personal.blinds(caller, [request.stream], ref)
+        ref = blinds.ref if blinds else ref
         await self._tail.reach(requests.at_least_position(request.at_least_position), caller)
-        return await self._hydrator.hydrate(request.stream, ref, at)
+        follow = requests.follow(request.follow)
+        if follow is Follow.ALONE:
+            encoded = await self._hydrator.hydrate(request.stream, ref, at)
+            if blinds is None:
+                return encoded
+            message = pb.HydrateResponse.FromString(encoded)
+            await withheld_from(blinds, request.stream, [message])
+            return message.SerializeToString()
+        followed = await self._hydrator.follow(request.stream, ref, at, follow)
+        message = pb.HydrateResponse.FromString(followed.encoded)
+        if blinds is not None:
+            await withheld_from(blinds, followed.stream, [message])
+        message.stream = followed.stream
+        message.events_read += followed.events_read
+        message.events_folded += followed.events_folded
+        return message.SerializeToString()
 
     async def hydrate_many(
         self, request: pb.HydrateManyRequest, caller: Caller
     ) -> AsyncIterator[bytes]:
         """`Folds.HydrateMany`; yields serialised messages."""
+        ref = fold_ref(request.fold)
+        blinds = await self._personal.blinds(caller, request.streams, ref)
+        ref = blinds.ref if blinds else ref
         await self._tail.reach(requests.at_least_position(request.at_least_position), caller)
         message = pb.HydrateManyResponse()
         size = 0
-        async for one in self._many.states(list(request.streams), _ref(request.fold)):
+        async for one in self._many.states(list(request.streams), ref):
             encoded = _of_stream(one)
+            if blinds is not None and encoded.HasField("hydrated"):
+                await withheld_from(blinds, one.stream, [encoded.hydrated])
             if size and size + encoded.ByteSize() > PAGE_BYTES:
                 yield message.SerializeToString()
                 message = pb.HydrateManyResponse()
@@ -64,36 +91,56 @@ class FoldsService:
         if size:
             yield message.SerializeToString()
 
-    def hydrate_history(
-        self, request: pb.HydrateHistoryRequest, _caller: Caller
+    async def hydrate_history(
+        self, request: pb.HydrateHistoryRequest, caller: Caller
     ) -> AsyncIterator[bytes]:
         """`Folds.HydrateHistory`; yields serialised messages."""
+        ref = fold_ref(request.fold)
+        blinds = await self._personal.blinds(caller, [request.stream], ref)
         wanted = _range(request.stream, request.from_version, request.to_version)
-        return self._historian.states(wanted, _ref(request.fold))
+        states = self._historian.states(wanted, blinds.ref if blinds else ref)
+        async with aclosing(states):
+            async for message in states:
+                if blinds is not None:
+                    message = await blind_states(blinds, request.stream, message)
+                yield message
 
-    def explain(self, request: pb.ExplainRequest, _caller: Caller) -> AsyncIterator[bytes]:
+    async def explain(self, request: pb.ExplainRequest, caller: Caller) -> AsyncIterator[bytes]:
         """`Folds.Explain`; yields serialised messages."""
+        ref = fold_ref(request.fold)
+        blinds = await self._personal.blinds(caller, [request.stream], ref)
+        if blinds is not None:
+            await blinds.refuse(request.stream)
+            ref = blinds.ref
         wanted = replace(
             _range(request.stream, request.from_version, request.to_version),
             recorded_at=_time(request, "recorded_at"),
             occurred_at=_time(request, "occurred_at"),
         )
-        return self._historian.explain(wanted, _ref(request.fold))
+        async with aclosing(self._historian.explain(wanted, ref)) as explained:
+            async for message in explained:
+                yield message
 
-    async def watch(self, request: pb.WatchRequest, _caller: Caller) -> AsyncIterator[bytes]:
+    async def watch(self, request: pb.WatchRequest, caller: Caller) -> AsyncIterator[bytes]:
         """`Folds.Watch`; yields serialised messages."""
         from_version = requests.at_least("from_version", request.from_version, 0)
-        states = self._watcher.states(request.stream, from_version, _ref(request.fold))
+        ref = fold_ref(request.fold)
+        blinds = await self._personal.blinds(caller, [request.stream], ref)
+        ref = blinds.ref if blinds else ref
+        states = self._watcher.states(request.stream, from_version, ref)
         async with aclosing(states):
             async for state in states:
-                yield state if isinstance(state, bytes) else _initial(state)
+                message = state if isinstance(state, bytes) else _initial(state)
+                if blinds is not None and message:
+                    message = await blind_states(blinds, request.stream, message)
+                yield message
 
     async def check_fold(
         self, request: pb.CheckFoldRequest, _caller: Caller
     ) -> AsyncIterator[bytes]:
         """`Folds.CheckFold`; yields serialised messages."""
         async for report in self._many.check(
-            requests.text("category", request.category), _ref(request.fold)
+            requests.text("category", request.category), fold_ref(request.fold)
         ):
             yield _report(report).SerializeToString()
 
@@ -120,15 +167,6 @@ class FoldsService:
             folds=[_fold(row) for row in rows],
             next_page_token=rows[-1].name if more else "",
         )
-
-
-def _ref(fold: pb.FoldRef) -> FoldRef:
-    match fold.WhichOneof("kind"):
-        case "name":
-            return FoldRef(requests.text("fold.name", fold.name), None)
-        case "source":
-            return FoldRef(None, fold.source)
-    raise requests.invalid("fold", "is required: a name or a source")
 
 
 def _at(request: pb.HydrateRequest) -> At:
@@ -163,7 +201,13 @@ def _range(stream: str, from_version: int, to_version: int) -> Range:
 
 def _initial(result: _core.FoldResult) -> bytes:
     """The message of a watched stream without events."""
-    state = pb.HistoricState(version=0, exists=result.exists, state=result.state)
+    state = pb.HistoricState(
+        version=0,
+        exists=result.exists,
+        state=result.public_state,
+        erased_paths=result.erased_paths,
+        withheld_paths=result.withheld_paths,
+    )
     return pb.WatchResponse(states=[state]).SerializeToString()
 
 
@@ -171,13 +215,15 @@ def _hydrated(hydrated: Hydrated) -> pb.HydrateResponse:
     result = hydrated.result
     return pb.HydrateResponse(
         exists=result.exists,
-        state=result.state,
+        state=result.public_state,
         version=result.version,
         position=result.position,
         events_read=hydrated.events_read,
         events_folded=result.events_folded,
         fold_digest=hydrated.fold_digest,
         kept_version=hydrated.kept_version,
+        erased_paths=result.erased_paths,
+        withheld_paths=result.withheld_paths,
     )
 
 
@@ -202,10 +248,14 @@ def _report(report: FoldReport) -> pb.CheckFoldResponse:
         )
         message.unused_handlers.extend(report.unused_handlers)
         message.unhandled_types.extend(report.unhandled_types)
-        message.unseen_fields.extend(
-            pb.UnseenField(type=type_, field=field) for type_, field in report.unseen_fields
-        )
+        message.unseen_fields.extend(_fields(report.unseen_fields))
+        message.undeclared_fields.extend(_fields(report.undeclared_fields))
+        message.personal_paths.extend(report.personal_paths)
     return message
+
+
+def _fields(fields: Iterable[tuple[str, str]]) -> Iterator[pb.UnseenField]:
+    return (pb.UnseenField(type=type_, field=field) for type_, field in fields)
 
 
 def _fold(row: RegisteredFold) -> pb.Fold:

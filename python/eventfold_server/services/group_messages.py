@@ -7,11 +7,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from eventfold.v1 import consumer_groups_pb2 as pb
+from eventfold.v1 import event_store_pb2
 from eventfold_server import limits
 from eventfold_server.domain import requests
 from eventfold_server.domain.groups.admin import Group, Parked, Spec, Status
 from eventfold_server.domain.log_start import LogStart
-from eventfold_server.services.log_requests import demands, log_start
+from eventfold_server.services.log_requests import copies, demands, log_start
 from eventfold_server.status import to_status
 
 # Durations beyond any limit, as far as `timedelta` can hold them.
@@ -32,6 +33,7 @@ def spec_of(source: pb.GroupSource, settings: pb.GroupSettings) -> Spec:
         tags=_set(tags),
         condition=condition,
         with_system=source.include_system_events or source.stream.startswith("$"),
+        copies=copies(source, "source.").value or None,
         ack_timeout=_duration(settings, "ack_timeout", limits.GROUP_ACK_TIMEOUT_S_DEFAULT),
         attempts_max=settings.attempts_max or limits.GROUP_ATTEMPTS_DEFAULT,
         retry_initial=initial,
@@ -62,6 +64,7 @@ def group_message(group: Group) -> pb.Group:
             tags=spec.tags or (),
             where=spec.condition or "",
             include_system_events=spec.with_system,
+            copies=event_store_pb2.Copies.ValueType(spec.copies or 0),
         ),
         settings=settings_message(spec),
         generation=group.generation,

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from eventfold.v1 import consumer_groups_pb2, subscriptions_pb2
+from eventfold.v1 import consumer_groups_pb2, event_store_pb2, subscriptions_pb2
 from eventfold_server import limits
 from eventfold_server.domain import requests
+from eventfold_server.domain.copies import Copies
 from eventfold_server.domain.log_start import LogStart
 
 Values = Sequence[str] | None
@@ -23,6 +24,13 @@ def demands(message: Filtering, prefix: str = "") -> tuple[Values, Values, Value
         at_most(f"{prefix}tags", message.tags, limits.FILTER_TAGS_MAX),
         requests.text(f"{prefix}where", message.where) or None,
     )
+
+
+def copies(message: Filtering | event_store_pb2.ReadAllRequest, prefix: str = "") -> Copies:
+    """What a request says of copies."""
+    if message.copies not in event_store_pb2.Copies.values():
+        raise requests.invalid(f"{prefix}copies", "is none of the known ones")
+    return Copies(message.copies)
 
 
 def log_start(message: Starting, set_: str | None, prefix: str = "") -> LogStart | None:

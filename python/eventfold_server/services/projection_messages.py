@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from eventfold.v1 import projections_pb2 as pb
 from eventfold_server.domain import requests
@@ -17,7 +18,7 @@ from eventfold_server.limits import PAGE_BYTES
 from eventfold_server.services.group_messages import timestamp
 from eventfold_server.status import to_status
 
-Listed = TypeVar("Listed", pb.Projection, pb.ParkedKey)
+Listed = TypeVar("Listed", bound=Message)
 
 
 def switch_of(switch: pb.ProjectionSwitch.ValueType) -> int:
@@ -51,7 +52,12 @@ def projection_message(projection: Projection) -> pb.Projection:
 def row_message(row: Row) -> pb.ProjectionRow:
     """A row of an answer."""
     return pb.ProjectionRow(
-        key=row.key, columns=row.columns.encode(), version=row.version, position=row.position
+        key=row.key,
+        columns=row.columns.encode(),
+        version=row.version,
+        position=row.position,
+        erased=row.erased,
+        withheld=row.withheld,
     )
 
 
@@ -83,6 +89,7 @@ def _generation(generation: Generation, head: int) -> pb.Generation:
         put_by=generation.put_by,
         fold=generation.fold,
         fold_revision=generation.fold_revision,
+        remapped_types=generation.remapped_types,
     )
     if generation.caught_up_at is not None:
         message.caught_up_at.CopyFrom(timestamp(generation.caught_up_at))

@@ -8,7 +8,7 @@ from google.protobuf import json_format
 from eventfold.v1 import projections_pb2 as pb
 from eventfold_server.domain import requests
 from eventfold_server.domain.projections.retry import Retries
-from eventfold_server.domain.projections.trial import Asked, SetAside, Trials
+from eventfold_server.domain.projections.trial import Asked, ProjectionTrials, SetAside
 from eventfold_server.domain.projections.verify import Verifications
 from eventfold_server.domain.requests import Caller
 from eventfold_server.services.projection_messages import row_message
@@ -18,7 +18,9 @@ from eventfold_server.status import to_status
 class RefoldCalls:
     """The calls of the service that fold events beside those who build projections."""
 
-    def __init__(self, verifications: Verifications, retries: Retries, trials: Trials) -> None:
+    def __init__(
+        self, verifications: Verifications, retries: Retries, trials: ProjectionTrials
+    ) -> None:
         self._verifications = verifications
         self._retries = retries
         self._trials = trials

@@ -5,7 +5,7 @@ from eventfold_server.domain import requests
 from eventfold_server.domain.projections.admin import ProjectionAdmin
 from eventfold_server.domain.projections.query import ProjectionQueries
 from eventfold_server.domain.projections.retry import Retries
-from eventfold_server.domain.projections.trial import Trials
+from eventfold_server.domain.projections.trial import ProjectionTrials
 from eventfold_server.domain.projections.verify import Verifications
 from eventfold_server.domain.requests import Caller
 from eventfold_server.services.projection_messages import (
@@ -27,7 +27,7 @@ class ProjectionsService(QueryCalls, RefoldCalls):
         queries: ProjectionQueries,
         verifications: Verifications,
         retries: Retries,
-        trials: Trials,
+        trials: ProjectionTrials,
     ) -> None:
         QueryCalls.__init__(self, queries)
         RefoldCalls.__init__(self, verifications, retries, trials)

@@ -9,7 +9,7 @@ from eventfold_server.domain.log_start import LogStart
 from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.subscribe import Subscriptions
 from eventfold_server.domain.subscription import Frame, Wanted
-from eventfold_server.services.log_requests import demands, log_start
+from eventfold_server.services.log_requests import copies, demands, log_start
 
 
 class SubscriptionsService:
@@ -18,22 +18,20 @@ class SubscriptionsService:
     def __init__(self, subscriptions: Subscriptions) -> None:
         self._subscriptions = subscriptions
 
-    async def subscribe(
-        self, request: pb.SubscribeRequest, _caller: Caller
-    ) -> AsyncIterator[bytes]:
+    async def subscribe(self, request: pb.SubscribeRequest, caller: Caller) -> AsyncIterator[bytes]:
         """`Subscriptions.Subscribe`; yields serialised messages."""
         set_ = request.WhichOneof("start")
         version = None
         if set_ == "from_version":
             version = requests.at_least("from_version", request.from_version, 1)
         start = log_start(request, set_) or LogStart()
-        frames = self._subscriptions.frames(_wanted(request), start, version)
+        frames = self._subscriptions.frames(_wanted(request, caller), start, version)
         async with aclosing(frames):
             async for frame in frames:
                 yield _message(frame)
 
 
-def _wanted(request: pb.SubscribeRequest) -> Wanted:
+def _wanted(request: pb.SubscribeRequest, caller: Caller) -> Wanted:
     categories, types, tags, where = demands(request)
     return Wanted(
         stream=request.stream or None,
@@ -42,6 +40,8 @@ def _wanted(request: pb.SubscribeRequest) -> Wanted:
         tags=tags,
         where=where,
         with_system=request.include_system_events,
+        copies=copies(request),
+        view=caller.view(raw=request.raw),
     )
 
 

@@ -22,6 +22,7 @@ from eventfold_server.storage.preparing import (
 )
 from eventfold_server.storage.queries import Queries
 from eventfold_server.storage.reader import GRACE_S, EventReader
+from eventfold_server.storage.transaction import Transaction
 from eventfold_server.storage.writing import (
     CLOSE_S_MAX,
     DEAD_AFTER_S,
@@ -57,6 +58,8 @@ PROJECTION_READ_CONNECTIONS = 2
 PROJECTION_WRITE_CONNECTIONS = 2
 # For verifications, retries and trials of projections, which people ask for: no generation waits.
 PROJECTION_ASIDE_CONNECTIONS = 2
+# To the key store, and to a ledger of fences in a table: where they stand beside the log.
+PERSONAL_CONNECTIONS = 2 * limits.KEY_CONNECTIONS
 # Most that one server process opens.
 CONNECTIONS = (
     1
@@ -68,6 +71,7 @@ CONNECTIONS = (
     + PROJECTION_READ_CONNECTIONS
     + PROJECTION_WRITE_CONNECTIONS
     + PROJECTION_ASIDE_CONNECTIONS
+    + PERSONAL_CONNECTIONS
 )
 IDLE_S_MAX = 300.0
 CONNECT_TIMEOUT_S = 10.0
@@ -182,6 +186,11 @@ class Database:
         self._write: Pool | None = None
         self._events: EventReader | None = None
 
+    @property
+    def direct_dsn(self) -> str:
+        """The URL of the database itself, past any pooler."""
+        return self._direct_dsn
+
     async def prepare(self) -> None:
         """Checks the database, and brings the schema up to date.
 
@@ -279,6 +288,28 @@ class Database:
             return await asyncio.shield(statement)
         except asyncio.CancelledError as error:
             raise faults.outcome_unknown(stream) from error
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[Transaction]:
+        """A transaction of several statements, which stores what they wrote with its `commit`, or
+        nothing.
+        """
+        pool = _opened(self._write)
+        with faults.reading():
+            connection = await pool.acquire()
+        transaction = Transaction(connection)
+        try:
+            await transaction.begin()
+            yield transaction
+        except Refusal as refusal:
+            if lost_its_primary(refusal):
+                await pool.expire_connections()
+            raise
+        finally:
+            ending = asyncio.create_task(_end(pool, connection, transaction))
+            _under_way.add(ending)
+            ending.add_done_callback(_forget)
+            await asyncio.shield(ending)
 
     def write_connection(self) -> WriteConnection:
         """A connection of its own for a writer, which closes it; it is made at the first use."""
@@ -403,6 +434,14 @@ class Database:
             reset=_keep_session,
             **pooler.session_options(settings, pooled=self._pooled),
         )
+
+
+async def _end(pool: "Pool", connection: "Connection", transaction: Transaction) -> None:
+    """Undoes what was not committed, and gives the connection back."""
+    try:
+        await transaction.end()
+    finally:
+        await _release(pool, connection)
 
 
 # Holds the writes that outlive their calls; asyncio itself keeps weak references only.

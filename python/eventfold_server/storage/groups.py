@@ -7,9 +7,12 @@ from typing import Any
 
 from eventfold_server import limits
 from eventfold_server.errors import Refusal
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.log import Pages
+from eventfold_server.storage.mapped import MappedReads
 from eventfold_server.storage.stored_errors import restored, stored
+from eventfold_server.storage.views import View
 
 _NO_END = (1 << 63) - 1
 
@@ -26,6 +29,8 @@ class GroupSpec:
     # CEL.
     condition: str | None
     with_system: bool
+    # 1 they are among the events, 2 they are not; None: it was not said.
+    copies: int | None
     ack_timeout: timedelta
     attempts_max: int
     retry_initial: timedelta
@@ -155,9 +160,10 @@ class ParkedRow:
 class GroupStorage:
     """Consumer groups of one store."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue) -> None:
         self._database = database
         self._queries = database.queries
+        self._reads = MappedReads(database, catalogue)
 
     async def create(self, name: str, spec: GroupSpec, by: str, cursor: int) -> bool:
         """Creates a group; False: there is one of this name."""
@@ -170,6 +176,7 @@ class GroupStorage:
             spec.tags,
             spec.condition,
             spec.with_system,
+            spec.copies,
             spec.ack_timeout,
             spec.attempts_max,
             spec.retry_initial,
@@ -314,18 +321,9 @@ class GroupStorage:
             (one.lost if row["lost"] else one.parked).append(row["pos"])
         return settled
 
-    def events_at(self, positions: Sequence[int], *, encoded: bool = True) -> Pages:
+    def events_at(self, positions: Sequence[int], view: View, *, encoded: bool = True) -> Pages:
         """The events at the positions, which stand in order, encoded or as batches."""
-        return self._database.events.pages(
-            self._queries["events_at"],
-            positions,
-            positions[0],
-            positions[-1],
-            _NO_END,
-            order="positions",
-            page_bytes=limits.PAGE_BYTES,
-            encoded=encoded,
-        )
+        return self._reads.events_at(positions, view, encoded=encoded)
 
     async def _fetch(self, query: str, *arguments: object) -> list[Any]:
         async with self._database.reading() as connection:

@@ -1,9 +1,9 @@
 """Statements that begin hydrations, and those on kept states."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -17,10 +17,16 @@ from eventfold_server.limits import (
     PAGE_BYTES,
 )
 from eventfold_server.limits import FOLD_SEMANTICS as SEMANTICS
+from eventfold_server.storage.cancellations import Cancellations
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.log import time_text
+from eventfold_server.storage.mapped import MappedReads
+from eventfold_server.storage.sealing import LoadsKeys
 
 _NO_END = (1 << 63) - 1
+# No state begins so: it is JSON.
+_SEALED = b"$sealed:"
 # Events that come with the first answer, before it is known whether there is a kept state. As many
 # as there are between two of these, so that few hydrations ask twice.
 FIRST_ROWS = 512
@@ -30,24 +36,34 @@ FIRST_ROWS = 512
 class KeptState:
     """A state that folding can go on from."""
 
+    # 0: it is not kept, but what a stream starts from; then there is no event.
     version: int
     # Id of the event at `version`: when the log has another one there, the state is not its state.
     event_id: UUID
     exists: bool
-    # JSON text.
+    # JSON text; sealed if personal values went into it.
     state: bytes
     # When that event was recorded; None: not known. A state in memory outlives a fail-over that
     # lost events, after which a client may store the same event anew, behind other ones. The table
     # of kept states does not: it is empty then (UNLOGGED).
     recorded_us: int | None = None
+    # Whose personal values went into it, if it is not sealed; see `_core.FoldResult.whose`.
+    whose: bytes = b""
+
+
+class FoldKey(NamedTuple):
+    """Which states of a stream are alike: kept digest of the fold, digest of its mappings."""
+
+    kept_digest: str
+    mapping_digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """A kept state with its key: the stream, and the kept digest of the fold."""
+    """A kept state with its key."""
 
     stream_no: int
-    kept_digest: str
+    key: FoldKey
     kept: KeptState
 
 
@@ -93,21 +109,81 @@ class Upto:
 class KeptStorage:
     """Kept states of one store, and hydrations, which begin with them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        keyring: _core.Keyring | None = None,
+        loader: LoadsKeys | None = None,
+    ) -> None:
+        """Without a keyring, states of personal values are not kept."""
         self._database = database
         self._queries = database.queries
+        self._reads = MappedReads(database, catalogue)
+        self._keyring = keyring
+        self._loader = loader
+
+    def sealed(self, kept: KeptState, key: FoldKey) -> KeptState | None:
+        """A state as it may be kept; None: it may not, since nobody's key is there for it."""
+        if not kept.whose:
+            return kept
+        if self._keyring is None:
+            return None
+        try:
+            text = self._keyring.seal_kept((kept.event_id.bytes, *key), kept.state, kept.whose)
+        except _core.CoreError as error:
+            raise Refusal.of_core(error) from None
+        return None if text is None else replace(kept, state=text, whose=b"")
+
+    async def opened(self, kept: KeptState, key: FoldKey) -> KeptState | None:
+        """A kept state as it can be gone on from; None: nobody can read it any more. It may be
+        KEYS_UNAVAILABLE.
+        """
+        if not kept.state.startswith(_SEALED):
+            return kept
+        if self._keyring is None or self._loader is None:
+            return None
+        while True:
+            try:
+                state, whose = self._keyring.open_kept((kept.event_id.bytes, *key), kept.state)
+            except _core.CoreError as error:
+                raise Refusal.of_core(error) from None
+            if state is not None:
+                return replace(kept, state=state, whose=whose)
+            if not whose:
+                return None
+            await self._loader.load_ids([whose])
+
+    def rules(self, fold: _core.Fold) -> _core.ReadRules:
+        """What a fold reads its events by, as far as this process knows."""
+        return self._reads.rules.of_fold(fold)
 
     async def hydrate_head(
-        self, stream: str, fold_name: str | None, kept_above: int, kept_up_to: int
-    ) -> tuple[HydrateHead, NamedFold | None]:
-        """The stream, the fold, and a kept state of a version in that range, in one round trip."""
+        self,
+        stream: str,
+        fold_name: str | None,
+        kept_above: int,
+        kept_up_to: int,
+        rules: _core.ReadRules,
+    ) -> tuple[HydrateHead, NamedFold | None] | None:
+        """The stream, the fold, and a state of a version in that range that was kept under the
+        rules, in one round trip; None: there are other rules by now.
+        """
         try:
             [row] = await self._fetch(
-                "hydrate_head", stream, fold_name, SEMANTICS, kept_above, kept_up_to
+                "hydrate_head",
+                stream,
+                fold_name,
+                SEMANTICS,
+                kept_above,
+                kept_up_to,
+                rules.mapping_digest,
             )
         except asyncpg.UndefinedTableError:
             # Somebody dropped the cache. The next server that starts makes it again.
             [row] = await self._fetch("hydrate_head_alone", stream, fold_name)
+        if await self._are_old(rules, row):
+            return None
         return _head(stream, row), _named(row)
 
     async def hydrate(
@@ -117,20 +193,23 @@ class KeptStorage:
         named: NamedFold | None,
         upto: Upto,
         kept: KeptState | None,
+        rules: _core.ReadRules,
         *,
         may_go_on: bool,
-    ) -> _core.Hydrated:
+        cancelled: Sequence[UUID] = (),
+    ) -> _core.Hydrated | None:
         """Reads the stream, the fold that is `named`, kept states and the events, and folds them,
-        in one round trip where there are few events.
+        in one round trip where there are few events. None: events are read otherwise by now.
 
         `kept` is a state to go on from, unless the database has a newer one and `may_go_on`.
-        Without a result, stream or fold are not as expected, or the state is not the log's.
+        `cancelled`: see `_core.Reader.hydrate`. Without a result, stream or fold are not as
+        expected, or the state is not the log's.
         """
         kept_up_to = 0 if not may_go_on else _NO_END if upto.version is None else upto.version
         above = kept.version if kept else 0
         until: tuple[object, ...] = ()
         begin, rest = "fold_begin", "fold_rest"
-        if not fold.needs_envelope:
+        if not fold.needs_envelope and not rules.needs_envelope:
             begin, rest = "fold_begin_brief", "fold_rest_brief"
         if not upto.by_version:
             begin, rest = "fold_begin_until", "fold_rest_until"
@@ -138,7 +217,7 @@ class KeptStorage:
         last = _NO_END if upto.version is None else upto.version
         name = None if named is None else fold.name
 
-        async def hydrate(head: str, *arguments: object) -> _core.Hydrated:
+        async def hydrate(by: _core.ReadRules, head: str, *arguments: object) -> _core.Hydrated:
             return await self._database.events.hydrate(
                 stream,
                 fold,
@@ -151,8 +230,10 @@ class KeptStorage:
                     kept.recorded_us,
                     kept.exists,
                     kept.state,
+                    kept.whose,
                 ),
                 may_go_on=may_go_on,
+                cancelled=[event_id.bytes for event_id in cancelled],
                 up_to=upto.version,
                 head=(self._queries[head], (stream, name, *arguments)),
                 first=(
@@ -161,15 +242,24 @@ class KeptStorage:
                 ),
                 first_rows=FIRST_ROWS,
                 rest=(self._queries[rest], (0, 1, last, _NO_END, *until)),
+                rules=by,
                 inline_steps_max=FOLD_INLINE_STEPS_MAX,
                 slice_steps_max=FOLD_SLICE_STEPS_MAX,
             )
 
-        try:
-            return await hydrate("hydrate_head", SEMANTICS, above, kept_up_to)
-        except asyncpg.UndefinedTableError:
-            # Somebody dropped the cache. The next server that starts makes it again.
-            return await hydrate("hydrate_head_alone")
+        async def read(newest: _core.ReadRules) -> _core.Hydrated | None:
+            of_fold = newest.of_fold(fold)
+            if of_fold.mapping_digest != rules.mapping_digest:
+                return None
+            try:
+                return await hydrate(
+                    of_fold, "hydrate_head", SEMANTICS, above, kept_up_to, rules.mapping_digest
+                )
+            except asyncpg.UndefinedTableError:
+                # Somebody dropped the cache. The next server that starts makes it again.
+                return await hydrate(of_fold, "hydrate_head_alone")
+
+        return await self._reads.begin(read)
 
     async def hydrate_heads(
         self,
@@ -177,17 +267,44 @@ class KeptStorage:
         kept_above: Sequence[int],
         fold_name: str | None,
         kept_digest: str | None,
-    ) -> tuple[list[HydrateHead], NamedFold | None]:
-        """The same for many streams, in their order, and for at least the first of them: the kept
-        states of one answer are bounded. The fold is asked for by name, or known by kept digest.
+        rules: _core.ReadRules,
+    ) -> tuple[list[HydrateHead], NamedFold | None] | None:
+        """As `hydrate_head` for many streams, in their order, and for at least the first of them:
+        the kept states of one answer are bounded. The fold is asked for by name, or known by kept
+        digest.
         """
         try:
             rows = await self._fetch(
-                "hydrate_heads", streams, fold_name, SEMANTICS, kept_above, kept_digest, PAGE_BYTES
+                "hydrate_heads",
+                streams,
+                fold_name,
+                SEMANTICS,
+                kept_above,
+                kept_digest,
+                PAGE_BYTES,
+                rules.mapping_digest,
             )
         except asyncpg.UndefinedTableError:
             rows = await self._fetch("hydrate_heads_alone", streams, fold_name)
+        if await self._are_old(rules, rows[0]):
+            return None
         return [_head(row["name"], row) for row in rows], _named(rows[0])
+
+    async def cancellations(
+        self, streams: Sequence[int], up_to: Sequence[int], upto: Upto
+    ) -> list[Cancellations]:
+        """The cancellations of streams, each up to a version that it has, as far as they count by
+        what else `upto` says. They are always the same, so this needs no common snapshot.
+        """
+        rows = await self._fetch(
+            "cancellations",
+            streams,
+            up_to,
+            upto.position,
+            time_text(upto.recorded_at),
+            time_text(upto.occurred_at),
+        )
+        return [Cancellations(row["versions"] or (), row["ids"] or ()) for row in rows]
 
     async def keep(self, states: Sequence[StoredState]) -> None:
         """Keeps states of different keys, unless newer ones are kept."""
@@ -195,7 +312,8 @@ class KeptStorage:
             "keep_states",
             SEMANTICS,
             [state.stream_no for state in states],
-            [state.kept_digest for state in states],
+            [state.key.kept_digest for state in states],
+            [state.key.mapping_digest for state in states],
             [state.kept.version for state in states],
             [state.kept.event_id for state in states],
             [state.kept.exists for state in states],
@@ -208,18 +326,43 @@ class KeptStorage:
             "drop_kept_states",
             SEMANTICS,
             [state.stream_no for state in states],
-            [state.kept_digest for state in states],
+            [state.key.kept_digest for state in states],
+            [state.key.mapping_digest for state in states],
             [state.kept.event_id for state in states],
         )
 
-    async def sweep(self) -> int:
+    async def sweep(self, compiled: Callable[[str], Awaitable[_core.Fold]]) -> int:
         """Drops some kept states that no fold asks for any more; how many. 0: there is none left,
-        or another server is at it.
+        or another server is at it. `compiled` gives the fold of a text.
         """
-        [row] = await self._write_kept(
-            "sweep_kept_states", SEMANTICS, KEPT_SWEEP_ROWS_MAX, self._queries.schema
+        try:
+            rows = await self._fetch("kept_keys")
+        except asyncpg.UndefinedTableError as error:
+            raise _no_table() from error
+        if rows:
+            await self._reads.seen(rows[0]["catalogue_version"])
+        stale = []
+        for row in rows:
+            wanted = row["source"] is not None and row["semantics"] == SEMANTICS
+            if wanted:
+                rules = self.rules(await compiled(row["source"]))
+                wanted = row["mapping_digest"] == rules.mapping_digest
+            if not wanted:
+                stale.append((row["fold_digest"], row["semantics"], row["mapping_digest"]))
+        if not stale:
+            return 0
+        [dropped] = await self._write_kept(
+            "sweep_kept_states",
+            *(list(column) for column in zip(*stale, strict=True)),
+            KEPT_SWEEP_ROWS_MAX,
+            self._queries.schema,
         )
-        return int(row["dropped"])
+        return int(dropped["dropped"])
+
+    async def _are_old(self, rules: _core.ReadRules, row: Any) -> bool:
+        """Whether a row was read that tells of other rules, which are read then."""
+        await self._reads.seen(row["catalogue_version"])
+        return self._reads.rules.version != rules.version
 
     async def _fetch(self, query: str, *arguments: object) -> list[Any]:
         async with self._database.reading() as connection:
@@ -229,7 +372,11 @@ class KeptStorage:
         try:
             return await self._database.write(self._queries[query], *arguments)
         except asyncpg.UndefinedTableError as error:
-            raise Refusal("STORAGE_UNAVAILABLE", "there is no table of kept states") from error
+            raise _no_table() from error
+
+
+def _no_table() -> Refusal:
+    return Refusal("STORAGE_UNAVAILABLE", "there is no table of kept states")
 
 
 def _head(stream: str, row: Any) -> HydrateHead:

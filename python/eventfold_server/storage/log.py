@@ -1,6 +1,6 @@
 """Statements on streams and events."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +9,13 @@ from uuid import UUID
 
 from eventfold import _core
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import PAGE_BYTES
+from eventfold_server.limits import PAGE_BYTES, RESOLVED_PAGE_BYTES
+from eventfold_server.storage.catalogue import Catalogue
+from eventfold_server.storage.copies import Ambiguity, ambiguous_transform
 from eventfold_server.storage.database import Database
+from eventfold_server.storage.mapped import MappedReads
 from eventfold_server.storage.reader import Opened
+from eventfold_server.storage.views import WITHHELD, View
 
 # What a reader of any range may ask for.
 _NO_END = (1 << 63) - 1
@@ -48,13 +52,30 @@ Pages = AsyncGenerator[_core.Page]
 class LogStorage:
     """Streams and events of one store."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue) -> None:
         self._database = database
         self._queries = database.queries
+        self._reads = MappedReads(database, catalogue)
 
     async def head(self) -> int:
-        """Position of the newest event; 0: none."""
-        return int(await self._value("log_head"))
+        """Position of the newest event; 0: none. What is read after that goes by the rules that
+        were in force then, or newer ones.
+        """
+        return await self._reads.head()
+
+    async def newest_rules(self, fold: _core.Fold) -> _core.ReadRules:
+        """The rules that are in force, for what a fold reads."""
+        await self.head()
+        return self.known_rules(fold)
+
+    def known_rules(self, fold: _core.Fold) -> _core.ReadRules:
+        """The same, as far as this process knows."""
+        return self._reads.rules.of_fold(fold)
+
+    @property
+    def personal(self) -> Collection[_core.Personal]:
+        """What is declared personal, as far as this process knows."""
+        return self._reads.personal
 
     async def stream(self, name: str) -> StreamRow | None:
         """The stream; None if it never had an event."""
@@ -94,11 +115,16 @@ class LogStorage:
         backwards: bool,
         limit: int | None,
         distances: Sequence[int],
+        view: View,
+        refers: bool,
+        marked: bool,
     ) -> Opened | None:
         """The stream, its first page of events of versions `lower` to `upper`, and the ids at the
         end of the read and at distances before it, in one round trip; None: it never had an event.
 
-        Where a filter meets a limit, the end is not known before, and another one may come.
+        Where a filter meets a limit, the end is not known before, and another one may come. With
+        `refers`, pages are smaller and tell what their events refer to; with `marked`, events tell
+        that others cancel them.
         """
         upper = _NO_END if upper is None else upper
         steps = limit - 1 if limit and types is None else _NO_END
@@ -109,15 +135,23 @@ class LogStorage:
             first, rest = "stream_begin", "stream_page"
             # Beyond the last version that is wanted, or where it stood if there is none.
             head = (stream, max(min(upper, lower + steps), lower - 1), 0, 0, distances)
-        return await self._database.events.open(
-            stream,
-            head=(self._queries["stream_head"], head),
-            first=self._queries[first],
-            rest=self._queries[rest],
-            params=(None, lower, upper, limit or _NO_END, types, None),
-            page_bytes=PAGE_BYTES,
-            backwards=backwards,
-        )
+        if marked:
+            first, rest = f"{first}_marked", f"{rest}_marked"
+
+        async def read(rules: _core.ReadRules) -> Opened | None:
+            return await self._database.events.open(
+                stream,
+                head=(self._queries["stream_head"], head),
+                first=self._queries[first],
+                rest=self._queries[rest],
+                params=(None, lower, upper, limit or _NO_END, types, None),
+                page_bytes=RESOLVED_PAGE_BYTES if refers else PAGE_BYTES,
+                backwards=backwards,
+                refers=refers,
+                rules=rules,
+            )
+
+        return await self._reads.begin(read, view)
 
     async def go_on(self, pages: _core.Pages) -> _core.Page:
         """The next page of a stream that was opened."""
@@ -136,6 +170,7 @@ class LogStorage:
         limit: int | None = None,
         window: int | None = None,
         encoded: bool = True,
+        view: View = WITHHELD,
     ) -> Pages:
         """Events of versions `lower` to `upper`, both inclusive, encoded or as batches; at most
         `limit`. One statement looks at `window` versions.
@@ -154,6 +189,7 @@ class LogStorage:
             window=window,
             encoded=encoded,
             stream=stream,
+            rules=self._rules(view),
         )
 
     def stream_batches(
@@ -162,8 +198,10 @@ class LogStorage:
         lower: int,
         upper: int,
         *,
+        stream: str,
         recorded_at: datetime | None,
         occurred_at: datetime | None,
+        rules: _core.ReadRules,
     ) -> Pages:
         """Events of versions `lower` to `upper` up to a time, inclusive, as batches."""
         return self._database.events.pages(
@@ -178,6 +216,8 @@ class LogStorage:
             order="versions",
             page_bytes=PAGE_BYTES,
             encoded=False,
+            stream=stream,
+            rules=rules,
         )
 
     def log_pages(
@@ -186,6 +226,7 @@ class LogStorage:
         upper: int,
         *,
         with_system: bool,
+        with_copies: bool,
         categories: Sequence[str] | None,
         types: Sequence[str] | None,
         tags: Sequence[str] | None,
@@ -193,9 +234,12 @@ class LogStorage:
         limit: int | None = None,
         window: int | None = None,
         encoded: bool = True,
+        view: View | None = WITHHELD,
+        page_bytes: int = PAGE_BYTES,
     ) -> Pages:
         """Events of positions `lower` to `upper`, both inclusive, encoded or as batches; at most
-        `limit`. One statement looks at `window` positions.
+        `limit`. One statement looks at `window` positions. Without a view they come as they are
+        stored, also what is sealed.
         """
         filters = (categories, types, tags)
         filtered = any(demand is not None for demand in filters)
@@ -209,12 +253,14 @@ class LogStorage:
             lower,
             upper,
             limit or _NO_END,
+            with_copies,
             *(filters if filtered else ()),
             order="positions",
-            page_bytes=PAGE_BYTES,
+            page_bytes=page_bytes,
             backwards=backwards,
             window=window,
             encoded=encoded,
+            rules=self._rules(view),
         )
 
     def categories_pages(
@@ -225,8 +271,10 @@ class LogStorage:
         *,
         types: Sequence[str] | None,
         tags: Sequence[str] | None,
+        with_copies: bool,
         window: int,
         encoded: bool,
+        view: View,
     ) -> Pages:
         """Events of these categories, of which none stands twice, of positions `lower` to `upper`,
         by the index of categories. One statement looks at `window` positions.
@@ -239,13 +287,15 @@ class LogStorage:
             _NO_END,
             types,
             tags,
+            with_copies,
             order="positions",
             page_bytes=PAGE_BYTES,
             window=window,
             encoded=encoded,
+            rules=self._rules(view),
         )
 
-    def streams_batches(self, spans: Sequence[Span]) -> Pages:
+    def streams_batches(self, spans: Sequence[Span], rules: _core.ReadRules) -> Pages:
         """Events of streams in the order of their spans, and of their versions, as batches. Every
         span holds an event.
         """
@@ -258,6 +308,7 @@ class LogStorage:
             order="spans",
             page_bytes=PAGE_BYTES,
             encoded=False,
+            rules=rules,
         )
 
     async def types_of(self, category: str) -> list[str]:
@@ -266,14 +317,22 @@ class LogStorage:
             rows = await connection.fetch(self._queries["types_of_category"], category)
         return sorted(row["type"] for row in rows)
 
-    async def event(self, event_id: UUID) -> bytes | None:
-        """The event, encoded; None if there is none."""
-        pages = self._database.events.pages(
-            self._queries["event"], event_id, 1, _NO_END, 1, order="versions", page_bytes=PAGE_BYTES
+    async def event(self, event_id: UUID, *, view: View, refers: bool = False) -> _core.Page | None:
+        """The event alone, encoded; None if there is none."""
+        pages = self._reads.pages(
+            self._queries["event"],
+            event_id,
+            1,
+            _NO_END,
+            1,
+            order="versions",
+            page_bytes=PAGE_BYTES,
+            view=view,
+            refers=refers,
         )
         async with aclosing(pages):
             page = await anext(pages)
-        return page.encoded if page.rows else None
+        return page if page.rows else None
 
     async def position_of(self, stream_no: int, version: int) -> int:
         """Position of an event that exists."""
@@ -293,11 +352,19 @@ class LogStorage:
         found = await self._value("position_from_time", head, time_text(time))
         return None if found is None else int(found)
 
+    async def ambiguous_transform(self, categories: Sequence[str]) -> Ambiguity | None:
+        """A transform of which both a source and a target are among the categories."""
+        return await ambiguous_transform(self._database, categories)
+
     async def ids_at(self, positions: Sequence[int]) -> dict[int, UUID]:
         """Ids of the events at those of the positions that exist."""
         async with self._database.reading() as connection:
             rows = await connection.fetch(self._queries["event_ids_at"], positions)
         return {row["position"]: row["event_id"] for row in rows}
+
+    def _rules(self, view: View | None) -> _core.ReadRules | None:
+        """What a read goes by that has begun with a statement of this class."""
+        return None if view is None else self._reads.rules_for(view)
 
     async def _value(self, query: str, *arguments: object) -> Any:
         async with self._database.reading() as connection:

@@ -39,6 +39,12 @@ def session_options(settings: dict[str, str], *, pooled: bool) -> dict[str, Any]
     return {"server_settings": kept, "statement_cache_size": 0, "connection_class": kind}
 
 
+def beginning(connection: Any) -> str:
+    """What begins a transaction of several statements on a connection of asyncpg."""
+    begin: str = getattr(connection, "begin", "BEGIN")
+    return begin
+
+
 def split(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Settings that a pooler keeps, and those that each transaction must be told."""
     kept = {name: value for name, value in settings.items() if name in _KEPT_BY_POOLERS}
@@ -46,7 +52,7 @@ def split(settings: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
 
 
 class _TransactionConnection(Connection):
-    """A connection whose every statement is a transaction of its own."""
+    """A connection whose every statement is a transaction of its own, unless one was begun."""
 
     # Begins the transaction, and says its settings.
     begin: ClassVar[str]
@@ -70,6 +76,9 @@ class _TransactionConnection(Connection):
         asyncio.get_running_loop().call_soon(self.terminate)
 
     async def _alone(self, statement: Coroutine[Any, Any, Any]) -> Any:
+        if self.is_in_transaction():
+            # Of several statements, which whoever began it ends.
+            return await statement
         try:
             # Without arguments it goes as a simple query, all of it at once.
             await self.execute(self.begin)

@@ -54,33 +54,43 @@ async def check_settings(
 
 async def migrate(connection: Connection, queries: Queries) -> None:
     """Applies what is missing; several servers may do this at once."""
+    known = migrations()
     async with connection.transaction():
-        await connection.execute(queries["lock_migrations"], queries.schema)
-        exists = await connection.fetchval(queries["schema_exists"], f'"{queries.schema}"')
-        if not exists and not await connection.fetchval(
-            queries["namespace_exists"], queries.schema
-        ):
-            await connection.execute(queries["create_schema"])
-        applied = {
-            row["number"]: row
-            for row in (await connection.fetch(queries["applied_migrations"]) if exists else [])
-        }
-        missing = _missing(applied)
-        for migration in missing:
-            await connection.execute(migration.sql(queries.schema))
-            await connection.execute(
-                queries["note_migration"],
-                migration.number,
-                migration.name,
-                migration.digest,
-            )
-            log.info("applied migration %s", migration.name)
-        if newer := _newer(applied):
-            log.warning("a newer server has applied %s; going on with it", ", ".join(newer))
-        else:
+        missing, newer = await apply_migrations(connection, queries, known)
+        if not newer:
             await _make_kept_states(connection, queries)
     if missing:
         await connection.execute(queries["analyze"])
+
+
+async def apply_migrations(
+    connection: Connection, queries: Queries, known: list[Migration]
+) -> tuple[list[Migration], list[str]]:
+    """Applies what is missing, within a transaction of the caller; what that was, and names of
+    migrations that only a newer server knows.
+    """
+    await connection.execute(queries["lock_migrations"], queries.schema)
+    exists = await connection.fetchval(queries["schema_exists"], f'"{queries.schema}"')
+    if not exists and not await connection.fetchval(queries["namespace_exists"], queries.schema):
+        await connection.execute(queries["create_schema"])
+    applied = {
+        row["number"]: row
+        for row in (await connection.fetch(queries["applied_migrations"]) if exists else [])
+    }
+    missing = _missing(applied, known)
+    for migration in missing:
+        await connection.execute(migration.sql(queries.schema))
+        await connection.execute(
+            queries["note_migration"],
+            migration.number,
+            migration.name,
+            migration.digest,
+        )
+        log.info("applied migration %s", migration.name)
+    newer = _newer(applied, known)
+    if newer:
+        log.warning("a newer server has applied %s; going on with it", ", ".join(newer))
+    return missing, newer
 
 
 async def make_query_schema(
@@ -117,11 +127,10 @@ async def _make_kept_states(connection: Connection, queries: Queries) -> None:
         log.warning("the table of kept states was gone, and is made again")
 
 
-def _missing(applied: dict[int, Any]) -> list[Migration]:
+def _missing(applied: dict[int, Any], known: list[Migration]) -> list[Migration]:
     """Migrations still to be applied; refuses a schema that these migrations did not make."""
-    known = migrations()
     missing = [migration for migration in known if migration.number not in applied]
-    newer = _newer(applied)
+    newer = _newer(applied, known)
     if newer and (missing or not all(_PRE.match(name) for name in newer)):
         raise StorageRefused(
             f"the schema has migration {newer[-1]}, this server knows {len(known)}: a newer "
@@ -136,6 +145,6 @@ def _missing(applied: dict[int, Any]) -> list[Migration]:
     return missing
 
 
-def _newer(applied: dict[int, Any]) -> list[str]:
+def _newer(applied: dict[int, Any], known: list[Migration]) -> list[str]:
     """Names of migrations that only a newer server knows, in order."""
-    return [applied[number]["name"] for number in sorted(applied) if number > len(migrations())]
+    return [applied[number]["name"] for number in sorted(applied) if number > len(known)]

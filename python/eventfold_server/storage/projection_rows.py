@@ -1,8 +1,8 @@
 """Statements on the rows of projections, for queries."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,8 +11,9 @@ import asyncpg
 from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.projection_table import table_name
+from eventfold_server.storage.projection_table import sealed_columns, table_name
 from eventfold_server.storage.queries import Queries
+from eventfold_server.storage.sealing import LoadsKeys
 from eventfold_server.storage.stored_errors import restored
 
 # Parameters of `queried_rows` and `queried_count` before those of the filter.
@@ -60,6 +61,9 @@ class Row:
     columns: str
     version: int
     position: int
+    # Names of columns without a value because it was erased, or the caller may not see it.
+    erased: Sequence[str] = ()
+    withheld: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,59 @@ class Rows:
 class ProjectionRows:
     """Rows of the projections of one store."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keyring: _core.Keyring | None = None,
+        loader: LoadsKeys | None = None,
+    ) -> None:
+        """Without a keyring nothing that is sealed is opened."""
         self._database = database
         self._queries = database.queries
+        self._keyring = keyring
+        self._loader = loader
+
+    async def sealed(self, generation_no: int) -> list[str]:
+        """Names of the columns of a generation whose values are sealed."""
+        return await sealed_columns(self._database, generation_no)
+
+    async def opened(
+        self,
+        generation_no: int,
+        document: _core.Projection,
+        sealed: Collection[str],
+        rows: Sequence[Row],
+        *,
+        personal: bool,
+    ) -> list[Row]:
+        """Rows as a caller sees them; KEYS_UNAVAILABLE."""
+        keyring = self._keyring if personal else None
+        if personal and (keyring is None or self._loader is None):
+            raise Refusal(
+                "KEYS_UNAVAILABLE",
+                "the projection has personal values, and this server has no key store",
+                problem="not_configured",
+            )
+        epoch = 0 if keyring is None else keyring.epoch
+        found = []
+        for row in rows:
+            while True:
+                try:
+                    columns, erased, withheld, missing = document.open_row(
+                        row.columns, row.key, generation_no, list(sealed), keyring
+                    )
+                except _core.CoreError as error:
+                    raise Refusal.of_core(error) from None
+                if not missing:
+                    break
+                assert self._loader is not None
+                await self._loader.load_ids(missing)
+            found.append(replace(row, columns=columns, erased=erased, withheld=withheld))
+        if keyring is not None and not keyring.may_leave(epoch):
+            raise Refusal(
+                "KEYS_UNAVAILABLE", "somebody was erased meanwhile; try again", problem="moved"
+            )
+        return found
 
     async def generation(self, projection: str) -> Queried | None:
         """What queries of the projection see; None: there is none of this name."""
@@ -102,14 +156,18 @@ class ProjectionRows:
             )
         return None if row is None else (row["source"], row["fold_source"])
 
-    async def source_has_events(
-        self, types: Sequence[str], categories: Sequence[str] | None, after: int, up_to: int
-    ) -> bool:
-        """Whether a source has events behind a position, up to another."""
+    async def source_has_events(self, document: _core.Projection, after: int, up_to: int) -> bool:
+        """Whether the source of a document has events behind a position, up to another."""
         async with self._database.reading() as connection:
             return bool(
                 await connection.fetchval(
-                    self._queries["source_has_events"], types, categories, after, up_to
+                    self._queries["source_has_events"],
+                    document.types,
+                    document.categories,
+                    after,
+                    up_to,
+                    document.with_copies,
+                    document.skip_cancelled,
                 )
             )
 

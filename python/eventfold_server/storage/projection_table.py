@@ -1,6 +1,9 @@
 """The table of a generation: its name, and its statements with the columns of the document."""
 
+from collections.abc import Collection
+
 from eventfold import _core
+from eventfold_server.storage.database import Database
 from eventfold_server.storage.queries import Queries, quote_identifier
 
 # Arguments of `projection_upsert` before those of the columns.
@@ -12,12 +15,25 @@ class ProjectionTable:
     quoted all the same; nothing else of it gets into a statement.
     """
 
-    def __init__(self, queries: Queries, generation_no: int, document: _core.Projection) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        generation_no: int,
+        document: _core.Projection,
+        sealed: Collection[str] = (),
+    ) -> None:
+        """`sealed`: names of the columns whose values are sealed."""
         self._queries = queries
         self._generation_no = generation_no
         # Name and type of each column.
-        self._columns: list[tuple[str, str]] = document.columns
+        self._columns: list[tuple[str, str]] = [
+            (name, self._sealed_type if name in sealed else kind) for name, kind in document.columns
+        ]
         self._indexes: list[list[str]] = document.indexes
+
+    @property
+    def _sealed_type(self) -> str:
+        return f"{quote_identifier(self._queries.schema)}.sealed_text"
 
     @property
     def name(self) -> str:
@@ -102,11 +118,31 @@ class ProjectionTable:
         """The statement that removes rows by their keys."""
         return self._filled("projection_delete")
 
+    @property
+    def remove_keys(self) -> str:
+        """The statement that removes rows by their keys under a lease, and unparks these."""
+        return self._filled("projection_remove_keys")
+
+    @property
+    def refold_keys(self) -> str:
+        """The statement that removes rows by their keys under a lease, and parks these."""
+        return self._filled("projection_refold_keys")
+
     def _filled(self, statement: str, **parts: str) -> str:
         text = self._queries[statement]
         for name, part in {"table": self.name, **parts}.items():
             text = text.replace("{" + name + "}", part)
         return text
+
+
+async def sealed_columns(database: Database, generation_no: int) -> list[str]:
+    """Names of the columns of a generation's table whose values are sealed."""
+    queries = database.queries
+    async with database.reading() as connection:
+        rows = await connection.fetch(
+            queries["sealed_columns"], table_name(queries.schema, generation_no)
+        )
+    return [row["name"] for row in rows]
 
 
 def table_name(schema: str, generation_no: int) -> str:

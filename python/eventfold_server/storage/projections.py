@@ -10,6 +10,7 @@ import asyncpg
 
 from eventfold import _core
 from eventfold_server.errors import Refusal
+from eventfold_server.storage.copies import Ambiguity, ambiguous_transform
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.projection_table import ProjectionTable
 from eventfold_server.storage.queries import query_schema
@@ -25,6 +26,8 @@ class Document:
     fold: str | None
     fold_revision: int | None
     fold_source: str | None
+    # Names of columns that can hold personal values, by the rules in force.
+    sealed: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class GenerationRow:
     rate: float
     stopped: Refusal | None
     parked_keys: int
+    # Event types whose mapping changed after it was put, in byte order; also such as it does not
+    # read.
+    remapped_types: Sequence[str]
 
     def seconds_left(self, head: int) -> float | None:
         """Seconds until it will have caught up with the head; None: unknown, or it has."""
@@ -102,6 +108,16 @@ class Claimed:
     # Queries see it, but there is no view of it.
     lacks_view: bool
 
+    @property
+    def number(self) -> int:
+        """What its lease is of."""
+        return self.generation_no
+
+    @property
+    def label(self) -> str:
+        """What logs call it."""
+        return f"generation {self.generation} of projection {self.name}"
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -132,6 +148,10 @@ class ProjectionStorage:
         rows = await self._fetch("projections_page", after, self._query_schema, limit)
         return self._projections(rows)
 
+    async def ambiguous_transform(self, categories: Sequence[str]) -> Ambiguity | None:
+        """A transform of which both a source and a target are among the categories."""
+        return await ambiguous_transform(self._database, categories)
+
     async def put(
         self, document: Document, switch: int, by: str, basis: int | None = None
     ) -> tuple[str, int]:
@@ -140,7 +160,7 @@ class ProjectionStorage:
         that is not the one that was put last.
         """
         [number] = await self._database.write(self._queries["projection_number"])
-        table = ProjectionTable(self._queries, number[0], document.compiled)
+        table = ProjectionTable(self._queries, number[0], document.compiled, document.sealed)
         [row] = await self._database.write(
             self._queries["put_projection"],
             document.compiled.name,

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from eventfold import _core
+from eventfold_server import opened
 from eventfold_server.storage.bridge import Bridge, thread_faults
 
 # How long a connection waits for a client that has a page and does not ask for the next; after
@@ -32,30 +33,13 @@ class EventReader:
         await self._call(self._reader.nothing)
 
     async def pages(
-        self,
-        sql: str,
-        *arguments: object,
-        order: str,
-        page_bytes: int,
-        backwards: bool = False,
-        window: int | None = None,
-        encoded: bool = True,
-        stream: str | None = None,
+        self, sql: str, *arguments: object, order: str, page_bytes: int, **more: Any
     ) -> AsyncGenerator[_core.Page]:
         """The pages of a range, the last of which is `done`; see `_core.Reader.pages`.
 
         While the caller works on one, the next is fetched.
         """
-        pages = self._reader.pages(
-            sql,
-            arguments,
-            order,
-            page_bytes,
-            backwards=backwards,
-            window=window,
-            encoded=encoded,
-            stream=stream,
-        )
+        pages = self.begin(sql, *arguments, order=order, page_bytes=page_bytes, **more)
         while True:
             page: _core.Page | None = await self.next(pages)
             assert page is not None
@@ -66,23 +50,42 @@ class EventReader:
             if done:
                 return
 
+    def begin(self, sql: str, *arguments: object, **more: Any) -> _core.Pages:
+        """The same to be asked for one by one with `next`."""
+        return self._reader.pages(sql, arguments, **more)
+
     async def next(self, pages: _core.Pages) -> _core.Page:
         """The next page of a range; not to be asked for behind the last."""
         page: _core.Page = await self._call(lambda future: self._reader.next(future, pages))
+        opened.note(page.opened_epoch)
         return page
 
     async def open(self, stream: str, **more: Any) -> Opened | None:
         """The beginning of a read of a stream; see `_core.Reader.open`."""
-        opened: Opened | None = await self._call(
+        found: Opened | None = await self._call(
             lambda future: self._reader.open(future, stream, **more)
         )
-        return opened
+        if found is not None:
+            opened.note(found[1].opened_epoch)
+        return found
+
+    async def resolve(
+        self, references: _core.References, **more: Any
+    ) -> tuple[bytes, _core.References | None]:
+        """What references to events lead to, and what is left; see `_core.Reader.resolve`."""
+        resolved: tuple[bytes, _core.References | None, int | None] = await self._call(
+            lambda future: self._reader.resolve(future, references, **more)
+        )
+        encoded, rest, epoch = resolved
+        opened.note(epoch)
+        return encoded, rest
 
     async def hydrate(self, stream: str, fold: _core.Fold, **more: Any) -> _core.Hydrated:
         """What a fold makes of a stream; see `_core.Reader.hydrate`."""
         hydrated: _core.Hydrated = await self._call(
             lambda future: self._reader.hydrate(future, stream, fold, **more)
         )
+        opened.note(hydrated.opened_epoch)
         return hydrated
 
     async def close(self) -> None:

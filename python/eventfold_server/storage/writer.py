@@ -16,6 +16,10 @@ from eventfold_server.limits import (
 )
 from eventfold_server.storage import faults
 from eventfold_server.storage.appends import AppendStorage
+from eventfold_server.storage.catalogue import Catalogue
+from eventfold_server.storage.judging import Judging
+from eventfold_server.storage.lookups import Lookups
+from eventfold_server.storage.sealing import Sealer, Sealing
 from eventfold_server.storage.writing import CLOSE_S_MAX
 
 
@@ -75,12 +79,22 @@ class Writer:
     """
 
     def __init__(
-        self, storage: AppendStorage, committed: Callable[[int], object] = lambda _: None
+        self,
+        storage: AppendStorage,
+        catalogue: Catalogue,
+        sealer: Sealer,
+        committed: Callable[[int], object] = lambda _: None,
     ) -> None:
         """`committed` gets the position that the log has reached with a batch."""
         self._storage = storage
+        self._catalogue = catalogue
         self._committed = committed
-        # What goes into the next batches, at most one append of each stream.
+        self._judging = Judging(catalogue, self._judged)
+        self._lookups = Lookups(storage, self._looked_up)
+        self._sealer = sealer
+        self._sealing = Sealing(sealer, self._sealed)
+        # What goes into the next batches, at most one append of each stream. What takes long to be
+        # held to the rules is judged before, and then what it refers to is looked up.
         self._ready: deque[Waiting] = deque()
         # By stream of each append that is ready or under way: those that wait behind it.
         self._behind: dict[str, deque[Waiting] | None] = {}
@@ -88,12 +102,6 @@ class Writer:
         self._bytes = 0
         self._writing: asyncio.Task[None] | None = None
         self._closed = False
-        # Of the rules in force, as far as this process knows.
-        self.catalogue_version = 0
-
-    async def open(self) -> None:
-        """Learns the version of the rules, so that not even the first append is stale."""
-        self.catalogue_version = await self._storage.catalogue_version()
 
     def submit(self, append: _core.Append, tell: Callable[[Waiting], None]) -> Waiting:
         """Takes an append, and tells when it is decided; OVERLOADED if too many wait already."""
@@ -107,16 +115,15 @@ class Writer:
         self._appends += 1
         self._bytes += append.size_bytes
         if not append.plain:
-            self._ready.append(waiting)
+            self._admit(waiting)
         elif waiting.stream not in self._behind:
             self._behind[waiting.stream] = None
-            self._ready.append(waiting)
+            self._admit(waiting)
         elif (behind := self._behind[waiting.stream]) is not None:
             behind.append(waiting)
         else:
             self._behind[waiting.stream] = deque((waiting,))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write())
+        self._begin()
         return waiting
 
     async def store(self, append: _core.Append) -> _core.Outcome:
@@ -149,6 +156,57 @@ class Writer:
             await asyncio.wait({self._writing}, timeout=CLOSE_S_MAX)
         # Whoever is still under way loses the connection, and is told that nobody knows.
         await self._storage.close()
+
+    def _admit(self, waiting: Waiting) -> None:
+        """Takes an append whose turn has come, after all before it in its stream were decided."""
+        if not waiting.append.judged:
+            self._judging.begin(waiting)
+        elif waiting.append.references is None:
+            self._seal(waiting)
+        else:
+            self._lookups.begin(waiting)
+
+    def _seal(self, waiting: Waiting) -> None:
+        """Takes an append that passed everything but the database; keys are mostly in memory."""
+        if not waiting.append.is_personal or self._sealer.is_sealed(waiting.append):
+            self._ready.append(waiting)
+        else:
+            self._sealing.begin(waiting)
+
+    def _judged(self, waiting: Waiting) -> None:
+        """Takes an append that was held to the rules."""
+        if self._closed:
+            waiting.fail(_closed())
+        if waiting.is_decided:
+            self._leave(waiting)
+        else:
+            self._admit(waiting)
+        self._begin()
+
+    def _looked_up(self, waiting: Waiting) -> None:
+        """Takes an append whose references were looked up."""
+        if self._closed:
+            waiting.fail(_closed())
+        if waiting.is_decided:
+            self._leave(waiting)
+        else:
+            self._seal(waiting)
+        self._begin()
+
+    def _sealed(self, waiting: Waiting) -> None:
+        """Takes an append whose personal values were sealed."""
+        if self._closed:
+            waiting.fail(_closed())
+        if waiting.is_decided:
+            self._leave(waiting)
+        else:
+            self._ready.append(waiting)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Goes on writing if there is something to write."""
+        if self._ready and self._writing is None:
+            self._writing = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
         try:
@@ -226,18 +284,31 @@ class Writer:
         if newest is not None:
             self._committed(newest)
         stale: list[Waiting] = []
+        found = 0
         for waiting, outcome in zip(batch, outcomes, strict=True):
-            if (catalogue_version := outcome.stale) is not None:
-                self.catalogue_version = catalogue_version
+            if outcome.stale is not None:
+                found = outcome.stale
                 stale.append(waiting)
                 continue
             waiting.decide(outcome)
             self._leave(waiting)
-        # In front of all others, and checked under the newest rules.
-        for waiting in reversed(stale):
-            waiting.append.check_again(self.catalogue_version)
+        if stale:
+            await self._check_again(stale, found)
+
+    async def _check_again(self, stale: Sequence[Waiting], version: int) -> None:
+        """Has appends checked under the rules that are in force by now, while others are stored."""
+        try:
+            await self._catalogue.at_least(version)
+            for waiting in stale:
+                await self._sealer.look_up(waiting.append)
+        except Exception as error:  # noqa: BLE001 - the appends are told
+            for waiting in stale:
+                waiting.fail(error)
+                self._leave(waiting)
+            return
+        for waiting in stale:
             waiting.under_way = False
-            self._ready.appendleft(waiting)
+            self._judging.begin(waiting)
 
     def _leave(self, waiting: Waiting) -> None:
         """Forgets an append that has its answer; the next one to its stream becomes ready."""
@@ -246,7 +317,7 @@ class Writer:
         if not waiting.append.plain:
             return
         if behind := self._behind[waiting.stream]:
-            self._ready.append(behind.popleft())
+            self._admit(behind.popleft())
         else:
             del self._behind[waiting.stream]
 

@@ -36,7 +36,7 @@ pub struct SessionLimits {
 pub enum Outcome {
     /// A serialised `AppendResponse`.
     Appended(Bytes),
-    /// A serialised `google.rpc.Status`.
+    /// The serialised `SessionAnswer`.
     Refused(Bytes),
     /// Its time is over.
     Late {

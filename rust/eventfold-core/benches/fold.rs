@@ -7,6 +7,7 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod measure;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -19,12 +20,7 @@ use eventfold_core::json::check::Checker;
 use eventfold_core::projection::{Projecting, Projection};
 use eventfold_core::rows::Rows;
 use eventfold_core::wire::encode_page;
-
-const EVENTS: usize = 1_000;
-const PAGE: usize = 500;
-const RUNS: usize = 5;
-/// Passes over the events in a run; the clock of CPU time ticks in milliseconds.
-const ROUNDS: usize = 1_000;
+use measure::{EVENTS, PAGE, ROUNDS, RUNS, measure, wanted};
 
 const ACCOUNT: &str = r#"
 fold: account
@@ -76,44 +72,6 @@ fn events(bytes: usize, wanted_first: bool, decimals: bool) -> Vec<Event> {
 
 fn pages(events: &[Event]) -> Vec<Vec<Option<Vec<u8>>>> {
     events.chunks(PAGE).map(columns).collect()
-}
-
-/// CPU time of this thread, where the system tells it: neighbours do not count.
-fn cpu_nanos() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    stat.split(' ').next()?.parse().ok()
-}
-
-/// Whether a figure was asked for.
-fn wanted(name: &str) -> bool {
-    let mut parts = std::env::args().skip(1).filter(|part| !part.starts_with('-')).peekable();
-    parts.peek().is_none() || parts.any(|part| name.contains(&part))
-}
-
-fn measure(name: &str, mut work: impl FnMut()) {
-    if !wanted(name) {
-        return;
-    }
-    work();
-    let mut times: Vec<f64> = (0..RUNS)
-        .map(|_| {
-            let rounds = ROUNDS;
-            let (wall, cpu) = (Instant::now(), cpu_nanos());
-            (0..rounds).for_each(|_| work());
-            let spent = match (cpu, cpu_nanos()) {
-                (Some(before), Some(after)) => after - before,
-                _ => wall.elapsed().as_nanos() as f64,
-            };
-            spent / (rounds * EVENTS) as f64
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    println!(
-        "{name:<44} {:>8.1} ns an event ({:.1} to {:.1})",
-        times[RUNS / 2],
-        times[0],
-        times[RUNS - 1]
-    );
 }
 
 fn fold(name: &str, source: &str, events: &[Event]) {

@@ -18,6 +18,8 @@ pub struct Demands {
     pub tags: Vec<String>,
     /// Whether it may be of a stream of the system.
     pub with_system: bool,
+    /// Whether it may be a copy.
+    pub with_copies: bool,
 }
 
 /// A compiled filter.
@@ -46,6 +48,11 @@ impl Filter {
     /// Compiles a filter. `condition`: source text of an expression that must be true of the event.
     pub fn new(demands: Demands, condition: Option<&str>) -> Result<Self, CoreError> {
         Ok(Self { demands, condition: condition.map(Condition::parse).transpose()? })
+    }
+
+    /// Those of some fields at the top of the data that its condition reads.
+    pub fn reads<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
+        self.condition.as_ref().map(|condition| condition.reads(names)).unwrap_or_default()
     }
 
     /// What passes of a page from the row at index `first` on. `stream` is the name for pages that
@@ -90,6 +97,7 @@ impl Filter {
             None => demands.with_system || !stream.starts_with('$'),
         };
         let passes = of_source
+            && (demands.with_copies || row.copied_from.is_none())
             && any(&demands.categories, crate::names::category(stream))
             && any(&demands.types, row.event_type)
             && demands.tags.iter().all(|wanted| row.tags.iter().any(|tag| tag == wanted));

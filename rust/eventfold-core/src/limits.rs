@@ -25,12 +25,18 @@ pub const APPEND_CHECKS_MAX: usize = 1_000;
 pub const EVENT_TAGS_MAX: usize = 64;
 /// Longest tag, in bytes of UTF-8; the shortest has one byte.
 pub const TAG_BYTES_MAX: usize = 128;
+/// Most events and streams together that one event refers to.
+pub const EVENT_REFERENCES_MAX: usize = 100;
 /// Longest source text of a fold document, in bytes.
 pub const FOLD_SOURCE_BYTES_MAX: usize = 64 * 1024;
+/// Most digests of older folds that a fold document accepts states of.
+pub const FOLD_ACCEPTS_MAX: usize = 100;
 /// Longest source text of a projection document, in bytes.
 pub const PROJECTION_SOURCE_BYTES_MAX: usize = 64 * 1024;
 /// Most categories in the source of a projection.
 pub const PROJECTION_CATEGORIES_MAX: usize = 100;
+/// Most names of the `resolve` of a projection.
+pub const PROJECTION_RESOLVED_MAX: usize = 16;
 /// Most columns of a projection.
 pub const PROJECTION_COLUMNS_MAX: usize = 100;
 /// Most indexes of a projection.
@@ -52,6 +58,35 @@ pub const PROJECTION_CACHE_BYTES: usize = 64 * 1024 * 1024;
 pub const PROJECTION_CHANGES_BYTES: usize = 16 * 1024 * 1024;
 /// A batch of a projection ends after about this many evaluation steps: about a second.
 pub const PROJECTION_STEPS: u64 = 20_000_000;
+/// Longest source text of a mapping document, in bytes.
+pub const MAPPING_SOURCE_BYTES_MAX: usize = 64 * 1024;
+/// Most renames, defaults and computed fields of a mapping, together.
+pub const MAPPING_ENTRIES_MAX: usize = 200;
+/// Longest source text of a privacy document, in bytes.
+pub const PRIVACY_SOURCE_BYTES_MAX: usize = 64 * 1024;
+/// Most personal fields of an event type.
+pub const PERSONAL_FIELDS_MAX: usize = 100;
+/// Longest source text of a transform document, in bytes.
+pub const TRANSFORM_SOURCE_BYTES_MAX: usize = 64 * 1024;
+/// Most categories that a transform reads, and as many that it writes to.
+pub const TRANSFORM_CATEGORIES_MAX: usize = 100;
+/// Most streams in the source of a transform.
+pub const TRANSFORM_SOURCE_STREAMS_MAX: usize = 1_000;
+/// Most copies that a transform makes of one event: rules of one event type.
+pub const TRANSFORM_COPIES_MAX: usize = 32;
+/// Most paths of the data, and of the metadata, in one rule of a transform.
+pub const TRANSFORM_ENTRIES_MAX: usize = 200;
+/// A page of a transform ends early when its copies have more than about this many bytes.
+pub const TRANSFORM_PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// A page of a transform ends early after about this many evaluation steps: about a second.
+pub const TRANSFORM_PAGE_STEPS: u64 = 20_000_000;
+/// Most differences between two schemas that are told; those that count most are told first.
+pub const SCHEMA_DIFFERENCES_MAX: usize = 1_000;
+/// Most steps of a comparison of two schemas, for what became narrower, for values that show it,
+/// and for what became wider, each; what is left then is undecided.
+pub const SCHEMA_COMPARISON_STEPS_MAX: u64 = 5_000_000;
+/// Most violations that are told of one stored event that does not fit.
+pub const MISFIT_VIOLATIONS_MAX: usize = 10;
 /// Longest CEL expression, in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
 /// Deepest syntax tree of a CEL expression; every walk of the tree is bounded by it.
@@ -80,3 +115,56 @@ pub const QUERY_ORDER_COLUMNS_MAX: usize = 8;
 pub const QUERY_PLACE_BYTES_MAX: usize = 2_000;
 /// Most evaluation steps that the values of one filter may take.
 pub const QUERY_STEPS_MAX: u64 = 10_000;
+/// Longest schema, in bytes.
+pub const SCHEMA_BYTES_MAX: usize = 256 * 1024;
+/// Longest schema with all that it refers to, in bytes together.
+pub const SCHEMA_ALL_BYTES_MAX: usize = 1024 * 1024;
+/// Most subschemas of a schema and of all that it refers to.
+pub const SCHEMA_PARTS_MAX: usize = 20_000;
+/// Most subschemas that may hold for one value by one leading to the next: every walk through a
+/// schema is bounded by it.
+pub const SCHEMA_CHAIN_MAX: usize = 100;
+/// Most subschemas that may hold for one value, each as often as it is reached.
+pub const SCHEMA_CHECKS_MAX: u64 = 100_000;
+/// Most patterns of a schema and of all that it refers to.
+pub const SCHEMA_PATTERNS_MAX: usize = 500;
+/// Memory for the patterns of a schema and of all that it refers to when they are compiled, in
+/// bytes, about: three times this with all that belongs to them.
+pub const SCHEMA_PATTERNS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest text of a pattern, in bytes.
+pub const PATTERN_SOURCE_BYTES_MAX: usize = 32 * 1024;
+/// Largest pattern of a schema when it is compiled, in bytes.
+pub const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// Memory that one pattern may keep to match faster with, in bytes, in each direction.
+pub const PATTERN_MATCH_BYTES_MAX: usize = 64 * 1024;
+/// Most times that matching a pattern with look-around or references back goes back; a text for
+/// which it takes more is not held to the schema any further, and does not fit.
+pub const PATTERN_BACKTRACKS_MAX: usize = 10_000;
+/// Most steps that holding all events of one append to the rules may take, to schemas and mappings
+/// together: about half a second.
+pub const APPEND_STEPS_MAX: u64 = 20_000_000;
+/// Steps of the same after which it goes on in a thread: about half a millisecond.
+pub const APPEND_INLINE_STEPS_MAX: u64 = 20_000;
+/// Most steps that holding one event to its schema may take.
+pub const SCHEMA_STEPS_MAX: u64 = 10_000_000;
+/// Most stack that holding one event to its schema may take, in bytes.
+pub const SCHEMA_STACK_BYTES_MAX: usize = 1024 * 1024;
+/// Memory for what one event is found not to fit, in bytes, about; if there is more, the first is
+/// told alone.
+pub const SCHEMA_ERRORS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Longest pointer of a violation or of a difference, in bytes; a longer one leads to what is
+/// around the place.
+pub const VIOLATION_POINTER_BYTES_MAX: usize = 512;
+/// Most bytes of the violations that an error tells, as JSON.
+pub const VIOLATIONS_TOLD_BYTES_MAX: usize = 2 * 1024;
+/// Most violations of schemas that are listed for one append; the others are counted.
+pub const VIOLATIONS_MAX: usize = 1_000;
+/// How deep the marks of personal values follow the parts of a state; deeper ones are marked with
+/// all that is around them.
+pub const MARK_DEPTH_MAX: usize = 8;
+/// Most parts of one value that marks of personal values tell apart; a value with more is marked as
+/// a whole.
+pub const MARK_NODES_MAX: usize = 256;
+/// How often the handlers of a fold are gone through to find what of its state can be personal;
+/// where that does not come to an end, all of it is.
+pub const MARK_ROUNDS_MAX: usize = 64;

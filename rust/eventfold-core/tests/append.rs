@@ -11,6 +11,7 @@ use eventfold_core::append::{
 };
 use eventfold_core::envelope::{sent_digest, stored_digest, uuid_text};
 use eventfold_core::error::CoreError;
+use eventfold_core::rules::{Rules, Steps};
 use proptest::prelude::*;
 use prost::Message;
 use requests::{
@@ -19,7 +20,7 @@ use requests::{
 };
 
 fn origin() -> Arc<Origin> {
-    Arc::new(Origin { writer: "me".to_owned(), trace_context: None })
+    Arc::new(Origin { writer: "me".to_owned(), ..Origin::default() })
 }
 
 /// Ids 1, 2, 3 and so on.
@@ -32,7 +33,13 @@ fn counted() -> impl FnMut() -> [u8; 16] {
 }
 
 fn check(request: &Request) -> Result<Append, CoreError> {
-    Append::of_request(&request.encode_to_vec(), &origin(), &mut counted())
+    Append::of_request(
+        &request.encode_to_vec(),
+        &origin(),
+        &Rules::default(),
+        &mut Steps::whole(),
+        &mut counted(),
+    )
 }
 
 fn expected(kind: Kind) -> Option<Expected> {
@@ -134,7 +141,14 @@ fn what_is_no_message_is_told_so() {
     broken.push([&good[..], &[0x7b; 200], &[0x7c; 200]].concat()); // groups too deep
     broken.push([&good[..], &[0x78], &[0xff; 10]].concat()); // a number without an end
     for bytes in broken {
-        let error = Append::of_request(&bytes, &origin(), &mut counted()).unwrap_err();
+        let error = Append::of_request(
+            &bytes,
+            &origin(),
+            &Rules::default(),
+            &mut Steps::whole(),
+            &mut counted(),
+        )
+        .unwrap_err();
         assert_eq!(fact(&error, "problem"), "malformed", "{bytes:?}");
         assert_eq!(fact(&error, "field"), "request");
     }
@@ -146,7 +160,14 @@ fn as_any_decoder_of_protobuf() {
     base.expected_version = expected(Kind::Exact(3));
     let decoded = |more: &[u8]| {
         let bytes = [base.encode_to_vec(), more.to_vec()].concat();
-        Append::of_request(&bytes, &origin(), &mut counted()).unwrap()
+        Append::of_request(
+            &bytes,
+            &origin(),
+            &Rules::default(),
+            &mut Steps::whole(),
+            &mut counted(),
+        )
+        .unwrap()
     };
     // Fields that nobody knows, and known ones of another type, are passed by.
     let unknown = [0x7a, 1, 0xff, 0x78, 1, 0x7d, 1, 2, 3, 4, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7b];
@@ -190,11 +211,15 @@ fn a_session_goes_on_past_what_is_refused() {
     let mut message = SessionMessage::decode(&bytes[..]).unwrap();
     let mut taken = Vec::new();
     while let Some(next) = message.next_bytes() {
-        let one = message.take(&origin(), &mut counted()).unwrap();
+        let one = message
+            .take(&origin(), &Rules::default(), &mut Steps::whole(), &mut counted())
+            .unwrap();
         assert_eq!(one.size_bytes, next);
         taken.push(one);
     }
-    assert!(message.take(&origin(), &mut counted()).is_none());
+    assert!(
+        message.take(&origin(), &Rules::default(), &mut Steps::whole(), &mut counted()).is_none()
+    );
     assert_eq!(taken.iter().map(|one| one.size_bytes).collect::<Vec<_>>(), sizes);
     let told: Vec<_> = taken
         .iter()
@@ -225,7 +250,13 @@ fn many(change: impl FnOnce(&mut Many)) -> Result<Append, CoreError> {
     let check = Request { stream: "$c".to_owned(), ..exact };
     let mut many = Many { appends: vec![request(), second], checks: vec![check] };
     change(&mut many);
-    Append::of_many(&many.encode_to_vec(), &origin(), &mut counted())
+    Append::of_many(
+        &many.encode_to_vec(),
+        &origin(),
+        &Rules::default(),
+        &mut Steps::whole(),
+        &mut counted(),
+    )
 }
 
 #[test]
@@ -427,10 +458,32 @@ proptest! {
             bytes[place] = value;
         }
         bytes.truncate(end.index(bytes.len()) + 1);
-        let result = Append::of_request(&bytes, &origin(), &mut counted());
+        let (rules, mut steps) = (Rules::default(), Steps::whole());
+        let result = Append::of_request(&bytes, &origin(), &rules, &mut steps, &mut counted());
         if Request::decode(&bytes[..]).is_ok() {
             let malformed = result.is_err_and(|error| fact(&error, "problem") == "malformed");
             prop_assert!(!malformed, "{:?}", bytes);
         }
     }
+}
+
+#[test]
+fn only_the_server_itself_writes_to_its_streams() {
+    let mut request = request();
+    request.stream = "$audit".to_owned();
+    request.events[0].event_type = "$KeyRotated".to_owned();
+    let of = |system| {
+        let origin = Arc::new(Origin { system, ..(*origin()).clone() });
+        Append::of_request(
+            &request.encode_to_vec(),
+            &origin,
+            &Rules::default(),
+            &mut Steps::whole(),
+            &mut counted(),
+        )
+    };
+    let append = of(true).unwrap();
+    assert_eq!((append.parts[0].stream(), append.parts[0].category()), ("$audit", "$audit"));
+    let refused = of(false).unwrap_err();
+    assert_eq!(refused.reason, "INVALID_STREAM_NAME");
 }

@@ -67,6 +67,17 @@ fn demands_are_all_met() {
     assert_eq!(of(Demands { types: texts(&["B"]), ..all() }), [2, 4]);
     assert_eq!(of(Demands { tags: texts(&["y"]), ..all() }), [4]);
     assert_eq!(of(Demands { tags: texts(&["x", "z"]), ..all() }), Vec::<i64>::new());
+    let mut copy = event(6, "a-2", "A", "{}");
+    copy.copied_from = Some([7; 16]);
+    let copied = page(&[copy]);
+    assert!(copied.has_copies() && !page(&events).has_copies());
+    for with_copies in [true, false] {
+        let filter = Filter::new(Demands { with_copies, ..all() }, None).unwrap();
+        let selected = filter.select(&copied, 0, None, STEPS).unwrap();
+        assert_eq!(selected.positions.is_empty(), !with_copies);
+        assert_eq!((selected.next, selected.position), (1, 6));
+        assert_eq!(passing(&filter, &events), [1, 2, 4, 5]);
+    }
     let both = Demands { types: texts(&["B"]), categories: texts(&["a"]), ..all() };
     assert_eq!(of(both), [2]);
 }

@@ -268,20 +268,62 @@ fn whole_variables_and_escaped_keys() {
     assert!(error.facts.contains(&("problem", "duplicate_key".to_owned())));
 }
 
+const COUNTED: &str = "fold: f\ninitial: {n: 0}\nskip_cancelled: SKIP\n\
+                       handlers: {E: {n: state.n + 1}, ECancelled: {n: state.n + 10}}";
+
+/// Five events, the fourth of which cancels the second.
+fn with_a_cancellation() -> Vec<Event> {
+    let mut events: Vec<_> = (1..=5).map(|version| Event::new(version, "E", "{}")).collect();
+    events[3] = Event::new(4, "ECancelled", "{}");
+    events[3].cancels = Some(events[1].id);
+    events
+}
+
+fn counting(skip: bool) -> FoldRun {
+    FoldRun::new(parse(&COUNTED.replace("SKIP", &skip.to_string())), "a-1", "a-1")
+}
+
 #[test]
-fn cancelled_events_are_skipped_on_demand() {
-    let events: Vec<_> = (1..=3).map(|version| Event::new(version, "E", "{}")).collect();
-    for (skip, expected) in [(true, r#"{"n":2}"#), (false, r#"{"n":3}"#)] {
-        let source = format!(
-            "fold: f\ninitial: {{n: 0}}\nskip_cancelled: {skip}\n\
-             handlers: {{E: {{n: state.n + 1}}}}"
-        );
+fn cancelled_events_and_cancellations_are_skipped_on_demand() {
+    let events = with_a_cancellation();
+    for (skip, expected, folded) in [(true, r#"{"n":3}"#, 3), (false, r#"{"n":14}"#, 5)] {
         let rows = Rows::decode(columns(&events)).unwrap();
-        let run = FoldRun::new(parse(&source), "a-1", "a-1");
-        let mut run = run.with_cancelled_events([events[1].id]);
+        let mut run = counting(skip).with_cancelled_events([events[1].id], i64::MAX);
         run.feed(&rows).unwrap();
-        assert_eq!(text(&run.finish().unwrap()), expected);
+        let result = run.finish().unwrap();
+        assert_eq!(text(&result), expected);
+        assert_eq!((result.version, result.events_read, result.events_folded), (5, 5, folded));
     }
+}
+
+#[test]
+fn a_stream_of_nothing_but_what_is_cancelled_does_not_exist() {
+    let mut events = with_a_cancellation();
+    events.drain(4..);
+    events.remove(2);
+    events.remove(0);
+    let rows = Rows::decode(columns(&events)).unwrap();
+    let mut run = counting(true).with_cancelled_events([events[0].id], 4);
+    run.feed(&rows).unwrap();
+    let result = run.finish().unwrap();
+    assert_eq!((result.exists, text(&result)), (false, r#"{"n":0}"#));
+    assert_eq!((result.version, result.events_read), (4, 2));
+}
+
+#[test]
+fn a_run_stops_before_a_cancellation_that_it_does_not_know() {
+    let events = with_a_cancellation();
+    let rows = Rows::decode(columns(&events)).unwrap();
+    let mut run = counting(true).with_cancelled_events([], 3);
+    assert_eq!(run.feed_within(&rows, 0..5, u64::MAX).unwrap(), 3);
+    assert_eq!(run.feed_within(&rows, 3..5, u64::MAX).unwrap(), 3);
+    assert_eq!(text(&run.finish().unwrap()), r#"{"n":3}"#);
+    let (message, next) = counting(true).with_cancelled_events([], 3).history(&rows, 0, 1).unwrap();
+    assert!(!message.is_empty());
+    assert_eq!(next, 3);
+    // Folds that take it as any other event go on.
+    let mut run = counting(false).with_cancelled_events([], 3);
+    assert_eq!(run.feed_within(&rows, 0..5, u64::MAX).unwrap(), 5);
 }
 
 #[test]
@@ -297,6 +339,7 @@ fn a_run_goes_on_from_a_state() {
         state: first.state,
         version: first.version,
         position: first.position,
+        whose: Default::default(),
     };
     let mut run = FoldRun::new(parse(ACCOUNT), "account-7-a", "account-1").resume(&start).unwrap();
     run.feed(&Rows::decode(columns(&events(4))).unwrap()).unwrap();
@@ -312,7 +355,8 @@ fn a_run_goes_on_from_a_state() {
 fn errors_name_everything_but_values() {
     let mut event = Event::new(1, "MoneyDeposited", r#"{"amount":"s3cret"}"#);
     event.version = 9;
-    let error = run_events(ACCOUNT, &[event]).unwrap_err();
+    // The stream goes on from another one: it begins with its first event.
+    let error = run_events(ACCOUNT, &[Event::new(1, "Noted", "{}"), event]).unwrap_err();
     assert_eq!(error.reason, "FOLD_FAILED");
     let names: Vec<_> = error.facts.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["fold", "handler", "path", "stream", "version", "event_id", "problem"]);

@@ -62,7 +62,13 @@ fn apply(state: &str, change: &Change) -> String {
     let document =
         format!(r#"{{"fold":"f","handlers":{{"E":{{{}:{}}}}}}}"#, quoted(&path), quoted(right));
     let fold = Fold::parse(&document).unwrap_or_else(|error| panic!("{document}\n{error:?}"));
-    let start = Start { exists: true, state: state.as_bytes().to_vec(), version: 1, position: 1 };
+    let start = Start {
+        exists: true,
+        state: state.as_bytes().to_vec(),
+        version: 1,
+        position: 1,
+        whose: Default::default(),
+    };
     let mut run = FoldRun::new(Arc::new(fold), "a-1", "a-1").resume(&start).unwrap();
     let row = Row {
         stream: None,

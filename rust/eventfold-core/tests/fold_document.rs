@@ -256,11 +256,14 @@ fn the_digest_is_that_of_the_meaning() {
 }
 
 #[test]
-fn the_kept_digest_knows_the_order_of_the_initial_state() {
+fn the_kept_digest_knows_the_order_of_the_initial_state_and_the_name() {
     let base = parse("fold: a\ninitial: {x: 1, y: {p: 1, q: 2}}\nhandlers: {E: {x: '1'}}");
     let same =
-        parse("fold: b\nkeep: off\nhandlers: {E: {x: '1'}}\ninitial:\n  x: 1\n  y: {p: 1, q: 2}");
+        parse("fold: a\nkeep: off\nhandlers: {E: {x: '1'}}\ninitial:\n  x: 1\n  y: {p: 1, q: 2}");
     assert_eq!(same.kept_digest(), base.kept_digest());
+    let named = parse("fold: b\ninitial: {x: 1, y: {p: 1, q: 2}}\nhandlers: {E: {x: '1'}}");
+    assert_ne!(named.kept_digest(), base.kept_digest());
+    assert_eq!(named.state_digest(), base.state_digest());
     assert_eq!(base.kept_digest().len(), 64);
     for initial in ["{y: {p: 1, q: 2}, x: 1}", "{x: 1, y: {q: 2, p: 1}}"] {
         let other = parse(&format!("fold: a\ninitial: {initial}\nhandlers: {{E: {{x: '1'}}}}"));

@@ -99,6 +99,7 @@ fn check(source: &str, events: &[Event]) {
             state: kept.state.clone(),
             version: kept.version,
             position: kept.position,
+            whose: Default::default(),
         };
         let on = finish(begin().resume(&start).unwrap(), after).map(|mut result| {
             result.events_read += kept.events_read;

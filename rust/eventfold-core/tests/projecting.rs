@@ -255,7 +255,8 @@ fn a_key_that_is_not_known_ends_the_batch() {
     assert_eq!(projecting.unknown(&keys), ["a-2"]);
     let changes = projecting.fold(&rows, &keys).unwrap();
     assert_eq!((changes.next, changes.up_to, changes.upserts.len()), (1, 10, 1));
-    let bad = Known::Row { state: b"{", version: 1, position: 1, shown: true };
+    let bad =
+        Known::Row { state: b"{", version: 1, position: 1, shown: true, whose: Default::default() };
     assert_eq!(projecting.know("a-2", bad).unwrap_err().reason, "BUG");
     projecting.forget();
     assert_eq!(projecting.unknown(&keys), ["a-1", "a-2"]);

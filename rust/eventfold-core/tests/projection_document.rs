@@ -67,7 +67,7 @@ fn what_a_document_says() {
     assert_eq!(projection.categories(), Some(&["User".to_owned()][..]));
     // In the order of the fold, without what the source leaves out.
     assert_eq!(projection.types(), ["UserRegistered", "UserRenamed"]);
-    let column = |name: &str, kind| Column { name: name.to_owned(), kind };
+    let column = |name: &str, kind| Column { name: name.to_owned(), kind, plaintext: false };
     let columns = [column("name", ColumnType::Text), column("born_on", ColumnType::Date)];
     assert_eq!(projection.columns(), columns);
     assert_eq!(projection.indexes(), [vec!["born_on"], vec!["name", "born_on"]]);
@@ -143,6 +143,7 @@ fn refusals_name_their_place() {
     refused("[User]", "[$audit]", "$audit", "source", "a category has 1 to 64");
     refused("[User]", "[A, A]", "A]", "source", "stands twice");
     refused("{categories", "{category: A, categories", "categories", "source", "together");
+    refused("types:", "copies: some, types:", "some", "source", "`include` or `exclude`");
     refused("types:", "kinds:", "kinds", "source", "no key `kinds`");
     refused("UserRenamed,", "UserRenamd,", "UserRenamd,", "source", "no handler for `UserRenamd`");
     refused(
@@ -292,6 +293,8 @@ fn the_digest_covers_what_rows_depend_on() {
         ("where:", "skip_cancelled: true\nwhere:"),
         ("[User]", "[User, Other]"),
         ("[User]", "[Users]"),
+        ("[User]", "[User], copies: include"),
+        ("[User]", "[User], copies: exclude"),
         ("[UserRenamed, UserRegistered]", "[UserRegistered]"),
         ("name: text", "nick: text"),
         ("name: text", "name: {type: text, value: state.name}"),
@@ -312,6 +315,21 @@ fn the_digest_covers_what_rows_depend_on() {
 }
 
 #[test]
+fn copies_are_folded_unless_the_source_is_the_log() {
+    let categories = "categories: [User], ";
+    for (old, new, said, with_copies) in [
+        ("source", "source", None, true),
+        (categories, "", None, false),
+        (categories, "copies: include, ", Some(true), true),
+        (categories, "copies: exclude, ", Some(false), false),
+        ("[User]", "[User], copies: exclude", Some(false), false),
+    ] {
+        let projection = parse(&with(old, new));
+        assert_eq!((projection.said_copies(), projection.with_copies()), (said, with_copies));
+    }
+}
+
+#[test]
 fn documents_that_may_take_each_others_place() {
     let users = parse(USERS);
     for (old, new) in [
@@ -321,11 +339,14 @@ fn documents_that_may_take_each_others_place() {
         ("UserRenamed: {name: event.name}", "UserRenamed: {name: 'event.?name'}"),
         ("where:", "on_error: park\nwhere:"),
         ("[UserRenamed, UserRegistered]", "[UserRegistered, UserRenamed]"),
+        // As it is without a word of them.
+        ("[User]", "[User], copies: include"),
     ] {
         assert!(users.compatible_with(&parse(&with(old, new))), "{old} to {new}");
     }
     for (old, new) in [
         ("[User]", "[User, Other]"),
+        ("[User]", "[User], copies: exclude"),
         (", types: [UserRenamed, UserRegistered]", ""),
         ("where:", "key: meta.stream\nwhere:"),
         ("type: date", "type: text"),

@@ -2,6 +2,7 @@
 
 use eventfold_core::envelope::uuid_text;
 use eventfold_core::error::CoreError;
+use eventfold_core::privacy::OpenedValue;
 use eventfold_core::rows::{Compact, Page, Row, Rows};
 use eventfold_core::wire;
 #[cfg(unix)]
@@ -41,6 +42,16 @@ impl Page for Source {
             #[cfg(unix)]
             Self::Rows(rows) => rows.cell(column, index),
             Self::Compact(rows) => rows.cell(column, index),
+        }
+    }
+
+    #[inline]
+    fn opened(&self, index: usize) -> &[OpenedValue] {
+        match self {
+            Self::Packed(rows) => rows.opened(index),
+            #[cfg(unix)]
+            Self::Rows(rows) => rows.opened(index),
+            Self::Compact(rows) => rows.opened(index),
         }
     }
 }
@@ -113,6 +124,12 @@ impl Batch {
     /// A copy of the rows of one stream, from a row on.
     fn of_stream(&self, py: Python<'_>, stream: PyBackedStr, first: usize) -> PyResult<Self> {
         self.copied(py, || Compact::of_stream(&self.rows, first, &stream))
+    }
+
+    /// Whether a row is a copy.
+    #[getter]
+    fn has_copies(&self) -> bool {
+        self.rows.has_copies()
     }
 
     /// What the rows take.

@@ -210,7 +210,7 @@ pub fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyA
 
 fn write<'py>(py: Python<'py>, value: &Value, classes: &Classes) -> PyResult<Bound<'py, PyAny>> {
     match value {
-        Value::Null => Ok(py.None().into_bound(py)),
+        Value::Null | Value::Absent(_) => Ok(py.None().into_bound(py)),
         Value::Bool(value) => value.into_bound_py_any(py),
         Value::Int(value) => value.into_bound_py_any(py),
         Value::Uint(value) => classes.uint.bind(py).call1((value,)),

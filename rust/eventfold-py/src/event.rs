@@ -28,11 +28,14 @@ use super::uuid7::uuid7;
 ///         append idempotent: the same events again are not stored twice.
 ///     occurred_at: when it happened; a `datetime` with a time zone. Default: the time at which
 ///         the server records the event.
+///     refs: `eventfold.References`: what it refers to. Becomes `refs` of the metadata, which must
+///         be a mapping without it. Default: nothing.
 ///
 /// Raises:
-///     InvalidValue: data or metadata have no JSON form or are no object, the id is no UUID, or
-///         `occurred_at` has no time zone.
-///     TypeError: `type` is no string, or `tags` are no strings or a single one.
+///     InvalidValue: data or metadata have no JSON form or are no object, the id is no UUID,
+///         `occurred_at` has no time zone, or the metadata hold `refs` already.
+///     TypeError: `type` is no string, `tags` are no strings or a single one, or `refs` come with
+///         metadata that are no mapping.
 #[pyclass(frozen, module = "eventfold")]
 pub struct Event {
     #[pyo3(get)]
@@ -75,7 +78,8 @@ impl Event {
 
     #[new]
     #[pyo3(signature = (r#type, data = None, metadata = None, tags = None, id = None,
-        occurred_at = None))]
+        occurred_at = None, *, refs = None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         r#type: &Bound<'_, PyAny>,
@@ -84,6 +88,7 @@ impl Event {
         tags: Option<Bound<'_, PyAny>>,
         id: Option<Bound<'_, PyAny>>,
         occurred_at: Option<Bound<'_, PyAny>>,
+        refs: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let Ok(kind) = r#type.cast::<PyString>() else {
             let shown = r#type.repr()?;
@@ -97,7 +102,10 @@ impl Event {
         text(kind, "type")?;
         let data = data.unwrap_or_else(|| PyDict::new(py).into_any());
         let data_json = object_text(&data, "data")?;
-        let metadata = metadata.unwrap_or_else(|| PyDict::new(py).into_any());
+        let mut metadata = metadata.unwrap_or_else(|| PyDict::new(py).into_any());
+        if let Some(refs) = refs {
+            metadata = helper(py, &WITH_REFS, "_references", "with_refs", (metadata, refs))?;
+        }
         // Empty metadata are left out on the wire; empty data must be an object.
         let metadata_json = if metadata.is_truthy()? {
             object_text(&metadata, "metadata")?
@@ -279,9 +287,10 @@ static CHECK_JSON: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static ENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static INVALID_VALUE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static MICROS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static WITH_REFS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// Calls a function of the SDK: what only Python can do with objects of Python.
-fn helper<'py>(
+pub(super) fn helper<'py>(
     py: Python<'py>,
     known: &PyOnceLock<Py<PyAny>>,
     module: &str,

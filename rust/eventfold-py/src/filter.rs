@@ -16,7 +16,8 @@ pub struct Filter(filter::Filter);
 impl Filter {
     #[new]
     #[pyo3(signature = (*, stream = None, categories = Vec::new(), types = Vec::new(),
-        tags = Vec::new(), with_system = false, condition = None))]
+        tags = Vec::new(), with_system = false, with_copies = false, condition = None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         stream: Option<String>,
@@ -24,10 +25,18 @@ impl Filter {
         types: Vec<String>,
         tags: Vec<String>,
         with_system: bool,
+        with_copies: bool,
         condition: Option<PyBackedStr>,
     ) -> PyResult<Self> {
-        let demands = Demands { stream, categories, types, tags, with_system };
+        let demands = Demands { stream, categories, types, tags, with_system, with_copies };
         errors::run(py, 0, || filter::Filter::new(demands, condition.as_deref())).map(Self)
+    }
+
+    /// Those of some fields at the top of the data that its condition reads.
+    #[expect(clippy::needless_pass_by_value, reason = "as Python gives it")]
+    fn reads(&self, names: Vec<String>) -> Vec<String> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.0.reads(&names).into_iter().map(str::to_owned).collect()
     }
 
     /// What passes of a page from a row on.

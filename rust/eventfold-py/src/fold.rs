@@ -1,11 +1,13 @@
 //! Folds and their runs.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use eventfold_core::envelope::{parse_uuid, stored_metadata};
 use eventfold_core::error;
 use eventfold_core::fold::{self, Keep, Start};
+use eventfold_core::json::absent::{Shown, without_absent};
 use eventfold_core::rows::{Page, Row, Tags};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
@@ -13,6 +15,8 @@ use pyo3::types::PyBytes;
 
 use super::batch::Batch;
 use super::errors;
+use super::mapping::Mapping;
+use super::personal;
 use super::recorded::RecordedEvent;
 
 /// A compiled fold.
@@ -71,15 +75,36 @@ impl Fold {
         }
     }
 
+    #[getter]
+    fn accepts(&self) -> Vec<&str> {
+        self.0.accepts().iter().map(String::as_str).collect()
+    }
+
+    #[pyo3(signature = (types, everywhere = vec![], mappings = vec![]),
+        text_signature = "($self, types, everywhere=(), mappings=())")]
+    fn personal_paths(
+        &self,
+        py: Python<'_>,
+        types: HashMap<String, Vec<PyBackedStr>>,
+        everywhere: Vec<PyBackedStr>,
+        mappings: Vec<Bound<'_, Mapping>>,
+    ) -> PyResult<Vec<String>> {
+        let mappings = personal::mappings(&mappings);
+        errors::run(py, errors::ANY_BYTES, || {
+            let declared = personal::declared(&types, &everywhere)?;
+            Ok(self.0.marks(&declared, &mappings, &[])?.pointers())
+        })
+    }
+
     fn coverage(&self) -> Coverage {
         Coverage(Arc::new(fold::Coverage::new(&self.0)))
     }
 
     #[pyo3(signature = (
         stream, root, *, state = None, exists = true, version = 0, position = 0,
-        cancelled = vec![], coverage = None
+        cancelled = vec![], cancelled_to = None, coverage = None, whose = vec![]
     ), text_signature = "($self, stream, root, *, state=None, exists=True, version=0, position=0, \
-        cancelled=(), coverage=None)")]
+        cancelled=(), cancelled_to=None, coverage=None, whose=b'')")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn run(
         &self,
@@ -91,14 +116,17 @@ impl Fold {
         version: i64,
         position: i64,
         cancelled: Vec<PyBackedStr>,
+        cancelled_to: Option<i64>,
         coverage: Option<&Bound<'_, Coverage>>,
+        whose: Vec<u8>,
     ) -> PyResult<FoldRun> {
         let coverage = coverage.map(|coverage| Arc::clone(&coverage.get().0));
         let bytes = state.as_ref().map_or(0, |state| state.len());
         let fold = Arc::clone(&self.0);
         let run = errors::run(py, bytes, move || {
             let ids = cancelled.iter().map(|id| uuid(id)).collect::<Result<Vec<_>, _>>()?;
-            let mut run = fold::FoldRun::new(fold, stream, root).with_cancelled_events(ids);
+            let run = fold::FoldRun::new(fold, stream, root);
+            let mut run = run.with_cancelled_events(ids, cancelled_to.unwrap_or(i64::MAX));
             if let Some(coverage) = coverage {
                 run = run.with_coverage(coverage)?;
             }
@@ -107,7 +135,8 @@ impl Fold {
                 state => {
                     let exists = exists && state.is_some();
                     let state = state.map_or_else(Vec::new, |state| state.to_vec());
-                    run.resume(&Start { exists, state, version, position })
+                    let whose = personal::whose_of(&whose);
+                    run.resume(&Start { exists, state, version, position, whose })
                 }
             }
         })?;
@@ -116,6 +145,11 @@ impl Fold {
 }
 
 impl Fold {
+    /// The fold, to look at.
+    pub(super) fn inner(&self) -> &fold::Fold {
+        &self.0
+    }
+
     /// The fold itself.
     #[cfg(unix)]
     pub(super) fn shared(&self) -> Arc<fold::Fold> {
@@ -177,6 +211,23 @@ impl FoldRun {
         self.encode(py, |run| run.explain(rows, first, from_version))
     }
 
+    fn explain_from(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<()> {
+        let other = other.get();
+        errors::run(py, 0, || {
+            // One after the other, so that nobody waits for both.
+            let state = other.with_run(|other| Ok(other.visible_state()))?;
+            self.with_run(|run| {
+                run.explain_from(state);
+                Ok(())
+            })
+        })
+    }
+
+    fn stops_at(&self, py: Python<'_>, batch: &Bound<'_, Batch>, index: usize) -> PyResult<bool> {
+        let rows = &batch.get().rows;
+        errors::run(py, 0, || self.with_run(|run| run.stops_at(rows, index)))
+    }
+
     #[pyo3(signature = (
         r#type, data, metadata, tags, event_id, version, position, recorded_us, occurred_us,
         writer
@@ -226,6 +277,10 @@ impl FoldRun {
         errors::run(py, event.data().len(), || {
             event.with_row(|row| self.with_run(|run| run.feed_row(row)))
         })
+    }
+
+    fn go_on_in(&self, py: Python<'_>, stream: &str) -> PyResult<()> {
+        errors::run(py, 0, || self.with_run(|run| run.go_on_in(stream)))
     }
 
     fn stop(&self) {
@@ -278,21 +333,38 @@ impl Coverage {
 pub struct FoldResult {
     exists: bool,
     state: Py<PyBytes>,
+    /// The state as others may see it, and what of it is absent.
+    public_state: Py<PyBytes>,
+    erased_paths: Vec<String>,
+    withheld_paths: Vec<String>,
     version: i64,
     position: i64,
     events_read: u64,
     events_folded: u64,
+    /// Whose personal values may be in it.
+    whose: Py<PyBytes>,
 }
 
 impl FoldResult {
     pub(super) fn new(py: Python<'_>, result: &fold::FoldResult) -> Self {
+        let state = PyBytes::new(py, &result.state).unbind();
+        let (public_state, erased_paths, withheld_paths) = match without_absent(&result.state) {
+            None => (state.clone_ref(py), Vec::new(), Vec::new()),
+            Some(Shown { text, erased, withheld }) => {
+                (PyBytes::new(py, &text).unbind(), erased, withheld)
+            }
+        };
         Self {
             exists: result.exists,
-            state: PyBytes::new(py, &result.state).unbind(),
+            state,
+            public_state,
+            erased_paths,
+            withheld_paths,
             version: result.version,
             position: result.position,
             events_read: result.events_read,
             events_folded: result.events_folded,
+            whose: personal::whose_bytes(py, result.whose).unbind(),
         }
     }
 }

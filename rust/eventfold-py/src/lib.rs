@@ -14,13 +14,22 @@ mod errors;
 mod event;
 mod filter;
 mod fold;
+#[cfg(unix)]
+mod keyring;
 mod limits;
+mod mapping;
 mod names;
+mod personal;
+mod privacy;
 mod projection;
 mod projection_query;
 #[cfg(unix)]
 mod reader;
 mod recorded;
+mod references;
+mod schema;
+#[cfg(unix)]
+mod transform;
 mod uuid7;
 
 use pyo3::prelude::*;
@@ -31,7 +40,7 @@ mod _core {
     // The server's alone, which needs Unix.
     #[cfg(unix)]
     #[pymodule_export]
-    use super::append::{Append, RefusedAppend, SessionMessage};
+    use super::append::{Append, RefusedAppend, RefusedPart, SessionMessage};
     #[pymodule_export]
     use super::batch::Batch;
     #[pymodule_export]
@@ -50,12 +59,21 @@ mod _core {
     use super::filter::{Filter, Selection};
     #[pymodule_export]
     use super::fold::{Coverage, Fold, FoldResult, FoldRun};
+    #[cfg(unix)]
+    #[pymodule_export]
+    use super::keyring::{Keyring, boottime};
     #[pymodule_export]
     use super::limits::limits;
     #[pymodule_export]
-    use super::names::check_stream_name;
+    use super::mapping::{Mapping, MappingTrial};
     #[pymodule_export]
-    use super::projection::{ProjectedTable, Projection};
+    use super::names::{check_event_type, check_stream_name};
+    #[pymodule_export]
+    use super::personal::state_with_absent;
+    #[pymodule_export]
+    use super::privacy::{Personal, PersonalTrial};
+    #[pymodule_export]
+    use super::projection::{ProjectedTable, Projection, ProjectionMarks};
     #[pymodule_export]
     use super::projection_query::ProjectionQuery;
     #[cfg(unix)]
@@ -64,10 +82,20 @@ mod _core {
         AppendBatch, Decision, Hydrated, KeptState, Opened, Outcome, Page, Pages,
         ProjectionComparison, ProjectionRetried, ProjectionRetry, ProjectionStep, ProjectionTrial,
         ProjectionTried, ProjectionTriedRows, ProjectionVerifier, ProjectionWorker, Projector,
-        ReadJob, Reader, ReaderError, Writer, encode_session_answers, failpoints,
+        ReadJob, ReadRules, Reader, ReaderError, StaleRules, Writer, encode_session_answers,
+        failpoints,
     };
     #[pymodule_export]
     use super::recorded::{EventIterator, EventPage, RecordedEvent};
+    #[pymodule_export]
+    use super::references::References;
+    #[pymodule_export]
+    use super::schema::{Rules, Schema, SchemaDifference, SchemaTrial, Violation};
+    #[cfg(unix)]
+    #[pymodule_export]
+    use super::transform::{
+        CopiedAppend, StreamHashes, Transform, TransformCount, TransformExample, Transformed,
+    };
     #[pymodule_export]
     use super::uuid7::uuid7;
     #[pymodule_export]

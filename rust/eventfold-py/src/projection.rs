@@ -1,15 +1,26 @@
 //! Projection documents.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use eventfold_core::error;
+#[cfg(unix)]
+use eventfold_core::privacy::Keys;
+#[cfg(unix)]
+use eventfold_core::projection::RowPlace;
 use eventfold_core::projection::{self, KeyKind};
+#[cfg(unix)]
+use eventfold_reader::keys::unavailable;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyBytes;
 
 use super::batch::Batch;
 use super::errors;
+#[cfg(unix)]
+use super::keyring::Keyring;
+use super::mapping::Mapping;
+use super::personal;
 
 /// A compiled projection.
 #[pyclass(frozen, module = "eventfold._core")]
@@ -52,8 +63,48 @@ impl Projection {
     }
 
     #[getter]
+    fn said_copies(&self) -> Option<bool> {
+        self.0.said_copies()
+    }
+
+    #[getter]
+    fn with_copies(&self) -> bool {
+        self.0.with_copies()
+    }
+
+    #[getter]
     fn types(&self) -> Vec<&str> {
         self.0.types().iter().map(String::as_str).collect()
+    }
+
+    #[getter]
+    fn skip_cancelled(&self) -> bool {
+        self.0.skip_cancelled()
+    }
+
+    #[getter]
+    fn resolves(&self) -> bool {
+        self.0.resolves()
+    }
+
+    #[pyo3(signature = (types, everywhere = vec![], mappings = vec![]),
+        text_signature = "($self, types, everywhere=(), mappings=())")]
+    fn personal(
+        &self,
+        py: Python<'_>,
+        types: HashMap<String, Vec<PyBackedStr>>,
+        everywhere: Vec<PyBackedStr>,
+        mappings: Vec<Bound<'_, Mapping>>,
+    ) -> PyResult<(bool, Vec<String>, Vec<String>)> {
+        let mappings = personal::mappings(&mappings);
+        errors::run(py, errors::ANY_BYTES, || {
+            let declared = personal::declared(&types, &everywhere)?;
+            let marks = self.0.marks(&declared, &mappings)?;
+            let columns = self.0.columns().iter().zip(&marks.columns);
+            let columns = columns.filter(|(_, marked)| **marked);
+            let columns = columns.map(|(column, _)| column.name.clone()).collect();
+            Ok((marks.key, marks.state.pointers(), columns))
+        })
     }
 
     #[getter]
@@ -80,16 +131,100 @@ impl Projection {
         }
     }
 
+    #[pyo3(signature = (event_type, names, /))]
+    #[expect(clippy::needless_pass_by_value, reason = "as Python gives it")]
+    fn key_reads(&self, event_type: &str, names: Vec<String>) -> Vec<String> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.0.key_reads(event_type, &names).into_iter().map(str::to_owned).collect()
+    }
+
+    #[pyo3(signature = (event_type, names, /))]
+    #[expect(clippy::needless_pass_by_value, reason = "as Python gives it")]
+    fn fold_reads(&self, event_type: &str, names: Vec<String>) -> Vec<String> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.0.fold_reads(event_type, &names).into_iter().map(str::to_owned).collect()
+    }
+
+    #[cfg(unix)]
+    #[expect(clippy::needless_pass_by_value, reason = "as Python gives it")]
+    fn open_row<'py>(
+        &self,
+        py: Python<'py>,
+        columns: &str,
+        key: &str,
+        generation_no: i64,
+        sealed: Vec<String>,
+        keyring: Option<&Bound<'py, Keyring>>,
+    ) -> PyResult<(String, Vec<String>, Vec<String>, Vec<Bound<'py, PyBytes>>)> {
+        let keyring = keyring.map(|keyring| Arc::clone(keyring.get().shared()));
+        let found = errors::run(py, columns.len(), || {
+            if keyring.as_ref().is_some_and(|keyring| !keyring.is_leased()) {
+                return Err(unavailable("the lease of this server has run out"));
+            }
+            let store_id = keyring.as_ref().map_or(&[0; 16], |keyring| keyring.store_id());
+            let place = RowPlace { store_id, generation_no, key };
+            let keys = keyring.as_deref().map(|keyring| keyring as &dyn Keys);
+            place.show(columns.as_bytes(), self.0.columns(), &sealed, keys)
+        })?;
+        let json = String::from_utf8_lossy(&found.json).into_owned();
+        let missing = found.missing.iter().map(|subject| PyBytes::new(py, subject)).collect();
+        Ok((json, found.erased, found.withheld, missing))
+    }
+
     fn compatible_with(&self, other: &Bound<'_, Self>) -> bool {
         self.0.compatible_with(&other.get().0)
     }
 }
 
 impl Projection {
+    /// The projection, to look at.
+    pub(super) fn inner(&self) -> &projection::Projection {
+        &self.0
+    }
+
     /// The projection itself.
     #[cfg(unix)]
     pub(super) fn shared(&self) -> Arc<projection::Projection> {
         Arc::clone(&self.0)
+    }
+}
+
+/// What of a projection can be personal.
+#[pyclass(frozen, module = "eventfold._core")]
+pub struct ProjectionMarks {
+    marks: Arc<projection::ProjectionMarks>,
+    columns: Vec<String>,
+}
+
+#[pymethods]
+impl ProjectionMarks {
+    #[getter]
+    fn key(&self) -> bool {
+        self.marks.key
+    }
+
+    #[getter]
+    fn columns(&self) -> Vec<String> {
+        self.columns.clone()
+    }
+
+    #[getter]
+    fn state(&self) -> Vec<String> {
+        self.marks.state.pointers()
+    }
+}
+
+impl ProjectionMarks {
+    pub(super) fn new(marks: projection::ProjectionMarks, of: &projection::Projection) -> Self {
+        let columns = of.columns().iter().zip(&marks.columns);
+        let columns = columns.filter(|(_, marked)| **marked);
+        let columns = columns.map(|(column, _)| column.name.clone()).collect();
+        Self { marks: Arc::new(marks), columns }
+    }
+
+    #[cfg(unix)]
+    pub(super) fn shared(&self) -> Arc<projection::ProjectionMarks> {
+        Arc::clone(&self.marks)
     }
 }
 

@@ -18,7 +18,7 @@ pub struct ProjectionQuery(Query);
 impl ProjectionQuery {
     #[new]
     #[pyo3(signature = (table, *, filter, order = Vec::new(), columns = Vec::new(), after = None,
-        now_us, first_parameter))]
+        now_us, first_parameter, sealed = Vec::new()))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -29,6 +29,7 @@ impl ProjectionQuery {
         after: Option<Vec<Option<String>>>,
         now_us: i64,
         first_parameter: usize,
+        sealed: Vec<String>,
     ) -> PyResult<Self> {
         let order: Vec<Order> =
             order.into_iter().map(|(column, descending)| Order { column, descending }).collect();
@@ -41,6 +42,7 @@ impl ProjectionQuery {
                 order: &order,
                 columns: &columns,
                 after: after.as_deref(),
+                sealed: &sealed,
             };
             Query::compile(&table, &asked, now, first_parameter)
         })
@@ -101,5 +103,5 @@ impl ProjectionQuery {
 fn column((name, kind): (String, String)) -> Result<Column, error::CoreError> {
     let kind = ColumnType::parse(kind.split(" COLLATE ").next().unwrap_or_default())
         .ok_or_else(|| error::CoreError::new("BUG", "a column has an unknown type"))?;
-    Ok(Column { name, kind })
+    Ok(Column { name, kind, plaintext: false })
 }

@@ -3,22 +3,25 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use eventfold_core::envelope::{FLAG_CANCELLED, FLAG_MAPPED};
 use eventfold_core::error::CoreError;
 use eventfold_core::value::{Timestamp, Value};
 use eventfold_core::wire::{self, WireEvent};
-use pyo3::exceptions::{PyIndexError, PyOverflowError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
-use super::{convert, decode, errors};
+use super::{convert, decode, errors, event, references};
 
 /// One message of an answer.
 #[pyclass(frozen, module = "eventfold._core")]
 pub struct EventPage {
     page: wire::EventPage<PyBackedBytes>,
     exact: bool,
+    /// What the references of its events lead to, if they were followed.
+    leads: PyOnceLock<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -28,11 +31,16 @@ impl EventPage {
     fn new(py: Python<'_>, message: PyBackedBytes, numbers: &str) -> PyResult<Self> {
         let exact = decode::is_exact(py, numbers)?;
         let page = errors::run(py, message.len(), || wire::EventPage::decode(message))?;
-        Ok(Self { page, exact })
+        Ok(Self { page, exact, leads: PyOnceLock::new() })
     }
 
     fn __len__(&self) -> usize {
         self.page.len()
+    }
+
+    fn resolve(&self, py: Python<'_>, leads: Py<PyAny>) {
+        // Only the first counts.
+        let _ = self.leads.set(py, leads);
     }
 
     #[getter]
@@ -113,7 +121,8 @@ impl RecordedEvent {
     fn new(py: Python<'_>, message: PyBackedBytes, numbers: &str) -> PyResult<Self> {
         let exact = decode::is_exact(py, numbers)?;
         let page = errors::run(py, message.len(), || wire::EventPage::of_event(message))?;
-        Ok(Self::at(Py::new(py, EventPage { page, exact })?, 0))
+        let page = EventPage { page, exact, leads: PyOnceLock::new() };
+        Ok(Self::at(Py::new(py, page)?, 0))
     }
 
     /// UUID in canonical lower case.
@@ -165,8 +174,7 @@ impl RecordedEvent {
     /// Its tags, sorted bytewise.
     #[getter]
     fn tags<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let tags = self.wire(py)?.tags().map(|tag| PyString::from_bytes(py, tag));
-        PyTuple::new(py, tags.collect::<PyResult<Vec<_>>>()?)
+        texts(py, self.wire(py)?.tags())
     }
 
     /// Its place in the stream, from 1 and without gaps.
@@ -206,10 +214,22 @@ impl RecordedEvent {
         FLAGS.import(py, "eventfold._events", "EventFlags")?.call1((self.wire(py)?.flags(),))
     }
 
+    /// Whether the mapping of its type has changed its data: they are not what is stored.
+    #[getter]
+    fn mapped(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.wire(py)?.flags().cast_signed() & FLAG_MAPPED != 0)
+    }
+
     /// Id of the event that this one is a copy of.
     #[getter]
     fn copied_from<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         optional(py, self.wire(py)?.copied_from())
+    }
+
+    /// Whether a later event of the stream cancels it, as far as the read asked for that.
+    #[getter]
+    fn cancelled(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.wire(py)?.flags().cast_signed() & FLAG_CANCELLED != 0)
     }
 
     /// Id of the event that this one cancels.
@@ -228,6 +248,40 @@ impl RecordedEvent {
     #[getter]
     fn deleted(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.wire(py)?.deleted())
+    }
+
+    /// Pointers (RFC 6901) to the values of its data that were personal and whose subject was
+    /// erased; `None` stands there.
+    #[getter]
+    fn erased_paths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        texts(py, self.wire(py)?.erased_paths())
+    }
+
+    /// Pointers to the personal values that the caller may not see; `None` stands there.
+    #[getter]
+    fn withheld_paths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        texts(py, self.wire(py)?.withheld_paths())
+    }
+
+    /// What it refers to; nothing once the payload was deleted.
+    #[getter]
+    fn references<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static REFERENCES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let found = references::References::from(self.wire(py)?.references());
+        let arguments = (found.events(), found.streams());
+        event::helper(py, &REFERENCES, "_references", "recorded", arguments)
+    }
+
+    /// What its references lead to, if the read was asked for that; not in copies.
+    ///
+    /// Raises:
+    ///     RuntimeError: it was read without `resolve=True`.
+    #[getter]
+    fn resolved<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.page.get().leads.get(py) {
+            Some(leads) => leads.bind(py).call_method1("of", (self.references(py)?,)),
+            None => Err(PyRuntimeError::new_err("the event was read without resolve=True")),
+        }
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Self) -> PyResult<bool> {
@@ -288,6 +342,14 @@ impl RecordedEvent {
 /// Cannot come: the page was checked when it was indexed.
 fn gone(py: Python<'_>) -> PyErr {
     errors::raise(py, CoreError::new("BUG", "an event is gone from its page"))
+}
+
+fn texts<'a, 'py>(
+    py: Python<'py>,
+    texts: impl Iterator<Item = &'a [u8]>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let texts = texts.map(|text| PyString::from_bytes(py, text));
+    PyTuple::new(py, texts.collect::<PyResult<Vec<_>>>()?)
 }
 
 fn optional<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyString>>> {

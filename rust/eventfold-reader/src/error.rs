@@ -20,6 +20,9 @@ pub enum ReadError {
     Lost(String),
     /// The core refused what was read, or a fold failed.
     Core(CoreError),
+    /// The catalogue of the store has this version, which is not that of the rules that the read
+    /// was to go by: it must begin anew.
+    Stale(i64),
 }
 
 impl ReadError {
@@ -34,6 +37,7 @@ impl fmt::Display for ReadError {
         match self {
             Self::Refused { message, .. } | Self::Lost(message) => f.write_str(message),
             Self::Core(error) => error.fmt(f),
+            Self::Stale(version) => write!(f, "the catalogue has version {version}"),
         }
     }
 }

@@ -11,14 +11,16 @@ use crate::hydration::{Statement, rest_of};
 use crate::pages::{KEY, LOWER, Page, Pages, ROWS, Range, Reading, STATEMENT_ROWS_MAX, UPPER};
 use crate::param::Param;
 use crate::pool::Pool;
+use crate::rules::ReadRules;
 
 /// A read of a stream that is known by its name alone.
 #[derive(Debug)]
 pub struct Opening {
     /// Name of the stream.
     pub stream: String,
-    /// Answers number, version and lifecycle of the stream, a version where the read may end, and
-    /// bytes about it; no row for a stream without events.
+    /// Answers number, version and lifecycle of the stream, a version where the read may end, bytes
+    /// about it, the version of the catalogue, and the stream that it was opened from; no row for a
+    /// stream without events.
     pub head: Statement,
     /// The statement of `range`, with the name of the stream as key.
     pub first: Arc<str>,
@@ -28,7 +30,7 @@ pub struct Opening {
 }
 
 /// A stream that is there.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Found {
     /// Its number.
     pub stream_no: i64,
@@ -36,6 +38,8 @@ pub struct Found {
     pub version: i64,
     /// The number of the proto's Lifecycle.
     pub lifecycle: i16,
+    /// The stream whose books were closed, where this one was opened from it.
+    pub opened_from: Option<String>,
 }
 
 /// A version where a read may end, and bytes about it.
@@ -69,9 +73,13 @@ impl Opening {
             rest_of(rows, lease).await?;
             return Ok(None);
         };
-        let (found, end) = read_head(&head).map_err(|_| {
+        let (found, end, catalogue_version) = read_head(&head).map_err(|_| {
             ReadError::Core(CoreError::new("BUG", "the head of a stream cannot be decoded"))
         })?;
+        if let Err(stale) = ReadRules::check(self.range.rules.as_ref(), catalogue_version) {
+            rest_of(rows, lease).await?;
+            return Err(stale);
+        }
         let as_asked = cut(&mut self.range, &found);
         let mut reading = Reading::new(pool, self.range);
         if as_asked && !reading.is_done() {
@@ -97,10 +105,14 @@ fn cut(range: &mut Range, found: &Found) -> bool {
     as_asked
 }
 
-fn read_head(row: &Row) -> Result<(Found, Option<End>), tokio_postgres::Error> {
-    let found =
-        Found { stream_no: row.try_get(0)?, version: row.try_get(1)?, lifecycle: row.try_get(2)? };
+fn read_head(row: &Row) -> Result<(Found, Option<End>, i64), tokio_postgres::Error> {
+    let found = Found {
+        stream_no: row.try_get(0)?,
+        version: row.try_get(1)?,
+        lifecycle: row.try_get(2)?,
+        opened_from: row.try_get(6)?,
+    };
     let version: Option<i64> = row.try_get(3)?;
     let bytes: Option<Vec<u8>> = row.try_get(4)?;
-    Ok((found, version.zip(bytes)))
+    Ok((found, version.zip(bytes), row.try_get(5)?))
 }

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use eventfold_core::envelope::References;
 use eventfold_core::error::CoreError;
-use eventfold_core::rows::Page as _;
+use eventfold_core::rows::{COLUMNS, Page as _};
 use eventfold_core::wire;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
+use crate::ahead::RowsAhead;
 use crate::connection::Rows;
 use crate::error::ReadError;
+use crate::mapping::RowMapper;
 use crate::param::Param;
 use crate::pool::{Lease, Pool};
-use crate::row::{One, PgRows};
+use crate::row::{Changed, One, PgRows, cell};
+use crate::rules::ReadRules;
 
 /// Where the arguments stand that change from one statement of a range to the next: the key, the
 /// lower bound, the upper one (both inclusive), and the most rows that it may answer.
@@ -23,6 +27,8 @@ pub(crate) const UPPER: usize = 2;
 pub(crate) const ROWS: usize = 3;
 /// Most rows that one statement answers, so that none holds its snapshot for long.
 pub(crate) const STATEMENT_ROWS_MAX: i64 = 20_000;
+/// Where the version of the catalogue stands, in rows that have it: behind the name of the root.
+const CATALOGUE: usize = COLUMNS + 1;
 
 /// What the rows of a range are ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +47,10 @@ pub enum Order {
 pub enum Form {
     /// Field 1 of a read's message; the name of the stream, where rows leave it out.
     Encoded(Option<String>),
-    /// Rows as they are.
-    Rows,
+    /// The same, and the page tells what its events refer to.
+    Referring(Option<String>),
+    /// Rows; the name of the stream, where these leave it out.
+    Rows(Option<String>),
 }
 
 /// A range to be read.
@@ -63,6 +71,9 @@ pub struct Range {
     pub form: Form,
     /// A page ends with the event that reaches this.
     pub page_bytes: usize,
+    /// What events are read by; `None`: as they are stored. The first row may say behind all other
+    /// columns which version the catalogue has: if that is another, nothing is read.
+    pub rules: Option<ReadRules>,
 }
 
 impl Range {
@@ -96,9 +107,14 @@ pub struct Page {
     pub last_position: i64,
     /// Id of the last event; nil without one.
     pub last_id: [u8; 16],
+    /// What the events refer to, where the form asks for it.
+    pub references: References,
     /// Up to where the range was looked at, by version or position; `None`: not even its
     /// beginning.
     pub looked_at: Option<i64>,
+    /// The lowest epoch of the keyring in which a value of it was opened: to be held to before it
+    /// leaves the process; `None`: none was.
+    pub opened_epoch: Option<u64>,
     /// Whether this is the last page; only that one may be empty.
     pub done: bool,
 }
@@ -134,7 +150,7 @@ impl Pages {
 
 /// A statement that is under way.
 struct Statement {
-    rows: Rows,
+    rows: RowsAhead,
     lease: Lease,
     /// Most rows that it answers, and how many it has answered.
     rows_max: i64,
@@ -152,6 +168,12 @@ pub(crate) struct Reading {
     looked_at: Option<i64>,
     /// All of the range was looked at.
     exhausted: bool,
+    /// The rules are known to be new enough.
+    is_fresh: bool,
+    /// `None`: events are read as they are stored.
+    mapper: Option<RowMapper>,
+    /// Why the event behind the last page cannot be read.
+    failed: Option<CoreError>,
     /// The stream of the first span, once a row of it came.
     stream: Option<String>,
     statement: Option<Statement>,
@@ -159,12 +181,20 @@ pub(crate) struct Reading {
 
 impl Reading {
     pub(crate) fn new(pool: Pool, range: Range) -> Self {
+        let stream = match &range.form {
+            Form::Encoded(stream) | Form::Referring(stream) | Form::Rows(stream) => {
+                stream.as_deref()
+            }
+        };
         let mut reading = Self {
+            mapper: RowMapper::of(range.rules.as_ref(), stream),
+            failed: None,
             pool,
             rows_left: 0,
             range,
             looked_at: None,
             exhausted: false,
+            is_fresh: false,
             stream: None,
             statement: None,
         };
@@ -179,6 +209,7 @@ impl Reading {
     /// Takes up a statement that was begun already, which may also answer events beyond the range.
     pub(crate) fn take_up(&mut self, rows: Rows, lease: Lease, rows_max: i64) {
         let end = self.bound(if self.range.backwards { LOWER } else { UPPER });
+        let rows = RowsAhead::new(rows);
         self.statement = Some(Statement { rows, lease, rows_max, rows_seen: 0, end });
     }
 
@@ -211,6 +242,9 @@ impl Reading {
 
     /// The next page.
     pub(crate) async fn page(&mut self) -> Result<Page, ReadError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
         let mut page = Page::empty(&self.range.form);
         while !self.is_done() {
             let statement = match &mut self.statement {
@@ -229,12 +263,26 @@ impl Reading {
                 continue;
             };
             statement.rows_seen += 1;
+            self.check_rules(&row)?;
             if self.is_beyond(&One(&row))? {
                 continue;
             }
+            let (row, changed) = match (&mut self.mapper, &mut self.statement) {
+                (None, _) | (_, None) => (row, None),
+                (Some(mapper), Some(statement)) => match mapper.map(row, &mut statement.rows).await
+                {
+                    Ok(mapped) => mapped,
+                    // What was read before it is to arrive.
+                    Err(error) if page.rows > 0 => {
+                        self.failed = Some(error);
+                        break;
+                    }
+                    Err(error) => return Err(error.into()),
+                },
+            };
             self.rows_left -= 1;
             self.look_at_row(&One(&row))?;
-            page.add(row, &self.range.form)?;
+            page.add(row, changed, &self.range.form)?;
             if page.bytes() >= self.range.page_bytes {
                 break;
             }
@@ -247,8 +295,19 @@ impl Reading {
             statement.lease.finish().await?;
         }
         page.looked_at = self.looked_at;
+        page.opened_epoch = self.mapper.as_mut().and_then(RowMapper::take_opened);
         page.done = self.is_done();
         Ok(page)
+    }
+
+    /// Looks at the first row for the version of the catalogue.
+    fn check_rules(&mut self, row: &Row) -> Result<(), ReadError> {
+        if !std::mem::replace(&mut self.is_fresh, true)
+            && let Some(version) = cell(row, CATALOGUE).and_then(|cell| cell.try_into().ok())
+        {
+            ReadRules::check(self.range.rules.as_ref(), i64::from_be_bytes(version))?;
+        }
+        Ok(())
     }
 
     /// Whether an event came in after the bounds of the range were found.
@@ -269,7 +328,7 @@ impl Reading {
             Order::Spans => self.cut_spans(&mut params, rows_max),
         };
         let mut lease = self.pool.lend().await?;
-        let rows = lease.query(&self.range.sql, &params).await?;
+        let rows = RowsAhead::new(lease.query(&self.range.sql, &params).await?);
         Ok(Statement { rows, lease, rows_max, rows_seen: 0, end })
     }
 
@@ -390,8 +449,8 @@ impl Reading {
 impl Page {
     fn empty(form: &Form) -> Self {
         let content = match form {
-            Form::Encoded(_) => Content::Encoded(Vec::new()),
-            Form::Rows => Content::Rows(PgRows::default()),
+            Form::Encoded(_) | Form::Referring(_) => Content::Encoded(Vec::new()),
+            Form::Rows(_) => Content::Rows(PgRows::default()),
         };
         Self {
             content,
@@ -399,22 +458,34 @@ impl Page {
             last_version: 0,
             last_position: 0,
             last_id: [0; 16],
+            references: References::default(),
             looked_at: None,
+            opened_epoch: None,
             done: false,
         }
     }
 
-    fn add(&mut self, row: Row, form: &Form) -> Result<(), ReadError> {
+    fn add(&mut self, row: Row, changed: Option<Changed>, form: &Form) -> Result<(), ReadError> {
         self.rows += 1;
         self.last_version = One(&row).version(0)?;
         self.last_position = One(&row).position(0)?;
         self.last_id = *One(&row).event_id(0)?;
+        if let Form::Referring(_) = form {
+            self.references.extend(One(&row).row(0)?.references());
+        }
         match (&mut self.content, form) {
-            (Content::Rows(rows), _) => rows.push(row),
-            (Content::Encoded(bytes), Form::Encoded(stream)) => {
-                wire::write_row(&One(&row).row(0)?, stream.as_deref(), bytes)?;
+            (Content::Rows(rows), _) => rows.push(row, changed),
+            (
+                Content::Encoded(bytes),
+                Form::Encoded(stream) | Form::Referring(stream) | Form::Rows(stream),
+            ) => {
+                let one = One(&row);
+                let mut event = one.row(0)?;
+                if let Some(changed) = &changed {
+                    (event.data, event.flags) = (&changed.data, changed.flags);
+                }
+                wire::write_row(&event, stream.as_deref(), bytes)?;
             }
-            (Content::Encoded(_), Form::Rows) => {}
         }
         Ok(())
     }

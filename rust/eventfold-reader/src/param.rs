@@ -5,6 +5,8 @@ use std::error::Error;
 use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{IsNull, ToSql, Type};
 
+use crate::arrays::{UUID, array, bytes};
+
 /// An argument of a statement. PostgreSQL tells its type from the statement; the binary forms
 /// of both must agree, so a statement casts where that is not plain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Param {
     Ints(Vec<i64>),
     /// A `text[]`.
     Texts(Vec<String>),
+    /// A `uuid[]`.
+    Uuids(Vec<[u8; 16]>),
 }
 
 impl ToSql for Param {
@@ -35,6 +39,7 @@ impl ToSql for Param {
             Self::Uuid(id) => out.put_slice(id),
             Self::Ints(values) => return values.to_sql(&Type::INT8_ARRAY, out),
             Self::Texts(texts) => return texts.to_sql(&Type::TEXT_ARRAY, out),
+            Self::Uuids(ids) => return array(UUID, ids.iter(), out, |id, out| bytes(id, out)),
         }
         Ok(IsNull::No)
     }

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use eventfold_core::append::{
     Append, Decision, Origin, Outcome, Positions, SessionMessage, append_response,
 };
+use eventfold_core::rules::{Rules, Steps};
 
 /// The same bytes as each of the requests.
 pub fn append_request(data: &[u8]) {
-    let origin = Arc::new(Origin { writer: "fuzz".to_owned(), trace_context: None });
+    let origin = Arc::new(Origin { writer: "fuzz".to_owned(), ..Origin::default() });
+    let rules = Rules::default();
     let mut made = 0_u128;
     let mut ids = || {
         made += 1;
         made.to_be_bytes()
     };
     for check in [Append::of_request, Append::of_many, Append::of_check] {
-        match check(data, &origin, &mut ids) {
+        match check(data, &origin, &rules, &mut Steps::whole(), &mut ids) {
             Ok(append) => passed(&append),
             Err(error) => assert!(!error.reason.is_empty()),
         }
@@ -23,7 +25,8 @@ pub fn append_request(data: &[u8]) {
     let Ok(mut message) = SessionMessage::decode(data) else { return };
     let mut taken = 0;
     while let Some(bytes) = message.next_bytes() {
-        let one = message.take(&origin, &mut ids).expect("there is one");
+        let one =
+            message.take(&origin, &rules, &mut Steps::whole(), &mut ids).expect("there is one");
         assert_eq!(one.size_bytes, bytes);
         taken += bytes;
         if let Ok(append) = &one.append {

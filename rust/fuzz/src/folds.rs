@@ -203,8 +203,13 @@ fn same_however_fed(fold: &Arc<Fold>, events: &[Event<'_>], middle: usize) -> Ou
             state: half.state,
             version: half.version,
             position: half.position,
+            whose: Default::default(),
         };
-        let run = new().resume(&start).expect("a state can be gone on from");
+        // A state at version 0 would be that of the periods before the stream.
+        let run = match half.version {
+            0 => new(),
+            _ => new().resume(&start).expect("a state can be gone on from"),
+        };
         let mut rest = outcome(feed(run, before.len(), after, FLAG_VALIDATED_V1));
         if let Ok(result) = &mut rest {
             result.events_read += half.events_read;

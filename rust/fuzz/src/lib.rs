@@ -7,24 +7,32 @@ mod choices;
 mod expressions;
 mod folds;
 mod json;
+mod mappings;
+mod privacy;
 mod projections;
 mod reference;
 mod rows;
+mod schemas;
+mod transforms;
 mod wire;
 
 pub use appends::append_request;
 pub use expressions::{expr_eval, expr_parse};
 pub use folds::{fold_document, fold_run};
 pub use json::{event_json, scan_vs_strict};
+pub use mappings::{mapping_apply, mapping_document};
+pub use privacy::{privacy_document, sealed_data};
 pub use projections::projection_document;
 pub use rows::rows_decode;
+pub use schemas::{schema_change, schema_document};
+pub use transforms::{transform_copy, transform_document};
 pub use wire::event_page;
 
 /// What a target does with its bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each stands in a folder of that name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("expr_parse", expr_parse),
     ("expr_eval", expr_eval),
     ("fold_document", fold_document),
@@ -35,4 +43,12 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("append_request", append_request),
     ("fold_run", fold_run),
     ("projection_document", projection_document),
+    ("mapping_document", mapping_document),
+    ("mapping_apply", mapping_apply),
+    ("schema_document", schema_document),
+    ("schema_change", schema_change),
+    ("transform_document", transform_document),
+    ("transform_copy", transform_copy),
+    ("privacy_document", privacy_document),
+    ("sealed_data", sealed_data),
 ];

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import grpc
 from tests.faults.follow.recording import LogEvent, Wanted
 
+from eventfold.v1 import appends_pb2 as appends_pb
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import event_store_pb2_grpc
 
@@ -70,10 +71,10 @@ class Writer:
                 self.newest = positions[-1]
                 events -= len(positions)
 
-    def _append(self, count: int) -> pb.AppendRequest:
+    def _append(self, count: int) -> appends_pb.AppendRequest:
         pick = self._random
         stream = f"{pick.choice(CATEGORIES)}-{pick.randrange(STREAMS_A_CATEGORY)}"
-        request = pb.AppendRequest(stream=stream)
+        request = appends_pb.AppendRequest(stream=stream)
         request.expected_version.any.SetInParent()
         for _ in range(count):
             data = {"n": pick.randrange(1000), "text": "x" * pick.randrange(300)}
@@ -85,7 +86,7 @@ class Writer:
             )
         return request
 
-    def _stored(self, request: pb.AppendRequest, stop: threading.Event) -> list[int]:
+    def _stored(self, request: appends_pb.AppendRequest, stop: threading.Event) -> list[int]:
         while not stop.is_set():
             with grpc.insecure_channel(self._address()) as channel:
                 stub = event_store_pb2_grpc.EventStoreStub(channel)

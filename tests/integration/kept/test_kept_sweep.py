@@ -13,7 +13,9 @@ import psycopg
 from tests.support.kept import KeptStore, box, put
 
 from eventfold import Fold
+from eventfold_server.domain.folding import CompiledFolds
 from eventfold_server.limits import FOLD_SEMANTICS, KEPT_SWEEP_ROWS_MAX
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.kept import KeptStorage
 
@@ -53,7 +55,7 @@ async def test_one_server_sweeps_at_a_time(store: KeptStore) -> None:
     # A schema of its own: the servers of the other one sweep it when they have started.
     database = Database(store.url, ALONE)
     await database.open()
-    sweep = KeptStorage(database).sweep
+    storage = KeptStorage(database, Catalogue(database))
     rows = KEPT_SWEEP_ROWS_MAX + 10
     try:
         with psycopg.connect(store.url, autocommit=True) as mine:
@@ -63,9 +65,9 @@ async def test_one_server_sweeps_at_a_time(store: KeptStore) -> None:
                     "SELECT pg_advisory_xact_lock(hashtextextended('eventfold.sweep:' || %s, 0))",
                     (ALONE,),
                 )
-                assert await sweep() == 0
+                assert await storage.sweep(CompiledFolds().get) == 0
             assert mine.execute(COUNT.replace("{s}", ALONE)).fetchall() == [(rows,)]
-            dropped = [await sweep() for _ in range(3)]
+            dropped = [await storage.sweep(CompiledFolds().get) for _ in range(3)]
             assert dropped == [KEPT_SWEEP_ROWS_MAX, 10, 0]
     finally:
         await database.close()

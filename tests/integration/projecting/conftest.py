@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.servers import start_postgres
 
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.projector import Projector
 
@@ -33,7 +34,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def projector(database: Database) -> AsyncIterator[Projector]:
     """Connections for workers of the store."""
-    opened = Projector(database)
+    opened = Projector(database, Catalogue(database))
     yield opened
     await opened.close()
 

@@ -16,9 +16,9 @@ from eventfold_server.storage.database import Database
 # Statement, types of its arguments, the arguments, and the indexes that it has to use.
 _CASES = {
     "projection_key_events": (
-        "text[], bigint, bigint, bigint, text[], text, boolean",
-        "ARRAY['Moved'], 1, 20000, 20000, {categories}, 'Account-1', true",
-        {"events_stream_version", "streams_name_key"},
+        "text[], bigint, bigint, bigint, text[], text, boolean, boolean, bigint",
+        "ARRAY['Moved'], 1, 20000, 20000, {categories}, 'Account-1', true, false, 9",
+        {"events_stream_version", "streams_name_key", "events_cancels"},
     ),
     "projection_parked_list": (
         "text[], bigint, bigint, bigint, bigint",

@@ -42,8 +42,10 @@ _MENDS = {
     'sum: "state.sum + event.amount"': (
         'sum: "type(event.amount) == string ? state.sum : state.sum + event.amount"'
     ),
+    # A hidden row has no columns, so that no number is too large for it.
     'when: "event.amount > 50"': (
-        'when: "type(event.amount) == int && event.amount > 50 && event.amount < 2147483648"'
+        'when: "type(event.amount) == int && event.amount > 50'
+        ' && (event.amount < 2147483648 || state.n >= 6)"'
     ),
 }
 
@@ -76,7 +78,8 @@ async def verified(
     keys: int = ALL_KEYS,
     **bounds: float,
 ) -> Comparison:
-    verification = projector.verification(generation_no, _core.Projection(source), keys, **bounds)
+    document = _core.Projection(source)
+    verification = await projector.verification(generation_no, document, keys, **bounds)
     before = 0
     while True:
         compared = await verification.go_on()
@@ -181,7 +184,7 @@ async def test_a_trial_bounds_its_memory(
     log = Log(random.Random(9))
     store_events(database_url, database.queries.schema, log.grow(300))
     document = _core.Projection(BY_ROOT)
-    trial = projector.trial(
+    trial = await projector.trial(
         document, after=0, up_to=300, events_max=300, sheet_bytes=1, page_bytes=1
     )
     while not (tried := await trial.go_on()).done:
@@ -264,20 +267,20 @@ async def test_a_retry_folds_what_was_set_aside(
         "page_bytes": rng.choice([1, 1_000_000]),
         "rows_bytes": rng.choice([1, 1_000_000]),
     }
-    again = projector.retry(generation_no, lease, _core.Projection(source), [], **bounds)
+    again = await projector.retry(generation_no, lease, _core.Projection(source), [], **bounds)
     assert await retried(again) == (0, 0, len(before.parked))
     agrees(contents(database, database_url, generation_no), before)
 
     # Some of the keys, and what is not parked besides.
     document = _core.Projection(mended(source))
     some = rng.sample(sorted(before.parked), len(before.parked) // 2)
-    retry = projector.retry(generation_no, lease, document, [*some, "none"], **bounds)
+    retry = await projector.retry(generation_no, lease, document, [*some, "none"], **bounds)
     events = sum(len(before.lists[key]) for key in some)
     assert await retried(retry) == (len(some), events, 0)
     half = contents(database, database_url, generation_no)
     assert half.lists == {key: one for key, one in before.lists.items() if key not in some}
 
-    rest = projector.retry(generation_no, lease, document, [], **bounds)
+    rest = await projector.retry(generation_no, lease, document, [], **bounds)
     assert (await retried(rest))[0] == len(before.parked) - len(some)
     whole = await built(database, database_url, projector, mended(source), 500)
     agrees(contents(database, database_url, generation_no), contents(database, database_url, whole))
@@ -309,7 +312,7 @@ async def test_whoever_lost_the_lease_changes_nothing(
 
     async def retry() -> None:
         lease = await asyncio.to_thread(take_lease, database, database_url, generation_no)
-        one = projector.retry(
+        one = await projector.retry(
             generation_no, lease, _core.Projection(changed), [], retry_keys=rng.choice([1, 4])
         )
         for _ in range(rng.randrange(1, 6)):
@@ -326,7 +329,7 @@ async def test_whoever_lost_the_lease_changes_nothing(
     worker = projector.worker(generation_no, lease, _core.Projection(source), quiet_s=0)
     while not (await worker.step(head)).done:
         pass
-    await retried(projector.retry(generation_no, lease, _core.Projection(changed), []))
+    await retried(await projector.retry(generation_no, lease, _core.Projection(changed), []))
     whole = await built(database, database_url, projector, changed, head)
     agrees(contents(database, database_url, generation_no), contents(database, database_url, whole))
 
@@ -347,7 +350,7 @@ async def test_a_trial_is_the_projection_on_a_prefix(
         if event.type in document.types and event.stream.partition("-")[0] in document.categories
     ]
     events_max = rng.randrange(1, len(counted))
-    trial = projector.trial(document, after=0, up_to=400, events_max=events_max)
+    trial = await projector.trial(document, after=0, up_to=400, events_max=events_max)
     while not (tried := await trial.go_on()).done:
         pass
     assert tried.position == counted[events_max - 1]
@@ -393,7 +396,7 @@ async def test_a_trial_ends_where_an_event_fails(
     assert model.stopped is not None
     document = _core.Projection(BY_ROOT)
 
-    trial = projector.trial(document, after=0, up_to=400, events_max=100_000)
+    trial = await projector.trial(document, after=0, up_to=400, events_max=100_000)
     while not (tried := await trial.go_on()).done:
         pass
 

@@ -26,6 +26,7 @@ from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
 from eventfold_server.limits import QUERY_SWITCHES_MAX
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.projection_rows import ProjectionRows
@@ -48,7 +49,7 @@ class Store:
     def __init__(self, database: Database, connection: Any) -> None:
         self.database, self.connection = database, connection
         self.queries = database.queries
-        self.tail = Tail(TailStorage(database))
+        self.tail = Tail(TailStorage(database, Catalogue(database)))
         documents = Documents(FoldRegistry(FoldStorage(database)))
         self.domain = ProjectionQueries(ProjectionRows(database), documents, self.tail)
 

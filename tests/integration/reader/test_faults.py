@@ -27,6 +27,7 @@ from eventfold_server.domain.kept import KeptStates
 from eventfold_server.domain.starts import Starts
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import reader
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import EVENT_CONNECTIONS, Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.kept import KeptStorage, Upto
@@ -47,7 +48,7 @@ OURS = "application_name = 'eventfold' AND pid <> pg_backend_pid()"
 def log(database: Database, database_url: str) -> LogStorage:
     rows = random_rows(random.Random(1), 1, EVENTS, DATA_BYTES_MAX, deleted=False)
     store_rows(database_url, database.queries.schema, rows)
-    return LogStorage(database)
+    return LogStorage(database, Catalogue(database))
 
 
 def whole(log: LogStorage, events: int = EVENTS) -> Pages:
@@ -144,7 +145,7 @@ async def test_a_late_cancellation_hits_nobody(
     async with listener:
         try:
             await behind.open()
-            log = LogStorage(behind)
+            log = LogStorage(behind, Catalogue(behind))
             # Few enough events that the statements are long over when the requests come.
             given_up = [whole(log, 3_000) for _ in range(EVENT_CONNECTIONS)]
             await asyncio.gather(*map(anext, given_up))
@@ -177,7 +178,7 @@ async def test_cancelled_while_it_waits(log: LogStorage, database_url: str) -> N
 async def test_a_fold_that_is_cancelled_stops(database: Database, log: LogStorage) -> None:
     """A caller who gives up a hydration stops the fold, and its threads serve the next."""
     folds = FoldRegistry(FoldStorage(database))
-    storage = KeptStorage(database)
+    storage = KeptStorage(database, Catalogue(database))
     starts = Starts(storage, folds, KeptStates(storage))
     ref = FoldRef(None, SLOW)
     started = time.monotonic()

@@ -19,7 +19,9 @@ from tests.support.rows import random_rows, store_rows
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold_server.domain.read import ReadEnd, Reader, StreamRead
 from eventfold_server.domain.tokens import make_token
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
+from eventfold_server.storage.lines import LineStorage
 from eventfold_server.storage.log import LogStorage
 
 EVENTS = 3_000
@@ -30,7 +32,7 @@ LAGS = 3
 
 async def frames(reader: Reader, read: StreamRead) -> tuple[list[Any], ReadEnd]:
     events: list[Any] = []
-    async for encoded, end in reader.stream(read):
+    async for encoded, end, *_ in reader.stream(read):
         events += pb.ReadResponse.FromString(encoded).events
         if end is not None:
             return events, end
@@ -75,8 +77,8 @@ async def test_reads_of_a_stream(
     seed = random.randrange(10**9)
     rows = random_rows(random.Random(seed), streams, events, data_bytes)
     store_rows(database_url, database.queries.schema, rows)
-    log = LogStorage(database)
-    reader = Reader(log)
+    log = LogStorage(database, Catalogue(database))
+    reader = Reader(log, LineStorage(database))
     choose = random.Random(seed)
     for name, part in rows.items():
         asked = reads(name, len(part), choose)
@@ -108,11 +110,11 @@ async def test_events_that_come_in_between_are_left_out(
     lagging = database.queries["stream_head"].replace("s.version", f"(s.version - {LAGS})")
     assert lagging.count(f"- {LAGS})") == 2
     monkeypatch.setitem(database.queries._texts, "stream_head", lagging)
-    log = LogStorage(database)
+    log = LogStorage(database, Catalogue(database))
     for name, part in rows.items():
         read = StreamRead(name, backwards, None, None, limit, types)
         versions, looked_at, end_reached = wanted(read, part[:-LAGS])
-        found, end = await frames(Reader(log), read)
+        found, end = await frames(Reader(log, LineStorage(database)), read)
         assert [event.version for event in found] == versions
         position = part[looked_at - 1]["position"]
         assert end == ReadEnd(looked_at, position, await make_token(log, position), end_reached)
@@ -124,6 +126,9 @@ async def test_a_small_read_is_one_call_of_the_reader(
     """No other question follows where a read ends as it was expected to."""
     rows = random_rows(random.Random(2), 2, 200, 20)
     store_rows(database_url, database.queries.schema, rows)
+    catalogue = Catalogue(database)
+    await catalogue.load()
+    reader = Reader(LogStorage(database, catalogue), LineStorage(database))
     calls = []
     call = database.events._call
 
@@ -137,10 +142,8 @@ async def test_a_small_read_is_one_call_of_the_reader(
     monkeypatch.setattr(database.events, "_call", counted)
     monkeypatch.setattr(database, "reading", refused)
     for backwards, limit, first in itertools.product((False, True), (0, 1, 10), (None, 20)):
-        await frames(
-            Reader(LogStorage(database)), StreamRead("S-0", backwards, first, None, limit, None)
-        )
-    await frames(Reader(LogStorage(database)), StreamRead("S-0", False, None, None, 0, ["B"]))
+        await frames(reader, StreamRead("S-0", backwards, first, None, limit, None))
+    await frames(reader, StreamRead("S-0", False, None, None, 0, ["B"]))
     head = len(rows["S-0"])
-    await frames(Reader(LogStorage(database)), StreamRead("S-0", False, head + 1, None, 0, None))
+    await frames(reader, StreamRead("S-0", False, head + 1, None, 0, None))
     assert len(calls) == 14

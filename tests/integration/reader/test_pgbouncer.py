@@ -11,17 +11,20 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 from tests.support.database import connected
+from tests.support.event_types import event_types_of, tried
 from tests.support.pgbouncer import pgbouncer, program
 from tests.support.servers import RunningServer, start_postgres, start_server
 from tests.support.subscriptions import append, stored, subscriber
 
 import eventfold
+from eventfold.v1 import event_types_pb2 as pb
 
 pytestmark = pytest.mark.skipif(program() is None, reason="there is no pgbouncer on this machine")
 
@@ -169,3 +172,24 @@ async def test_subscriptions(servers: list[RunningServer], direct_url: str) -> N
         await where.until_position(head)
         assert [event.stream for event in where.events[10:]] == ["Followed-2"] * 21
         assert other.events == []
+
+
+def test_changes_of_the_catalogue(servers: list[RunningServer]) -> None:
+    """They take several statements, which one session must get: side by side on both stores, each
+    knows what the one before left.
+    """
+
+    def change(server: RunningServer) -> None:
+        with event_types_of(server.address) as types:
+            for number in range(4):
+                name = f"Pooled{uuid.uuid4().hex}"
+                types.category(name, pb.SCHEMA_MODE_WARN)
+                assert types.say(name, replaced_by="Other", description=str(number)).name == name
+                assert types.put(name, '{"required": ["a"]}').created
+                assert tried(types.append, f"{name}-1", ("Other", {})).last_version == 1
+                # By the type, whose mode counts first.
+                types.say(name, schema_mode=pb.SCHEMA_MODE_ENFORCE)
+                assert tried(types.append, f"{name}-1", (name, {})).reason == "SCHEMA_VIOLATION"
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(change, servers * 4))

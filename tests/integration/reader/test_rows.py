@@ -17,11 +17,15 @@ from tests.support.rows import random_rows, store_rows
 
 from eventfold import _core
 from eventfold.v1 import event_store_pb2 as pb
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.log import LogStorage, Span
+from eventfold_server.storage.views import View
 
 Rows = dict[str, list[dict[str, Any]]]
 SIZES = [(40, 2_000), (3_000, 60), (25_000, 0)]
+# What reads go by where no mapping is in force.
+UNMAPPED = _core.ReadRules(1, [])
 
 
 def as_stored(event: Any) -> dict[str, Any]:
@@ -88,7 +92,7 @@ async def stored(request: Any, database: Database, database_url: str) -> tuple[L
     events, data_bytes_max = request.param
     rows = random_rows(random.Random(events), 5, events, data_bytes_max)
     store_rows(database_url, database.queries.schema, rows)
-    return LogStorage(database), rows
+    return LogStorage(database, Catalogue(database)), rows
 
 
 async def test_streams(stored: tuple[LogStorage, Rows]) -> None:
@@ -139,6 +143,7 @@ async def test_the_log(stored: tuple[LogStorage, Rows]) -> None:
                 2,
                 last,
                 with_system=False,
+                with_copies=True,
                 categories=["S"] if types else None,
                 types=types,
                 tags=tags,
@@ -164,7 +169,7 @@ async def test_spans(stored: tuple[LogStorage, Rows]) -> None:
     names = list(rows)
     wanted = [(names[s.stream_no - 1], v) for s in spans for v in range(s.lower, s.upper + 1)]
     found = []
-    async for page in log.streams_batches(spans):
+    async for page in log.streams_batches(spans, UNMAPPED):
         assert page.batch is not None
         for name, first, end in page.batch.streams():
             found += [(name, page.batch.version(index)) for index in range(first, end)]
@@ -178,8 +183,8 @@ async def test_one_event(stored: tuple[LogStorage, Rows]) -> None:
     """An event by its id; none for an id that nobody has."""
     log, rows = stored
     row = rows["S-3"][-1]
-    encoded = await log.event(row["event_id"])
-    assert encoded is not None
-    [event] = pb.ReadResponse.FromString(encoded).events
+    page = await log.event(row["event_id"], view=View(raw=True))
+    assert page is not None
+    [event] = pb.ReadResponse.FromString(page.encoded or b"").events
     assert as_stored(event) == expected("S-3", row)
-    assert await log.event(type(row["event_id"])(int=1)) is None
+    assert await log.event(type(row["event_id"])(int=1), view=View()) is None

@@ -22,6 +22,7 @@ from tests.support.pgbouncer import pgbouncer, program
 
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import address
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.log import LogStorage
 
@@ -117,8 +118,8 @@ async def reads(url: str) -> None:
     database = Database(url, "tls", wait_s=0)
     await database.open()
     try:
-        assert await LogStorage(database).head() == 0
-        pages = LogStorage(database).stream_pages(
+        assert await LogStorage(database, Catalogue(database)).head() == 0
+        pages = LogStorage(database, Catalogue(database)).stream_pages(
             1, 1, 9, stream="S-1", types=None, backwards=False, limit=None
         )
         assert [page.rows async for page in pages] == [0]
@@ -131,7 +132,7 @@ async def reader_alone(url: str) -> None:
     database = Database(url, "tls")
     database._events = database._event_reader()
     try:
-        pages = LogStorage(database).stream_pages(
+        pages = LogStorage(database, Catalogue(database)).stream_pages(
             1, 1, 9, stream="S-1", types=None, backwards=False, limit=None
         )
         assert [page.rows async for page in pages] == [0]

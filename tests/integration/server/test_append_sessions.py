@@ -24,7 +24,7 @@ from tests.support.raw import answer_of
 from tests.support.servers import RunningServer, start_server
 
 import eventfold
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
 from eventfold.v1 import event_store_pb2_grpc
 from eventfold_server import limits
 from eventfold_server.config import ServerConfig
@@ -203,9 +203,10 @@ async def test_no_more_is_read_than_there_is_room_for(
 
         with appends_held(database_url, schema):
             sending = asyncio.create_task(send())
-            await until(lambda: server._writer._appends >= appends_max, "the session is full")
+            writer = server._store._writer
+            await until(lambda: writer._appends >= appends_max, "the session is full")
             await asyncio.sleep(0.3)
-            assert server._writer._appends == appends_max
+            assert writer._appends == appends_max
             # A second session has room of its own, and unary calls too.
             async with eventfold.AsyncClient(address) as store:
                 assert await store.get_stream("room-0") is not None

@@ -22,7 +22,7 @@ from tests.support.raw import answer_of, bearer
 from tests.support.servers import RunningServer
 
 import eventfold
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
 from eventfold.v1 import event_store_pb2_grpc
 from eventfold_server.config import ServerConfig
 from eventfold_server.interceptors import guard

@@ -217,14 +217,14 @@ async def test_a_change_of_the_rules_is_noticed_and_changes_no_order(store: Stor
             assert {kind for kind, *_ in outcomes} == {"stored"}
     found = store.rows("SELECT name, version FROM {}.streams ORDER BY name")
     assert found == [(f"a-{n}", 9) for n in range(4)]
-    assert store.writer.catalogue_version == 4
+    assert store.catalogue.rules.version == 4
 
 
 async def test_the_first_append_of_a_process_knows_the_rules(store: Store) -> None:
     with connected(store.url) as postgres:
         postgres.execute(f"UPDATE {store.schema}.counter SET catalogue_version = 5")
     async with opened(store.url, store.schema) as other:
-        assert other.writer.catalogue_version == 5
+        assert other.catalogue.rules.version == 5
 
 
 async def test_two_that_exclude_each_other_in_one_batch(store: Store) -> None:

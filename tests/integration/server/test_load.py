@@ -18,6 +18,7 @@ from tests.support.raw import answer_of, call
 from tests.support.servers import RunningServer
 
 import eventfold
+from eventfold.v1 import appends_pb2 as appends_pb
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2
 from eventfold_server import limits
@@ -43,9 +44,9 @@ def store(server: RunningServer) -> Iterator[eventfold.Client]:
         yield client
 
 
-def append_of(stream: str, *sizes: int) -> pb.AppendRequest:
+def append_of(stream: str, *sizes: int) -> appends_pb.AppendRequest:
     """An append of events whose data has these sizes in bytes."""
-    request = pb.AppendRequest(stream=stream)
+    request = appends_pb.AppendRequest(stream=stream)
     request.expected_version.exact = 0
     for size in sizes:
         request.events.add(type="T", data=b'{"x":"' + b"x" * (size - 8) + b'"}')
@@ -104,7 +105,7 @@ def test_a_message_above_what_is_received_ends_only_its_call(
 
 def test_hundreds_of_calls_at_once_are_all_answered(server: RunningServer) -> None:
     calls = 300
-    request = pb.AppendRequest(stream="")
+    request = appends_pb.AppendRequest(stream="")
     request.expected_version.exact = 0
     request.events.add(type="T", data=b"{}")
     channels = [
@@ -118,7 +119,7 @@ def test_hundreds_of_calls_at_once_are_all_answered(server: RunningServer) -> No
         futures.append(stub.future(request.SerializeToString(), timeout=30))
     positions = []
     for future in futures:
-        positions += pb.AppendResponse.FromString(future.result()).positions
+        positions += appends_pb.AppendResponse.FromString(future.result()).positions
     assert len(set(positions)) == calls
     for channel in channels:
         channel.close()

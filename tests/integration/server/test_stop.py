@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -33,6 +34,7 @@ from eventfold.v1 import event_store_pb2_grpc
 from eventfold_server.domain import kept
 from eventfold_server.domain.folding import FoldRegistry
 from eventfold_server.embedded import leftovers
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.folds import FoldStorage
 from eventfold_server.storage.kept import KeptStorage
@@ -210,12 +212,19 @@ async def test_sweeping_ends_with_the_server(
     schema = f"test_{uuid.uuid4().hex}"
     database = Database(database_url, schema)
     await database.open()
-    states = kept.KeptStates(KeptStorage(database))
+    states = kept.KeptStates(KeptStorage(database, Catalogue(database)))
     async with await psycopg.AsyncConnection.connect(database_url) as postgres:
+        # What no fold asks for.
+        await postgres.execute(
+            f"INSERT INTO {schema}.kept_states (stream_no, fold_digest, mapping_digest, semantics,"
+            " version, event_id, alive, state) VALUES (1, 'd', '', 1, 1, gen_random_uuid(), true,"
+            " '{}')"
+        )
+        await postgres.commit()
         await postgres.execute(f"LOCK TABLE {schema}.kept_states IN EXCLUSIVE MODE")
-        states.start(FoldRegistry(FoldStorage(database)).complete)
-        await asyncio.sleep(0.3)
-        assert await asyncio.to_thread(appends_waiting, database_url) == 1
+        states.start(FoldRegistry(FoldStorage(database)))
+        waits = partial(wait_for, lambda: appends_waiting(database_url) == 1, "a sweep waits")
+        await asyncio.to_thread(waits)
         async with asyncio.timeout(1):
             await states.stop()
     await database.close()

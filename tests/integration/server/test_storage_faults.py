@@ -24,7 +24,7 @@ from tests.support.raw import call
 from tests.support.servers import RunningServer, start_server
 
 import eventfold
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
 from eventfold_server.embedded import EmbeddedPostgres
 from eventfold_server.errors import Refusal
 from eventfold_server.storage import liveness

@@ -22,6 +22,7 @@ from eventfold_server.domain.subscribe import Subscriptions
 from eventfold_server.domain.subscription import Kind, Wanted
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.log import LogStorage
 from eventfold_server.storage.tail import TailStorage
@@ -64,9 +65,9 @@ async def following(url: str, bytes_max: int, poll_s: float) -> AsyncIterator[Fo
     async with opened(url, schema) as store:
         database = Database(url, schema)
         await database.open()
-        tail = Tail(TailStorage(database), poll_s=poll_s, bytes_max=bytes_max)
+        tail = Tail(TailStorage(database, Catalogue(database)), poll_s=poll_s, bytes_max=bytes_max)
         tail.start()
-        yield Following(store, LogStorage(database), tail)
+        yield Following(store, LogStorage(database, Catalogue(database)), tail)
         await tail.stop()
         await database.close()
 

@@ -63,6 +63,11 @@ def test_what_read_prints_is_taken() -> None:
     assert event.id == ID
 
 
+def test_flags_that_do_not_concern_it_are_passed_over() -> None:
+    lines = [b'{"type":"A","flags":%s}' % flags for flags in (b"17", b"0", b'"x"', b"null", b"1.5")]
+    assert len(events(b"\n".join(lines))) == len(lines)
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
@@ -85,6 +90,7 @@ def test_what_read_prints_is_taken() -> None:
         (b'{"type":"A","typo":1}', "no event has a field `typo`"),
         (b'{"type":"\\ud800"}', "surrogate"),
         (b'{"type":"A","data":{},"deleted":true}', "deleted"),
+        (b'{"type":"A","data":{},"flags":33}', "read it with --raw"),
     ],
 )
 def test_a_fault_is_named_with_its_line(line: bytes, problem: str) -> None:

@@ -97,10 +97,12 @@ def test_put_that_waits(run: Run, server: ScriptedServer, document: str) -> None
     # Nothing moves where stderr is no terminal.
     assert result.stderr == "generation 2 is new\n"
     differs = pb.Verification(keys_differing=3, differing=["a"])
-    ready = got(generation(1, ACTIVE), generation(2, READY, verification=differs), active=1)
+    active = generation(1, ACTIVE, remapped_types=["A", "B"])
+    ready = got(active, generation(2, READY, verification=differs), active=1)
     server.script("GetProjection", ready)
     result = run("projection", "put", document, "--wait", code=ExitCode.REFUSED)
     assert "ready, 3 keys differ" in result.stdout
+    assert "active, mapping changed of A B" in result.stdout
     server.script("GetProjection", got(generation(2, stopped=failed(key="u-1"))))
     result = run("projection", "put", document, "--wait", code=ExitCode.REFUSED)
     assert result.stderr.startswith("error: PROJECTION_STOPPED: ")

@@ -15,7 +15,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from eventfold import _methods as methods
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
+from eventfold.v1 import schemas_pb2
 
 
 class Broken(Exception):
@@ -40,6 +41,9 @@ class AppendServer:
     # Called around each append; what they raise breaks its call, before or after it is stored.
     before: Callable[[pb.AppendRequest], object] = lambda _: None
     after: Callable[[pb.AppendRequest], object] = lambda _: None
+    # Refuses all; in sessions these stand beside it.
+    refuses: status_pb2.Status | None = None
+    violations: list[schemas_pb2.SchemaViolation] = field(default_factory=list)
     streams: dict[str, list[str]] = field(default_factory=dict)
     # Appends that came alone, by message of a session, and sessions.
     alone: int = 0
@@ -51,6 +55,8 @@ class AppendServer:
     def append(self, request: pb.AppendRequest) -> pb.AppendResponse | status_pb2.Status:
         """Stores an append, or finds it stored."""
         self.before(request)
+        if self.refuses is not None:
+            return self.refuses
         with self.lock:
             answer = self._append(request)
         self.after(request)
@@ -97,7 +103,9 @@ class AppendServer:
                         yield response
                     context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
                 if isinstance(answer, status_pb2.Status):
-                    response.answers.add(number=append.number, refused=answer)
+                    response.answers.add(
+                        number=append.number, refused=answer, violations=self.violations
+                    )
                 else:
                     response.answers.add(number=append.number, appended=answer)
             yield response

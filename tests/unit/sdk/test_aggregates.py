@@ -16,12 +16,13 @@ from google.protobuf import timestamp_pb2
 
 import eventfold
 from eventfold import Event
+from eventfold.v1 import appends_pb2 as appends_pb
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2
 
 TIME = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, dt.UTC)
 STAMP = timestamp_pb2.Timestamp(seconds=int(TIME.timestamp()), nanos=678901000)
-APPENDED = pb.AppendResponse(
+APPENDED = appends_pb.AppendResponse(
     first_version=4, last_version=5, positions=[7, 9], duplicate=True, recorded_at=STAMP
 )
 

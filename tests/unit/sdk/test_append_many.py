@@ -13,7 +13,7 @@ from tests.unit.sdk.appending import refusal
 
 import eventfold
 from eventfold import EXISTS, Event, StreamAppend
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
 
 STORED = pb.AppendManyResponse(
     stored=pb.AppendedMany(

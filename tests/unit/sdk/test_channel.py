@@ -28,6 +28,7 @@ from eventfold._async.connection import AsyncConnection
 from eventfold._methods import APPEND_SESSION
 from eventfold._settings import Settings
 from eventfold._sync.connection import Connection
+from eventfold.v1 import appends_pb2 as appends_pb
 from eventfold.v1 import event_store_pb2 as pb
 
 
@@ -70,12 +71,12 @@ def test_a_session_sends_and_receives() -> None:
         connection = Connection(Settings(target))
         session = connection.session(APPEND_SESSION)
         for number in range(100):
-            append = pb.SessionAppend(number=number)
-            session.send(APPEND_SESSION.encode(pb.AppendSessionRequest(appends=[append])))
+            append = appends_pb.SessionAppend(number=number)
+            session.send(APPEND_SESSION.encode(appends_pb.AppendSessionRequest(appends=[append])))
         session.done_sending()
         answers = []
         while (message := session.next()) is not None:
-            answers.append(pb.AppendSessionRequest.FromString(message).appends[0].number)
+            answers.append(appends_pb.AppendSessionRequest.FromString(message).appends[0].number)
         assert answers == list(range(100))
         with pytest.raises(_core.CallError):
             session.send(b"")

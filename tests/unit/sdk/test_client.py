@@ -15,12 +15,13 @@ from google.protobuf import timestamp_pb2
 
 import eventfold
 from eventfold import Event
+from eventfold.v1 import appends_pb2 as appends_pb
 from eventfold.v1 import event_store_pb2 as pb
 
 TIME = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, dt.UTC)
 NAIVE = TIME.replace(tzinfo=None)
 STAMP = timestamp_pb2.Timestamp(seconds=int(TIME.timestamp()), nanos=678901000)
-APPENDED = pb.AppendResponse(
+APPENDED = appends_pb.AppendResponse(
     first_version=4, last_version=5, positions=[7, 9], duplicate=True, recorded_at=STAMP
 )
 
@@ -58,7 +59,7 @@ async def test_append(driver: Any, server: Any, expected: Any, kind: str) -> Non
 
 
 async def test_check_append(driver: Any, server: Any) -> None:
-    answer = pb.CheckAppendResponse(first_version=1, last_version=1, duplicate=False)
+    answer = appends_pb.CheckAppendResponse(first_version=1, last_version=1, duplicate=False)
     server.script("CheckAppend", answer)
     client = driver.client(server.target)
     result = await driver.result(client.check_append("a-1", [Event("A")], expected_version=0))

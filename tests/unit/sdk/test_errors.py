@@ -50,7 +50,8 @@ def test_a_class_mirrors_its_entry(value: object) -> None:
     assert isinstance(error, EventfoldError)
     assert error.message
     assert str(error).startswith(f"{reason}: ")
-    for fact in entry.facts:
+    # Violations are no plain text.
+    for fact in set(entry.facts) - {"violations"}:
         assert getattr(error, fact) in (7, "7")
     if builtin := BUILTINS.get(error.code):
         assert isinstance(error, builtin)

@@ -186,6 +186,34 @@ def test_what_is_refused(fold: Fold) -> None:
     assert caught.value.facts["handler"] == "MoneyDeposited"
 
 
+def test_absent_values_are_folded_as_the_server_does() -> None:
+    fold = Fold.load(
+        "{fold: f, handlers: {MoneyDeposited: {sum: 'event.amount', all: '[event.amount]'}, "
+        "Seen: {copy: state.sum, gone: 'erased(state.sum)'}}}"
+    )
+    event = pb.RecordedEvent.FromString(recorded(1, "null").__reduce__()[1][0])
+    event.erased_paths.append("/amount")
+    gone = RecordedEvent(event.SerializeToString())
+    assert (gone.data, gone.erased_paths, gone.withheld_paths) == (
+        {"amount": None},
+        ("/amount",),
+        (),
+    )
+    assert gone != recorded(1, "null")
+    state = fold.apply(None, [gone])
+    assert state.state == {"sum": None, "all": [None]}
+    assert (state.erased_paths, state.withheld_paths) == (("/sum", "/all/0"), ())
+    # What goes on from the state has the absence, and not null.
+    after = fold.apply(state, [Event("Seen", {})])
+    assert after.state == {"sum": None, "all": [None], "copy": None, "gone": True}
+    assert after.erased_paths == ("/sum", "/all/0", "/copy")
+    event.withheld_paths.extend(event.erased_paths)
+    del event.erased_paths[:]
+    withheld = fold.apply(None, [RecordedEvent(event.SerializeToString()), Event("Seen", {})])
+    assert withheld.state["gone"] is False
+    assert withheld.withheld_paths == ("/sum", "/all/0", "/copy")
+
+
 def test_many_threads_share_a_fold(fold: Fold) -> None:
     events = [recorded(version) for version in range(1, 200)]
     with ThreadPoolExecutor(4) as pool:

@@ -154,6 +154,7 @@ async def test_all_that_a_generation_tells(driver: Any, server: Any) -> None:
         switched_at=STAMP,
         fold="user",
         fold_revision=2,
+        remapped_types=["A", "B"],
     )
     server.script("GetProjection", got(generation(1, 99, switch=99), told))
     found = await driver.result(driver.client(server.target).get_projection("p"))
@@ -168,7 +169,7 @@ async def test_all_that_a_generation_tells(driver: Any, server: Any) -> None:
     assert full.verification == eventfold.Verification(TIME, 20, 5, 6, 7, "aa", "bb", 1, ("k",))
     assert dataclasses.replace(full, stopped=None, verification=None) == eventfold.Generation(
         3, "projection: p", "d" * 64, "standby", "by hand", 41, 17, 2.5, 0.0, 4, None, None,
-        TIME, "ops", TIME, TIME, "user", 2,
+        TIME, "ops", TIME, TIME, "user", 2, ("A", "B"),
     )  # fmt: skip
     assert found.find() is full
     assert found.find(1) is bare
@@ -447,7 +448,7 @@ async def test_waiting_goes_on_while(driver: Any, server: Any, what: str) -> Non
     server.script("GetProjection", now)
     client = driver.client(server.target)
     with pytest.raises(eventfold.DeadlineExceeded):
-        await driver.result(client.wait_projection("p", until=until, timeout=0.2))
+        await driver.result(client.wait_projection("p", until=until, timeout=0.6))
     assert len(server.calls) >= 2
 
 

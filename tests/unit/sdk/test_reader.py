@@ -31,7 +31,7 @@ async def test_a_read_and_its_end(driver: Any, server: Any, script: Any) -> None
     with pytest.raises(RuntimeError, match="all of its events"):
         _ = reader.end
     assert versions(await driver.items(reader)) == [1, 2, 3]
-    assert reader.end == eventfold.ReadEnd(3, 30, b"t3", True)
+    assert reader.end == eventfold.ReadEnd(3, 30, b"t3", True, "a-1")
     assert await driver.items(reader) == []
     assert len(server.calls) == 1
 

@@ -14,11 +14,12 @@ import grpc
 import pytest
 
 import eventfold
+from eventfold.v1 import appends_pb2 as appends_pb
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import folds_pb2
 
 STREAM = pb.GetStreamResponse(stream=pb.Stream(name="a-1", version=3))
-APPENDED = pb.AppendResponse(first_version=1, last_version=1, positions=[10])
+APPENDED = appends_pb.AppendResponse(first_version=1, last_version=1, positions=[10])
 
 
 @pytest.mark.parametrize("reason", ["STORAGE_UNAVAILABLE", "SHUTTING_DOWN", "NEW_REASON"])

@@ -258,6 +258,8 @@ REPORT = pb.CheckFoldResponse(
     unused_handlers=["B"],
     unhandled_types=["C"],
     unseen_fields=[pb.UnseenField(type="A", field="x")],
+    undeclared_fields=[pb.UnseenField(type="B", field="y")],
+    personal_paths=["/name"],
 )
 
 
@@ -273,6 +275,8 @@ async def test_check_fold(driver: Any, server: Any) -> None:
     assert report.unused_handlers == ("B",)
     assert report.unhandled_types == ("C",)
     assert report.unseen_fields == (("A", "x"),)
+    assert report.undeclared_fields == (("B", "y"),)
+    assert report.personal_paths == ("/name",)
     (request,) = server.requests("CheckFold")
     assert (request.fold.name, request.category) == ("f", "a")
     [call] = server.calls

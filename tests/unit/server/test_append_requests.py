@@ -16,15 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventfold import _core
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
 
 ID = "01890000-0000-7000-8000-00000000000a"
+
+RULES = _core.Rules(1)
 
 
 def checked(request: pb.AppendRequest | bytes) -> _core.Append:
     """The append of a request."""
     message = request if isinstance(request, bytes) else request.SerializeToString()
-    return _core.Append.of_request(message, "me", None, 1)
+    return _core.Append.of_request(message, "me", None, RULES)
 
 
 def new_request(*data: bytes, stream: str = "account-1") -> pb.AppendRequest:
@@ -96,7 +98,7 @@ def test_both_see_the_same_append(parts: list[tuple[pb.AppendRequest, bytes]]) -
         assert append.reason == reason
         return
     assert append.stream == seen.stream
-    assert append.expected == {"exact": seen.expected_version.exact, "exists": -1, "any": -2}[kind]
+    assert append.demanded == {"exact": seen.expected_version.exact, "exists": -1, "any": -2}[kind]
     assert [sent or made for sent, made in zip((e.id for e in seen.events), append.ids, strict=True)
             ] == append.ids  # fmt: skip
     assert append.sent_digests == [digest(event) for event in seen.events]
@@ -157,7 +159,7 @@ def test_refusals_carry_their_facts() -> None:
         "event_index": "0",
     }
     with pytest.raises(TypeError):
-        _core.Append.of_request("text", "me", None, 1)  # type: ignore[arg-type]
+        _core.Append.of_request("text", "me", None, RULES)  # type: ignore[arg-type]
 
 
 def test_ids_are_made_in_order() -> None:
@@ -181,12 +183,12 @@ def test_a_session_gives_what_there_is_room_for() -> None:
     size = message.appends[0].ByteSize()
     one = _core.SessionMessage(message.SerializeToString(), "me", "trace")
     # Number 0 is not on the wire, and takes no room.
-    assert one.take(0, 1000, False, 1) == []
-    assert one.take(5, size - 1, False, 1) == []
-    assert [append.number for append in one.take(0, 0, True, 1)] == [0]
+    assert one.take(0, 1000, False, RULES) == []
+    assert one.take(5, size - 1, False, RULES) == []
+    assert [append.number for append in one.take(0, 0, True, RULES)] == [0]
     room = 2 * message.appends[1].ByteSize()
-    assert [append.number for append in one.take(9, room, False, 1)] == [1, 2]
-    taken = one.take(3, 10**6, False, 1)
+    assert [append.number for append in one.take(9, room, False, RULES)] == [1, 2]
+    taken = one.take(3, 10**6, False, RULES)
     assert [append.number for append in taken] == [3, 4, 5]
     assert not one.done
     refused = taken[1]
@@ -197,7 +199,7 @@ def test_a_session_gives_what_there_is_room_for() -> None:
     assert isinstance(patient, _core.Append)
     assert isinstance(impatient, _core.Append)
     assert (patient.timeout_s, impatient.timeout_s) == (None, 1.5)
-    assert len(one.take(100, 10**6, False, 1)) == 4
+    assert len(one.take(100, 10**6, False, RULES)) == 4
     assert one.done
 
 
@@ -212,7 +214,7 @@ def test_a_batch_holds_an_id_once() -> None:
     many = pb.AppendManyRequest()
     many.appends.add().MergeFromString(first.SerializeToString())
     many.checks.add(stream="c-1").expected_version.exact = 0
-    several = _core.Append.of_many(many.SerializeToString(), "me", None, 1)
+    several = _core.Append.of_many(many.SerializeToString(), "me", None, RULES)
     assert not several.plain
     assert batch.add(several)
     assert len(batch) == 3

@@ -11,10 +11,19 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from eventfold.v1 import (
     consumer_groups_pb2,
+    deletion_pb2,
+    erasure_pb2,
     event_store_pb2,
+    event_types_pb2,
     folds_pb2,
+    keys_pb2,
+    links_pb2,
+    privacy_pb2,
     projections_pb2,
+    references_pb2,
+    subjects_pb2,
     subscriptions_pb2,
+    transforms_pb2,
 )
 from eventfold_server.config import ServerConfig
 from eventfold_server.interceptors import permissions
@@ -24,10 +33,19 @@ from eventfold_server.storage.database import Database
 
 FILES = (
     consumer_groups_pb2,
+    deletion_pb2,
+    erasure_pb2,
     event_store_pb2,
+    event_types_pb2,
     folds_pb2,
+    keys_pb2,
+    privacy_pb2,
+    links_pb2,
     projections_pb2,
+    references_pb2,
+    subjects_pb2,
     subscriptions_pb2,
+    transforms_pb2,
     health_pb2,
     reflection_pb2,
 )

@@ -44,6 +44,7 @@ GENERATION = Generation(
     rate=20.0,
     stopped=None,
     parked_keys=0,
+    remapped_types=(),
 )
 
 

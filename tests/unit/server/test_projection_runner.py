@@ -121,8 +121,17 @@ class Projector:
         self.workers: list[Worker] = []
         self.script: dict[int, Callable[[int], Step]] = {}
 
+    async def sealed(self, _generation_no: int) -> list[str]:
+        return []
+
     def worker(
-        self, generation_no: int, _lease: int, _document: object, *, lease_s: float
+        self,
+        generation_no: int,
+        _lease: int,
+        _document: object,
+        _sealed: object,
+        *,
+        lease_s: float,
     ) -> Worker:
         assert lease_s == LEASE_S
 
@@ -378,3 +387,21 @@ async def test_it_stops_while_it_writes() -> None:
         await p.runner.stop()
     assert p.storage.released == {1: 100}
     assert p.projector.workers[0].closed
+
+
+async def test_what_it_claims_as_it_stops_is_given_back() -> None:
+    p = parts()
+    begun = asyncio.Event()
+
+    async def slow(*_arguments: object) -> list[Claimed]:
+        begun.set()
+        await asyncio.sleep(0.1)
+        return [claimed(7)]
+
+    p.storage.claim = slow  # type: ignore[method-assign]
+    p.runner.start()
+    async with asyncio.timeout(5):
+        await begun.wait()
+        await p.runner.stop()
+    assert p.storage.released == {7: 100}
+    assert not p.projector.workers

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from eventfold_server.domain import requests
 from eventfold_server.domain.read import Span
-from eventfold_server.domain.streams import _successor
 from eventfold_server.errors import Refusal
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -26,7 +25,7 @@ NAMES = st.lists(st.one_of(TEXTS, EDGES), max_size=3).map("".join)
 @example("\U0010ffff", "\U0010ffff\U0010ffff")
 @example("a\ud7ff", "a\ue000")
 def test_a_successor_parts_names_with_the_prefix_from_later_ones(prefix: str, name: str) -> None:
-    upper = _successor(prefix)
+    upper = requests.behind_prefix(prefix)
     encoded = name.encode()
     inside = prefix.encode() <= encoded and (upper is None or encoded < upper.encode())
     assert inside == name.startswith(prefix) or (upper is None and prefix == "")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from eventfold import _core
-from eventfold.v1 import event_store_pb2 as pb
+from eventfold.v1 import appends_pb2 as pb
 from eventfold_server.errors import Refusal
+from eventfold_server.storage.sealing import Sealer
 from eventfold_server.storage.writer import Waiting, Writer
 
 REFUSAL = Refusal("STORAGE_UNAVAILABLE", "PostgreSQL cannot be reached; nothing was stored")
@@ -23,6 +24,12 @@ class Stored:
     """The outcome of an append that is stored."""
 
     stale = None
+
+
+class Catalogue:
+    """Never changes."""
+
+    rules = _core.Rules(1)
 
 
 class Storage:
@@ -52,7 +59,7 @@ def append(stream: str) -> _core.Append:
     request = pb.AppendRequest(stream=stream)
     request.expected_version.any.SetInParent()
     request.events.add(type="T", data=b"{}")
-    return _core.Append.of_request(request.SerializeToString(), "writer", None, 1)
+    return _core.Append.of_request(request.SerializeToString(), "writer", None, _core.Rules(1))
 
 
 def begun(writer: Writer, stream: str) -> tuple[Waiting, asyncio.Event]:
@@ -62,7 +69,8 @@ def begun(writer: Writer, stream: str) -> tuple[Waiting, asyncio.Event]:
 
 async def test_without_a_connection_everyone_is_told_at_once() -> None:
     storage: Any = Storage()
-    writer = Writer(storage)
+    catalogue: Any = Catalogue()
+    writer = Writer(storage, catalogue, Sealer(storage, None, None))
     waiting = [begun(writer, name) for name in ("a-1", "a-1", "b-1", "a-1")]
     await asyncio.sleep(0)
     # While it connects nothing is under way: whoever leaves is surely not stored.
@@ -91,7 +99,8 @@ async def test_without_a_connection_everyone_is_told_at_once() -> None:
 
 async def test_a_caller_who_leaves_while_it_connects_has_stored_nothing() -> None:
     storage: Any = Storage()
-    writer = Writer(storage)
+    catalogue: Any = Catalogue()
+    writer = Writer(storage, catalogue, Sealer(storage, None, None))
     storage.refuse = False
     storing = asyncio.create_task(writer.store(append("a-1")))
     await asyncio.sleep(0)
@@ -101,3 +110,54 @@ async def test_a_caller_who_leaves_while_it_connects_has_stored_nothing() -> Non
     storage.connected.set()
     await writer.close()
     assert storage.batches == []
+
+
+async def test_what_takes_long_is_judged_while_others_are_stored() -> None:
+    ten = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
+    loops = "a + b + c + d + e"
+    for name in "edcba":
+        loops = f"{ten}.map({name}, {loops})"
+    mapping = _core.Mapping(f"mapping: T\ncomputed: {{s: '{loops}'}}\n")
+    storage: Any = Storage()
+    storage.connected.set()
+    storage.refuse = False
+    catalogue: Any = Catalogue()
+    catalogue.rules = _core.Rules(1, mappings=[mapping])
+    request = pb.AppendRequest(stream="a-1")
+    request.expected_version.any.SetInParent()
+    request.events.add(type="T", data=b"{}")
+    heavy = _core.Append.of_request(request.SerializeToString(), "me", None, catalogue.rules)
+    assert not heavy.judged
+    writer = Writer(storage, catalogue, Sealer(storage, None, None))
+    decided = asyncio.Event()
+    writer.submit(heavy, lambda _: decided.set())
+    behind, behind_decided = begun(writer, "a-1")
+    _, other_decided = begun(writer, "b-1")
+    await other_decided.wait()
+    assert not decided.is_set()
+    await decided.wait()
+    await behind_decided.wait()
+    # Appends to one stream stay in order, also behind one that is judged.
+    assert storage.batches == [("b-1", 1), ("a-1", 1), ("a-1", 1)]
+    assert heavy.judged
+    assert heavy.refused[0].error.reason == "MAPPING_FAILED"
+    assert behind.outcome is not None
+    await writer.close()
+
+
+async def test_who_leaves_while_it_is_judged_is_surely_not_stored() -> None:
+    storage: Any = Storage()
+    storage.connected.set()
+    storage.refuse = False
+    catalogue: Any = Catalogue()
+    writer = Writer(storage, catalogue, Sealer(storage, None, None))
+    stale = Waiting(append("a-1"), lambda _: None)
+    writer._behind["a-1"] = None
+    writer._appends, writer._bytes = 1, stale.append.size_bytes
+    writer._judging.begin(stale)
+    assert stale.withdraw(REFUSAL)
+    behind, decided = begun(writer, "a-1")
+    await decided.wait()
+    assert behind.outcome is not None
+    assert storage.batches == [("a-1", 1)]
+    await writer.close()

@@ -225,8 +225,11 @@ type GroupSource struct {
 	// Also events of streams whose name starts with `$`. Default: false, and true for such a
 	// `stream`.
 	IncludeSystemEvents bool `protobuf:"varint,6,opt,name=include_system_events,json=includeSystemEvents,proto3" json:"include_system_events,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Whether copies are among its events. Default: they are if `stream` or `categories` is set, save
+	// where that is COPIES_AMBIGUOUS; of the whole log they are left out.
+	Copies        Copies `protobuf:"varint,7,opt,name=copies,proto3,enum=eventfold.v1.Copies" json:"copies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GroupSource) Reset() {
@@ -299,6 +302,13 @@ func (x *GroupSource) GetIncludeSystemEvents() bool {
 		return x.IncludeSystemEvents
 	}
 	return false
+}
+
+func (x *GroupSource) GetCopies() Copies {
+	if x != nil {
+		return x.Copies
+	}
+	return Copies_COPIES_UNSPECIFIED
 }
 
 // How a group delivers. A field that is not set has its default; answers have all of them set.
@@ -2354,7 +2364,7 @@ var File_eventfold_v1_consumer_groups_proto protoreflect.FileDescriptor
 
 const file_eventfold_v1_consumer_groups_proto_rawDesc = "" +
 	"\n" +
-	"\"eventfold/v1/consumer_groups.proto\x12\feventfold.v1\x1a\x1eeventfold/v1/event_store.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xb9\x01\n" +
+	"\"eventfold/v1/consumer_groups.proto\x12\feventfold.v1\x1a\x1eeventfold/v1/event_store.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xe7\x01\n" +
 	"\vGroupSource\x12\x1e\n" +
 	"\n" +
 	"categories\x18\x01 \x03(\tR\n" +
@@ -2363,7 +2373,8 @@ const file_eventfold_v1_consumer_groups_proto_rawDesc = "" +
 	"\x05types\x18\x03 \x03(\tR\x05types\x12\x12\n" +
 	"\x04tags\x18\x04 \x03(\tR\x04tags\x12\x14\n" +
 	"\x05where\x18\x05 \x01(\tR\x05where\x122\n" +
-	"\x15include_system_events\x18\x06 \x01(\bR\x13includeSystemEvents\"\xd6\x02\n" +
+	"\x15include_system_events\x18\x06 \x01(\bR\x13includeSystemEvents\x12,\n" +
+	"\x06copies\x18\a \x01(\x0e2\x14.eventfold.v1.CopiesR\x06copies\"\xd6\x02\n" +
 	"\rGroupSettings\x12:\n" +
 	"\vack_timeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"ackTimeout\x12!\n" +
@@ -2582,72 +2593,74 @@ var file_eventfold_v1_consumer_groups_proto_goTypes = []any{
 	(*ReplayParkedResponse)(nil),  // 30: eventfold.v1.ReplayParkedResponse
 	(*PurgeParkedRequest)(nil),    // 31: eventfold.v1.PurgeParkedRequest
 	(*PurgeParkedResponse)(nil),   // 32: eventfold.v1.PurgeParkedResponse
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*emptypb.Empty)(nil),         // 35: google.protobuf.Empty
-	(*status.Status)(nil),         // 36: google.rpc.Status
-	(*RecordedEvent)(nil),         // 37: eventfold.v1.RecordedEvent
+	(Copies)(0),                   // 33: eventfold.v1.Copies
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*emptypb.Empty)(nil),         // 36: google.protobuf.Empty
+	(*status.Status)(nil),         // 37: google.rpc.Status
+	(*RecordedEvent)(nil),         // 38: eventfold.v1.RecordedEvent
 }
 var file_eventfold_v1_consumer_groups_proto_depIdxs = []int32{
-	33, // 0: eventfold.v1.GroupSettings.ack_timeout:type_name -> google.protobuf.Duration
-	33, // 1: eventfold.v1.GroupSettings.retry_initial:type_name -> google.protobuf.Duration
-	33, // 2: eventfold.v1.GroupSettings.retry_max:type_name -> google.protobuf.Duration
-	0,  // 3: eventfold.v1.GroupSettings.on_park:type_name -> eventfold.v1.OnPark
-	34, // 4: eventfold.v1.GroupStart.from_recorded_at:type_name -> google.protobuf.Timestamp
-	35, // 5: eventfold.v1.GroupStart.now:type_name -> google.protobuf.Empty
-	3,  // 6: eventfold.v1.Group.source:type_name -> eventfold.v1.GroupSource
-	4,  // 7: eventfold.v1.Group.settings:type_name -> eventfold.v1.GroupSettings
-	34, // 8: eventfold.v1.Group.created_at:type_name -> google.protobuf.Timestamp
-	36, // 9: eventfold.v1.Group.stopped:type_name -> google.rpc.Status
-	34, // 10: eventfold.v1.GroupStatus.oldest_recorded_at:type_name -> google.protobuf.Timestamp
-	8,  // 11: eventfold.v1.GroupStatus.consumers:type_name -> eventfold.v1.GroupConsumer
-	34, // 12: eventfold.v1.GroupConsumer.since:type_name -> google.protobuf.Timestamp
-	3,  // 13: eventfold.v1.CreateGroupRequest.source:type_name -> eventfold.v1.GroupSource
-	4,  // 14: eventfold.v1.CreateGroupRequest.settings:type_name -> eventfold.v1.GroupSettings
-	5,  // 15: eventfold.v1.CreateGroupRequest.start:type_name -> eventfold.v1.GroupStart
-	6,  // 16: eventfold.v1.CreateGroupResponse.group:type_name -> eventfold.v1.Group
-	12, // 17: eventfold.v1.ConsumeRequest.start:type_name -> eventfold.v1.ConsumeStart
-	13, // 18: eventfold.v1.ConsumeRequest.settlements:type_name -> eventfold.v1.Settlement
-	1,  // 19: eventfold.v1.Settlement.action:type_name -> eventfold.v1.SettleAction
-	33, // 20: eventfold.v1.Settlement.delay:type_name -> google.protobuf.Duration
-	37, // 21: eventfold.v1.ConsumeResponse.events:type_name -> eventfold.v1.RecordedEvent
-	16, // 22: eventfold.v1.ConsumeResponse.answers:type_name -> eventfold.v1.SettleAnswer
-	15, // 23: eventfold.v1.ConsumeResponse.started:type_name -> eventfold.v1.ConsumeStarted
-	4,  // 24: eventfold.v1.ConsumeStarted.settings:type_name -> eventfold.v1.GroupSettings
-	17, // 25: eventfold.v1.SettleAnswer.settled:type_name -> eventfold.v1.Settled
-	36, // 26: eventfold.v1.SettleAnswer.refused:type_name -> google.rpc.Status
-	6,  // 27: eventfold.v1.GetGroupResponse.group:type_name -> eventfold.v1.Group
-	7,  // 28: eventfold.v1.GetGroupResponse.status:type_name -> eventfold.v1.GroupStatus
-	6,  // 29: eventfold.v1.ListGroupsResponse.groups:type_name -> eventfold.v1.Group
-	5,  // 30: eventfold.v1.ResetGroupRequest.start:type_name -> eventfold.v1.GroupStart
-	6,  // 31: eventfold.v1.ResetGroupResponse.group:type_name -> eventfold.v1.Group
-	37, // 32: eventfold.v1.ListParkedResponse.events:type_name -> eventfold.v1.RecordedEvent
-	28, // 33: eventfold.v1.ListParkedResponse.parked:type_name -> eventfold.v1.ParkedEvent
-	34, // 34: eventfold.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
-	2,  // 35: eventfold.v1.ParkedEvent.cause:type_name -> eventfold.v1.ParkCause
-	9,  // 36: eventfold.v1.ConsumerGroups.CreateGroup:input_type -> eventfold.v1.CreateGroupRequest
-	11, // 37: eventfold.v1.ConsumerGroups.Consume:input_type -> eventfold.v1.ConsumeRequest
-	18, // 38: eventfold.v1.ConsumerGroups.GetGroup:input_type -> eventfold.v1.GetGroupRequest
-	20, // 39: eventfold.v1.ConsumerGroups.ListGroups:input_type -> eventfold.v1.ListGroupsRequest
-	22, // 40: eventfold.v1.ConsumerGroups.DeleteGroup:input_type -> eventfold.v1.DeleteGroupRequest
-	24, // 41: eventfold.v1.ConsumerGroups.ResetGroup:input_type -> eventfold.v1.ResetGroupRequest
-	26, // 42: eventfold.v1.ConsumerGroups.ListParked:input_type -> eventfold.v1.ListParkedRequest
-	29, // 43: eventfold.v1.ConsumerGroups.ReplayParked:input_type -> eventfold.v1.ReplayParkedRequest
-	31, // 44: eventfold.v1.ConsumerGroups.PurgeParked:input_type -> eventfold.v1.PurgeParkedRequest
-	10, // 45: eventfold.v1.ConsumerGroups.CreateGroup:output_type -> eventfold.v1.CreateGroupResponse
-	14, // 46: eventfold.v1.ConsumerGroups.Consume:output_type -> eventfold.v1.ConsumeResponse
-	19, // 47: eventfold.v1.ConsumerGroups.GetGroup:output_type -> eventfold.v1.GetGroupResponse
-	21, // 48: eventfold.v1.ConsumerGroups.ListGroups:output_type -> eventfold.v1.ListGroupsResponse
-	23, // 49: eventfold.v1.ConsumerGroups.DeleteGroup:output_type -> eventfold.v1.DeleteGroupResponse
-	25, // 50: eventfold.v1.ConsumerGroups.ResetGroup:output_type -> eventfold.v1.ResetGroupResponse
-	27, // 51: eventfold.v1.ConsumerGroups.ListParked:output_type -> eventfold.v1.ListParkedResponse
-	30, // 52: eventfold.v1.ConsumerGroups.ReplayParked:output_type -> eventfold.v1.ReplayParkedResponse
-	32, // 53: eventfold.v1.ConsumerGroups.PurgeParked:output_type -> eventfold.v1.PurgeParkedResponse
-	45, // [45:54] is the sub-list for method output_type
-	36, // [36:45] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	33, // 0: eventfold.v1.GroupSource.copies:type_name -> eventfold.v1.Copies
+	34, // 1: eventfold.v1.GroupSettings.ack_timeout:type_name -> google.protobuf.Duration
+	34, // 2: eventfold.v1.GroupSettings.retry_initial:type_name -> google.protobuf.Duration
+	34, // 3: eventfold.v1.GroupSettings.retry_max:type_name -> google.protobuf.Duration
+	0,  // 4: eventfold.v1.GroupSettings.on_park:type_name -> eventfold.v1.OnPark
+	35, // 5: eventfold.v1.GroupStart.from_recorded_at:type_name -> google.protobuf.Timestamp
+	36, // 6: eventfold.v1.GroupStart.now:type_name -> google.protobuf.Empty
+	3,  // 7: eventfold.v1.Group.source:type_name -> eventfold.v1.GroupSource
+	4,  // 8: eventfold.v1.Group.settings:type_name -> eventfold.v1.GroupSettings
+	35, // 9: eventfold.v1.Group.created_at:type_name -> google.protobuf.Timestamp
+	37, // 10: eventfold.v1.Group.stopped:type_name -> google.rpc.Status
+	35, // 11: eventfold.v1.GroupStatus.oldest_recorded_at:type_name -> google.protobuf.Timestamp
+	8,  // 12: eventfold.v1.GroupStatus.consumers:type_name -> eventfold.v1.GroupConsumer
+	35, // 13: eventfold.v1.GroupConsumer.since:type_name -> google.protobuf.Timestamp
+	3,  // 14: eventfold.v1.CreateGroupRequest.source:type_name -> eventfold.v1.GroupSource
+	4,  // 15: eventfold.v1.CreateGroupRequest.settings:type_name -> eventfold.v1.GroupSettings
+	5,  // 16: eventfold.v1.CreateGroupRequest.start:type_name -> eventfold.v1.GroupStart
+	6,  // 17: eventfold.v1.CreateGroupResponse.group:type_name -> eventfold.v1.Group
+	12, // 18: eventfold.v1.ConsumeRequest.start:type_name -> eventfold.v1.ConsumeStart
+	13, // 19: eventfold.v1.ConsumeRequest.settlements:type_name -> eventfold.v1.Settlement
+	1,  // 20: eventfold.v1.Settlement.action:type_name -> eventfold.v1.SettleAction
+	34, // 21: eventfold.v1.Settlement.delay:type_name -> google.protobuf.Duration
+	38, // 22: eventfold.v1.ConsumeResponse.events:type_name -> eventfold.v1.RecordedEvent
+	16, // 23: eventfold.v1.ConsumeResponse.answers:type_name -> eventfold.v1.SettleAnswer
+	15, // 24: eventfold.v1.ConsumeResponse.started:type_name -> eventfold.v1.ConsumeStarted
+	4,  // 25: eventfold.v1.ConsumeStarted.settings:type_name -> eventfold.v1.GroupSettings
+	17, // 26: eventfold.v1.SettleAnswer.settled:type_name -> eventfold.v1.Settled
+	37, // 27: eventfold.v1.SettleAnswer.refused:type_name -> google.rpc.Status
+	6,  // 28: eventfold.v1.GetGroupResponse.group:type_name -> eventfold.v1.Group
+	7,  // 29: eventfold.v1.GetGroupResponse.status:type_name -> eventfold.v1.GroupStatus
+	6,  // 30: eventfold.v1.ListGroupsResponse.groups:type_name -> eventfold.v1.Group
+	5,  // 31: eventfold.v1.ResetGroupRequest.start:type_name -> eventfold.v1.GroupStart
+	6,  // 32: eventfold.v1.ResetGroupResponse.group:type_name -> eventfold.v1.Group
+	38, // 33: eventfold.v1.ListParkedResponse.events:type_name -> eventfold.v1.RecordedEvent
+	28, // 34: eventfold.v1.ListParkedResponse.parked:type_name -> eventfold.v1.ParkedEvent
+	35, // 35: eventfold.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	2,  // 36: eventfold.v1.ParkedEvent.cause:type_name -> eventfold.v1.ParkCause
+	9,  // 37: eventfold.v1.ConsumerGroups.CreateGroup:input_type -> eventfold.v1.CreateGroupRequest
+	11, // 38: eventfold.v1.ConsumerGroups.Consume:input_type -> eventfold.v1.ConsumeRequest
+	18, // 39: eventfold.v1.ConsumerGroups.GetGroup:input_type -> eventfold.v1.GetGroupRequest
+	20, // 40: eventfold.v1.ConsumerGroups.ListGroups:input_type -> eventfold.v1.ListGroupsRequest
+	22, // 41: eventfold.v1.ConsumerGroups.DeleteGroup:input_type -> eventfold.v1.DeleteGroupRequest
+	24, // 42: eventfold.v1.ConsumerGroups.ResetGroup:input_type -> eventfold.v1.ResetGroupRequest
+	26, // 43: eventfold.v1.ConsumerGroups.ListParked:input_type -> eventfold.v1.ListParkedRequest
+	29, // 44: eventfold.v1.ConsumerGroups.ReplayParked:input_type -> eventfold.v1.ReplayParkedRequest
+	31, // 45: eventfold.v1.ConsumerGroups.PurgeParked:input_type -> eventfold.v1.PurgeParkedRequest
+	10, // 46: eventfold.v1.ConsumerGroups.CreateGroup:output_type -> eventfold.v1.CreateGroupResponse
+	14, // 47: eventfold.v1.ConsumerGroups.Consume:output_type -> eventfold.v1.ConsumeResponse
+	19, // 48: eventfold.v1.ConsumerGroups.GetGroup:output_type -> eventfold.v1.GetGroupResponse
+	21, // 49: eventfold.v1.ConsumerGroups.ListGroups:output_type -> eventfold.v1.ListGroupsResponse
+	23, // 50: eventfold.v1.ConsumerGroups.DeleteGroup:output_type -> eventfold.v1.DeleteGroupResponse
+	25, // 51: eventfold.v1.ConsumerGroups.ResetGroup:output_type -> eventfold.v1.ResetGroupResponse
+	27, // 52: eventfold.v1.ConsumerGroups.ListParked:output_type -> eventfold.v1.ListParkedResponse
+	30, // 53: eventfold.v1.ConsumerGroups.ReplayParked:output_type -> eventfold.v1.ReplayParkedResponse
+	32, // 54: eventfold.v1.ConsumerGroups.PurgeParked:output_type -> eventfold.v1.PurgeParkedResponse
+	46, // [46:55] is the sub-list for method output_type
+	37, // [37:46] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_eventfold_v1_consumer_groups_proto_init() }

@@ -50,7 +50,7 @@ type ConsumerGroupsClient interface {
 	//
 	// Errors: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME, INVALID_EXPRESSION,
 	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED,
-	// POSITION_AHEAD, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
+	// POSITION_AHEAD, COPIES_AMBIGUOUS, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
 	CreateGroup(ctx context.Context, in *CreateGroupRequest, opts ...grpc.CallOption) (*CreateGroupResponse, error)
 	// Consumes events of a group. The first message has `start`; from then on the client grants
 	// credits and settles events, and the server delivers at most as many events as were granted.
@@ -63,8 +63,10 @@ type ConsumerGroupsClient interface {
 	// that is killed, the leases run out.
 	//
 	// Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-	// GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
-	// PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+	// GROUP_NOT_FOUND (there is none, or it was deleted), COPIES_AMBIGUOUS (at the start: a transform
+	// has begun since the group was created), PERSONAL_WITHHELD (at the start: `where` reads what the
+	// caller may not see), SHUTTING_DOWN, KEYS_UNAVAILABLE, UNAUTHENTICATED or PERMISSION_DENIED (the
+	// token was withdrawn; no attempt fails by any of these), and FILTER_FAILED or
 	// EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
 	// settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
 	Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse], error)
@@ -223,7 +225,7 @@ type ConsumerGroupsServer interface {
 	//
 	// Errors: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME, INVALID_EXPRESSION,
 	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED,
-	// POSITION_AHEAD, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
+	// POSITION_AHEAD, COPIES_AMBIGUOUS, GROUP_EXISTS, STORAGE_FULL, OUTCOME_UNKNOWN.
 	CreateGroup(context.Context, *CreateGroupRequest) (*CreateGroupResponse, error)
 	// Consumes events of a group. The first message has `start`; from then on the client grants
 	// credits and settles events, and the server delivers at most as many events as were granted.
@@ -236,8 +238,10 @@ type ConsumerGroupsServer interface {
 	// that is killed, the leases run out.
 	//
 	// Errors that end it: INVALID_REQUEST (a message that is none, or credits beyond the limit),
-	// GROUP_NOT_FOUND (there is none, or it was deleted), SHUTTING_DOWN, UNAUTHENTICATED or
-	// PERMISSION_DENIED (the token was withdrawn; no attempt fails by it), and FILTER_FAILED or
+	// GROUP_NOT_FOUND (there is none, or it was deleted), COPIES_AMBIGUOUS (at the start: a transform
+	// has begun since the group was created), PERSONAL_WITHHELD (at the start: `where` reads what the
+	// caller may not see), SHUTTING_DOWN, KEYS_UNAVAILABLE, UNAUTHENTICATED or PERMISSION_DENIED (the
+	// token was withdrawn; no attempt fails by any of these), and FILTER_FAILED or
 	// EVENT_CORRUPT: `where` cannot tell of the next event of the log, and everything before it is
 	// settled, parked, or held back by a parked event. `Group.stopped` says so from then on.
 	Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error

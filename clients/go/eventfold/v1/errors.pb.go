@@ -81,6 +81,19 @@ const (
 	ErrorReason_ERROR_REASON_INVALID_PROJECTION ErrorReason = 21
 	// The projection document is larger than 64 KiB.
 	ErrorReason_ERROR_REASON_PROJECTION_TOO_LARGE ErrorReason = 22
+	// The JSON Schema cannot be used: no JSON, no schema of its draft, a `$ref` that leads nowhere or
+	// in a circle (nothing is ever fetched), a pattern that is none. `path` is a JSON Pointer into
+	// it; `reference` the `$ref` that is meant.
+	ErrorReason_ERROR_REASON_INVALID_SCHEMA ErrorReason = 23
+	// The schema, or all that it refers to, is larger than the limit: 256 KiB, and 1 MiB together.
+	ErrorReason_ERROR_REASON_SCHEMA_TOO_LARGE ErrorReason = 24
+	// The mapping document does not compile. As for INVALID_FOLD.
+	ErrorReason_ERROR_REASON_INVALID_MAPPING ErrorReason = 25
+	// The mapping document is larger than 64 KiB.
+	ErrorReason_ERROR_REASON_MAPPING_TOO_LARGE ErrorReason = 26
+	// `refs` in the metadata of an event is not what `References` says. `problem` is one of `shape`,
+	// `event_id`, `stream_name`, `twice`, `too_many`.
+	ErrorReason_ERROR_REASON_INVALID_REFERENCES ErrorReason = 27
 	// The stream is at another version than the append expects. `expected` is a number or `exists`.
 	ErrorReason_ERROR_REASON_VERSION_CONFLICT ErrorReason = 30
 	// An event id is already stored with other content, in another stream, in another order or in
@@ -96,6 +109,17 @@ const (
 	// The lease under which an event of a consumer group is to be settled has ended, or is not one of
 	// this session: the event may be with another consumer. `position` is the first such event.
 	ErrorReason_ERROR_REASON_LEASE_LOST ErrorReason = 35
+	// An event does not fit the schema in force, whose mode is `enforce`. The facts are those of the
+	// first violation, without the value; `count` is the number of all in the append.
+	ErrorReason_ERROR_REASON_SCHEMA_VIOLATION ErrorReason = 36
+	// The schema does not fit events that the one in force fits, or stored events: `path` and
+	// `problem` are of the first difference that says so, `count` is the number of these; `misfits`
+	// is the number of stored events that do not fit, `position` the first. Register a new event
+	// type for what changes, and name it by `replaced_by`.
+	ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE ErrorReason = 37
+	// An event refers to what is not there, and its type demands that it is. `problem` is `missing`,
+	// `own` (the event itself), or `later` (an event behind it in the same append).
+	ErrorReason_ERROR_REASON_REFERENCE_NOT_FOUND ErrorReason = 38
 	// The stream never had an event.
 	ErrorReason_ERROR_REASON_STREAM_NOT_FOUND ErrorReason = 40
 	// No event has this id.
@@ -139,10 +163,25 @@ const (
 	// of the projection cannot be changed or dropped, because a transaction reads it for long, or
 	// other objects of the database depend on it.
 	ErrorReason_ERROR_REASON_PROJECTION_IN_USE ErrorReason = 57
+	// The mapping of an event type failed on an event: at an append, on an event that is to be stored
+	// (`event_index`); when it is put, on stored events, of which there are `count`, this one first.
+	ErrorReason_ERROR_REASON_MAPPING_FAILED ErrorReason = 58
 	// The call has no valid token.
 	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 60
 	// The caller lacks the permission that the method needs.
 	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 61
+	// The stream that is to go on from a closed one has events already.
+	ErrorReason_ERROR_REASON_SUCCESSOR_EXISTS ErrorReason = 78
+	// A stream goes on from another one, and carries no state that the fold could start from.
+	// `problem` is `not_carried` (none of this name), `other_digest` (one that another version of the
+	// fold came to, where nobody can fold the periods before), or `opening_left_out` (the time asked
+	// for leaves the opening event out, but not all events behind it). Follow through all periods, or
+	// carry the fold from the next close on.
+	ErrorReason_ERROR_REASON_STATE_NOT_CARRIED ErrorReason = 79
+	// There is no schema of this event type or `$id`, or not in this revision.
+	ErrorReason_ERROR_REASON_SCHEMA_NOT_FOUND ErrorReason = 65
+	// There is no mapping of this event type in force, or none of this revision.
+	ErrorReason_ERROR_REASON_MAPPING_NOT_FOUND ErrorReason = 66
 	// The server has as much to do as it accepts; try again later.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 70
 	// PostgreSQL is out of disk space; nothing was stored.
@@ -162,127 +201,375 @@ const (
 	ErrorReason_ERROR_REASON_EVENT_CORRUPT ErrorReason = 76
 	// A fault of the server; its log has more under the same `request_id`.
 	ErrorReason_ERROR_REASON_BUG ErrorReason = 77
+	// The event is cancelled already, by the event `cancelled_by`.
+	ErrorReason_ERROR_REASON_EVENT_ALREADY_CANCELLED ErrorReason = 80
+	// The event cancels another one. What a cancellation was wrong about is said by events that
+	// follow it.
+	ErrorReason_ERROR_REASON_CANCELLATION_NOT_CANCELLABLE ErrorReason = 81
+	// The event opens or closes a stream, or is one of the system's.
+	ErrorReason_ERROR_REASON_EVENT_NOT_CANCELLABLE ErrorReason = 82
+	// The event that is to be cancelled is in another stream, which is `stream`.
+	ErrorReason_ERROR_REASON_EVENT_OF_OTHER_STREAM ErrorReason = 83
+	// Both a source and a target of one transform are among the categories, so that events and copies
+	// of them would come: say whether copies are to be included or excluded. As why a transform does
+	// not start: those of the consumer group `group`, or of a generation of `projection`; there is no
+	// `transform_no` then.
+	ErrorReason_ERROR_REASON_COPIES_AMBIGUOUS ErrorReason = 84
+	// There is no transform of this id.
+	ErrorReason_ERROR_REASON_TRANSFORM_NOT_FOUND ErrorReason = 85
+	// The transform document does not compile. As for INVALID_FOLD; `handler` is the event type of
+	// the rule.
+	ErrorReason_ERROR_REASON_INVALID_TRANSFORM ErrorReason = 86
+	// The transform document is larger than 64 KiB.
+	ErrorReason_ERROR_REASON_TRANSFORM_TOO_LARGE ErrorReason = 87
+	// The transform would write into a category that it reads, by itself or by way of others that are
+	// under way.
+	ErrorReason_ERROR_REASON_TRANSFORM_INTO_SOURCE ErrorReason = 88
+	// An expression of the transform failed on an event, or gave what cannot be appended: then
+	// `cause` is the reason for which an append refuses the copy. `rule` is the event type of the
+	// rule, with its index among several.
+	ErrorReason_ERROR_REASON_TRANSFORM_FAILED ErrorReason = 89
+	// The transform is not where the call needs it to be: it was cut over or cancelled already, or is
+	// not verified yet.
+	ErrorReason_ERROR_REASON_TRANSFORM_STATE ErrorReason = 90
+	// A stream that the transform would begin is there already, with events that are not its own.
+	ErrorReason_ERROR_REASON_TARGET_EXISTS ErrorReason = 91
+	// A stream that the transform has begun is not as it left it: somebody else appended to it, or
+	// closed or deleted it. `problem` is `moved`, `closed` or `deleted`.
+	ErrorReason_ERROR_REASON_TARGET_MOVED ErrorReason = 92
+	// What the transform wrote is not what its document makes of the sources: `expected` copies in
+	// the stream, `actual` are there; as many, with other contents, or a state that differs.
+	// `problem` is `copies` or `state`.
+	ErrorReason_ERROR_REASON_TRANSFORM_DIFFERS ErrorReason = 93
+	// This server knows no other server of this name: `eventfold serve --transform-targets` has none.
+	ErrorReason_ERROR_REASON_TRANSFORM_TARGET_UNKNOWN ErrorReason = 94
+	// The store of the other server is not the one that the copies are meant for. `problem` is
+	// `same`: it is the store that the sources are in; or `other`: another store answers than before.
+	// `store_id` is the one that it is.
+	ErrorReason_ERROR_REASON_TRANSFORM_TARGET_STORE ErrorReason = 95
+	// It cannot be told whose the personal value at `pointer` is: what stands at `subject_pointer` is
+	// missing, no string or integer, or gives no name of a subject (`problem`).
+	ErrorReason_ERROR_REASON_SUBJECT_INVALID ErrorReason = 200
+	// The personal value at `pointer` is of somebody who was erased; nothing was stored. Such values
+	// are stored again only after the subject was admitted again.
+	ErrorReason_ERROR_REASON_SUBJECT_ERASED ErrorReason = 201
+	// Personal values can be neither sealed nor opened now: the key store or the key provider cannot
+	// be reached, the lease of the server to use keys has run out, or it has no master key
+	// (`problem`). `master_key` is the one that is needed, where it is known. Nothing was stored.
+	ErrorReason_ERROR_REASON_KEYS_UNAVAILABLE ErrorReason = 202
+	// The server has no master key: it can neither seal nor open personal values, nor administer
+	// keys, and nothing can be declared personal.
+	ErrorReason_ERROR_REASON_KEYS_NOT_CONFIGURED ErrorReason = 210
+	// There is no subject with this name or id.
+	ErrorReason_ERROR_REASON_SUBJECT_NOT_FOUND ErrorReason = 211
+	// The subject is fenced or erased: `status` says which. It gets no key.
+	ErrorReason_ERROR_REASON_SUBJECT_NOT_ACTIVE ErrorReason = 212
+	// The subject is not erased, so that there is nothing to admit again.
+	ErrorReason_ERROR_REASON_SUBJECT_NOT_ERASED ErrorReason = 213
+	// The privacy document says nothing that can be followed: `problem` at line and column of the
+	// document, or at a pointer. In an append: this server does not understand the rules in force.
+	ErrorReason_ERROR_REASON_INVALID_PRIVACY_RULES ErrorReason = 220
+	// The privacy document is longer than allowed.
+	ErrorReason_ERROR_REASON_PRIVACY_RULES_TOO_LARGE ErrorReason = 221
+	// There are no privacy rules of this event type or category in force, or none of this revision.
+	ErrorReason_ERROR_REASON_PRIVACY_RULES_NOT_FOUND ErrorReason = 222
+	// `count` stored events hold plaintext of fields that would be declared personal; `positions` are
+	// those of the first. They stay as they are: copy them into new streams and delete the old ones,
+	// or say `existing: plaintext`.
+	ErrorReason_ERROR_REASON_PLAINTEXT_STORED ErrorReason = 223
+	// The personal fields of the type are declared elsewhere: `origin` is `document` or `schema`.
+	ErrorReason_ERROR_REASON_PRIVACY_DECLARED_TWICE ErrorReason = 224
+	// Fields are declared personal and would not be any more; `pointer` is the first of `count`. Say
+	// `undeclare`, if later values are to be stored as plaintext.
+	ErrorReason_ERROR_REASON_PERSONAL_UNDECLARED ErrorReason = 225
+	// A stream that stays belongs to one that would go, and its link forbids that. `count` streams do
+	// so; `streams` has the first 10.
+	ErrorReason_ERROR_REASON_DELETION_RESTRICTED ErrorReason = 230
+	// What the deletion would do is not what was agreed to: `plan_digest` is the digest now.
+	ErrorReason_ERROR_REASON_DELETION_PLAN_MOVED ErrorReason = 231
+	// There is no deletion of this id.
+	ErrorReason_ERROR_REASON_DELETION_NOT_FOUND ErrorReason = 232
+	// More streams would go than one deletion takes: delete some of those that belong to the stream
+	// before.
+	ErrorReason_ERROR_REASON_DELETION_TOO_LARGE ErrorReason = 233
+	// A rule of links has not looked through the log yet; try again when it has.
+	ErrorReason_ERROR_REASON_LINKS_BEHIND ErrorReason = 234
+	// There is no rule of links of this name, or no link by hand between these streams.
+	ErrorReason_ERROR_REASON_LINK_NOT_FOUND ErrorReason = 235
+	// A path of a fold has a key that can be personal: what the state holds under it could not be
+	// told from what it is.
+	ErrorReason_ERROR_REASON_PERSONAL_KEY ErrorReason = 240
+	// Personal values of two subjects would stand in one state, row or value, which can be sealed for
+	// one of them only.
+	ErrorReason_ERROR_REASON_PERSONAL_TWO_SUBJECTS ErrorReason = 241
+	// A column of a projection can hold personal values, so that it is sealed: rows can be neither
+	// filtered nor ordered by it, and it can be neither their key nor in an index; unless the
+	// document says `plaintext: accepted`.
+	ErrorReason_ERROR_REASON_PERSONAL_COLUMN ErrorReason = 242
+	// There is no erasure of this id.
+	ErrorReason_ERROR_REASON_ERASURE_NOT_FOUND ErrorReason = 250
+	// What the erasure would do is not what was agreed to: `plan_digest` is the digest now.
+	ErrorReason_ERROR_REASON_ERASURE_PLAN_MOVED ErrorReason = 251
+	// A legal hold forbids it: `hold` is the first of `count`. Release it first.
+	ErrorReason_ERROR_REASON_LEGAL_HOLD ErrorReason = 252
+	// A legal hold of this name holds something else.
+	ErrorReason_ERROR_REASON_HOLD_EXISTS ErrorReason = 253
+	// There is no legal hold of this name.
+	ErrorReason_ERROR_REASON_HOLD_NOT_FOUND ErrorReason = 254
+	// There are as many legal holds as there can be.
+	ErrorReason_ERROR_REASON_TOO_MANY_HOLDS ErrorReason = 255
+	// The log was not looked through for personal values yet; try again when it was.
+	ErrorReason_ERROR_REASON_SUBJECT_INDEX_BEHIND ErrorReason = 256
+	// A condition reads a field that is declared personal of an event type or category, and the
+	// caller may not see personal values: which events pass would tell of them.
+	ErrorReason_ERROR_REASON_PERSONAL_WITHHELD ErrorReason = 260
+	// An erasure of the subject is under way; admit it again when that is done.
+	ErrorReason_ERROR_REASON_ERASURE_UNDER_WAY ErrorReason = 257
+	// More streams belong to the subject than one export takes: export it without them.
+	ErrorReason_ERROR_REASON_EXPORT_TOO_LARGE ErrorReason = 270
 )
 
 // Enum value maps for ErrorReason.
 var (
 	ErrorReason_name = map[int32]string{
-		0:  "ERROR_REASON_UNSPECIFIED",
-		1:  "ERROR_REASON_INVALID_REQUEST",
-		2:  "ERROR_REASON_INVALID_STREAM_NAME",
-		3:  "ERROR_REASON_INVALID_EVENT_TYPE",
-		4:  "ERROR_REASON_INVALID_EVENT_ID",
-		5:  "ERROR_REASON_INVALID_TAG",
-		6:  "ERROR_REASON_INVALID_TIME",
-		7:  "ERROR_REASON_INVALID_JSON",
-		8:  "ERROR_REASON_JSON_TOO_DEEP",
-		9:  "ERROR_REASON_EVENT_TOO_LARGE",
-		10: "ERROR_REASON_METADATA_TOO_LARGE",
-		11: "ERROR_REASON_APPEND_TOO_LARGE",
-		12: "ERROR_REASON_TOO_MANY_EVENTS",
-		13: "ERROR_REASON_EMPTY_APPEND",
-		14: "ERROR_REASON_EXPECTED_VERSION_REQUIRED",
-		15: "ERROR_REASON_INVALID_RESUME_TOKEN",
-		16: "ERROR_REASON_INVALID_FOLD",
-		17: "ERROR_REASON_FOLD_TOO_LARGE",
-		18: "ERROR_REASON_INVALID_EXPRESSION",
-		19: "ERROR_REASON_EXPRESSION_TOO_LONG",
-		20: "ERROR_REASON_EXPRESSION_TOO_DEEP",
-		21: "ERROR_REASON_INVALID_PROJECTION",
-		22: "ERROR_REASON_PROJECTION_TOO_LARGE",
-		30: "ERROR_REASON_VERSION_CONFLICT",
-		31: "ERROR_REASON_EVENT_ID_REUSED",
-		32: "ERROR_REASON_STREAM_CLOSED",
-		33: "ERROR_REASON_STREAM_DELETED",
-		34: "ERROR_REASON_GROUP_EXISTS",
-		35: "ERROR_REASON_LEASE_LOST",
-		40: "ERROR_REASON_STREAM_NOT_FOUND",
-		41: "ERROR_REASON_EVENT_NOT_FOUND",
-		42: "ERROR_REASON_FOLD_NOT_FOUND",
-		43: "ERROR_REASON_VERSION_AHEAD",
-		44: "ERROR_REASON_POSITION_AHEAD",
-		45: "ERROR_REASON_STORE_INCARNATION_CHANGED",
-		46: "ERROR_REASON_GROUP_NOT_FOUND",
-		47: "ERROR_REASON_PROJECTION_NOT_FOUND",
-		48: "ERROR_REASON_PROJECTION_NOT_READY",
-		49: "ERROR_REASON_PROJECTION_STOPPED",
-		50: "ERROR_REASON_FOLD_FAILED",
-		51: "ERROR_REASON_NUMBER_RANGE",
-		52: "ERROR_REASON_STATE_NOT_JSON",
-		53: "ERROR_REASON_STATE_TOO_LARGE",
-		54: "ERROR_REASON_EVALUATION_LIMIT",
-		55: "ERROR_REASON_FILTER_FAILED",
-		56: "ERROR_REASON_PROJECTION_FAILED",
-		57: "ERROR_REASON_PROJECTION_IN_USE",
-		60: "ERROR_REASON_UNAUTHENTICATED",
-		61: "ERROR_REASON_PERMISSION_DENIED",
-		70: "ERROR_REASON_OVERLOADED",
-		71: "ERROR_REASON_STORAGE_FULL",
-		72: "ERROR_REASON_STORAGE_UNAVAILABLE",
-		73: "ERROR_REASON_SHUTTING_DOWN",
-		74: "ERROR_REASON_OUTCOME_UNKNOWN",
-		75: "ERROR_REASON_DEADLINE_EXCEEDED",
-		76: "ERROR_REASON_EVENT_CORRUPT",
-		77: "ERROR_REASON_BUG",
+		0:   "ERROR_REASON_UNSPECIFIED",
+		1:   "ERROR_REASON_INVALID_REQUEST",
+		2:   "ERROR_REASON_INVALID_STREAM_NAME",
+		3:   "ERROR_REASON_INVALID_EVENT_TYPE",
+		4:   "ERROR_REASON_INVALID_EVENT_ID",
+		5:   "ERROR_REASON_INVALID_TAG",
+		6:   "ERROR_REASON_INVALID_TIME",
+		7:   "ERROR_REASON_INVALID_JSON",
+		8:   "ERROR_REASON_JSON_TOO_DEEP",
+		9:   "ERROR_REASON_EVENT_TOO_LARGE",
+		10:  "ERROR_REASON_METADATA_TOO_LARGE",
+		11:  "ERROR_REASON_APPEND_TOO_LARGE",
+		12:  "ERROR_REASON_TOO_MANY_EVENTS",
+		13:  "ERROR_REASON_EMPTY_APPEND",
+		14:  "ERROR_REASON_EXPECTED_VERSION_REQUIRED",
+		15:  "ERROR_REASON_INVALID_RESUME_TOKEN",
+		16:  "ERROR_REASON_INVALID_FOLD",
+		17:  "ERROR_REASON_FOLD_TOO_LARGE",
+		18:  "ERROR_REASON_INVALID_EXPRESSION",
+		19:  "ERROR_REASON_EXPRESSION_TOO_LONG",
+		20:  "ERROR_REASON_EXPRESSION_TOO_DEEP",
+		21:  "ERROR_REASON_INVALID_PROJECTION",
+		22:  "ERROR_REASON_PROJECTION_TOO_LARGE",
+		23:  "ERROR_REASON_INVALID_SCHEMA",
+		24:  "ERROR_REASON_SCHEMA_TOO_LARGE",
+		25:  "ERROR_REASON_INVALID_MAPPING",
+		26:  "ERROR_REASON_MAPPING_TOO_LARGE",
+		27:  "ERROR_REASON_INVALID_REFERENCES",
+		30:  "ERROR_REASON_VERSION_CONFLICT",
+		31:  "ERROR_REASON_EVENT_ID_REUSED",
+		32:  "ERROR_REASON_STREAM_CLOSED",
+		33:  "ERROR_REASON_STREAM_DELETED",
+		34:  "ERROR_REASON_GROUP_EXISTS",
+		35:  "ERROR_REASON_LEASE_LOST",
+		36:  "ERROR_REASON_SCHEMA_VIOLATION",
+		37:  "ERROR_REASON_SCHEMA_INCOMPATIBLE",
+		38:  "ERROR_REASON_REFERENCE_NOT_FOUND",
+		40:  "ERROR_REASON_STREAM_NOT_FOUND",
+		41:  "ERROR_REASON_EVENT_NOT_FOUND",
+		42:  "ERROR_REASON_FOLD_NOT_FOUND",
+		43:  "ERROR_REASON_VERSION_AHEAD",
+		44:  "ERROR_REASON_POSITION_AHEAD",
+		45:  "ERROR_REASON_STORE_INCARNATION_CHANGED",
+		46:  "ERROR_REASON_GROUP_NOT_FOUND",
+		47:  "ERROR_REASON_PROJECTION_NOT_FOUND",
+		48:  "ERROR_REASON_PROJECTION_NOT_READY",
+		49:  "ERROR_REASON_PROJECTION_STOPPED",
+		50:  "ERROR_REASON_FOLD_FAILED",
+		51:  "ERROR_REASON_NUMBER_RANGE",
+		52:  "ERROR_REASON_STATE_NOT_JSON",
+		53:  "ERROR_REASON_STATE_TOO_LARGE",
+		54:  "ERROR_REASON_EVALUATION_LIMIT",
+		55:  "ERROR_REASON_FILTER_FAILED",
+		56:  "ERROR_REASON_PROJECTION_FAILED",
+		57:  "ERROR_REASON_PROJECTION_IN_USE",
+		58:  "ERROR_REASON_MAPPING_FAILED",
+		60:  "ERROR_REASON_UNAUTHENTICATED",
+		61:  "ERROR_REASON_PERMISSION_DENIED",
+		78:  "ERROR_REASON_SUCCESSOR_EXISTS",
+		79:  "ERROR_REASON_STATE_NOT_CARRIED",
+		65:  "ERROR_REASON_SCHEMA_NOT_FOUND",
+		66:  "ERROR_REASON_MAPPING_NOT_FOUND",
+		70:  "ERROR_REASON_OVERLOADED",
+		71:  "ERROR_REASON_STORAGE_FULL",
+		72:  "ERROR_REASON_STORAGE_UNAVAILABLE",
+		73:  "ERROR_REASON_SHUTTING_DOWN",
+		74:  "ERROR_REASON_OUTCOME_UNKNOWN",
+		75:  "ERROR_REASON_DEADLINE_EXCEEDED",
+		76:  "ERROR_REASON_EVENT_CORRUPT",
+		77:  "ERROR_REASON_BUG",
+		80:  "ERROR_REASON_EVENT_ALREADY_CANCELLED",
+		81:  "ERROR_REASON_CANCELLATION_NOT_CANCELLABLE",
+		82:  "ERROR_REASON_EVENT_NOT_CANCELLABLE",
+		83:  "ERROR_REASON_EVENT_OF_OTHER_STREAM",
+		84:  "ERROR_REASON_COPIES_AMBIGUOUS",
+		85:  "ERROR_REASON_TRANSFORM_NOT_FOUND",
+		86:  "ERROR_REASON_INVALID_TRANSFORM",
+		87:  "ERROR_REASON_TRANSFORM_TOO_LARGE",
+		88:  "ERROR_REASON_TRANSFORM_INTO_SOURCE",
+		89:  "ERROR_REASON_TRANSFORM_FAILED",
+		90:  "ERROR_REASON_TRANSFORM_STATE",
+		91:  "ERROR_REASON_TARGET_EXISTS",
+		92:  "ERROR_REASON_TARGET_MOVED",
+		93:  "ERROR_REASON_TRANSFORM_DIFFERS",
+		94:  "ERROR_REASON_TRANSFORM_TARGET_UNKNOWN",
+		95:  "ERROR_REASON_TRANSFORM_TARGET_STORE",
+		200: "ERROR_REASON_SUBJECT_INVALID",
+		201: "ERROR_REASON_SUBJECT_ERASED",
+		202: "ERROR_REASON_KEYS_UNAVAILABLE",
+		210: "ERROR_REASON_KEYS_NOT_CONFIGURED",
+		211: "ERROR_REASON_SUBJECT_NOT_FOUND",
+		212: "ERROR_REASON_SUBJECT_NOT_ACTIVE",
+		213: "ERROR_REASON_SUBJECT_NOT_ERASED",
+		220: "ERROR_REASON_INVALID_PRIVACY_RULES",
+		221: "ERROR_REASON_PRIVACY_RULES_TOO_LARGE",
+		222: "ERROR_REASON_PRIVACY_RULES_NOT_FOUND",
+		223: "ERROR_REASON_PLAINTEXT_STORED",
+		224: "ERROR_REASON_PRIVACY_DECLARED_TWICE",
+		225: "ERROR_REASON_PERSONAL_UNDECLARED",
+		230: "ERROR_REASON_DELETION_RESTRICTED",
+		231: "ERROR_REASON_DELETION_PLAN_MOVED",
+		232: "ERROR_REASON_DELETION_NOT_FOUND",
+		233: "ERROR_REASON_DELETION_TOO_LARGE",
+		234: "ERROR_REASON_LINKS_BEHIND",
+		235: "ERROR_REASON_LINK_NOT_FOUND",
+		240: "ERROR_REASON_PERSONAL_KEY",
+		241: "ERROR_REASON_PERSONAL_TWO_SUBJECTS",
+		242: "ERROR_REASON_PERSONAL_COLUMN",
+		250: "ERROR_REASON_ERASURE_NOT_FOUND",
+		251: "ERROR_REASON_ERASURE_PLAN_MOVED",
+		252: "ERROR_REASON_LEGAL_HOLD",
+		253: "ERROR_REASON_HOLD_EXISTS",
+		254: "ERROR_REASON_HOLD_NOT_FOUND",
+		255: "ERROR_REASON_TOO_MANY_HOLDS",
+		256: "ERROR_REASON_SUBJECT_INDEX_BEHIND",
+		260: "ERROR_REASON_PERSONAL_WITHHELD",
+		257: "ERROR_REASON_ERASURE_UNDER_WAY",
+		270: "ERROR_REASON_EXPORT_TOO_LARGE",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":               0,
-		"ERROR_REASON_INVALID_REQUEST":           1,
-		"ERROR_REASON_INVALID_STREAM_NAME":       2,
-		"ERROR_REASON_INVALID_EVENT_TYPE":        3,
-		"ERROR_REASON_INVALID_EVENT_ID":          4,
-		"ERROR_REASON_INVALID_TAG":               5,
-		"ERROR_REASON_INVALID_TIME":              6,
-		"ERROR_REASON_INVALID_JSON":              7,
-		"ERROR_REASON_JSON_TOO_DEEP":             8,
-		"ERROR_REASON_EVENT_TOO_LARGE":           9,
-		"ERROR_REASON_METADATA_TOO_LARGE":        10,
-		"ERROR_REASON_APPEND_TOO_LARGE":          11,
-		"ERROR_REASON_TOO_MANY_EVENTS":           12,
-		"ERROR_REASON_EMPTY_APPEND":              13,
-		"ERROR_REASON_EXPECTED_VERSION_REQUIRED": 14,
-		"ERROR_REASON_INVALID_RESUME_TOKEN":      15,
-		"ERROR_REASON_INVALID_FOLD":              16,
-		"ERROR_REASON_FOLD_TOO_LARGE":            17,
-		"ERROR_REASON_INVALID_EXPRESSION":        18,
-		"ERROR_REASON_EXPRESSION_TOO_LONG":       19,
-		"ERROR_REASON_EXPRESSION_TOO_DEEP":       20,
-		"ERROR_REASON_INVALID_PROJECTION":        21,
-		"ERROR_REASON_PROJECTION_TOO_LARGE":      22,
-		"ERROR_REASON_VERSION_CONFLICT":          30,
-		"ERROR_REASON_EVENT_ID_REUSED":           31,
-		"ERROR_REASON_STREAM_CLOSED":             32,
-		"ERROR_REASON_STREAM_DELETED":            33,
-		"ERROR_REASON_GROUP_EXISTS":              34,
-		"ERROR_REASON_LEASE_LOST":                35,
-		"ERROR_REASON_STREAM_NOT_FOUND":          40,
-		"ERROR_REASON_EVENT_NOT_FOUND":           41,
-		"ERROR_REASON_FOLD_NOT_FOUND":            42,
-		"ERROR_REASON_VERSION_AHEAD":             43,
-		"ERROR_REASON_POSITION_AHEAD":            44,
-		"ERROR_REASON_STORE_INCARNATION_CHANGED": 45,
-		"ERROR_REASON_GROUP_NOT_FOUND":           46,
-		"ERROR_REASON_PROJECTION_NOT_FOUND":      47,
-		"ERROR_REASON_PROJECTION_NOT_READY":      48,
-		"ERROR_REASON_PROJECTION_STOPPED":        49,
-		"ERROR_REASON_FOLD_FAILED":               50,
-		"ERROR_REASON_NUMBER_RANGE":              51,
-		"ERROR_REASON_STATE_NOT_JSON":            52,
-		"ERROR_REASON_STATE_TOO_LARGE":           53,
-		"ERROR_REASON_EVALUATION_LIMIT":          54,
-		"ERROR_REASON_FILTER_FAILED":             55,
-		"ERROR_REASON_PROJECTION_FAILED":         56,
-		"ERROR_REASON_PROJECTION_IN_USE":         57,
-		"ERROR_REASON_UNAUTHENTICATED":           60,
-		"ERROR_REASON_PERMISSION_DENIED":         61,
-		"ERROR_REASON_OVERLOADED":                70,
-		"ERROR_REASON_STORAGE_FULL":              71,
-		"ERROR_REASON_STORAGE_UNAVAILABLE":       72,
-		"ERROR_REASON_SHUTTING_DOWN":             73,
-		"ERROR_REASON_OUTCOME_UNKNOWN":           74,
-		"ERROR_REASON_DEADLINE_EXCEEDED":         75,
-		"ERROR_REASON_EVENT_CORRUPT":             76,
-		"ERROR_REASON_BUG":                       77,
+		"ERROR_REASON_UNSPECIFIED":                  0,
+		"ERROR_REASON_INVALID_REQUEST":              1,
+		"ERROR_REASON_INVALID_STREAM_NAME":          2,
+		"ERROR_REASON_INVALID_EVENT_TYPE":           3,
+		"ERROR_REASON_INVALID_EVENT_ID":             4,
+		"ERROR_REASON_INVALID_TAG":                  5,
+		"ERROR_REASON_INVALID_TIME":                 6,
+		"ERROR_REASON_INVALID_JSON":                 7,
+		"ERROR_REASON_JSON_TOO_DEEP":                8,
+		"ERROR_REASON_EVENT_TOO_LARGE":              9,
+		"ERROR_REASON_METADATA_TOO_LARGE":           10,
+		"ERROR_REASON_APPEND_TOO_LARGE":             11,
+		"ERROR_REASON_TOO_MANY_EVENTS":              12,
+		"ERROR_REASON_EMPTY_APPEND":                 13,
+		"ERROR_REASON_EXPECTED_VERSION_REQUIRED":    14,
+		"ERROR_REASON_INVALID_RESUME_TOKEN":         15,
+		"ERROR_REASON_INVALID_FOLD":                 16,
+		"ERROR_REASON_FOLD_TOO_LARGE":               17,
+		"ERROR_REASON_INVALID_EXPRESSION":           18,
+		"ERROR_REASON_EXPRESSION_TOO_LONG":          19,
+		"ERROR_REASON_EXPRESSION_TOO_DEEP":          20,
+		"ERROR_REASON_INVALID_PROJECTION":           21,
+		"ERROR_REASON_PROJECTION_TOO_LARGE":         22,
+		"ERROR_REASON_INVALID_SCHEMA":               23,
+		"ERROR_REASON_SCHEMA_TOO_LARGE":             24,
+		"ERROR_REASON_INVALID_MAPPING":              25,
+		"ERROR_REASON_MAPPING_TOO_LARGE":            26,
+		"ERROR_REASON_INVALID_REFERENCES":           27,
+		"ERROR_REASON_VERSION_CONFLICT":             30,
+		"ERROR_REASON_EVENT_ID_REUSED":              31,
+		"ERROR_REASON_STREAM_CLOSED":                32,
+		"ERROR_REASON_STREAM_DELETED":               33,
+		"ERROR_REASON_GROUP_EXISTS":                 34,
+		"ERROR_REASON_LEASE_LOST":                   35,
+		"ERROR_REASON_SCHEMA_VIOLATION":             36,
+		"ERROR_REASON_SCHEMA_INCOMPATIBLE":          37,
+		"ERROR_REASON_REFERENCE_NOT_FOUND":          38,
+		"ERROR_REASON_STREAM_NOT_FOUND":             40,
+		"ERROR_REASON_EVENT_NOT_FOUND":              41,
+		"ERROR_REASON_FOLD_NOT_FOUND":               42,
+		"ERROR_REASON_VERSION_AHEAD":                43,
+		"ERROR_REASON_POSITION_AHEAD":               44,
+		"ERROR_REASON_STORE_INCARNATION_CHANGED":    45,
+		"ERROR_REASON_GROUP_NOT_FOUND":              46,
+		"ERROR_REASON_PROJECTION_NOT_FOUND":         47,
+		"ERROR_REASON_PROJECTION_NOT_READY":         48,
+		"ERROR_REASON_PROJECTION_STOPPED":           49,
+		"ERROR_REASON_FOLD_FAILED":                  50,
+		"ERROR_REASON_NUMBER_RANGE":                 51,
+		"ERROR_REASON_STATE_NOT_JSON":               52,
+		"ERROR_REASON_STATE_TOO_LARGE":              53,
+		"ERROR_REASON_EVALUATION_LIMIT":             54,
+		"ERROR_REASON_FILTER_FAILED":                55,
+		"ERROR_REASON_PROJECTION_FAILED":            56,
+		"ERROR_REASON_PROJECTION_IN_USE":            57,
+		"ERROR_REASON_MAPPING_FAILED":               58,
+		"ERROR_REASON_UNAUTHENTICATED":              60,
+		"ERROR_REASON_PERMISSION_DENIED":            61,
+		"ERROR_REASON_SUCCESSOR_EXISTS":             78,
+		"ERROR_REASON_STATE_NOT_CARRIED":            79,
+		"ERROR_REASON_SCHEMA_NOT_FOUND":             65,
+		"ERROR_REASON_MAPPING_NOT_FOUND":            66,
+		"ERROR_REASON_OVERLOADED":                   70,
+		"ERROR_REASON_STORAGE_FULL":                 71,
+		"ERROR_REASON_STORAGE_UNAVAILABLE":          72,
+		"ERROR_REASON_SHUTTING_DOWN":                73,
+		"ERROR_REASON_OUTCOME_UNKNOWN":              74,
+		"ERROR_REASON_DEADLINE_EXCEEDED":            75,
+		"ERROR_REASON_EVENT_CORRUPT":                76,
+		"ERROR_REASON_BUG":                          77,
+		"ERROR_REASON_EVENT_ALREADY_CANCELLED":      80,
+		"ERROR_REASON_CANCELLATION_NOT_CANCELLABLE": 81,
+		"ERROR_REASON_EVENT_NOT_CANCELLABLE":        82,
+		"ERROR_REASON_EVENT_OF_OTHER_STREAM":        83,
+		"ERROR_REASON_COPIES_AMBIGUOUS":             84,
+		"ERROR_REASON_TRANSFORM_NOT_FOUND":          85,
+		"ERROR_REASON_INVALID_TRANSFORM":            86,
+		"ERROR_REASON_TRANSFORM_TOO_LARGE":          87,
+		"ERROR_REASON_TRANSFORM_INTO_SOURCE":        88,
+		"ERROR_REASON_TRANSFORM_FAILED":             89,
+		"ERROR_REASON_TRANSFORM_STATE":              90,
+		"ERROR_REASON_TARGET_EXISTS":                91,
+		"ERROR_REASON_TARGET_MOVED":                 92,
+		"ERROR_REASON_TRANSFORM_DIFFERS":            93,
+		"ERROR_REASON_TRANSFORM_TARGET_UNKNOWN":     94,
+		"ERROR_REASON_TRANSFORM_TARGET_STORE":       95,
+		"ERROR_REASON_SUBJECT_INVALID":              200,
+		"ERROR_REASON_SUBJECT_ERASED":               201,
+		"ERROR_REASON_KEYS_UNAVAILABLE":             202,
+		"ERROR_REASON_KEYS_NOT_CONFIGURED":          210,
+		"ERROR_REASON_SUBJECT_NOT_FOUND":            211,
+		"ERROR_REASON_SUBJECT_NOT_ACTIVE":           212,
+		"ERROR_REASON_SUBJECT_NOT_ERASED":           213,
+		"ERROR_REASON_INVALID_PRIVACY_RULES":        220,
+		"ERROR_REASON_PRIVACY_RULES_TOO_LARGE":      221,
+		"ERROR_REASON_PRIVACY_RULES_NOT_FOUND":      222,
+		"ERROR_REASON_PLAINTEXT_STORED":             223,
+		"ERROR_REASON_PRIVACY_DECLARED_TWICE":       224,
+		"ERROR_REASON_PERSONAL_UNDECLARED":          225,
+		"ERROR_REASON_DELETION_RESTRICTED":          230,
+		"ERROR_REASON_DELETION_PLAN_MOVED":          231,
+		"ERROR_REASON_DELETION_NOT_FOUND":           232,
+		"ERROR_REASON_DELETION_TOO_LARGE":           233,
+		"ERROR_REASON_LINKS_BEHIND":                 234,
+		"ERROR_REASON_LINK_NOT_FOUND":               235,
+		"ERROR_REASON_PERSONAL_KEY":                 240,
+		"ERROR_REASON_PERSONAL_TWO_SUBJECTS":        241,
+		"ERROR_REASON_PERSONAL_COLUMN":              242,
+		"ERROR_REASON_ERASURE_NOT_FOUND":            250,
+		"ERROR_REASON_ERASURE_PLAN_MOVED":           251,
+		"ERROR_REASON_LEGAL_HOLD":                   252,
+		"ERROR_REASON_HOLD_EXISTS":                  253,
+		"ERROR_REASON_HOLD_NOT_FOUND":               254,
+		"ERROR_REASON_TOO_MANY_HOLDS":               255,
+		"ERROR_REASON_SUBJECT_INDEX_BEHIND":         256,
+		"ERROR_REASON_PERSONAL_WITHHELD":            260,
+		"ERROR_REASON_ERASURE_UNDER_WAY":            257,
+		"ERROR_REASON_EXPORT_TOO_LARGE":             270,
 	}
 )
 
@@ -395,7 +682,7 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	"\x19eventfold/v1/errors.proto\x12\feventfold.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto\"G\n" +
 	"\tErrorInfo\x12$\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x10.google.rpc.CodeR\x04code\x12\x14\n" +
-	"\x05facts\x18\x02 \x03(\tR\x05facts*\x8c!\n" +
+	"\x05facts\x18\x02 \x03(\tR\x05facts*\xbbD\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12Z\n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x1a8\xea\xe1\x184\b\x03\x12\x05field\x12\aproblem\x12\x05limit\x12\fappend_index\x12\vcheck_index\x12_\n" +
@@ -420,7 +707,12 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	" ERROR_REASON_EXPRESSION_TOO_LONG\x10\x13\x1a2\xea\xe1\x18.\b\x03\x12\x04line\x12\x06column\x12\ahandler\x12\x04path\x12\x05limit\x12\x06actual\x12P\n" +
 	" ERROR_REASON_EXPRESSION_TOO_DEEP\x10\x14\x1a*\xea\xe1\x18&\b\x03\x12\x04line\x12\x06column\x12\ahandler\x12\x04path\x12\x05limit\x12`\n" +
 	"\x1fERROR_REASON_INVALID_PROJECTION\x10\x15\x1a;\xea\xe1\x187\b\x03\x12\x04line\x12\x06column\x12\ahandler\x12\x04path\x12\aproblem\x12\x04hint\x12\aexcerpt\x12<\n" +
-	"!ERROR_REASON_PROJECTION_TOO_LARGE\x10\x16\x1a\x15\xea\xe1\x18\x11\b\x03\x12\x05limit\x12\x06actual\x12^\n" +
+	"!ERROR_REASON_PROJECTION_TOO_LARGE\x10\x16\x1a\x15\xea\xe1\x18\x11\b\x03\x12\x05limit\x12\x06actual\x12N\n" +
+	"\x1bERROR_REASON_INVALID_SCHEMA\x10\x17\x1a-\xea\xe1\x18)\b\x03\x12\x04path\x12\aproblem\x12\treference\x12\x05limit\x12\x04hint\x128\n" +
+	"\x1dERROR_REASON_SCHEMA_TOO_LARGE\x10\x18\x1a\x15\xea\xe1\x18\x11\b\x03\x12\x05limit\x12\x06actual\x12T\n" +
+	"\x1cERROR_REASON_INVALID_MAPPING\x10\x19\x1a2\xea\xe1\x18.\b\x03\x12\x04line\x12\x06column\x12\x04path\x12\aproblem\x12\x04hint\x12\aexcerpt\x129\n" +
+	"\x1eERROR_REASON_MAPPING_TOO_LARGE\x10\x1a\x1a\x15\xea\xe1\x18\x11\b\x03\x12\x05limit\x12\x06actual\x12V\n" +
+	"\x1fERROR_REASON_INVALID_REFERENCES\x10\x1b\x1a1\xea\xe1\x18-\b\x03\x12\vevent_index\x12\aproblem\x12\x05limit\x12\fappend_index\x12^\n" +
 	"\x1dERROR_REASON_VERSION_CONFLICT\x10\x1e\x1a;\xea\xe1\x187\b\n" +
 	"\x12\x06stream\x12\bexpected\x12\x06actual\x12\fappend_index\x12\vcheck_index\x12^\n" +
 	"\x1cERROR_REASON_EVENT_ID_REUSED\x10\x1f\x1a<\xea\xe1\x188\b\x06\x12\bevent_id\x12\vevent_index\x12\aproblem\x12\x06stream\x12\fappend_index\x12G\n" +
@@ -428,7 +720,11 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	"\x1bERROR_REASON_STREAM_DELETED\x10!\x1a)\xea\xe1\x18%\b\t\x12\x06stream\x12\fappend_index\x12\vcheck_index\x123\n" +
 	"\x19ERROR_REASON_GROUP_EXISTS\x10\"\x1a\x14\xea\xe1\x18\x10\b\x06\x12\x05group\x12\x05field\x12;\n" +
 	"\x17ERROR_REASON_LEASE_LOST\x10#\x1a\x1e\xea\xe1\x18\x1a\b\n" +
-	"\x12\x05group\x12\bposition\x12\x05lease\x121\n" +
+	"\x12\x05group\x12\bposition\x12\x05lease\x12\x7f\n" +
+	"\x1dERROR_REASON_SCHEMA_VIOLATION\x10$\x1a\\\xea\xe1\x18X\b\t\x12\vevent_index\x12\x04type\x12\apointer\x12\x04rule\x12\aproblem\x12\x05count\x12\brevision\x12\n" +
+	"violations\x12\fappend_index\x12k\n" +
+	" ERROR_REASON_SCHEMA_INCOMPATIBLE\x10%\x1aE\xea\xe1\x18A\b\t\x12\x04type\x12\x04path\x12\aproblem\x12\x05count\x12\amisfits\x12\bposition\x12\bevent_id\x12\x04hint\x12i\n" +
+	" ERROR_REASON_REFERENCE_NOT_FOUND\x10&\x1aC\xea\xe1\x18?\b\t\x12\vevent_index\x12\aproblem\x12\bevent_id\x12\x06stream\x12\x05count\x12\fappend_index\x121\n" +
 	"\x1dERROR_REASON_STREAM_NOT_FOUND\x10(\x1a\x0e\xea\xe1\x18\n" +
 	"\b\x05\x12\x06stream\x122\n" +
 	"\x1cERROR_REASON_EVENT_NOT_FOUND\x10)\x1a\x10\xea\xe1\x18\f\b\x05\x12\bevent_id\x127\n" +
@@ -456,20 +752,85 @@ const file_eventfold_v1_errors_proto_rawDesc = "" +
 	"projection\x12\x04path\x12\x03key\x12\x06stream\x12\aversion\x12\bposition\x12\bevent_id\x12\x05limit\x12\aproblem\x12B\n" +
 	"\x1eERROR_REASON_PROJECTION_IN_USE\x109\x1a\x1e\xea\xe1\x18\x1a\b\t\x12\n" +
 	"projection\x12\n" +
-	"generation\x121\n" +
+	"generation\x12\x8a\x01\n" +
+	"\x1bERROR_REASON_MAPPING_FAILED\x10:\x1ai\xea\xe1\x18e\b\t\x12\x04type\x12\x04path\x12\aproblem\x12\x06stream\x12\aversion\x12\bposition\x12\bevent_id\x12\x05limit\x12\x05count\x12\vevent_index\x12\fappend_index\x121\n" +
 	"\x1cERROR_REASON_UNAUTHENTICATED\x10<\x1a\x0f\xea\xe1\x18\v\b\x10\x12\aproblem\x12>\n" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10=\x1a\x1a\xea\xe1\x18\x16\b\a\x12\n" +
-	"permission\x12\x06method\x124\n" +
+	"permission\x12\x06method\x12<\n" +
+	"\x1dERROR_REASON_SUCCESSOR_EXISTS\x10N\x1a\x19\xea\xe1\x18\x15\b\x06\x12\x06stream\x12\tsuccessor\x12N\n" +
+	"\x1eERROR_REASON_STATE_NOT_CARRIED\x10O\x1a*\xea\xe1\x18&\b\t\x12\x06stream\x12\x04fold\x12\aproblem\x12\vpredecessor\x12=\n" +
+	"\x1dERROR_REASON_SCHEMA_NOT_FOUND\x10A\x1a\x1a\xea\xe1\x18\x16\b\x05\x12\x04type\x12\x02id\x12\brevision\x12:\n" +
+	"\x1eERROR_REASON_MAPPING_NOT_FOUND\x10B\x1a\x16\xea\xe1\x18\x12\b\x05\x12\x04type\x12\brevision\x124\n" +
 	"\x17ERROR_REASON_OVERLOADED\x10F\x1a\x17\xea\xe1\x18\x13\b\b\x12\bresource\x12\x05limit\x12%\n" +
 	"\x19ERROR_REASON_STORAGE_FULL\x10G\x1a\x06\xea\xe1\x18\x02\b\b\x12,\n" +
 	" ERROR_REASON_STORAGE_UNAVAILABLE\x10H\x1a\x06\xea\xe1\x18\x02\b\x0e\x12&\n" +
 	"\x1aERROR_REASON_SHUTTING_DOWN\x10I\x1a\x06\xea\xe1\x18\x02\b\x0e\x120\n" +
 	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10J\x1a\x0e\xea\xe1\x18\n" +
 	"\b\x0e\x12\x06stream\x12H\n" +
-	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10K\x1a$\xea\xe1\x18 \b\x04\x12\vdeadline_ms\x12\trequested\x12\x04head\x12T\n" +
-	"\x1aERROR_REASON_EVENT_CORRUPT\x10L\x1a4\xea\xe1\x180\b\x0f\x12\x06stream\x12\aversion\x12\bposition\x12\bevent_id\x12\aproblem\x12(\n" +
+	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10K\x1a$\xea\xe1\x18 \b\x04\x12\vdeadline_ms\x12\trequested\x12\x04head\x12]\n" +
+	"\x1aERROR_REASON_EVENT_CORRUPT\x10L\x1a=\xea\xe1\x189\b\x0f\x12\x06stream\x12\aversion\x12\bposition\x12\bevent_id\x12\apointer\x12\aproblem\x12(\n" +
 	"\x10ERROR_REASON_BUG\x10M\x1a\x12\xea\xe1\x18\x0e\b\r\x12\n" +
-	"request_id:R\n" +
+	"request_id\x12P\n" +
+	"$ERROR_REASON_EVENT_ALREADY_CANCELLED\x10P\x1a&\xea\xe1\x18\"\b\t\x12\bevent_id\x12\fcancelled_by\x12\x06stream\x12G\n" +
+	")ERROR_REASON_CANCELLATION_NOT_CANCELLABLE\x10Q\x1a\x18\xea\xe1\x18\x14\b\t\x12\bevent_id\x12\x06stream\x12F\n" +
+	"\"ERROR_REASON_EVENT_NOT_CANCELLABLE\x10R\x1a\x1e\xea\xe1\x18\x1a\b\t\x12\bevent_id\x12\x04type\x12\x06stream\x12@\n" +
+	"\"ERROR_REASON_EVENT_OF_OTHER_STREAM\x10S\x1a\x18\xea\xe1\x18\x14\b\t\x12\bevent_id\x12\x06stream\x12f\n" +
+	"\x1dERROR_REASON_COPIES_AMBIGUOUS\x10T\x1aC\xea\xe1\x18?\b\t\x12\ftransform_no\x12\x06source\x12\x06target\x12\x05group\x12\n" +
+	"projection\x12\n" +
+	"generation\x12:\n" +
+	" ERROR_REASON_TRANSFORM_NOT_FOUND\x10U\x1a\x14\xea\xe1\x18\x10\b\x05\x12\ftransform_id\x12_\n" +
+	"\x1eERROR_REASON_INVALID_TRANSFORM\x10V\x1a;\xea\xe1\x187\b\x03\x12\x04line\x12\x06column\x12\ahandler\x12\x04path\x12\aproblem\x12\x04hint\x12\aexcerpt\x12;\n" +
+	" ERROR_REASON_TRANSFORM_TOO_LARGE\x10W\x1a\x15\xea\xe1\x18\x11\b\x03\x12\x05limit\x12\x06actual\x128\n" +
+	"\"ERROR_REASON_TRANSFORM_INTO_SOURCE\x10X\x1a\x10\xea\xe1\x18\f\b\x03\x12\bcategory\x12|\n" +
+	"\x1dERROR_REASON_TRANSFORM_FAILED\x10Y\x1aY\xea\xe1\x18U\b\t\x12\ttransform\x12\x04rule\x12\x04path\x12\x06stream\x12\aversion\x12\bposition\x12\bevent_id\x12\x05cause\x12\x05limit\x12\aproblem\x12=\n" +
+	"\x1cERROR_REASON_TRANSFORM_STATE\x10Z\x1a\x1b\xea\xe1\x18\x17\b\t\x12\ftransform_id\x12\x05state\x12<\n" +
+	"\x1aERROR_REASON_TARGET_EXISTS\x10[\x1a\x1c\xea\xe1\x18\x18\b\x06\x12\ftransform_id\x12\x06stream\x12V\n" +
+	"\x19ERROR_REASON_TARGET_MOVED\x10\\\x1a7\xea\xe1\x183\b\t\x12\ftransform_id\x12\x06stream\x12\bexpected\x12\x06actual\x12\aproblem\x12[\n" +
+	"\x1eERROR_REASON_TRANSFORM_DIFFERS\x10]\x1a7\xea\xe1\x183\b\x0f\x12\ftransform_id\x12\x06stream\x12\bexpected\x12\x06actual\x12\aproblem\x129\n" +
+	"%ERROR_REASON_TRANSFORM_TARGET_UNKNOWN\x10^\x1a\x0e\xea\xe1\x18\n" +
+	"\b\x03\x12\x06target\x12B\n" +
+	"#ERROR_REASON_TRANSFORM_TARGET_STORE\x10_\x1a\x19\xea\xe1\x18\x15\b\t\x12\bstore_id\x12\aproblem\x12m\n" +
+	"\x1cERROR_REASON_SUBJECT_INVALID\x10\xc8\x01\x1aJ\xea\xe1\x18F\b\x03\x12\vevent_index\x12\x04type\x12\apointer\x12\x0fsubject_pointer\x12\aproblem\x12\fappend_index\x12L\n" +
+	"\x1bERROR_REASON_SUBJECT_ERASED\x10\xc9\x01\x1a*\xea\xe1\x18&\b\t\x12\vevent_index\x12\apointer\x12\fappend_index\x12?\n" +
+	"\x1dERROR_REASON_KEYS_UNAVAILABLE\x10\xca\x01\x1a\x1b\xea\xe1\x18\x17\b\x0e\x12\aproblem\x12\n" +
+	"master_key\x12-\n" +
+	" ERROR_REASON_KEYS_NOT_CONFIGURED\x10\xd2\x01\x1a\x06\xea\xe1\x18\x02\b\t\x12+\n" +
+	"\x1eERROR_REASON_SUBJECT_NOT_FOUND\x10\xd3\x01\x1a\x06\xea\xe1\x18\x02\b\x05\x12@\n" +
+	"\x1fERROR_REASON_SUBJECT_NOT_ACTIVE\x10\xd4\x01\x1a\x1a\xea\xe1\x18\x16\b\t\x12\n" +
+	"subject_id\x12\x06status\x12,\n" +
+	"\x1fERROR_REASON_SUBJECT_NOT_ERASED\x10\xd5\x01\x1a\x06\xea\xe1\x18\x02\b\t\x12\x8e\x01\n" +
+	"\"ERROR_REASON_INVALID_PRIVACY_RULES\x10\xdc\x01\x1ae\xea\xe1\x18a\b\x03\x12\x04line\x12\x06column\x12\apointer\x12\aproblem\x12\x04hint\x12\aexcerpt\x12\x05limit\x12\x06actual\x12\vevent_index\x12\x04type\x12\fappend_index\x12@\n" +
+	"$ERROR_REASON_PRIVACY_RULES_TOO_LARGE\x10\xdd\x01\x1a\x15\xea\xe1\x18\x11\b\x03\x12\x05limit\x12\x06actual\x12K\n" +
+	"$ERROR_REASON_PRIVACY_RULES_NOT_FOUND\x10\xde\x01\x1a \xea\xe1\x18\x1c\b\x05\x12\x04type\x12\bcategory\x12\brevision\x12L\n" +
+	"\x1dERROR_REASON_PLAINTEXT_STORED\x10\xdf\x01\x1a(\xea\xe1\x18$\b\t\x12\x04type\x12\bcategory\x12\x05count\x12\tpositions\x12H\n" +
+	"#ERROR_REASON_PRIVACY_DECLARED_TWICE\x10\xe0\x01\x1a\x1e\xea\xe1\x18\x1a\b\t\x12\x04type\x12\x06origin\x12\brevision\x12M\n" +
+	" ERROR_REASON_PERSONAL_UNDECLARED\x10\xe1\x01\x1a&\xea\xe1\x18\"\b\t\x12\x04type\x12\bcategory\x12\apointer\x12\x05count\x12E\n" +
+	" ERROR_REASON_DELETION_RESTRICTED\x10\xe6\x01\x1a\x1e\xea\xe1\x18\x1a\b\t\x12\x06stream\x12\astreams\x12\x05count\x12B\n" +
+	" ERROR_REASON_DELETION_PLAN_MOVED\x10\xe7\x01\x1a\x1b\xea\xe1\x18\x17\b\n" +
+	"\x12\x06stream\x12\vplan_digest\x129\n" +
+	"\x1fERROR_REASON_DELETION_NOT_FOUND\x10\xe8\x01\x1a\x13\xea\xe1\x18\x0f\b\x05\x12\vdeletion_id\x12;\n" +
+	"\x1fERROR_REASON_DELETION_TOO_LARGE\x10\xe9\x01\x1a\x15\xea\xe1\x18\x11\b\t\x12\x06stream\x12\x05limit\x12A\n" +
+	"\x19ERROR_REASON_LINKS_BEHIND\x10\xea\x01\x1a!\xea\xe1\x18\x1d\b\t\x12\tlink_rule\x12\bposition\x12\x04head\x12B\n" +
+	"\x1bERROR_REASON_LINK_NOT_FOUND\x10\xeb\x01\x1a \xea\xe1\x18\x1c\b\x05\x12\tlink_rule\x12\x06stream\x12\x05owner\x12;\n" +
+	"\x19ERROR_REASON_PERSONAL_KEY\x10\xf0\x01\x1a\x1b\xea\xe1\x18\x17\b\x03\x12\x04fold\x12\ahandler\x12\x04path\x12b\n" +
+	"\"ERROR_REASON_PERSONAL_TWO_SUBJECTS\x10\xf1\x01\x1a9\xea\xe1\x185\b\t\x12\x04fold\x12\x06stream\x12\n" +
+	"projection\x12\x03key\x12\bposition\x12\bevent_id\x12=\n" +
+	"\x1cERROR_REASON_PERSONAL_COLUMN\x10\xf2\x01\x1a\x1a\xea\xe1\x18\x16\b\x03\x12\n" +
+	"projection\x12\x06column\x127\n" +
+	"\x1eERROR_REASON_ERASURE_NOT_FOUND\x10\xfa\x01\x1a\x12\xea\xe1\x18\x0e\b\x05\x12\n" +
+	"erasure_id\x129\n" +
+	"\x1fERROR_REASON_ERASURE_PLAN_MOVED\x10\xfb\x01\x1a\x13\xea\xe1\x18\x0f\b\n" +
+	"\x12\vplan_digest\x129\n" +
+	"\x17ERROR_REASON_LEGAL_HOLD\x10\xfc\x01\x1a\x1b\xea\xe1\x18\x17\b\t\x12\x04hold\x12\x05count\x12\x06stream\x12+\n" +
+	"\x18ERROR_REASON_HOLD_EXISTS\x10\xfd\x01\x1a\f\xea\xe1\x18\b\b\x06\x12\x04hold\x12.\n" +
+	"\x1bERROR_REASON_HOLD_NOT_FOUND\x10\xfe\x01\x1a\f\xea\xe1\x18\b\b\x05\x12\x04hold\x12/\n" +
+	"\x1bERROR_REASON_TOO_MANY_HOLDS\x10\xff\x01\x1a\r\xea\xe1\x18\t\b\t\x12\x05limit\x12>\n" +
+	"!ERROR_REASON_SUBJECT_INDEX_BEHIND\x10\x80\x02\x1a\x16\xea\xe1\x18\x12\b\t\x12\bposition\x12\x04head\x12N\n" +
+	"\x1eERROR_REASON_PERSONAL_WITHHELD\x10\x84\x02\x1a)\xea\xe1\x18%\b\a\x12\x04type\x12\bcategory\x12\x05field\x12\n" +
+	"permission\x127\n" +
+	"\x1eERROR_REASON_ERASURE_UNDER_WAY\x10\x81\x02\x1a\x12\xea\xe1\x18\x0e\b\t\x12\n" +
+	"erasure_id\x121\n" +
+	"\x1dERROR_REASON_EXPORT_TOO_LARGE\x10\x8e\x02\x1a\r\xea\xe1\x18\t\b\t\x12\x05limit:R\n" +
 	"\x05error\x12!.google.protobuf.EnumValueOptions\x18\x9d\x8c\x03 \x01(\v2\x17.eventfold.v1.ErrorInfoR\x05errorB?\n" +
 	"\x10dev.eventfold.v1P\x01Z)eventfold.dev/go/eventfold/v1;eventfoldv1b\x06proto3"
 

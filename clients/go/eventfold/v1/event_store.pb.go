@@ -9,11 +9,8 @@
 package eventfoldv1
 
 import (
-	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	durationpb "google.golang.org/protobuf/types/known/durationpb"
-	emptypb "google.golang.org/protobuf/types/known/emptypb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -40,21 +37,46 @@ const (
 	EventFlag_EVENT_FLAG_ESCAPED_KEYS EventFlag = 2
 	// At least one value of the data is sealed.
 	EventFlag_EVENT_FLAG_SEALED EventFlag = 4
+	// Its metadata names events or streams in `refs`.
+	EventFlag_EVENT_FLAG_REFERS EventFlag = 8
+	// Its data did not fit the schema in force when it was stored, under the mode `warn`.
+	EventFlag_EVENT_FLAG_SCHEMA_VIOLATED EventFlag = 16
+	// Its data is not what is stored: the mapping of its type has changed it. Never stored.
+	EventFlag_EVENT_FLAG_MAPPED EventFlag = 32
+	// It closes the books of its stream.
+	EventFlag_EVENT_FLAG_CLOSES EventFlag = 64
+	// It opens its stream for the period after that of another one: its data names that stream
+	// (`predecessor`) and carries states of folds (`states`).
+	EventFlag_EVENT_FLAG_OPENS EventFlag = 128
+	// A later event of its stream cancels it. Only in reads with `mark_cancelled`; never stored.
+	EventFlag_EVENT_FLAG_CANCELLED EventFlag = 256
 )
 
 // Enum value maps for EventFlag.
 var (
 	EventFlag_name = map[int32]string{
-		0: "EVENT_FLAG_UNSPECIFIED",
-		1: "EVENT_FLAG_VALIDATED_V1",
-		2: "EVENT_FLAG_ESCAPED_KEYS",
-		4: "EVENT_FLAG_SEALED",
+		0:   "EVENT_FLAG_UNSPECIFIED",
+		1:   "EVENT_FLAG_VALIDATED_V1",
+		2:   "EVENT_FLAG_ESCAPED_KEYS",
+		4:   "EVENT_FLAG_SEALED",
+		8:   "EVENT_FLAG_REFERS",
+		16:  "EVENT_FLAG_SCHEMA_VIOLATED",
+		32:  "EVENT_FLAG_MAPPED",
+		64:  "EVENT_FLAG_CLOSES",
+		128: "EVENT_FLAG_OPENS",
+		256: "EVENT_FLAG_CANCELLED",
 	}
 	EventFlag_value = map[string]int32{
-		"EVENT_FLAG_UNSPECIFIED":  0,
-		"EVENT_FLAG_VALIDATED_V1": 1,
-		"EVENT_FLAG_ESCAPED_KEYS": 2,
-		"EVENT_FLAG_SEALED":       4,
+		"EVENT_FLAG_UNSPECIFIED":     0,
+		"EVENT_FLAG_VALIDATED_V1":    1,
+		"EVENT_FLAG_ESCAPED_KEYS":    2,
+		"EVENT_FLAG_SEALED":          4,
+		"EVENT_FLAG_REFERS":          8,
+		"EVENT_FLAG_SCHEMA_VIOLATED": 16,
+		"EVENT_FLAG_MAPPED":          32,
+		"EVENT_FLAG_CLOSES":          64,
+		"EVENT_FLAG_OPENS":           128,
+		"EVENT_FLAG_CANCELLED":       256,
 	}
 )
 
@@ -138,6 +160,61 @@ func (Direction) EnumDescriptor() ([]byte, []int) {
 	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{1}
 }
 
+// Whether a reader gets copies: events with `copied_from`, which a transform has made of others.
+type Copies int32
+
+const (
+	// The default: whoever names a stream or categories gets them, and whoever reads the whole log
+	// does not, since the originals are there. Whoever names categories among which are both a source
+	// and a target of one transform is refused with COPIES_AMBIGUOUS until it says which.
+	Copies_COPIES_UNSPECIFIED Copies = 0
+	// Copies are among the events.
+	Copies_COPIES_INCLUDE Copies = 1
+	// Copies are left out.
+	Copies_COPIES_EXCLUDE Copies = 2
+)
+
+// Enum value maps for Copies.
+var (
+	Copies_name = map[int32]string{
+		0: "COPIES_UNSPECIFIED",
+		1: "COPIES_INCLUDE",
+		2: "COPIES_EXCLUDE",
+	}
+	Copies_value = map[string]int32{
+		"COPIES_UNSPECIFIED": 0,
+		"COPIES_INCLUDE":     1,
+		"COPIES_EXCLUDE":     2,
+	}
+)
+
+func (x Copies) Enum() *Copies {
+	p := new(Copies)
+	*p = x
+	return p
+}
+
+func (x Copies) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Copies) Descriptor() protoreflect.EnumDescriptor {
+	return file_eventfold_v1_event_store_proto_enumTypes[2].Descriptor()
+}
+
+func (Copies) Type() protoreflect.EnumType {
+	return &file_eventfold_v1_event_store_proto_enumTypes[2]
+}
+
+func (x Copies) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Copies.Descriptor instead.
+func (Copies) EnumDescriptor() ([]byte, []int) {
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{2}
+}
+
 // Whether a stream takes events.
 type Lifecycle int32
 
@@ -179,11 +256,11 @@ func (x Lifecycle) String() string {
 }
 
 func (Lifecycle) Descriptor() protoreflect.EnumDescriptor {
-	return file_eventfold_v1_event_store_proto_enumTypes[2].Descriptor()
+	return file_eventfold_v1_event_store_proto_enumTypes[3].Descriptor()
 }
 
 func (Lifecycle) Type() protoreflect.EnumType {
-	return &file_eventfold_v1_event_store_proto_enumTypes[2]
+	return &file_eventfold_v1_event_store_proto_enumTypes[3]
 }
 
 func (x Lifecycle) Number() protoreflect.EnumNumber {
@@ -192,1199 +269,7 @@ func (x Lifecycle) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Lifecycle.Descriptor instead.
 func (Lifecycle) EnumDescriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{2}
-}
-
-// What an append demands of its stream. The version of a stream is the number of its events.
-type ExpectedVersion struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Exactly one must be set; an absent expectation is refused with EXPECTED_VERSION_REQUIRED.
-	//
-	// Types that are valid to be assigned to Kind:
-	//
-	//	*ExpectedVersion_Exact
-	//	*ExpectedVersion_Exists
-	//	*ExpectedVersion_Any
-	Kind          isExpectedVersion_Kind `protobuf_oneof:"kind"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ExpectedVersion) Reset() {
-	*x = ExpectedVersion{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ExpectedVersion) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ExpectedVersion) ProtoMessage() {}
-
-func (x *ExpectedVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ExpectedVersion.ProtoReflect.Descriptor instead.
-func (*ExpectedVersion) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *ExpectedVersion) GetKind() isExpectedVersion_Kind {
-	if x != nil {
-		return x.Kind
-	}
-	return nil
-}
-
-func (x *ExpectedVersion) GetExact() int64 {
-	if x != nil {
-		if x, ok := x.Kind.(*ExpectedVersion_Exact); ok {
-			return x.Exact
-		}
-	}
-	return 0
-}
-
-func (x *ExpectedVersion) GetExists() *emptypb.Empty {
-	if x != nil {
-		if x, ok := x.Kind.(*ExpectedVersion_Exists); ok {
-			return x.Exists
-		}
-	}
-	return nil
-}
-
-func (x *ExpectedVersion) GetAny() *emptypb.Empty {
-	if x != nil {
-		if x, ok := x.Kind.(*ExpectedVersion_Any); ok {
-			return x.Any
-		}
-	}
-	return nil
-}
-
-type isExpectedVersion_Kind interface {
-	isExpectedVersion_Kind()
-}
-
-type ExpectedVersion_Exact struct {
-	// The stream is at this version; 0: it must not have an event. At least 0.
-	Exact int64 `protobuf:"varint,1,opt,name=exact,proto3,oneof"`
-}
-
-type ExpectedVersion_Exists struct {
-	// The stream has at least one event.
-	Exists *emptypb.Empty `protobuf:"bytes,2,opt,name=exists,proto3,oneof"`
-}
-
-type ExpectedVersion_Any struct {
-	// The stream may be at any version.
-	Any *emptypb.Empty `protobuf:"bytes,3,opt,name=any,proto3,oneof"`
-}
-
-func (*ExpectedVersion_Exact) isExpectedVersion_Kind() {}
-
-func (*ExpectedVersion_Exists) isExpectedVersion_Kind() {}
-
-func (*ExpectedVersion_Any) isExpectedVersion_Kind() {}
-
-// An event to be stored.
-type NewEvent struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// UUID in canonical form; stored and returned in lower case. Empty: the server makes one of
-	// version 7, and the append is not idempotent.
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Name of what happened, such as `MoneyDeposited`; 1 to 128 bytes. A leading `$` is refused.
-	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// A JSON object, kept byte for byte; at most 1 MiB and 64 levels.
-	Data []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	// A JSON object, kept byte for byte; at most 64 KiB and 64 levels. Empty: `{}`. Reserved names:
-	// `causation_id`, `correlation_id`, `refs`.
-	Metadata []byte `protobuf:"bytes,4,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// A set: order and repetition are not kept. At most 64, each of 1 to 128 bytes.
-	Tags []string `protobuf:"bytes,5,rep,name=tags,proto3" json:"tags,omitempty"`
-	// When it happened, in whole microseconds between the years 1 and 9999. Default: the time at
-	// which the server records the event.
-	OccurredAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *NewEvent) Reset() {
-	*x = NewEvent{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *NewEvent) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*NewEvent) ProtoMessage() {}
-
-func (x *NewEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use NewEvent.ProtoReflect.Descriptor instead.
-func (*NewEvent) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *NewEvent) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *NewEvent) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *NewEvent) GetData() []byte {
-	if x != nil {
-		return x.Data
-	}
-	return nil
-}
-
-func (x *NewEvent) GetMetadata() []byte {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
-func (x *NewEvent) GetTags() []string {
-	if x != nil {
-		return x.Tags
-	}
-	return nil
-}
-
-func (x *NewEvent) GetOccurredAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.OccurredAt
-	}
-	return nil
-}
-
-// An append to one stream.
-type AppendRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the stream, `category-id`, at most 255 bytes. It begins with its first event.
-	Stream string `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
-	// Required.
-	ExpectedVersion *ExpectedVersion `protobuf:"bytes,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
-	// 1 to 1,000 events, in their order; 3 MiB at the most together.
-	Events        []*NewEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AppendRequest) Reset() {
-	*x = AppendRequest{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AppendRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AppendRequest) ProtoMessage() {}
-
-func (x *AppendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AppendRequest.ProtoReflect.Descriptor instead.
-func (*AppendRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *AppendRequest) GetStream() string {
-	if x != nil {
-		return x.Stream
-	}
-	return ""
-}
-
-func (x *AppendRequest) GetExpectedVersion() *ExpectedVersion {
-	if x != nil {
-		return x.ExpectedVersion
-	}
-	return nil
-}
-
-func (x *AppendRequest) GetEvents() []*NewEvent {
-	if x != nil {
-		return x.Events
-	}
-	return nil
-}
-
-// Where the events of an append stand.
-type AppendResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Version of the first event of the append.
-	FirstVersion int64 `protobuf:"varint,1,opt,name=first_version,json=firstVersion,proto3" json:"first_version,omitempty"`
-	// Version of the last event; the version to expect in the next append.
-	LastVersion int64 `protobuf:"varint,2,opt,name=last_version,json=lastVersion,proto3" json:"last_version,omitempty"`
-	// Position of each event in the log, in the order of the request. Of an append that is stored
-	// for the first time they follow each other.
-	Positions []int64 `protobuf:"varint,3,rep,packed,name=positions,proto3" json:"positions,omitempty"`
-	// Ids of the events in order, when the server made at least one of them; else empty.
-	Ids []string `protobuf:"bytes,4,rep,name=ids,proto3" json:"ids,omitempty"`
-	// True: the events were stored already, and nothing was stored now.
-	Duplicate bool `protobuf:"varint,5,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
-	// When the server recorded the last event.
-	RecordedAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=recorded_at,json=recordedAt,proto3" json:"recorded_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AppendResponse) Reset() {
-	*x = AppendResponse{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AppendResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AppendResponse) ProtoMessage() {}
-
-func (x *AppendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AppendResponse.ProtoReflect.Descriptor instead.
-func (*AppendResponse) Descriptor() ([]byte, []int) {
 	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *AppendResponse) GetFirstVersion() int64 {
-	if x != nil {
-		return x.FirstVersion
-	}
-	return 0
-}
-
-func (x *AppendResponse) GetLastVersion() int64 {
-	if x != nil {
-		return x.LastVersion
-	}
-	return 0
-}
-
-func (x *AppendResponse) GetPositions() []int64 {
-	if x != nil {
-		return x.Positions
-	}
-	return nil
-}
-
-func (x *AppendResponse) GetIds() []string {
-	if x != nil {
-		return x.Ids
-	}
-	return nil
-}
-
-func (x *AppendResponse) GetDuplicate() bool {
-	if x != nil {
-		return x.Duplicate
-	}
-	return false
-}
-
-func (x *AppendResponse) GetRecordedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.RecordedAt
-	}
-	return nil
-}
-
-// The part of an append to several streams that goes to one of them.
-type StreamAppend struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the stream, `category-id`, at most 255 bytes. It begins with its first event. A name
-	// that stands twice among `appends` and `checks` is refused.
-	Stream string `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
-	// Required.
-	ExpectedVersion *ExpectedVersion `protobuf:"bytes,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
-	// At least 1 event, in their order.
-	Events        []*NewEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StreamAppend) Reset() {
-	*x = StreamAppend{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StreamAppend) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StreamAppend) ProtoMessage() {}
-
-func (x *StreamAppend) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StreamAppend.ProtoReflect.Descriptor instead.
-func (*StreamAppend) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *StreamAppend) GetStream() string {
-	if x != nil {
-		return x.Stream
-	}
-	return ""
-}
-
-func (x *StreamAppend) GetExpectedVersion() *ExpectedVersion {
-	if x != nil {
-		return x.ExpectedVersion
-	}
-	return nil
-}
-
-func (x *StreamAppend) GetEvents() []*NewEvent {
-	if x != nil {
-		return x.Events
-	}
-	return nil
-}
-
-// A demand on a stream that an append does not write to.
-type VersionCheck struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the stream; may be one that starts with `$`.
-	Stream string `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
-	// Required: `exact` (0: it must not have an event) or `exists`. `any` demands nothing and is
-	// refused with INVALID_REQUEST. A closed stream is still at its version; a deleted one fails.
-	ExpectedVersion *ExpectedVersion `protobuf:"bytes,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
-}
-
-func (x *VersionCheck) Reset() {
-	*x = VersionCheck{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *VersionCheck) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*VersionCheck) ProtoMessage() {}
-
-func (x *VersionCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use VersionCheck.ProtoReflect.Descriptor instead.
-func (*VersionCheck) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *VersionCheck) GetStream() string {
-	if x != nil {
-		return x.Stream
-	}
-	return ""
-}
-
-func (x *VersionCheck) GetExpectedVersion() *ExpectedVersion {
-	if x != nil {
-		return x.ExpectedVersion
-	}
-	return nil
-}
-
-// An append to several streams.
-type AppendManyRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// At least 1; their positions in the log follow this order. All together are held to the limits
-	// of one append: 1,000 events, 3 MiB with all names.
-	Appends []*StreamAppend `protobuf:"bytes,1,rep,name=appends,proto3" json:"appends,omitempty"`
-	// Demands on other streams. At most 1,000 checks.
-	Checks        []*VersionCheck `protobuf:"bytes,2,rep,name=checks,proto3" json:"checks,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AppendManyRequest) Reset() {
-	*x = AppendManyRequest{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AppendManyRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AppendManyRequest) ProtoMessage() {}
-
-func (x *AppendManyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AppendManyRequest.ProtoReflect.Descriptor instead.
-func (*AppendManyRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *AppendManyRequest) GetAppends() []*StreamAppend {
-	if x != nil {
-		return x.Appends
-	}
-	return nil
-}
-
-func (x *AppendManyRequest) GetChecks() []*VersionCheck {
-	if x != nil {
-		return x.Checks
-	}
-	return nil
-}
-
-// What became of an append to several streams.
-type AppendManyResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Exactly one is set.
-	//
-	// Types that are valid to be assigned to Outcome:
-	//
-	//	*AppendManyResponse_Stored
-	//	*AppendManyResponse_Failed
-	Outcome       isAppendManyResponse_Outcome `protobuf_oneof:"outcome"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AppendManyResponse) Reset() {
-	*x = AppendManyResponse{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AppendManyResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AppendManyResponse) ProtoMessage() {}
-
-func (x *AppendManyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AppendManyResponse.ProtoReflect.Descriptor instead.
-func (*AppendManyResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *AppendManyResponse) GetOutcome() isAppendManyResponse_Outcome {
-	if x != nil {
-		return x.Outcome
-	}
-	return nil
-}
-
-func (x *AppendManyResponse) GetStored() *AppendedMany {
-	if x != nil {
-		if x, ok := x.Outcome.(*AppendManyResponse_Stored); ok {
-			return x.Stored
-		}
-	}
-	return nil
-}
-
-func (x *AppendManyResponse) GetFailed() *FailedChecks {
-	if x != nil {
-		if x, ok := x.Outcome.(*AppendManyResponse_Failed); ok {
-			return x.Failed
-		}
-	}
-	return nil
-}
-
-type isAppendManyResponse_Outcome interface {
-	isAppendManyResponse_Outcome()
-}
-
-type AppendManyResponse_Stored struct {
-	// All events are stored.
-	Stored *AppendedMany `protobuf:"bytes,1,opt,name=stored,proto3,oneof"`
-}
-
-type AppendManyResponse_Failed struct {
-	// Nothing was stored.
-	Failed *FailedChecks `protobuf:"bytes,2,opt,name=failed,proto3,oneof"`
-}
-
-func (*AppendManyResponse_Stored) isAppendManyResponse_Outcome() {}
-
-func (*AppendManyResponse_Failed) isAppendManyResponse_Outcome() {}
-
-// Where the events of an append to several streams stand.
-type AppendedMany struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each of `appends`, in their order. `duplicate` is the same in all.
-	Appends       []*AppendResponse `protobuf:"bytes,1,rep,name=appends,proto3" json:"appends,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AppendedMany) Reset() {
-	*x = AppendedMany{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AppendedMany) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AppendedMany) ProtoMessage() {}
-
-func (x *AppendedMany) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AppendedMany.ProtoReflect.Descriptor instead.
-func (*AppendedMany) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *AppendedMany) GetAppends() []*AppendResponse {
-	if x != nil {
-		return x.Appends
-	}
-	return nil
-}
-
-// Why an append to several streams was refused.
-type FailedChecks struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// All that failed, appends before checks, each in the order of the request; at least one.
-	Checks        []*FailedCheck `protobuf:"bytes,1,rep,name=checks,proto3" json:"checks,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *FailedChecks) Reset() {
-	*x = FailedChecks{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FailedChecks) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FailedChecks) ProtoMessage() {}
-
-func (x *FailedChecks) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use FailedChecks.ProtoReflect.Descriptor instead.
-func (*FailedChecks) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *FailedChecks) GetChecks() []*FailedCheck {
-	if x != nil {
-		return x.Checks
-	}
-	return nil
-}
-
-// One demand that the store did not meet.
-type FailedCheck struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where it stands in the request; exactly one is set.
-	//
-	// Types that are valid to be assigned to Place:
-	//
-	//	*FailedCheck_AppendIndex
-	//	*FailedCheck_CheckIndex
-	Place isFailedCheck_Place `protobuf_oneof:"place"`
-	// Name of the stream.
-	Stream string `protobuf:"bytes,3,opt,name=stream,proto3" json:"stream,omitempty"`
-	// The version at which the stream is.
-	ActualVersion int64 `protobuf:"varint,4,opt,name=actual_version,json=actualVersion,proto3" json:"actual_version,omitempty"`
-	// The refusal that `Append` would have ended with: code, message, and one ErrorInfo with reason
-	// and facts.
-	Refused       *status.Status `protobuf:"bytes,5,opt,name=refused,proto3" json:"refused,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *FailedCheck) Reset() {
-	*x = FailedCheck{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FailedCheck) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FailedCheck) ProtoMessage() {}
-
-func (x *FailedCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use FailedCheck.ProtoReflect.Descriptor instead.
-func (*FailedCheck) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *FailedCheck) GetPlace() isFailedCheck_Place {
-	if x != nil {
-		return x.Place
-	}
-	return nil
-}
-
-func (x *FailedCheck) GetAppendIndex() uint32 {
-	if x != nil {
-		if x, ok := x.Place.(*FailedCheck_AppendIndex); ok {
-			return x.AppendIndex
-		}
-	}
-	return 0
-}
-
-func (x *FailedCheck) GetCheckIndex() uint32 {
-	if x != nil {
-		if x, ok := x.Place.(*FailedCheck_CheckIndex); ok {
-			return x.CheckIndex
-		}
-	}
-	return 0
-}
-
-func (x *FailedCheck) GetStream() string {
-	if x != nil {
-		return x.Stream
-	}
-	return ""
-}
-
-func (x *FailedCheck) GetActualVersion() int64 {
-	if x != nil {
-		return x.ActualVersion
-	}
-	return 0
-}
-
-func (x *FailedCheck) GetRefused() *status.Status {
-	if x != nil {
-		return x.Refused
-	}
-	return nil
-}
-
-type isFailedCheck_Place interface {
-	isFailedCheck_Place()
-}
-
-type FailedCheck_AppendIndex struct {
-	// Index in `appends`, from 0.
-	AppendIndex uint32 `protobuf:"varint,1,opt,name=append_index,json=appendIndex,proto3,oneof"`
-}
-
-type FailedCheck_CheckIndex struct {
-	// Index in `checks`, from 0.
-	CheckIndex uint32 `protobuf:"varint,2,opt,name=check_index,json=checkIndex,proto3,oneof"`
-}
-
-func (*FailedCheck_AppendIndex) isFailedCheck_Place() {}
-
-func (*FailedCheck_CheckIndex) isFailedCheck_Place() {}
-
-// A part of what the client of a session sends.
-type AppendSessionRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Any number of appends, in their order, up to 8 MiB a message. Several in a message cost less
-	// than a message for each.
-	Appends       []*SessionAppend `protobuf:"bytes,1,rep,name=appends,proto3" json:"appends,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AppendSessionRequest) Reset() {
-	*x = AppendSessionRequest{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AppendSessionRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AppendSessionRequest) ProtoMessage() {}
-
-func (x *AppendSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AppendSessionRequest.ProtoReflect.Descriptor instead.
-func (*AppendSessionRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *AppendSessionRequest) GetAppends() []*SessionAppend {
-	if x != nil {
-		return x.Appends
-	}
-	return nil
-}
-
-// One append of a session.
-type SessionAppend struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Chosen by the client, which tells the answers apart by it: unique within the session. The
-	// server sends it back and draws nothing from it.
-	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	// What to append.
-	Append *AppendRequest `protobuf:"bytes,2,opt,name=append,proto3" json:"append,omitempty"`
-	// How long the append may wait before it is on its way to the disk, from its arrival; after that
-	// it is answered with DEADLINE_EXCEEDED and is surely not stored. Above 0; default 10 s; more
-	// than 60 s are cut to 60 s.
-	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SessionAppend) Reset() {
-	*x = SessionAppend{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SessionAppend) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SessionAppend) ProtoMessage() {}
-
-func (x *SessionAppend) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SessionAppend.ProtoReflect.Descriptor instead.
-func (*SessionAppend) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *SessionAppend) GetNumber() uint64 {
-	if x != nil {
-		return x.Number
-	}
-	return 0
-}
-
-func (x *SessionAppend) GetAppend() *AppendRequest {
-	if x != nil {
-		return x.Append
-	}
-	return nil
-}
-
-func (x *SessionAppend) GetTimeout() *durationpb.Duration {
-	if x != nil {
-		return x.Timeout
-	}
-	return nil
-}
-
-// A part of the answer of a session.
-type AppendSessionResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// All answers that were ready; at least one.
-	Answers       []*SessionAnswer `protobuf:"bytes,1,rep,name=answers,proto3" json:"answers,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AppendSessionResponse) Reset() {
-	*x = AppendSessionResponse{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AppendSessionResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AppendSessionResponse) ProtoMessage() {}
-
-func (x *AppendSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AppendSessionResponse.ProtoReflect.Descriptor instead.
-func (*AppendSessionResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *AppendSessionResponse) GetAnswers() []*SessionAnswer {
-	if x != nil {
-		return x.Answers
-	}
-	return nil
-}
-
-// What became of one append of a session.
-type SessionAnswer struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of the append.
-	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	// Exactly one is set.
-	//
-	// Types that are valid to be assigned to Outcome:
-	//
-	//	*SessionAnswer_Appended
-	//	*SessionAnswer_Refused
-	Outcome       isSessionAnswer_Outcome `protobuf_oneof:"outcome"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SessionAnswer) Reset() {
-	*x = SessionAnswer{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SessionAnswer) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SessionAnswer) ProtoMessage() {}
-
-func (x *SessionAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SessionAnswer.ProtoReflect.Descriptor instead.
-func (*SessionAnswer) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *SessionAnswer) GetNumber() uint64 {
-	if x != nil {
-		return x.Number
-	}
-	return 0
-}
-
-func (x *SessionAnswer) GetOutcome() isSessionAnswer_Outcome {
-	if x != nil {
-		return x.Outcome
-	}
-	return nil
-}
-
-func (x *SessionAnswer) GetAppended() *AppendResponse {
-	if x != nil {
-		if x, ok := x.Outcome.(*SessionAnswer_Appended); ok {
-			return x.Appended
-		}
-	}
-	return nil
-}
-
-func (x *SessionAnswer) GetRefused() *status.Status {
-	if x != nil {
-		if x, ok := x.Outcome.(*SessionAnswer_Refused); ok {
-			return x.Refused
-		}
-	}
-	return nil
-}
-
-type isSessionAnswer_Outcome interface {
-	isSessionAnswer_Outcome()
-}
-
-type SessionAnswer_Appended struct {
-	// The events are stored.
-	Appended *AppendResponse `protobuf:"bytes,2,opt,name=appended,proto3,oneof"`
-}
-
-type SessionAnswer_Refused struct {
-	// The refusal that `Append` would have ended with: code, message, and one ErrorInfo with reason
-	// and facts.
-	Refused *status.Status `protobuf:"bytes,3,opt,name=refused,proto3,oneof"`
-}
-
-func (*SessionAnswer_Appended) isSessionAnswer_Outcome() {}
-
-func (*SessionAnswer_Refused) isSessionAnswer_Outcome() {}
-
-// Asks what an append would answer.
-type CheckAppendRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The append to try.
-	Append        *AppendRequest `protobuf:"bytes,1,opt,name=append,proto3" json:"append,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CheckAppendRequest) Reset() {
-	*x = CheckAppendRequest{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CheckAppendRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CheckAppendRequest) ProtoMessage() {}
-
-func (x *CheckAppendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[15]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CheckAppendRequest.ProtoReflect.Descriptor instead.
-func (*CheckAppendRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *CheckAppendRequest) GetAppend() *AppendRequest {
-	if x != nil {
-		return x.Append
-	}
-	return nil
-}
-
-// An append that would be accepted.
-type CheckAppendResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Version that the first event would have, or has when `duplicate`.
-	FirstVersion int64 `protobuf:"varint,1,opt,name=first_version,json=firstVersion,proto3" json:"first_version,omitempty"`
-	// Version that the last event would have, or has when `duplicate`.
-	LastVersion int64 `protobuf:"varint,2,opt,name=last_version,json=lastVersion,proto3" json:"last_version,omitempty"`
-	// True: the events are stored already.
-	Duplicate     bool `protobuf:"varint,3,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CheckAppendResponse) Reset() {
-	*x = CheckAppendResponse{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CheckAppendResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CheckAppendResponse) ProtoMessage() {}
-
-func (x *CheckAppendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[16]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CheckAppendResponse.ProtoReflect.Descriptor instead.
-func (*CheckAppendResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *CheckAppendResponse) GetFirstVersion() int64 {
-	if x != nil {
-		return x.FirstVersion
-	}
-	return 0
-}
-
-func (x *CheckAppendResponse) GetLastVersion() int64 {
-	if x != nil {
-		return x.LastVersion
-	}
-	return 0
-}
-
-func (x *CheckAppendResponse) GetDuplicate() bool {
-	if x != nil {
-		return x.Duplicate
-	}
-	return false
 }
 
 // A stored event.
@@ -1406,7 +291,7 @@ type RecordedEvent struct {
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// Who appended it: the name of the token, or `anonymous`.
 	Writer string `protobuf:"bytes,8,opt,name=writer,proto3" json:"writer,omitempty"`
-	// The JSON object as it came in.
+	// The JSON object as it came in, or as the mapping of its type makes it.
 	Data []byte `protobuf:"bytes,9,opt,name=data,proto3" json:"data,omitempty"`
 	// The JSON object as it came in; `{}` if none was given.
 	Metadata []byte `protobuf:"bytes,10,opt,name=metadata,proto3" json:"metadata,omitempty"`
@@ -1421,14 +306,19 @@ type RecordedEvent struct {
 	// W3C `traceparent` of the call that appended it; empty: none.
 	TraceContext string `protobuf:"bytes,15,opt,name=trace_context,json=traceContext,proto3" json:"trace_context,omitempty"`
 	// True: data, metadata and tags were deleted.
-	Deleted       bool `protobuf:"varint,16,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Deleted bool `protobuf:"varint,16,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// Pointers (RFC 6901) to the values of `data` that were personal and whose subject was erased, in
+	// the order of the text. `null` stands there.
+	ErasedPaths []string `protobuf:"bytes,17,rep,name=erased_paths,json=erasedPaths,proto3" json:"erased_paths,omitempty"`
+	// Pointers to the personal values that the caller may not see. `null` stands there.
+	WithheldPaths []string `protobuf:"bytes,18,rep,name=withheld_paths,json=withheldPaths,proto3" json:"withheld_paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordedEvent) Reset() {
 	*x = RecordedEvent{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[17]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +330,7 @@ func (x *RecordedEvent) String() string {
 func (*RecordedEvent) ProtoMessage() {}
 
 func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[17]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +343,7 @@ func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedEvent.ProtoReflect.Descriptor instead.
 func (*RecordedEvent) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{17}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *RecordedEvent) GetId() string {
@@ -1568,6 +458,144 @@ func (x *RecordedEvent) GetDeleted() bool {
 	return false
 }
 
+func (x *RecordedEvent) GetErasedPaths() []string {
+	if x != nil {
+		return x.ErasedPaths
+	}
+	return nil
+}
+
+func (x *RecordedEvent) GetWithheldPaths() []string {
+	if x != nil {
+		return x.WithheldPaths
+	}
+	return nil
+}
+
+// What a reference leads to.
+type ResolvedReference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The target as the metadata names it; exactly one is set.
+	//
+	// Types that are valid to be assigned to Target:
+	//
+	//	*ResolvedReference_EventId
+	//	*ResolvedReference_StreamName
+	Target isResolvedReference_Target `protobuf_oneof:"target"`
+	// The event; absent: it is a stream, missing, deleted, or left out.
+	Event *RecordedEvent `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
+	// The stream; absent: it is an event, or missing.
+	Stream *Stream `protobuf:"bytes,4,opt,name=stream,proto3" json:"stream,omitempty"`
+	// True: it was there, and its payload was deleted.
+	Deleted bool `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// True: the event is there, and found no room in the answer of `GetEvent` or `GetReferences`,
+	// which holds 2 MiB of resolved events; `GetEvent` has it.
+	LeftOut       bool `protobuf:"varint,6,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolvedReference) Reset() {
+	*x = ResolvedReference{}
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolvedReference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolvedReference) ProtoMessage() {}
+
+func (x *ResolvedReference) ProtoReflect() protoreflect.Message {
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolvedReference.ProtoReflect.Descriptor instead.
+func (*ResolvedReference) Descriptor() ([]byte, []int) {
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ResolvedReference) GetTarget() isResolvedReference_Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *ResolvedReference) GetEventId() string {
+	if x != nil {
+		if x, ok := x.Target.(*ResolvedReference_EventId); ok {
+			return x.EventId
+		}
+	}
+	return ""
+}
+
+func (x *ResolvedReference) GetStreamName() string {
+	if x != nil {
+		if x, ok := x.Target.(*ResolvedReference_StreamName); ok {
+			return x.StreamName
+		}
+	}
+	return ""
+}
+
+func (x *ResolvedReference) GetEvent() *RecordedEvent {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *ResolvedReference) GetStream() *Stream {
+	if x != nil {
+		return x.Stream
+	}
+	return nil
+}
+
+func (x *ResolvedReference) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
+func (x *ResolvedReference) GetLeftOut() bool {
+	if x != nil {
+		return x.LeftOut
+	}
+	return false
+}
+
+type isResolvedReference_Target interface {
+	isResolvedReference_Target()
+}
+
+type ResolvedReference_EventId struct {
+	// Id of an event.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3,oneof"`
+}
+
+type ResolvedReference_StreamName struct {
+	// Name of a stream.
+	StreamName string `protobuf:"bytes,2,opt,name=stream_name,json=streamName,proto3,oneof"`
+}
+
+func (*ResolvedReference_EventId) isResolvedReference_Target() {}
+
+func (*ResolvedReference_StreamName) isResolvedReference_Target() {}
+
 // A read of one stream.
 type ReadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1590,13 +618,25 @@ type ReadRequest struct {
 	// at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
 	// deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
 	AtLeastPosition int64 `protobuf:"varint,7,opt,name=at_least_position,json=atLeastPosition,proto3" json:"at_least_position,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// True: data as it is stored, without the mappings in force. Default: false.
+	Raw bool `protobuf:"varint,8,opt,name=raw,proto3" json:"raw,omitempty"`
+	// True: each message also has what its events refer to, one level deep. Default: false.
+	Resolve bool `protobuf:"varint,9,opt,name=resolve,proto3" json:"resolve,omitempty"`
+	// True: events that another event of the stream cancels have EVENT_FLAG_CANCELLED, whether or
+	// not that one is in the range that is read. Default: false.
+	MarkCancelled bool `protobuf:"varint,10,opt,name=mark_cancelled,json=markCancelled,proto3" json:"mark_cancelled,omitempty"`
+	// Which streams of the line of periods to read. FOLLOW_OPEN: without `from_version` and
+	// `to_version`. FOLLOW_ALL: from the first stream on (backwards: from the last one), or, with
+	// `from_version`, from that version of the stream that is named; without `to_version`. Default:
+	// the one that is named alone.
+	Follow        Follow `protobuf:"varint,11,opt,name=follow,proto3,enum=eventfold.v1.Follow" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[18]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +648,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[18]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +661,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{18}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ReadRequest) GetStream() string {
@@ -1673,6 +713,34 @@ func (x *ReadRequest) GetAtLeastPosition() int64 {
 	return 0
 }
 
+func (x *ReadRequest) GetRaw() bool {
+	if x != nil {
+		return x.Raw
+	}
+	return false
+}
+
+func (x *ReadRequest) GetResolve() bool {
+	if x != nil {
+		return x.Resolve
+	}
+	return false
+}
+
+func (x *ReadRequest) GetMarkCancelled() bool {
+	if x != nil {
+		return x.MarkCancelled
+	}
+	return false
+}
+
+func (x *ReadRequest) GetFollow() Follow {
+	if x != nil {
+		return x.Follow
+	}
+	return Follow_FOLLOW_UNSPECIFIED
+}
+
 // Where a read ended.
 type ReadEnd struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1685,14 +753,20 @@ type ReadEnd struct {
 	// Opaque, under 400 bytes; stands for `position` on this very log.
 	ResumeToken []byte `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	// True: the read came to its end; false: the limit ended it before.
-	EndReached    bool `protobuf:"varint,4,opt,name=end_reached,json=endReached,proto3" json:"end_reached,omitempty"`
+	EndReached bool `protobuf:"varint,4,opt,name=end_reached,json=endReached,proto3" json:"end_reached,omitempty"`
+	// With `follow`: name of the stream that `version` is of, where the read ended. Else empty.
+	Stream string `protobuf:"bytes,5,opt,name=stream,proto3" json:"stream,omitempty"`
+	// Name of the stream that the one at the end was opened from, when its books were closed; empty:
+	// it was not. Whoever folds events of some types alone sees by this that the opening event, which
+	// carries states, was left out. Empty in answers of `ReadAll`.
+	OpenedFrom    string `protobuf:"bytes,6,opt,name=opened_from,json=openedFrom,proto3" json:"opened_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadEnd) Reset() {
 	*x = ReadEnd{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[19]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +778,7 @@ func (x *ReadEnd) String() string {
 func (*ReadEnd) ProtoMessage() {}
 
 func (x *ReadEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[19]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +791,7 @@ func (x *ReadEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadEnd.ProtoReflect.Descriptor instead.
 func (*ReadEnd) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{19}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ReadEnd) GetVersion() int64 {
@@ -1748,20 +822,37 @@ func (x *ReadEnd) GetEndReached() bool {
 	return false
 }
 
+func (x *ReadEnd) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *ReadEnd) GetOpenedFrom() string {
+	if x != nil {
+		return x.OpenedFrom
+	}
+	return ""
+}
+
 // A part of the answer to `Read`.
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Next events in order; about 1 MiB, or one event.
 	Events []*RecordedEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	// Set in the last message only.
-	End           *ReadEnd `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
+	End *ReadEnd `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
+	// What the events of this message refer to, each once; only if it was asked for. Much of it comes
+	// in messages before, which have no events then.
+	References    []*ResolvedReference `protobuf:"bytes,3,rep,name=references,proto3" json:"references,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[20]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +864,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[20]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +877,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{20}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReadResponse) GetEvents() []*RecordedEvent {
@@ -1799,6 +890,13 @@ func (x *ReadResponse) GetEvents() []*RecordedEvent {
 func (x *ReadResponse) GetEnd() *ReadEnd {
 	if x != nil {
 		return x.End
+	}
+	return nil
+}
+
+func (x *ReadResponse) GetReferences() []*ResolvedReference {
+	if x != nil {
+		return x.References
 	}
 	return nil
 }
@@ -1831,13 +929,18 @@ type ReadAllRequest struct {
 	// at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
 	// deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
 	AtLeastPosition int64 `protobuf:"varint,10,opt,name=at_least_position,json=atLeastPosition,proto3" json:"at_least_position,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// True: data as it is stored, without the mappings in force. Default: false.
+	Raw bool `protobuf:"varint,11,opt,name=raw,proto3" json:"raw,omitempty"`
+	// Whether copies are among the events. Default: they are if `categories` is not empty, save where
+	// that is COPIES_AMBIGUOUS; of the whole log they are left out.
+	Copies        Copies `protobuf:"varint,12,opt,name=copies,proto3,enum=eventfold.v1.Copies" json:"copies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadAllRequest) Reset() {
 	*x = ReadAllRequest{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[21]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1849,7 +952,7 @@ func (x *ReadAllRequest) String() string {
 func (*ReadAllRequest) ProtoMessage() {}
 
 func (x *ReadAllRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[21]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1862,7 +965,7 @@ func (x *ReadAllRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAllRequest.ProtoReflect.Descriptor instead.
 func (*ReadAllRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{21}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReadAllRequest) GetDirection() Direction {
@@ -1946,6 +1049,20 @@ func (x *ReadAllRequest) GetAtLeastPosition() int64 {
 	return 0
 }
 
+func (x *ReadAllRequest) GetRaw() bool {
+	if x != nil {
+		return x.Raw
+	}
+	return false
+}
+
+func (x *ReadAllRequest) GetCopies() Copies {
+	if x != nil {
+		return x.Copies
+	}
+	return Copies_COPIES_UNSPECIFIED
+}
+
 type isReadAllRequest_From interface {
 	isReadAllRequest_From()
 }
@@ -1979,7 +1096,7 @@ type ReadAllResponse struct {
 
 func (x *ReadAllResponse) Reset() {
 	*x = ReadAllResponse{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[22]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +1108,7 @@ func (x *ReadAllResponse) String() string {
 func (*ReadAllResponse) ProtoMessage() {}
 
 func (x *ReadAllResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[22]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +1121,7 @@ func (x *ReadAllResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAllResponse.ProtoReflect.Descriptor instead.
 func (*ReadAllResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{22}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReadAllResponse) GetEvents() []*RecordedEvent {
@@ -2025,14 +1142,18 @@ func (x *ReadAllResponse) GetEnd() *ReadEnd {
 type GetEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID in canonical form.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// True: data as it is stored, without the mapping in force. Default: false.
+	Raw bool `protobuf:"varint,2,opt,name=raw,proto3" json:"raw,omitempty"`
+	// True: also what it refers to, one level deep. Default: false.
+	Resolve       bool `protobuf:"varint,3,opt,name=resolve,proto3" json:"resolve,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetEventRequest) Reset() {
 	*x = GetEventRequest{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[23]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +1165,7 @@ func (x *GetEventRequest) String() string {
 func (*GetEventRequest) ProtoMessage() {}
 
 func (x *GetEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[23]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +1178,7 @@ func (x *GetEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEventRequest.ProtoReflect.Descriptor instead.
 func (*GetEventRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{23}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetEventRequest) GetId() string {
@@ -2067,18 +1188,34 @@ func (x *GetEventRequest) GetId() string {
 	return ""
 }
 
+func (x *GetEventRequest) GetRaw() bool {
+	if x != nil {
+		return x.Raw
+	}
+	return false
+}
+
+func (x *GetEventRequest) GetResolve() bool {
+	if x != nil {
+		return x.Resolve
+	}
+	return false
+}
+
 // One event.
 type GetEventResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The event.
-	Event         *RecordedEvent `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	Event *RecordedEvent `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	// What it refers to, in the order of its metadata, events first; only if it was asked for.
+	References    []*ResolvedReference `protobuf:"bytes,2,rep,name=references,proto3" json:"references,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetEventResponse) Reset() {
 	*x = GetEventResponse{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[24]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2090,7 +1227,7 @@ func (x *GetEventResponse) String() string {
 func (*GetEventResponse) ProtoMessage() {}
 
 func (x *GetEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[24]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2103,12 +1240,19 @@ func (x *GetEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEventResponse.ProtoReflect.Descriptor instead.
 func (*GetEventResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{24}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetEventResponse) GetEvent() *RecordedEvent {
 	if x != nil {
 		return x.Event
+	}
+	return nil
+}
+
+func (x *GetEventResponse) GetReferences() []*ResolvedReference {
+	if x != nil {
+		return x.References
 	}
 	return nil
 }
@@ -2140,7 +1284,7 @@ type Stream struct {
 
 func (x *Stream) Reset() {
 	*x = Stream{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[25]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +1296,7 @@ func (x *Stream) String() string {
 func (*Stream) ProtoMessage() {}
 
 func (x *Stream) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[25]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +1309,7 @@ func (x *Stream) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stream.ProtoReflect.Descriptor instead.
 func (*Stream) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{25}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Stream) GetName() string {
@@ -2242,7 +1386,7 @@ type GetStreamRequest struct {
 
 func (x *GetStreamRequest) Reset() {
 	*x = GetStreamRequest{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[26]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +1398,7 @@ func (x *GetStreamRequest) String() string {
 func (*GetStreamRequest) ProtoMessage() {}
 
 func (x *GetStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[26]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +1411,7 @@ func (x *GetStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStreamRequest.ProtoReflect.Descriptor instead.
 func (*GetStreamRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{26}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetStreamRequest) GetName() string {
@@ -2288,7 +1432,7 @@ type GetStreamResponse struct {
 
 func (x *GetStreamResponse) Reset() {
 	*x = GetStreamResponse{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[27]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +1444,7 @@ func (x *GetStreamResponse) String() string {
 func (*GetStreamResponse) ProtoMessage() {}
 
 func (x *GetStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[27]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +1457,7 @@ func (x *GetStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStreamResponse.ProtoReflect.Descriptor instead.
 func (*GetStreamResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{27}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetStreamResponse) GetStream() *Stream {
@@ -2343,7 +1487,7 @@ type ListStreamsRequest struct {
 
 func (x *ListStreamsRequest) Reset() {
 	*x = ListStreamsRequest{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[28]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2355,7 +1499,7 @@ func (x *ListStreamsRequest) String() string {
 func (*ListStreamsRequest) ProtoMessage() {}
 
 func (x *ListStreamsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[28]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2368,7 +1512,7 @@ func (x *ListStreamsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStreamsRequest.ProtoReflect.Descriptor instead.
 func (*ListStreamsRequest) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{28}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListStreamsRequest) GetCategory() string {
@@ -2419,7 +1563,7 @@ type ListStreamsResponse struct {
 
 func (x *ListStreamsResponse) Reset() {
 	*x = ListStreamsResponse{}
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[29]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +1575,7 @@ func (x *ListStreamsResponse) String() string {
 func (*ListStreamsResponse) ProtoMessage() {}
 
 func (x *ListStreamsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_eventfold_v1_event_store_proto_msgTypes[29]
+	mi := &file_eventfold_v1_event_store_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +1588,7 @@ func (x *ListStreamsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStreamsResponse.ProtoReflect.Descriptor instead.
 func (*ListStreamsResponse) Descriptor() ([]byte, []int) {
-	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{29}
+	return file_eventfold_v1_event_store_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListStreamsResponse) GetStreams() []*Stream {
@@ -2465,77 +1609,7 @@ var File_eventfold_v1_event_store_proto protoreflect.FileDescriptor
 
 const file_eventfold_v1_event_store_proto_rawDesc = "" +
 	"\n" +
-	"\x1eeventfold/v1/event_store.proto\x12\feventfold.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x8f\x01\n" +
-	"\x0fExpectedVersion\x12\x16\n" +
-	"\x05exact\x18\x01 \x01(\x03H\x00R\x05exact\x120\n" +
-	"\x06exists\x18\x02 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x06exists\x12*\n" +
-	"\x03any\x18\x03 \x01(\v2\x16.google.protobuf.EmptyH\x00R\x03anyB\x06\n" +
-	"\x04kind\"\xaf\x01\n" +
-	"\bNewEvent\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
-	"\x04type\x18\x02 \x01(\tR\x04type\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\x12\x1a\n" +
-	"\bmetadata\x18\x04 \x01(\fR\bmetadata\x12\x12\n" +
-	"\x04tags\x18\x05 \x03(\tR\x04tags\x12;\n" +
-	"\voccurred_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"occurredAt\"\xa1\x01\n" +
-	"\rAppendRequest\x12\x16\n" +
-	"\x06stream\x18\x01 \x01(\tR\x06stream\x12H\n" +
-	"\x10expected_version\x18\x02 \x01(\v2\x1d.eventfold.v1.ExpectedVersionR\x0fexpectedVersion\x12.\n" +
-	"\x06events\x18\x03 \x03(\v2\x16.eventfold.v1.NewEventR\x06events\"\xe3\x01\n" +
-	"\x0eAppendResponse\x12#\n" +
-	"\rfirst_version\x18\x01 \x01(\x03R\ffirstVersion\x12!\n" +
-	"\flast_version\x18\x02 \x01(\x03R\vlastVersion\x12\x1c\n" +
-	"\tpositions\x18\x03 \x03(\x03R\tpositions\x12\x10\n" +
-	"\x03ids\x18\x04 \x03(\tR\x03ids\x12\x1c\n" +
-	"\tduplicate\x18\x05 \x01(\bR\tduplicate\x12;\n" +
-	"\vrecorded_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"recordedAt\"\xa0\x01\n" +
-	"\fStreamAppend\x12\x16\n" +
-	"\x06stream\x18\x01 \x01(\tR\x06stream\x12H\n" +
-	"\x10expected_version\x18\x02 \x01(\v2\x1d.eventfold.v1.ExpectedVersionR\x0fexpectedVersion\x12.\n" +
-	"\x06events\x18\x03 \x03(\v2\x16.eventfold.v1.NewEventR\x06events\"p\n" +
-	"\fVersionCheck\x12\x16\n" +
-	"\x06stream\x18\x01 \x01(\tR\x06stream\x12H\n" +
-	"\x10expected_version\x18\x02 \x01(\v2\x1d.eventfold.v1.ExpectedVersionR\x0fexpectedVersion\"}\n" +
-	"\x11AppendManyRequest\x124\n" +
-	"\aappends\x18\x01 \x03(\v2\x1a.eventfold.v1.StreamAppendR\aappends\x122\n" +
-	"\x06checks\x18\x02 \x03(\v2\x1a.eventfold.v1.VersionCheckR\x06checks\"\x8b\x01\n" +
-	"\x12AppendManyResponse\x124\n" +
-	"\x06stored\x18\x01 \x01(\v2\x1a.eventfold.v1.AppendedManyH\x00R\x06stored\x124\n" +
-	"\x06failed\x18\x02 \x01(\v2\x1a.eventfold.v1.FailedChecksH\x00R\x06failedB\t\n" +
-	"\aoutcome\"F\n" +
-	"\fAppendedMany\x126\n" +
-	"\aappends\x18\x01 \x03(\v2\x1c.eventfold.v1.AppendResponseR\aappends\"A\n" +
-	"\fFailedChecks\x121\n" +
-	"\x06checks\x18\x01 \x03(\v2\x19.eventfold.v1.FailedCheckR\x06checks\"\xcb\x01\n" +
-	"\vFailedCheck\x12#\n" +
-	"\fappend_index\x18\x01 \x01(\rH\x00R\vappendIndex\x12!\n" +
-	"\vcheck_index\x18\x02 \x01(\rH\x00R\n" +
-	"checkIndex\x12\x16\n" +
-	"\x06stream\x18\x03 \x01(\tR\x06stream\x12%\n" +
-	"\x0eactual_version\x18\x04 \x01(\x03R\ractualVersion\x12,\n" +
-	"\arefused\x18\x05 \x01(\v2\x12.google.rpc.StatusR\arefusedB\a\n" +
-	"\x05place\"M\n" +
-	"\x14AppendSessionRequest\x125\n" +
-	"\aappends\x18\x01 \x03(\v2\x1b.eventfold.v1.SessionAppendR\aappends\"\x91\x01\n" +
-	"\rSessionAppend\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number\x123\n" +
-	"\x06append\x18\x02 \x01(\v2\x1b.eventfold.v1.AppendRequestR\x06append\x123\n" +
-	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"N\n" +
-	"\x15AppendSessionResponse\x125\n" +
-	"\aanswers\x18\x01 \x03(\v2\x1b.eventfold.v1.SessionAnswerR\aanswers\"\x9e\x01\n" +
-	"\rSessionAnswer\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number\x12:\n" +
-	"\bappended\x18\x02 \x01(\v2\x1c.eventfold.v1.AppendResponseH\x00R\bappended\x12.\n" +
-	"\arefused\x18\x03 \x01(\v2\x12.google.rpc.StatusH\x00R\arefusedB\t\n" +
-	"\aoutcome\"I\n" +
-	"\x12CheckAppendRequest\x123\n" +
-	"\x06append\x18\x01 \x01(\v2\x1b.eventfold.v1.AppendRequestR\x06append\"{\n" +
-	"\x13CheckAppendResponse\x12#\n" +
-	"\rfirst_version\x18\x01 \x01(\x03R\ffirstVersion\x12!\n" +
-	"\flast_version\x18\x02 \x01(\x03R\vlastVersion\x12\x1c\n" +
-	"\tduplicate\x18\x03 \x01(\bR\tduplicate\"\xe7\x03\n" +
+	"\x1eeventfold/v1/event_store.proto\x12\feventfold.v1\x1a\x1aeventfold/v1/appends.proto\x1a\x1aeventfold/v1/closing.proto\x1a\x1feventfold/v1/compensation.proto\x1a\x19eventfold/v1/follow.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x04\n" +
 	"\rRecordedEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x12\n" +
@@ -2556,7 +1630,18 @@ const file_eventfold_v1_event_store_proto_rawDesc = "" +
 	"copiedFrom\x12\x18\n" +
 	"\acancels\x18\x0e \x01(\tR\acancels\x12#\n" +
 	"\rtrace_context\x18\x0f \x01(\tR\ftraceContext\x12\x18\n" +
-	"\adeleted\x18\x10 \x01(\bR\adeleted\"\xa0\x02\n" +
+	"\adeleted\x18\x10 \x01(\bR\adeleted\x12!\n" +
+	"\ferased_paths\x18\x11 \x03(\tR\verasedPaths\x12%\n" +
+	"\x0ewithheld_paths\x18\x12 \x03(\tR\rwithheldPaths\"\xf3\x01\n" +
+	"\x11ResolvedReference\x12\x1b\n" +
+	"\bevent_id\x18\x01 \x01(\tH\x00R\aeventId\x12!\n" +
+	"\vstream_name\x18\x02 \x01(\tH\x00R\n" +
+	"streamName\x121\n" +
+	"\x05event\x18\x03 \x01(\v2\x1b.eventfold.v1.RecordedEventR\x05event\x12,\n" +
+	"\x06stream\x18\x04 \x01(\v2\x14.eventfold.v1.StreamR\x06stream\x12\x18\n" +
+	"\adeleted\x18\x05 \x01(\bR\adeleted\x12\x19\n" +
+	"\bleft_out\x18\x06 \x01(\bR\aleftOutB\b\n" +
+	"\x06target\"\xa1\x03\n" +
 	"\vReadRequest\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x125\n" +
 	"\tdirection\x18\x02 \x01(\x0e2\x17.eventfold.v1.DirectionR\tdirection\x12&\n" +
@@ -2565,18 +1650,29 @@ const file_eventfold_v1_event_store_proto_rawDesc = "" +
 	"to_version\x18\x04 \x01(\x03H\x01R\ttoVersion\x88\x01\x01\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\x03R\x05limit\x12\x14\n" +
 	"\x05types\x18\x06 \x03(\tR\x05types\x12*\n" +
-	"\x11at_least_position\x18\a \x01(\x03R\x0fatLeastPositionB\x0f\n" +
+	"\x11at_least_position\x18\a \x01(\x03R\x0fatLeastPosition\x12\x10\n" +
+	"\x03raw\x18\b \x01(\bR\x03raw\x12\x18\n" +
+	"\aresolve\x18\t \x01(\bR\aresolve\x12%\n" +
+	"\x0emark_cancelled\x18\n" +
+	" \x01(\bR\rmarkCancelled\x12,\n" +
+	"\x06follow\x18\v \x01(\x0e2\x14.eventfold.v1.FollowR\x06followB\x0f\n" +
 	"\r_from_versionB\r\n" +
-	"\v_to_version\"\x83\x01\n" +
+	"\v_to_version\"\xbc\x01\n" +
 	"\aReadEnd\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12!\n" +
 	"\fresume_token\x18\x03 \x01(\fR\vresumeToken\x12\x1f\n" +
 	"\vend_reached\x18\x04 \x01(\bR\n" +
-	"endReached\"l\n" +
+	"endReached\x12\x16\n" +
+	"\x06stream\x18\x05 \x01(\tR\x06stream\x12\x1f\n" +
+	"\vopened_from\x18\x06 \x01(\tR\n" +
+	"openedFrom\"\xad\x01\n" +
 	"\fReadResponse\x123\n" +
 	"\x06events\x18\x01 \x03(\v2\x1b.eventfold.v1.RecordedEventR\x06events\x12'\n" +
-	"\x03end\x18\x02 \x01(\v2\x15.eventfold.v1.ReadEndR\x03end\"\x91\x03\n" +
+	"\x03end\x18\x02 \x01(\v2\x15.eventfold.v1.ReadEndR\x03end\x12?\n" +
+	"\n" +
+	"references\x18\x03 \x03(\v2\x1f.eventfold.v1.ResolvedReferenceR\n" +
+	"references\"\xd1\x03\n" +
 	"\x0eReadAllRequest\x125\n" +
 	"\tdirection\x18\x01 \x01(\x0e2\x17.eventfold.v1.DirectionR\tdirection\x12%\n" +
 	"\rfrom_position\x18\x02 \x01(\x03H\x00R\ffromPosition\x12#\n" +
@@ -2591,16 +1687,23 @@ const file_eventfold_v1_event_store_proto_rawDesc = "" +
 	"\x04tags\x18\b \x03(\tR\x04tags\x122\n" +
 	"\x15include_system_events\x18\t \x01(\bR\x13includeSystemEvents\x12*\n" +
 	"\x11at_least_position\x18\n" +
-	" \x01(\x03R\x0fatLeastPositionB\x06\n" +
+	" \x01(\x03R\x0fatLeastPosition\x12\x10\n" +
+	"\x03raw\x18\v \x01(\bR\x03raw\x12,\n" +
+	"\x06copies\x18\f \x01(\x0e2\x14.eventfold.v1.CopiesR\x06copiesB\x06\n" +
 	"\x04fromB\x0e\n" +
 	"\f_to_position\"o\n" +
 	"\x0fReadAllResponse\x123\n" +
 	"\x06events\x18\x01 \x03(\v2\x1b.eventfold.v1.RecordedEventR\x06events\x12'\n" +
-	"\x03end\x18\x02 \x01(\v2\x15.eventfold.v1.ReadEndR\x03end\"!\n" +
+	"\x03end\x18\x02 \x01(\v2\x15.eventfold.v1.ReadEndR\x03end\"M\n" +
 	"\x0fGetEventRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"E\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03raw\x18\x02 \x01(\bR\x03raw\x12\x18\n" +
+	"\aresolve\x18\x03 \x01(\bR\aresolve\"\x86\x01\n" +
 	"\x10GetEventResponse\x121\n" +
-	"\x05event\x18\x01 \x01(\v2\x1b.eventfold.v1.RecordedEventR\x05event\"\xa8\x02\n" +
+	"\x05event\x18\x01 \x01(\v2\x1b.eventfold.v1.RecordedEventR\x05event\x12?\n" +
+	"\n" +
+	"references\x18\x02 \x03(\v2\x1f.eventfold.v1.ResolvedReferenceR\n" +
+	"references\"\xa8\x02\n" +
 	"\x06Stream\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bcategory\x18\x02 \x01(\tR\bcategory\x12\x0e\n" +
@@ -2625,28 +1728,41 @@ const file_eventfold_v1_event_store_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"m\n" +
 	"\x13ListStreamsResponse\x12.\n" +
 	"\astreams\x18\x01 \x03(\v2\x14.eventfold.v1.StreamR\astreams\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*x\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\x8f\x02\n" +
 	"\tEventFlag\x12\x1a\n" +
 	"\x16EVENT_FLAG_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17EVENT_FLAG_VALIDATED_V1\x10\x01\x12\x1b\n" +
 	"\x17EVENT_FLAG_ESCAPED_KEYS\x10\x02\x12\x15\n" +
-	"\x11EVENT_FLAG_SEALED\x10\x04*W\n" +
+	"\x11EVENT_FLAG_SEALED\x10\x04\x12\x15\n" +
+	"\x11EVENT_FLAG_REFERS\x10\b\x12\x1e\n" +
+	"\x1aEVENT_FLAG_SCHEMA_VIOLATED\x10\x10\x12\x15\n" +
+	"\x11EVENT_FLAG_MAPPED\x10 \x12\x15\n" +
+	"\x11EVENT_FLAG_CLOSES\x10@\x12\x15\n" +
+	"\x10EVENT_FLAG_OPENS\x10\x80\x01\x12\x19\n" +
+	"\x14EVENT_FLAG_CANCELLED\x10\x80\x02*W\n" +
 	"\tDirection\x12\x19\n" +
 	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12DIRECTION_FORWARDS\x10\x01\x12\x17\n" +
-	"\x13DIRECTION_BACKWARDS\x10\x02*g\n" +
+	"\x13DIRECTION_BACKWARDS\x10\x02*H\n" +
+	"\x06Copies\x12\x16\n" +
+	"\x12COPIES_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eCOPIES_INCLUDE\x10\x01\x12\x12\n" +
+	"\x0eCOPIES_EXCLUDE\x10\x02*g\n" +
 	"\tLifecycle\x12\x19\n" +
 	"\x15LIFECYCLE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eLIFECYCLE_OPEN\x10\x01\x12\x14\n" +
 	"\x10LIFECYCLE_CLOSED\x10\x02\x12\x15\n" +
-	"\x11LIFECYCLE_DELETED\x10\x032\xcc\x05\n" +
+	"\x11LIFECYCLE_DELETED\x10\x032\xf1\x06\n" +
 	"\n" +
 	"EventStore\x12C\n" +
 	"\x06Append\x12\x1b.eventfold.v1.AppendRequest\x1a\x1c.eventfold.v1.AppendResponse\x12R\n" +
 	"\vCheckAppend\x12 .eventfold.v1.CheckAppendRequest\x1a!.eventfold.v1.CheckAppendResponse\x12O\n" +
 	"\n" +
 	"AppendMany\x12\x1f.eventfold.v1.AppendManyRequest\x1a .eventfold.v1.AppendManyResponse\x12\\\n" +
-	"\rAppendSession\x12\".eventfold.v1.AppendSessionRequest\x1a#.eventfold.v1.AppendSessionResponse(\x010\x01\x12?\n" +
+	"\rAppendSession\x12\".eventfold.v1.AppendSessionRequest\x1a#.eventfold.v1.AppendSessionResponse(\x010\x01\x12O\n" +
+	"\n" +
+	"Compensate\x12\x1f.eventfold.v1.CompensateRequest\x1a .eventfold.v1.CompensateResponse\x12R\n" +
+	"\vCloseStream\x12 .eventfold.v1.CloseStreamRequest\x1a!.eventfold.v1.CloseStreamResponse\x12?\n" +
 	"\x04Read\x12\x19.eventfold.v1.ReadRequest\x1a\x1a.eventfold.v1.ReadResponse0\x01\x12H\n" +
 	"\aReadAll\x12\x1c.eventfold.v1.ReadAllRequest\x1a\x1d.eventfold.v1.ReadAllResponse0\x01\x12I\n" +
 	"\bGetEvent\x12\x1d.eventfold.v1.GetEventRequest\x1a\x1e.eventfold.v1.GetEventResponse\x12L\n" +
@@ -2666,108 +1782,90 @@ func file_eventfold_v1_event_store_proto_rawDescGZIP() []byte {
 	return file_eventfold_v1_event_store_proto_rawDescData
 }
 
-var file_eventfold_v1_event_store_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_eventfold_v1_event_store_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_eventfold_v1_event_store_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_eventfold_v1_event_store_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_eventfold_v1_event_store_proto_goTypes = []any{
 	(EventFlag)(0),                // 0: eventfold.v1.EventFlag
 	(Direction)(0),                // 1: eventfold.v1.Direction
-	(Lifecycle)(0),                // 2: eventfold.v1.Lifecycle
-	(*ExpectedVersion)(nil),       // 3: eventfold.v1.ExpectedVersion
-	(*NewEvent)(nil),              // 4: eventfold.v1.NewEvent
-	(*AppendRequest)(nil),         // 5: eventfold.v1.AppendRequest
-	(*AppendResponse)(nil),        // 6: eventfold.v1.AppendResponse
-	(*StreamAppend)(nil),          // 7: eventfold.v1.StreamAppend
-	(*VersionCheck)(nil),          // 8: eventfold.v1.VersionCheck
-	(*AppendManyRequest)(nil),     // 9: eventfold.v1.AppendManyRequest
-	(*AppendManyResponse)(nil),    // 10: eventfold.v1.AppendManyResponse
-	(*AppendedMany)(nil),          // 11: eventfold.v1.AppendedMany
-	(*FailedChecks)(nil),          // 12: eventfold.v1.FailedChecks
-	(*FailedCheck)(nil),           // 13: eventfold.v1.FailedCheck
-	(*AppendSessionRequest)(nil),  // 14: eventfold.v1.AppendSessionRequest
-	(*SessionAppend)(nil),         // 15: eventfold.v1.SessionAppend
-	(*AppendSessionResponse)(nil), // 16: eventfold.v1.AppendSessionResponse
-	(*SessionAnswer)(nil),         // 17: eventfold.v1.SessionAnswer
-	(*CheckAppendRequest)(nil),    // 18: eventfold.v1.CheckAppendRequest
-	(*CheckAppendResponse)(nil),   // 19: eventfold.v1.CheckAppendResponse
-	(*RecordedEvent)(nil),         // 20: eventfold.v1.RecordedEvent
-	(*ReadRequest)(nil),           // 21: eventfold.v1.ReadRequest
-	(*ReadEnd)(nil),               // 22: eventfold.v1.ReadEnd
-	(*ReadResponse)(nil),          // 23: eventfold.v1.ReadResponse
-	(*ReadAllRequest)(nil),        // 24: eventfold.v1.ReadAllRequest
-	(*ReadAllResponse)(nil),       // 25: eventfold.v1.ReadAllResponse
-	(*GetEventRequest)(nil),       // 26: eventfold.v1.GetEventRequest
-	(*GetEventResponse)(nil),      // 27: eventfold.v1.GetEventResponse
-	(*Stream)(nil),                // 28: eventfold.v1.Stream
-	(*GetStreamRequest)(nil),      // 29: eventfold.v1.GetStreamRequest
-	(*GetStreamResponse)(nil),     // 30: eventfold.v1.GetStreamResponse
-	(*ListStreamsRequest)(nil),    // 31: eventfold.v1.ListStreamsRequest
-	(*ListStreamsResponse)(nil),   // 32: eventfold.v1.ListStreamsResponse
-	(*emptypb.Empty)(nil),         // 33: google.protobuf.Empty
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*status.Status)(nil),         // 35: google.rpc.Status
-	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
+	(Copies)(0),                   // 2: eventfold.v1.Copies
+	(Lifecycle)(0),                // 3: eventfold.v1.Lifecycle
+	(*RecordedEvent)(nil),         // 4: eventfold.v1.RecordedEvent
+	(*ResolvedReference)(nil),     // 5: eventfold.v1.ResolvedReference
+	(*ReadRequest)(nil),           // 6: eventfold.v1.ReadRequest
+	(*ReadEnd)(nil),               // 7: eventfold.v1.ReadEnd
+	(*ReadResponse)(nil),          // 8: eventfold.v1.ReadResponse
+	(*ReadAllRequest)(nil),        // 9: eventfold.v1.ReadAllRequest
+	(*ReadAllResponse)(nil),       // 10: eventfold.v1.ReadAllResponse
+	(*GetEventRequest)(nil),       // 11: eventfold.v1.GetEventRequest
+	(*GetEventResponse)(nil),      // 12: eventfold.v1.GetEventResponse
+	(*Stream)(nil),                // 13: eventfold.v1.Stream
+	(*GetStreamRequest)(nil),      // 14: eventfold.v1.GetStreamRequest
+	(*GetStreamResponse)(nil),     // 15: eventfold.v1.GetStreamResponse
+	(*ListStreamsRequest)(nil),    // 16: eventfold.v1.ListStreamsRequest
+	(*ListStreamsResponse)(nil),   // 17: eventfold.v1.ListStreamsResponse
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(Follow)(0),                   // 19: eventfold.v1.Follow
+	(*AppendRequest)(nil),         // 20: eventfold.v1.AppendRequest
+	(*CheckAppendRequest)(nil),    // 21: eventfold.v1.CheckAppendRequest
+	(*AppendManyRequest)(nil),     // 22: eventfold.v1.AppendManyRequest
+	(*AppendSessionRequest)(nil),  // 23: eventfold.v1.AppendSessionRequest
+	(*CompensateRequest)(nil),     // 24: eventfold.v1.CompensateRequest
+	(*CloseStreamRequest)(nil),    // 25: eventfold.v1.CloseStreamRequest
+	(*AppendResponse)(nil),        // 26: eventfold.v1.AppendResponse
+	(*CheckAppendResponse)(nil),   // 27: eventfold.v1.CheckAppendResponse
+	(*AppendManyResponse)(nil),    // 28: eventfold.v1.AppendManyResponse
+	(*AppendSessionResponse)(nil), // 29: eventfold.v1.AppendSessionResponse
+	(*CompensateResponse)(nil),    // 30: eventfold.v1.CompensateResponse
+	(*CloseStreamResponse)(nil),   // 31: eventfold.v1.CloseStreamResponse
 }
 var file_eventfold_v1_event_store_proto_depIdxs = []int32{
-	33, // 0: eventfold.v1.ExpectedVersion.exists:type_name -> google.protobuf.Empty
-	33, // 1: eventfold.v1.ExpectedVersion.any:type_name -> google.protobuf.Empty
-	34, // 2: eventfold.v1.NewEvent.occurred_at:type_name -> google.protobuf.Timestamp
-	3,  // 3: eventfold.v1.AppendRequest.expected_version:type_name -> eventfold.v1.ExpectedVersion
-	4,  // 4: eventfold.v1.AppendRequest.events:type_name -> eventfold.v1.NewEvent
-	34, // 5: eventfold.v1.AppendResponse.recorded_at:type_name -> google.protobuf.Timestamp
-	3,  // 6: eventfold.v1.StreamAppend.expected_version:type_name -> eventfold.v1.ExpectedVersion
-	4,  // 7: eventfold.v1.StreamAppend.events:type_name -> eventfold.v1.NewEvent
-	3,  // 8: eventfold.v1.VersionCheck.expected_version:type_name -> eventfold.v1.ExpectedVersion
-	7,  // 9: eventfold.v1.AppendManyRequest.appends:type_name -> eventfold.v1.StreamAppend
-	8,  // 10: eventfold.v1.AppendManyRequest.checks:type_name -> eventfold.v1.VersionCheck
-	11, // 11: eventfold.v1.AppendManyResponse.stored:type_name -> eventfold.v1.AppendedMany
-	12, // 12: eventfold.v1.AppendManyResponse.failed:type_name -> eventfold.v1.FailedChecks
-	6,  // 13: eventfold.v1.AppendedMany.appends:type_name -> eventfold.v1.AppendResponse
-	13, // 14: eventfold.v1.FailedChecks.checks:type_name -> eventfold.v1.FailedCheck
-	35, // 15: eventfold.v1.FailedCheck.refused:type_name -> google.rpc.Status
-	15, // 16: eventfold.v1.AppendSessionRequest.appends:type_name -> eventfold.v1.SessionAppend
-	5,  // 17: eventfold.v1.SessionAppend.append:type_name -> eventfold.v1.AppendRequest
-	36, // 18: eventfold.v1.SessionAppend.timeout:type_name -> google.protobuf.Duration
-	17, // 19: eventfold.v1.AppendSessionResponse.answers:type_name -> eventfold.v1.SessionAnswer
-	6,  // 20: eventfold.v1.SessionAnswer.appended:type_name -> eventfold.v1.AppendResponse
-	35, // 21: eventfold.v1.SessionAnswer.refused:type_name -> google.rpc.Status
-	5,  // 22: eventfold.v1.CheckAppendRequest.append:type_name -> eventfold.v1.AppendRequest
-	34, // 23: eventfold.v1.RecordedEvent.recorded_at:type_name -> google.protobuf.Timestamp
-	34, // 24: eventfold.v1.RecordedEvent.occurred_at:type_name -> google.protobuf.Timestamp
-	1,  // 25: eventfold.v1.ReadRequest.direction:type_name -> eventfold.v1.Direction
-	20, // 26: eventfold.v1.ReadResponse.events:type_name -> eventfold.v1.RecordedEvent
-	22, // 27: eventfold.v1.ReadResponse.end:type_name -> eventfold.v1.ReadEnd
-	1,  // 28: eventfold.v1.ReadAllRequest.direction:type_name -> eventfold.v1.Direction
-	20, // 29: eventfold.v1.ReadAllResponse.events:type_name -> eventfold.v1.RecordedEvent
-	22, // 30: eventfold.v1.ReadAllResponse.end:type_name -> eventfold.v1.ReadEnd
-	20, // 31: eventfold.v1.GetEventResponse.event:type_name -> eventfold.v1.RecordedEvent
-	2,  // 32: eventfold.v1.Stream.lifecycle:type_name -> eventfold.v1.Lifecycle
-	34, // 33: eventfold.v1.Stream.created_at:type_name -> google.protobuf.Timestamp
-	28, // 34: eventfold.v1.GetStreamResponse.stream:type_name -> eventfold.v1.Stream
-	2,  // 35: eventfold.v1.ListStreamsRequest.lifecycle:type_name -> eventfold.v1.Lifecycle
-	28, // 36: eventfold.v1.ListStreamsResponse.streams:type_name -> eventfold.v1.Stream
-	5,  // 37: eventfold.v1.EventStore.Append:input_type -> eventfold.v1.AppendRequest
-	18, // 38: eventfold.v1.EventStore.CheckAppend:input_type -> eventfold.v1.CheckAppendRequest
-	9,  // 39: eventfold.v1.EventStore.AppendMany:input_type -> eventfold.v1.AppendManyRequest
-	14, // 40: eventfold.v1.EventStore.AppendSession:input_type -> eventfold.v1.AppendSessionRequest
-	21, // 41: eventfold.v1.EventStore.Read:input_type -> eventfold.v1.ReadRequest
-	24, // 42: eventfold.v1.EventStore.ReadAll:input_type -> eventfold.v1.ReadAllRequest
-	26, // 43: eventfold.v1.EventStore.GetEvent:input_type -> eventfold.v1.GetEventRequest
-	29, // 44: eventfold.v1.EventStore.GetStream:input_type -> eventfold.v1.GetStreamRequest
-	31, // 45: eventfold.v1.EventStore.ListStreams:input_type -> eventfold.v1.ListStreamsRequest
-	6,  // 46: eventfold.v1.EventStore.Append:output_type -> eventfold.v1.AppendResponse
-	19, // 47: eventfold.v1.EventStore.CheckAppend:output_type -> eventfold.v1.CheckAppendResponse
-	10, // 48: eventfold.v1.EventStore.AppendMany:output_type -> eventfold.v1.AppendManyResponse
-	16, // 49: eventfold.v1.EventStore.AppendSession:output_type -> eventfold.v1.AppendSessionResponse
-	23, // 50: eventfold.v1.EventStore.Read:output_type -> eventfold.v1.ReadResponse
-	25, // 51: eventfold.v1.EventStore.ReadAll:output_type -> eventfold.v1.ReadAllResponse
-	27, // 52: eventfold.v1.EventStore.GetEvent:output_type -> eventfold.v1.GetEventResponse
-	30, // 53: eventfold.v1.EventStore.GetStream:output_type -> eventfold.v1.GetStreamResponse
-	32, // 54: eventfold.v1.EventStore.ListStreams:output_type -> eventfold.v1.ListStreamsResponse
-	46, // [46:55] is the sub-list for method output_type
-	37, // [37:46] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	18, // 0: eventfold.v1.RecordedEvent.recorded_at:type_name -> google.protobuf.Timestamp
+	18, // 1: eventfold.v1.RecordedEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	4,  // 2: eventfold.v1.ResolvedReference.event:type_name -> eventfold.v1.RecordedEvent
+	13, // 3: eventfold.v1.ResolvedReference.stream:type_name -> eventfold.v1.Stream
+	1,  // 4: eventfold.v1.ReadRequest.direction:type_name -> eventfold.v1.Direction
+	19, // 5: eventfold.v1.ReadRequest.follow:type_name -> eventfold.v1.Follow
+	4,  // 6: eventfold.v1.ReadResponse.events:type_name -> eventfold.v1.RecordedEvent
+	7,  // 7: eventfold.v1.ReadResponse.end:type_name -> eventfold.v1.ReadEnd
+	5,  // 8: eventfold.v1.ReadResponse.references:type_name -> eventfold.v1.ResolvedReference
+	1,  // 9: eventfold.v1.ReadAllRequest.direction:type_name -> eventfold.v1.Direction
+	2,  // 10: eventfold.v1.ReadAllRequest.copies:type_name -> eventfold.v1.Copies
+	4,  // 11: eventfold.v1.ReadAllResponse.events:type_name -> eventfold.v1.RecordedEvent
+	7,  // 12: eventfold.v1.ReadAllResponse.end:type_name -> eventfold.v1.ReadEnd
+	4,  // 13: eventfold.v1.GetEventResponse.event:type_name -> eventfold.v1.RecordedEvent
+	5,  // 14: eventfold.v1.GetEventResponse.references:type_name -> eventfold.v1.ResolvedReference
+	3,  // 15: eventfold.v1.Stream.lifecycle:type_name -> eventfold.v1.Lifecycle
+	18, // 16: eventfold.v1.Stream.created_at:type_name -> google.protobuf.Timestamp
+	13, // 17: eventfold.v1.GetStreamResponse.stream:type_name -> eventfold.v1.Stream
+	3,  // 18: eventfold.v1.ListStreamsRequest.lifecycle:type_name -> eventfold.v1.Lifecycle
+	13, // 19: eventfold.v1.ListStreamsResponse.streams:type_name -> eventfold.v1.Stream
+	20, // 20: eventfold.v1.EventStore.Append:input_type -> eventfold.v1.AppendRequest
+	21, // 21: eventfold.v1.EventStore.CheckAppend:input_type -> eventfold.v1.CheckAppendRequest
+	22, // 22: eventfold.v1.EventStore.AppendMany:input_type -> eventfold.v1.AppendManyRequest
+	23, // 23: eventfold.v1.EventStore.AppendSession:input_type -> eventfold.v1.AppendSessionRequest
+	24, // 24: eventfold.v1.EventStore.Compensate:input_type -> eventfold.v1.CompensateRequest
+	25, // 25: eventfold.v1.EventStore.CloseStream:input_type -> eventfold.v1.CloseStreamRequest
+	6,  // 26: eventfold.v1.EventStore.Read:input_type -> eventfold.v1.ReadRequest
+	9,  // 27: eventfold.v1.EventStore.ReadAll:input_type -> eventfold.v1.ReadAllRequest
+	11, // 28: eventfold.v1.EventStore.GetEvent:input_type -> eventfold.v1.GetEventRequest
+	14, // 29: eventfold.v1.EventStore.GetStream:input_type -> eventfold.v1.GetStreamRequest
+	16, // 30: eventfold.v1.EventStore.ListStreams:input_type -> eventfold.v1.ListStreamsRequest
+	26, // 31: eventfold.v1.EventStore.Append:output_type -> eventfold.v1.AppendResponse
+	27, // 32: eventfold.v1.EventStore.CheckAppend:output_type -> eventfold.v1.CheckAppendResponse
+	28, // 33: eventfold.v1.EventStore.AppendMany:output_type -> eventfold.v1.AppendManyResponse
+	29, // 34: eventfold.v1.EventStore.AppendSession:output_type -> eventfold.v1.AppendSessionResponse
+	30, // 35: eventfold.v1.EventStore.Compensate:output_type -> eventfold.v1.CompensateResponse
+	31, // 36: eventfold.v1.EventStore.CloseStream:output_type -> eventfold.v1.CloseStreamResponse
+	8,  // 37: eventfold.v1.EventStore.Read:output_type -> eventfold.v1.ReadResponse
+	10, // 38: eventfold.v1.EventStore.ReadAll:output_type -> eventfold.v1.ReadAllResponse
+	12, // 39: eventfold.v1.EventStore.GetEvent:output_type -> eventfold.v1.GetEventResponse
+	15, // 40: eventfold.v1.EventStore.GetStream:output_type -> eventfold.v1.GetStreamResponse
+	17, // 41: eventfold.v1.EventStore.ListStreams:output_type -> eventfold.v1.ListStreamsResponse
+	31, // [31:42] is the sub-list for method output_type
+	20, // [20:31] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_eventfold_v1_event_store_proto_init() }
@@ -2775,25 +1873,16 @@ func file_eventfold_v1_event_store_proto_init() {
 	if File_eventfold_v1_event_store_proto != nil {
 		return
 	}
-	file_eventfold_v1_event_store_proto_msgTypes[0].OneofWrappers = []any{
-		(*ExpectedVersion_Exact)(nil),
-		(*ExpectedVersion_Exists)(nil),
-		(*ExpectedVersion_Any)(nil),
+	file_eventfold_v1_appends_proto_init()
+	file_eventfold_v1_closing_proto_init()
+	file_eventfold_v1_compensation_proto_init()
+	file_eventfold_v1_follow_proto_init()
+	file_eventfold_v1_event_store_proto_msgTypes[1].OneofWrappers = []any{
+		(*ResolvedReference_EventId)(nil),
+		(*ResolvedReference_StreamName)(nil),
 	}
-	file_eventfold_v1_event_store_proto_msgTypes[7].OneofWrappers = []any{
-		(*AppendManyResponse_Stored)(nil),
-		(*AppendManyResponse_Failed)(nil),
-	}
-	file_eventfold_v1_event_store_proto_msgTypes[10].OneofWrappers = []any{
-		(*FailedCheck_AppendIndex)(nil),
-		(*FailedCheck_CheckIndex)(nil),
-	}
-	file_eventfold_v1_event_store_proto_msgTypes[14].OneofWrappers = []any{
-		(*SessionAnswer_Appended)(nil),
-		(*SessionAnswer_Refused)(nil),
-	}
-	file_eventfold_v1_event_store_proto_msgTypes[18].OneofWrappers = []any{}
-	file_eventfold_v1_event_store_proto_msgTypes[21].OneofWrappers = []any{
+	file_eventfold_v1_event_store_proto_msgTypes[2].OneofWrappers = []any{}
+	file_eventfold_v1_event_store_proto_msgTypes[5].OneofWrappers = []any{
 		(*ReadAllRequest_FromPosition)(nil),
 		(*ReadAllRequest_ResumeToken)(nil),
 	}
@@ -2802,8 +1891,8 @@ func file_eventfold_v1_event_store_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eventfold_v1_event_store_proto_rawDesc), len(file_eventfold_v1_event_store_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   30,
+			NumEnums:      4,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

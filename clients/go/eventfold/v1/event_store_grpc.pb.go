@@ -25,6 +25,8 @@ const (
 	EventStore_CheckAppend_FullMethodName   = "/eventfold.v1.EventStore/CheckAppend"
 	EventStore_AppendMany_FullMethodName    = "/eventfold.v1.EventStore/AppendMany"
 	EventStore_AppendSession_FullMethodName = "/eventfold.v1.EventStore/AppendSession"
+	EventStore_Compensate_FullMethodName    = "/eventfold.v1.EventStore/Compensate"
+	EventStore_CloseStream_FullMethodName   = "/eventfold.v1.EventStore/CloseStream"
 	EventStore_Read_FullMethodName          = "/eventfold.v1.EventStore/Read"
 	EventStore_ReadAll_FullMethodName       = "/eventfold.v1.EventStore/ReadAll"
 	EventStore_GetEvent_FullMethodName      = "/eventfold.v1.EventStore/GetEvent"
@@ -51,11 +53,11 @@ type EventStoreClient interface {
 	// Errors: INVALID_STREAM_NAME, EMPTY_APPEND, TOO_MANY_EVENTS, APPEND_TOO_LARGE,
 	// EXPECTED_VERSION_REQUIRED, INVALID_REQUEST, INVALID_EVENT_TYPE, INVALID_EVENT_ID, INVALID_TAG,
 	// INVALID_TIME, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE, METADATA_TOO_LARGE,
-	// VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, STORAGE_FULL,
-	// OUTCOME_UNKNOWN.
+	// INVALID_REFERENCES, VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED,
+	// SCHEMA_VIOLATION, MAPPING_FAILED, REFERENCE_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
 	Append(ctx context.Context, in *AppendRequest, opts ...grpc.CallOption) (*AppendResponse, error)
-	// Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
-	// OUTCOME_UNKNOWN and STORAGE_FULL.
+	// Says what `Append` would answer now, and stores nothing. Violations of schemas are an answer,
+	// with all of them. Else the same errors as `Append`, save OUTCOME_UNKNOWN and STORAGE_FULL.
 	CheckAppend(ctx context.Context, in *CheckAppendRequest, opts ...grpc.CallOption) (*CheckAppendResponse, error)
 	// Appends events to several streams in one transaction, on condition that these streams, and
 	// others that are only looked at, are at the versions that the decision was made on: all of the
@@ -65,9 +67,10 @@ type EventStoreClient interface {
 	// that is known in part is a failed check with EVENT_ID_REUSED.
 	//
 	// What the store refuses is an answer: `failed` lists every check that failed, each with its
-	// reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
-	// `Append` on the request itself, with `append_index` or `check_index` among their facts where
-	// they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+	// reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, SCHEMA_VIOLATION,
+	// MAPPING_FAILED, REFERENCE_NOT_FOUND). Errors: those of `Append` on the request itself, with
+	// `append_index` or `check_index` among their facts where they concern one; STORAGE_FULL,
+	// OUTCOME_UNKNOWN.
 	AppendMany(ctx context.Context, in *AppendManyRequest, opts ...grpc.CallOption) (*AppendManyResponse, error)
 	// Many appends on one call, each on its own as if by `Append`, without waiting for the answer to
 	// the one before. Answers come in the order in which appends are decided; appends to one stream
@@ -82,15 +85,43 @@ type EventStoreClient interface {
 	// is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
 	// (after the answers to all appends under way).
 	AppendSession(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AppendSessionRequest, AppendSessionResponse], error)
+	// Cancels an event that was wrong, and stores what would have been right if that is said: an
+	// append of one or two events in one transaction, the first of which names the cancelled event in
+	// `cancels`. There is no update of events. An event is cancelled once at the most, and a
+	// cancellation never.
+	//
+	// Idempotent as `Append` when the cancellation and the correction name their ids.
+	//
+	// Errors: those of `Append`, with `event_index` 0 for the cancellation and 1 for the correction;
+	// EVENT_NOT_FOUND, EVENT_OF_OTHER_STREAM, EVENT_ALREADY_CANCELLED, CANCELLATION_NOT_CANCELLABLE,
+	// EVENT_NOT_CANCELLABLE.
+	Compensate(ctx context.Context, in *CompensateRequest, opts ...grpc.CallOption) (*CompensateResponse, error)
+	// Closes the books of a stream: it refuses events from then on (STREAM_CLOSED) and stays
+	// readable, and another stream goes on with the states of the folds that are named. One
+	// transaction stores the closing event, closes the stream, and opens the successor by an event.
+	//
+	// Idempotent: repeating a close that is done, with the same ids, or with the same successor and
+	// folds, answers the first outcome, marked `duplicate`.
+	//
+	// Errors: INVALID_STREAM_NAME, INVALID_REQUEST, EXPECTED_VERSION_REQUIRED, INVALID_EVENT_TYPE,
+	// INVALID_EVENT_ID, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE (the states of all folds
+	// together), INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
+	// FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
+	// VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
+	// STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
+	// MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+	CloseStream(ctx context.Context, in *CloseStreamRequest, opts ...grpc.CallOption) (*CloseStreamResponse, error)
 	// Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
 	// The last message has `end`; it may hold events too.
 	//
 	// Errors: INVALID_STREAM_NAME, INVALID_REQUEST, STREAM_NOT_FOUND, STREAM_DELETED, VERSION_AHEAD.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error)
 	// Reads the log in order of position, as it stood when the call began. Events of streams whose
-	// name starts with `$` come only on request. The last message has `end`.
+	// name starts with `$` come only on request, and so do copies in a read of the whole log. The
+	// last message has `end`.
 	//
-	// Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD.
+	// Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD,
+	// COPIES_AMBIGUOUS.
 	ReadAll(ctx context.Context, in *ReadAllRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadAllResponse], error)
 	// Reads one event by its id.
 	//
@@ -156,6 +187,26 @@ func (c *eventStoreClient) AppendSession(ctx context.Context, opts ...grpc.CallO
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type EventStore_AppendSessionClient = grpc.BidiStreamingClient[AppendSessionRequest, AppendSessionResponse]
+
+func (c *eventStoreClient) Compensate(ctx context.Context, in *CompensateRequest, opts ...grpc.CallOption) (*CompensateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompensateResponse)
+	err := c.cc.Invoke(ctx, EventStore_Compensate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventStoreClient) CloseStream(ctx context.Context, in *CloseStreamRequest, opts ...grpc.CallOption) (*CloseStreamResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CloseStreamResponse)
+	err := c.cc.Invoke(ctx, EventStore_CloseStream_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *eventStoreClient) Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -244,11 +295,11 @@ type EventStoreServer interface {
 	// Errors: INVALID_STREAM_NAME, EMPTY_APPEND, TOO_MANY_EVENTS, APPEND_TOO_LARGE,
 	// EXPECTED_VERSION_REQUIRED, INVALID_REQUEST, INVALID_EVENT_TYPE, INVALID_EVENT_ID, INVALID_TAG,
 	// INVALID_TIME, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE, METADATA_TOO_LARGE,
-	// VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, STORAGE_FULL,
-	// OUTCOME_UNKNOWN.
+	// INVALID_REFERENCES, VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED,
+	// SCHEMA_VIOLATION, MAPPING_FAILED, REFERENCE_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
 	Append(context.Context, *AppendRequest) (*AppendResponse, error)
-	// Says what `Append` would answer now, and stores nothing. Same errors as `Append`, save
-	// OUTCOME_UNKNOWN and STORAGE_FULL.
+	// Says what `Append` would answer now, and stores nothing. Violations of schemas are an answer,
+	// with all of them. Else the same errors as `Append`, save OUTCOME_UNKNOWN and STORAGE_FULL.
 	CheckAppend(context.Context, *CheckAppendRequest) (*CheckAppendResponse, error)
 	// Appends events to several streams in one transaction, on condition that these streams, and
 	// others that are only looked at, are at the versions that the decision was made on: all of the
@@ -258,9 +309,10 @@ type EventStoreServer interface {
 	// that is known in part is a failed check with EVENT_ID_REUSED.
 	//
 	// What the store refuses is an answer: `failed` lists every check that failed, each with its
-	// reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED). Errors: those of
-	// `Append` on the request itself, with `append_index` or `check_index` among their facts where
-	// they concern one; STORAGE_FULL, OUTCOME_UNKNOWN.
+	// reason (VERSION_CONFLICT, EVENT_ID_REUSED, STREAM_CLOSED, STREAM_DELETED, SCHEMA_VIOLATION,
+	// MAPPING_FAILED, REFERENCE_NOT_FOUND). Errors: those of `Append` on the request itself, with
+	// `append_index` or `check_index` among their facts where they concern one; STORAGE_FULL,
+	// OUTCOME_UNKNOWN.
 	AppendMany(context.Context, *AppendManyRequest) (*AppendManyResponse, error)
 	// Many appends on one call, each on its own as if by `Append`, without waiting for the answer to
 	// the one before. Answers come in the order in which appends are decided; appends to one stream
@@ -275,15 +327,43 @@ type EventStoreServer interface {
 	// is none); SHUTTING_DOWN, and UNAUTHENTICATED or PERMISSION_DENIED if the token is withdrawn
 	// (after the answers to all appends under way).
 	AppendSession(grpc.BidiStreamingServer[AppendSessionRequest, AppendSessionResponse]) error
+	// Cancels an event that was wrong, and stores what would have been right if that is said: an
+	// append of one or two events in one transaction, the first of which names the cancelled event in
+	// `cancels`. There is no update of events. An event is cancelled once at the most, and a
+	// cancellation never.
+	//
+	// Idempotent as `Append` when the cancellation and the correction name their ids.
+	//
+	// Errors: those of `Append`, with `event_index` 0 for the cancellation and 1 for the correction;
+	// EVENT_NOT_FOUND, EVENT_OF_OTHER_STREAM, EVENT_ALREADY_CANCELLED, CANCELLATION_NOT_CANCELLABLE,
+	// EVENT_NOT_CANCELLABLE.
+	Compensate(context.Context, *CompensateRequest) (*CompensateResponse, error)
+	// Closes the books of a stream: it refuses events from then on (STREAM_CLOSED) and stays
+	// readable, and another stream goes on with the states of the folds that are named. One
+	// transaction stores the closing event, closes the stream, and opens the successor by an event.
+	//
+	// Idempotent: repeating a close that is done, with the same ids, or with the same successor and
+	// folds, answers the first outcome, marked `duplicate`.
+	//
+	// Errors: INVALID_STREAM_NAME, INVALID_REQUEST, EXPECTED_VERSION_REQUIRED, INVALID_EVENT_TYPE,
+	// INVALID_EVENT_ID, INVALID_JSON, JSON_TOO_DEEP, EVENT_TOO_LARGE (the states of all folds
+	// together), INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
+	// FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
+	// VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
+	// STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
+	// MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+	CloseStream(context.Context, *CloseStreamRequest) (*CloseStreamResponse, error)
 	// Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
 	// The last message has `end`; it may hold events too.
 	//
 	// Errors: INVALID_STREAM_NAME, INVALID_REQUEST, STREAM_NOT_FOUND, STREAM_DELETED, VERSION_AHEAD.
 	Read(*ReadRequest, grpc.ServerStreamingServer[ReadResponse]) error
 	// Reads the log in order of position, as it stood when the call began. Events of streams whose
-	// name starts with `$` come only on request. The last message has `end`.
+	// name starts with `$` come only on request, and so do copies in a read of the whole log. The
+	// last message has `end`.
 	//
-	// Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD.
+	// Errors: INVALID_REQUEST, INVALID_RESUME_TOKEN, STORE_INCARNATION_CHANGED, POSITION_AHEAD,
+	// COPIES_AMBIGUOUS.
 	ReadAll(*ReadAllRequest, grpc.ServerStreamingServer[ReadAllResponse]) error
 	// Reads one event by its id.
 	//
@@ -318,6 +398,12 @@ func (UnimplementedEventStoreServer) AppendMany(context.Context, *AppendManyRequ
 }
 func (UnimplementedEventStoreServer) AppendSession(grpc.BidiStreamingServer[AppendSessionRequest, AppendSessionResponse]) error {
 	return status.Error(codes.Unimplemented, "method AppendSession not implemented")
+}
+func (UnimplementedEventStoreServer) Compensate(context.Context, *CompensateRequest) (*CompensateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Compensate not implemented")
+}
+func (UnimplementedEventStoreServer) CloseStream(context.Context, *CloseStreamRequest) (*CloseStreamResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloseStream not implemented")
 }
 func (UnimplementedEventStoreServer) Read(*ReadRequest, grpc.ServerStreamingServer[ReadResponse]) error {
 	return status.Error(codes.Unimplemented, "method Read not implemented")
@@ -416,6 +502,42 @@ func _EventStore_AppendSession_Handler(srv interface{}, stream grpc.ServerStream
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type EventStore_AppendSessionServer = grpc.BidiStreamingServer[AppendSessionRequest, AppendSessionResponse]
 
+func _EventStore_Compensate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompensateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventStoreServer).Compensate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventStore_Compensate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventStoreServer).Compensate(ctx, req.(*CompensateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EventStore_CloseStream_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloseStreamRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventStoreServer).CloseStream(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventStore_CloseStream_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventStoreServer).CloseStream(ctx, req.(*CloseStreamRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EventStore_Read_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ReadRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -510,6 +632,14 @@ var EventStore_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AppendMany",
 			Handler:    _EventStore_AppendMany_Handler,
+		},
+		{
+			MethodName: "Compensate",
+			Handler:    _EventStore_Compensate_Handler,
+		},
+		{
+			MethodName: "CloseStream",
+			Handler:    _EventStore_CloseStream_Handler,
 		},
 		{
 			MethodName: "GetEvent",

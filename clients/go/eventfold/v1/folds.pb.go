@@ -132,8 +132,11 @@ type HydrateRequest struct {
 	// at it sees it, whichever server answers. 0, the default: does not wait. A wait that the
 	// deadline ends, or 60 s, is DEADLINE_EXCEEDED with `requested` and `head`.
 	AtLeastPosition int64 `protobuf:"varint,7,opt,name=at_least_position,json=atLeastPosition,proto3" json:"at_least_position,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Which streams of the line of periods to fold. FOLLOW_OPEN: with a position or a time, the last
+	// stream that had begun by then. Not with `version`. Default: the one that is named alone.
+	Follow        Follow `protobuf:"varint,8,opt,name=follow,proto3,enum=eventfold.v1.Follow" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HydrateRequest) Reset() {
@@ -230,6 +233,13 @@ func (x *HydrateRequest) GetAtLeastPosition() int64 {
 	return 0
 }
 
+func (x *HydrateRequest) GetFollow() Follow {
+	if x != nil {
+		return x.Follow
+	}
+	return Follow_FOLLOW_UNSPECIFIED
+}
+
 type isHydrateRequest_At interface {
 	isHydrateRequest_At()
 }
@@ -283,7 +293,15 @@ type HydrateResponse struct {
 	// Digest of the fold: SHA-256 of its normal form, lower-case hexadecimal.
 	FoldDigest string `protobuf:"bytes,7,opt,name=fold_digest,json=foldDigest,proto3" json:"fold_digest,omitempty"`
 	// Version of the kept state that folding went on from; 0: it began at the first event.
-	KeptVersion   int64 `protobuf:"varint,8,opt,name=kept_version,json=keptVersion,proto3" json:"kept_version,omitempty"`
+	KeptVersion int64 `protobuf:"varint,8,opt,name=kept_version,json=keptVersion,proto3" json:"kept_version,omitempty"`
+	// With `follow`: name of the stream that `version` is of, to be named in an append decided on
+	// this state. Else empty.
+	Stream string `protobuf:"bytes,9,opt,name=stream,proto3" json:"stream,omitempty"`
+	// Pointers (RFC 6901) to what is `null` in the state because the subject of the personal values
+	// that it comes from was erased, in the order of the text; empty: the whole state.
+	ErasedPaths []string `protobuf:"bytes,10,rep,name=erased_paths,json=erasedPaths,proto3" json:"erased_paths,omitempty"`
+	// Pointers to what is `null` because the caller may not see it.
+	WithheldPaths []string `protobuf:"bytes,11,rep,name=withheld_paths,json=withheldPaths,proto3" json:"withheld_paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -372,6 +390,27 @@ func (x *HydrateResponse) GetKeptVersion() int64 {
 		return x.KeptVersion
 	}
 	return 0
+}
+
+func (x *HydrateResponse) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *HydrateResponse) GetErasedPaths() []string {
+	if x != nil {
+		return x.ErasedPaths
+	}
+	return nil
+}
+
+func (x *HydrateResponse) GetWithheldPaths() []string {
+	if x != nil {
+		return x.WithheldPaths
+	}
+	return nil
 }
 
 // Asks for the states of many streams.
@@ -673,7 +712,11 @@ type HistoricState struct {
 	// As in `HydrateResponse`.
 	Exists bool `protobuf:"varint,7,opt,name=exists,proto3" json:"exists,omitempty"`
 	// As in `HydrateResponse`.
-	State         []byte `protobuf:"bytes,8,opt,name=state,proto3" json:"state,omitempty"`
+	State []byte `protobuf:"bytes,8,opt,name=state,proto3" json:"state,omitempty"`
+	// As in `HydrateResponse`.
+	ErasedPaths []string `protobuf:"bytes,9,rep,name=erased_paths,json=erasedPaths,proto3" json:"erased_paths,omitempty"`
+	// As in `HydrateResponse`.
+	WithheldPaths []string `protobuf:"bytes,10,rep,name=withheld_paths,json=withheldPaths,proto3" json:"withheld_paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -760,6 +803,20 @@ func (x *HistoricState) GetExists() bool {
 func (x *HistoricState) GetState() []byte {
 	if x != nil {
 		return x.State
+	}
+	return nil
+}
+
+func (x *HistoricState) GetErasedPaths() []string {
+	if x != nil {
+		return x.ErasedPaths
+	}
+	return nil
+}
+
+func (x *HistoricState) GetWithheldPaths() []string {
+	if x != nil {
+		return x.WithheldPaths
 	}
 	return nil
 }
@@ -1022,9 +1079,17 @@ type StateChange struct {
 	// JSON text before the event; empty: there was nothing.
 	Before []byte `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
 	// JSON text after the event; empty: there is nothing.
-	After         []byte `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	After []byte `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	// As in `HydrateResponse`, of `before`.
+	BeforeErasedPaths []string `protobuf:"bytes,4,rep,name=before_erased_paths,json=beforeErasedPaths,proto3" json:"before_erased_paths,omitempty"`
+	// As in `HydrateResponse`, of `before`.
+	BeforeWithheldPaths []string `protobuf:"bytes,5,rep,name=before_withheld_paths,json=beforeWithheldPaths,proto3" json:"before_withheld_paths,omitempty"`
+	// As in `HydrateResponse`, of `after`.
+	AfterErasedPaths []string `protobuf:"bytes,6,rep,name=after_erased_paths,json=afterErasedPaths,proto3" json:"after_erased_paths,omitempty"`
+	// As in `HydrateResponse`, of `after`.
+	AfterWithheldPaths []string `protobuf:"bytes,7,rep,name=after_withheld_paths,json=afterWithheldPaths,proto3" json:"after_withheld_paths,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *StateChange) Reset() {
@@ -1074,6 +1139,34 @@ func (x *StateChange) GetBefore() []byte {
 func (x *StateChange) GetAfter() []byte {
 	if x != nil {
 		return x.After
+	}
+	return nil
+}
+
+func (x *StateChange) GetBeforeErasedPaths() []string {
+	if x != nil {
+		return x.BeforeErasedPaths
+	}
+	return nil
+}
+
+func (x *StateChange) GetBeforeWithheldPaths() []string {
+	if x != nil {
+		return x.BeforeWithheldPaths
+	}
+	return nil
+}
+
+func (x *StateChange) GetAfterErasedPaths() []string {
+	if x != nil {
+		return x.AfterErasedPaths
+	}
+	return nil
+}
+
+func (x *StateChange) GetAfterWithheldPaths() []string {
+	if x != nil {
+		return x.AfterWithheldPaths
 	}
 	return nil
 }
@@ -1435,7 +1528,13 @@ type CheckFoldResponse struct {
 	// Types of stored events without a handler. In the last message.
 	UnhandledTypes []string `protobuf:"bytes,7,rep,name=unhandled_types,json=unhandledTypes,proto3" json:"unhandled_types,omitempty"`
 	// Fields that handlers read and that no event of the type has. In the last message.
-	UnseenFields  []*UnseenField `protobuf:"bytes,8,rep,name=unseen_fields,json=unseenFields,proto3" json:"unseen_fields,omitempty"`
+	UnseenFields []*UnseenField `protobuf:"bytes,8,rep,name=unseen_fields,json=unseenFields,proto3" json:"unseen_fields,omitempty"`
+	// Fields that handlers read and that the schema of the type does not describe; of types without a
+	// schema there are none. In the last message.
+	UndeclaredFields []*UnseenField `protobuf:"bytes,9,rep,name=undeclared_fields,json=undeclaredFields,proto3" json:"undeclared_fields,omitempty"`
+	// Parts of the state that can hold personal values, as pointers with `*` for every item or
+	// member; empty: the whole state. In the last message.
+	PersonalPaths []string `protobuf:"bytes,10,rep,name=personal_paths,json=personalPaths,proto3" json:"personal_paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1522,6 +1621,20 @@ func (x *CheckFoldResponse) GetUnhandledTypes() []string {
 func (x *CheckFoldResponse) GetUnseenFields() []*UnseenField {
 	if x != nil {
 		return x.UnseenFields
+	}
+	return nil
+}
+
+func (x *CheckFoldResponse) GetUndeclaredFields() []*UnseenField {
+	if x != nil {
+		return x.UndeclaredFields
+	}
+	return nil
+}
+
+func (x *CheckFoldResponse) GetPersonalPaths() []string {
+	if x != nil {
+		return x.PersonalPaths
 	}
 	return nil
 }
@@ -1933,11 +2046,11 @@ var File_eventfold_v1_folds_proto protoreflect.FileDescriptor
 
 const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\n" +
-	"\x18eventfold/v1/folds.proto\x12\feventfold.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"A\n" +
+	"\x18eventfold/v1/folds.proto\x12\feventfold.v1\x1a\x19eventfold/v1/follow.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"A\n" +
 	"\aFoldRef\x12\x14\n" +
 	"\x04name\x18\x01 \x01(\tH\x00R\x04name\x12\x18\n" +
 	"\x06source\x18\x02 \x01(\tH\x00R\x06sourceB\x06\n" +
-	"\x04kind\"\xbd\x02\n" +
+	"\x04kind\"\xeb\x02\n" +
 	"\x0eHydrateRequest\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12)\n" +
 	"\x04fold\x18\x02 \x01(\v2\x15.eventfold.v1.FoldRefR\x04fold\x12\x1a\n" +
@@ -1947,8 +2060,9 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"recordedAt\x12=\n" +
 	"\voccurred_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\n" +
 	"occurredAt\x12*\n" +
-	"\x11at_least_position\x18\a \x01(\x03R\x0fatLeastPositionB\x04\n" +
-	"\x02at\"\xff\x01\n" +
+	"\x11at_least_position\x18\a \x01(\x03R\x0fatLeastPosition\x12,\n" +
+	"\x06follow\x18\b \x01(\x0e2\x14.eventfold.v1.FollowR\x06followB\x04\n" +
+	"\x02at\"\xe1\x02\n" +
 	"\x0fHydrateResponse\x12\x16\n" +
 	"\x06exists\x18\x01 \x01(\bR\x06exists\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\fR\x05state\x12\x18\n" +
@@ -1959,7 +2073,11 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\revents_folded\x18\x06 \x01(\x03R\feventsFolded\x12\x1f\n" +
 	"\vfold_digest\x18\a \x01(\tR\n" +
 	"foldDigest\x12!\n" +
-	"\fkept_version\x18\b \x01(\x03R\vkeptVersion\"\x85\x01\n" +
+	"\fkept_version\x18\b \x01(\x03R\vkeptVersion\x12\x16\n" +
+	"\x06stream\x18\t \x01(\tR\x06stream\x12!\n" +
+	"\ferased_paths\x18\n" +
+	" \x03(\tR\verasedPaths\x12%\n" +
+	"\x0ewithheld_paths\x18\v \x03(\tR\rwithheldPaths\"\x85\x01\n" +
 	"\x12HydrateManyRequest\x12\x18\n" +
 	"\astreams\x18\x01 \x03(\tR\astreams\x12)\n" +
 	"\x04fold\x18\x02 \x01(\v2\x15.eventfold.v1.FoldRefR\x04fold\x12*\n" +
@@ -1976,7 +2094,7 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\x04fold\x18\x02 \x01(\v2\x15.eventfold.v1.FoldRefR\x04fold\x12!\n" +
 	"\ffrom_version\x18\x03 \x01(\x03R\vfromVersion\x12\x1d\n" +
 	"\n" +
-	"to_version\x18\x04 \x01(\x03R\ttoVersion\"\x9c\x02\n" +
+	"to_version\x18\x04 \x01(\x03R\ttoVersion\"\xe6\x02\n" +
 	"\rHistoricState\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x19\n" +
@@ -1987,7 +2105,10 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\voccurred_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12\x16\n" +
 	"\x06exists\x18\a \x01(\bR\x06exists\x12\x14\n" +
-	"\x05state\x18\b \x01(\fR\x05state\"M\n" +
+	"\x05state\x18\b \x01(\fR\x05state\x12!\n" +
+	"\ferased_paths\x18\t \x03(\tR\verasedPaths\x12%\n" +
+	"\x0ewithheld_paths\x18\n" +
+	" \x03(\tR\rwithheldPaths\"M\n" +
 	"\x16HydrateHistoryResponse\x123\n" +
 	"\x06states\x18\x01 \x03(\v2\x1b.eventfold.v1.HistoricStateR\x06states\"t\n" +
 	"\fWatchRequest\x12\x16\n" +
@@ -2005,11 +2126,15 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\vrecorded_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"recordedAt\x12;\n" +
 	"\voccurred_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"occurredAt\"O\n" +
+	"occurredAt\"\x93\x02\n" +
 	"\vStateChange\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\fR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\fR\x05after\"\x80\x03\n" +
+	"\x05after\x18\x03 \x01(\fR\x05after\x12.\n" +
+	"\x13before_erased_paths\x18\x04 \x03(\tR\x11beforeErasedPaths\x122\n" +
+	"\x15before_withheld_paths\x18\x05 \x03(\tR\x13beforeWithheldPaths\x12,\n" +
+	"\x12after_erased_paths\x18\x06 \x03(\tR\x10afterErasedPaths\x120\n" +
+	"\x14after_withheld_paths\x18\a \x03(\tR\x12afterWithheldPaths\"\x80\x03\n" +
 	"\x0eExplainedEvent\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x19\n" +
@@ -2034,7 +2159,7 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusR\x05error\"7\n" +
 	"\vUnseenField\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n" +
-	"\x05field\x18\x02 \x01(\tR\x05field\"\xc9\x02\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\"\xb8\x03\n" +
 	"\x11CheckFoldResponse\x12\x18\n" +
 	"\astreams\x18\x01 \x01(\x03R\astreams\x12\x16\n" +
 	"\x06events\x18\x02 \x01(\x03R\x06events\x12\x12\n" +
@@ -2043,7 +2168,10 @@ const file_eventfold_v1_folds_proto_rawDesc = "" +
 	"\bfailures\x18\x05 \x03(\v2\x19.eventfold.v1.FoldFailureR\bfailures\x12'\n" +
 	"\x0funused_handlers\x18\x06 \x03(\tR\x0eunusedHandlers\x12'\n" +
 	"\x0funhandled_types\x18\a \x03(\tR\x0eunhandledTypes\x12>\n" +
-	"\runseen_fields\x18\b \x03(\v2\x19.eventfold.v1.UnseenFieldR\funseenFields\"\xb0\x01\n" +
+	"\runseen_fields\x18\b \x03(\v2\x19.eventfold.v1.UnseenFieldR\funseenFields\x12F\n" +
+	"\x11undeclared_fields\x18\t \x03(\v2\x19.eventfold.v1.UnseenFieldR\x10undeclaredFields\x12%\n" +
+	"\x0epersonal_paths\x18\n" +
+	" \x03(\tR\rpersonalPaths\"\xb0\x01\n" +
 	"\x04Fold\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x16\n" +
@@ -2121,60 +2249,63 @@ var file_eventfold_v1_folds_proto_goTypes = []any{
 	(*ListFoldsRequest)(nil),       // 24: eventfold.v1.ListFoldsRequest
 	(*ListFoldsResponse)(nil),      // 25: eventfold.v1.ListFoldsResponse
 	(*timestamppb.Timestamp)(nil),  // 26: google.protobuf.Timestamp
-	(*status.Status)(nil),          // 27: google.rpc.Status
+	(Follow)(0),                    // 27: eventfold.v1.Follow
+	(*status.Status)(nil),          // 28: google.rpc.Status
 }
 var file_eventfold_v1_folds_proto_depIdxs = []int32{
 	0,  // 0: eventfold.v1.HydrateRequest.fold:type_name -> eventfold.v1.FoldRef
 	26, // 1: eventfold.v1.HydrateRequest.recorded_at:type_name -> google.protobuf.Timestamp
 	26, // 2: eventfold.v1.HydrateRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	0,  // 3: eventfold.v1.HydrateManyRequest.fold:type_name -> eventfold.v1.FoldRef
-	2,  // 4: eventfold.v1.HydratedStream.hydrated:type_name -> eventfold.v1.HydrateResponse
-	27, // 5: eventfold.v1.HydratedStream.error:type_name -> google.rpc.Status
-	4,  // 6: eventfold.v1.HydrateManyResponse.streams:type_name -> eventfold.v1.HydratedStream
-	0,  // 7: eventfold.v1.HydrateHistoryRequest.fold:type_name -> eventfold.v1.FoldRef
-	26, // 8: eventfold.v1.HistoricState.recorded_at:type_name -> google.protobuf.Timestamp
-	26, // 9: eventfold.v1.HistoricState.occurred_at:type_name -> google.protobuf.Timestamp
-	7,  // 10: eventfold.v1.HydrateHistoryResponse.states:type_name -> eventfold.v1.HistoricState
-	0,  // 11: eventfold.v1.WatchRequest.fold:type_name -> eventfold.v1.FoldRef
-	7,  // 12: eventfold.v1.WatchResponse.states:type_name -> eventfold.v1.HistoricState
-	0,  // 13: eventfold.v1.ExplainRequest.fold:type_name -> eventfold.v1.FoldRef
-	26, // 14: eventfold.v1.ExplainRequest.recorded_at:type_name -> google.protobuf.Timestamp
-	26, // 15: eventfold.v1.ExplainRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	26, // 16: eventfold.v1.ExplainedEvent.recorded_at:type_name -> google.protobuf.Timestamp
-	26, // 17: eventfold.v1.ExplainedEvent.occurred_at:type_name -> google.protobuf.Timestamp
-	12, // 18: eventfold.v1.ExplainedEvent.changes:type_name -> eventfold.v1.StateChange
-	13, // 19: eventfold.v1.ExplainResponse.events:type_name -> eventfold.v1.ExplainedEvent
-	0,  // 20: eventfold.v1.CheckFoldRequest.fold:type_name -> eventfold.v1.FoldRef
-	27, // 21: eventfold.v1.FoldFailure.error:type_name -> google.rpc.Status
-	16, // 22: eventfold.v1.CheckFoldResponse.failures:type_name -> eventfold.v1.FoldFailure
-	17, // 23: eventfold.v1.CheckFoldResponse.unseen_fields:type_name -> eventfold.v1.UnseenField
-	26, // 24: eventfold.v1.Fold.put_at:type_name -> google.protobuf.Timestamp
-	19, // 25: eventfold.v1.PutFoldResponse.fold:type_name -> eventfold.v1.Fold
-	19, // 26: eventfold.v1.GetFoldResponse.fold:type_name -> eventfold.v1.Fold
-	19, // 27: eventfold.v1.ListFoldsResponse.folds:type_name -> eventfold.v1.Fold
-	1,  // 28: eventfold.v1.Folds.Hydrate:input_type -> eventfold.v1.HydrateRequest
-	3,  // 29: eventfold.v1.Folds.HydrateMany:input_type -> eventfold.v1.HydrateManyRequest
-	6,  // 30: eventfold.v1.Folds.HydrateHistory:input_type -> eventfold.v1.HydrateHistoryRequest
-	11, // 31: eventfold.v1.Folds.Explain:input_type -> eventfold.v1.ExplainRequest
-	9,  // 32: eventfold.v1.Folds.Watch:input_type -> eventfold.v1.WatchRequest
-	15, // 33: eventfold.v1.Folds.CheckFold:input_type -> eventfold.v1.CheckFoldRequest
-	20, // 34: eventfold.v1.Folds.PutFold:input_type -> eventfold.v1.PutFoldRequest
-	22, // 35: eventfold.v1.Folds.GetFold:input_type -> eventfold.v1.GetFoldRequest
-	24, // 36: eventfold.v1.Folds.ListFolds:input_type -> eventfold.v1.ListFoldsRequest
-	2,  // 37: eventfold.v1.Folds.Hydrate:output_type -> eventfold.v1.HydrateResponse
-	5,  // 38: eventfold.v1.Folds.HydrateMany:output_type -> eventfold.v1.HydrateManyResponse
-	8,  // 39: eventfold.v1.Folds.HydrateHistory:output_type -> eventfold.v1.HydrateHistoryResponse
-	14, // 40: eventfold.v1.Folds.Explain:output_type -> eventfold.v1.ExplainResponse
-	10, // 41: eventfold.v1.Folds.Watch:output_type -> eventfold.v1.WatchResponse
-	18, // 42: eventfold.v1.Folds.CheckFold:output_type -> eventfold.v1.CheckFoldResponse
-	21, // 43: eventfold.v1.Folds.PutFold:output_type -> eventfold.v1.PutFoldResponse
-	23, // 44: eventfold.v1.Folds.GetFold:output_type -> eventfold.v1.GetFoldResponse
-	25, // 45: eventfold.v1.Folds.ListFolds:output_type -> eventfold.v1.ListFoldsResponse
-	37, // [37:46] is the sub-list for method output_type
-	28, // [28:37] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	27, // 3: eventfold.v1.HydrateRequest.follow:type_name -> eventfold.v1.Follow
+	0,  // 4: eventfold.v1.HydrateManyRequest.fold:type_name -> eventfold.v1.FoldRef
+	2,  // 5: eventfold.v1.HydratedStream.hydrated:type_name -> eventfold.v1.HydrateResponse
+	28, // 6: eventfold.v1.HydratedStream.error:type_name -> google.rpc.Status
+	4,  // 7: eventfold.v1.HydrateManyResponse.streams:type_name -> eventfold.v1.HydratedStream
+	0,  // 8: eventfold.v1.HydrateHistoryRequest.fold:type_name -> eventfold.v1.FoldRef
+	26, // 9: eventfold.v1.HistoricState.recorded_at:type_name -> google.protobuf.Timestamp
+	26, // 10: eventfold.v1.HistoricState.occurred_at:type_name -> google.protobuf.Timestamp
+	7,  // 11: eventfold.v1.HydrateHistoryResponse.states:type_name -> eventfold.v1.HistoricState
+	0,  // 12: eventfold.v1.WatchRequest.fold:type_name -> eventfold.v1.FoldRef
+	7,  // 13: eventfold.v1.WatchResponse.states:type_name -> eventfold.v1.HistoricState
+	0,  // 14: eventfold.v1.ExplainRequest.fold:type_name -> eventfold.v1.FoldRef
+	26, // 15: eventfold.v1.ExplainRequest.recorded_at:type_name -> google.protobuf.Timestamp
+	26, // 16: eventfold.v1.ExplainRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	26, // 17: eventfold.v1.ExplainedEvent.recorded_at:type_name -> google.protobuf.Timestamp
+	26, // 18: eventfold.v1.ExplainedEvent.occurred_at:type_name -> google.protobuf.Timestamp
+	12, // 19: eventfold.v1.ExplainedEvent.changes:type_name -> eventfold.v1.StateChange
+	13, // 20: eventfold.v1.ExplainResponse.events:type_name -> eventfold.v1.ExplainedEvent
+	0,  // 21: eventfold.v1.CheckFoldRequest.fold:type_name -> eventfold.v1.FoldRef
+	28, // 22: eventfold.v1.FoldFailure.error:type_name -> google.rpc.Status
+	16, // 23: eventfold.v1.CheckFoldResponse.failures:type_name -> eventfold.v1.FoldFailure
+	17, // 24: eventfold.v1.CheckFoldResponse.unseen_fields:type_name -> eventfold.v1.UnseenField
+	17, // 25: eventfold.v1.CheckFoldResponse.undeclared_fields:type_name -> eventfold.v1.UnseenField
+	26, // 26: eventfold.v1.Fold.put_at:type_name -> google.protobuf.Timestamp
+	19, // 27: eventfold.v1.PutFoldResponse.fold:type_name -> eventfold.v1.Fold
+	19, // 28: eventfold.v1.GetFoldResponse.fold:type_name -> eventfold.v1.Fold
+	19, // 29: eventfold.v1.ListFoldsResponse.folds:type_name -> eventfold.v1.Fold
+	1,  // 30: eventfold.v1.Folds.Hydrate:input_type -> eventfold.v1.HydrateRequest
+	3,  // 31: eventfold.v1.Folds.HydrateMany:input_type -> eventfold.v1.HydrateManyRequest
+	6,  // 32: eventfold.v1.Folds.HydrateHistory:input_type -> eventfold.v1.HydrateHistoryRequest
+	11, // 33: eventfold.v1.Folds.Explain:input_type -> eventfold.v1.ExplainRequest
+	9,  // 34: eventfold.v1.Folds.Watch:input_type -> eventfold.v1.WatchRequest
+	15, // 35: eventfold.v1.Folds.CheckFold:input_type -> eventfold.v1.CheckFoldRequest
+	20, // 36: eventfold.v1.Folds.PutFold:input_type -> eventfold.v1.PutFoldRequest
+	22, // 37: eventfold.v1.Folds.GetFold:input_type -> eventfold.v1.GetFoldRequest
+	24, // 38: eventfold.v1.Folds.ListFolds:input_type -> eventfold.v1.ListFoldsRequest
+	2,  // 39: eventfold.v1.Folds.Hydrate:output_type -> eventfold.v1.HydrateResponse
+	5,  // 40: eventfold.v1.Folds.HydrateMany:output_type -> eventfold.v1.HydrateManyResponse
+	8,  // 41: eventfold.v1.Folds.HydrateHistory:output_type -> eventfold.v1.HydrateHistoryResponse
+	14, // 42: eventfold.v1.Folds.Explain:output_type -> eventfold.v1.ExplainResponse
+	10, // 43: eventfold.v1.Folds.Watch:output_type -> eventfold.v1.WatchResponse
+	18, // 44: eventfold.v1.Folds.CheckFold:output_type -> eventfold.v1.CheckFoldResponse
+	21, // 45: eventfold.v1.Folds.PutFold:output_type -> eventfold.v1.PutFoldResponse
+	23, // 46: eventfold.v1.Folds.GetFold:output_type -> eventfold.v1.GetFoldResponse
+	25, // 47: eventfold.v1.Folds.ListFolds:output_type -> eventfold.v1.ListFoldsResponse
+	39, // [39:48] is the sub-list for method output_type
+	30, // [30:39] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_eventfold_v1_folds_proto_init() }
@@ -2182,6 +2313,7 @@ func file_eventfold_v1_folds_proto_init() {
 	if File_eventfold_v1_folds_proto != nil {
 		return
 	}
+	file_eventfold_v1_follow_proto_init()
 	file_eventfold_v1_folds_proto_msgTypes[0].OneofWrappers = []any{
 		(*FoldRef_Name)(nil),
 		(*FoldRef_Source)(nil),

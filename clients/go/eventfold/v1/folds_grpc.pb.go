@@ -45,8 +45,14 @@ type FoldsClient interface {
 	//
 	// Errors: INVALID_STREAM_NAME, INVALID_REQUEST, INVALID_TIME, INVALID_FOLD, FOLD_TOO_LARGE,
 	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, VERSION_AHEAD, POSITION_AHEAD,
-	// STREAM_DELETED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT,
-	// EVENT_CORRUPT.
+	// STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+	// EVALUATION_LIMIT, EVENT_CORRUPT.
+	//
+	// A stream that goes on from another one starts at the state that its opening event carries for
+	// the fold, told by name and digest, or by a digest that the fold accepts; if that event carries
+	// a state of another digest, all periods before are folded, and the state is kept. If it carries
+	// none of this name: STATE_NOT_CARRIED. A fold with a handler for the type of the opening event
+	// handles it as any other and starts from `initial`. So in every call of this service.
 	Hydrate(ctx context.Context, in *HydrateRequest, opts ...grpc.CallOption) (*HydrateResponse, error)
 	// Folds many streams with one fold, reading all of them by one query. Answers come in no order,
 	// several in a message; a stream that cannot be folded has a status in place of a state,
@@ -54,7 +60,8 @@ type FoldsClient interface {
 	//
 	// Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
 	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
-	// FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+	// STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+	// EVALUATION_LIMIT, EVENT_CORRUPT.
 	HydrateMany(ctx context.Context, in *HydrateManyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HydrateManyResponse], error)
 	// Folds one stream and sends the state after each of its versions, in their order.
 	//
@@ -75,10 +82,11 @@ type FoldsClient interface {
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// Folds the stored events of a category with a fold that need not be registered, and reports how
 	// that went: failures, handlers that no event reached, types without a handler, fields that a
-	// handler reads and no event has. Nothing is stored.
+	// handler reads and no event has, parts of the state that can hold personal values. Nothing is
+	// stored.
 	//
 	// Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-	// EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+	// EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
 	CheckFold(ctx context.Context, in *CheckFoldRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckFoldResponse], error)
 	// Registers a fold document under the name that it carries. The same fold again (by digest, order
 	// of the keys in `initial`, and `keep`) changes nothing, whatever its comments and layout;
@@ -253,8 +261,14 @@ type FoldsServer interface {
 	//
 	// Errors: INVALID_STREAM_NAME, INVALID_REQUEST, INVALID_TIME, INVALID_FOLD, FOLD_TOO_LARGE,
 	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, VERSION_AHEAD, POSITION_AHEAD,
-	// STREAM_DELETED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT,
-	// EVENT_CORRUPT.
+	// STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+	// EVALUATION_LIMIT, EVENT_CORRUPT.
+	//
+	// A stream that goes on from another one starts at the state that its opening event carries for
+	// the fold, told by name and digest, or by a digest that the fold accepts; if that event carries
+	// a state of another digest, all periods before are folded, and the state is kept. If it carries
+	// none of this name: STATE_NOT_CARRIED. A fold with a handler for the type of the opening event
+	// handles it as any other and starts from `initial`. So in every call of this service.
 	Hydrate(context.Context, *HydrateRequest) (*HydrateResponse, error)
 	// Folds many streams with one fold, reading all of them by one query. Answers come in no order,
 	// several in a message; a stream that cannot be folded has a status in place of a state,
@@ -262,7 +276,8 @@ type FoldsServer interface {
 	//
 	// Errors of the call: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_FOLD, FOLD_TOO_LARGE,
 	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND. Errors of one stream: STREAM_DELETED,
-	// FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT.
+	// STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
+	// EVALUATION_LIMIT, EVENT_CORRUPT.
 	HydrateMany(*HydrateManyRequest, grpc.ServerStreamingServer[HydrateManyResponse]) error
 	// Folds one stream and sends the state after each of its versions, in their order.
 	//
@@ -283,10 +298,11 @@ type FoldsServer interface {
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// Folds the stored events of a category with a fold that need not be registered, and reports how
 	// that went: failures, handlers that no event reached, types without a handler, fields that a
-	// handler reads and no event has. Nothing is stored.
+	// handler reads and no event has, parts of the state that can hold personal values. Nothing is
+	// stored.
 	//
 	// Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-	// EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT.
+	// EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
 	CheckFold(*CheckFoldRequest, grpc.ServerStreamingServer[CheckFoldResponse]) error
 	// Registers a fold document under the name that it carries. The same fold again (by digest, order
 	// of the keys in `initial`, and `keep`) changes nothing, whatever its comments and layout;

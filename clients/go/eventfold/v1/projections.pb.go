@@ -301,7 +301,10 @@ type Generation struct {
 	// Name of the registered fold that the document reuses; empty: its fold is its own.
 	Fold string `protobuf:"bytes,17,opt,name=fold,proto3" json:"fold,omitempty"`
 	// Revision of that fold; 0 without one.
-	FoldRevision  int64 `protobuf:"varint,18,opt,name=fold_revision,json=foldRevision,proto3" json:"fold_revision,omitempty"`
+	FoldRevision int64 `protobuf:"varint,18,opt,name=fold_revision,json=foldRevision,proto3" json:"fold_revision,omitempty"`
+	// Event types that it reads whose mapping changed after it was put, in byte order: rows made
+	// before the change are of the old mapping. Empty: none; else it should be rebuilt.
+	RemappedTypes []string `protobuf:"bytes,19,rep,name=remapped_types,json=remappedTypes,proto3" json:"remapped_types,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -460,6 +463,13 @@ func (x *Generation) GetFoldRevision() int64 {
 		return x.FoldRevision
 	}
 	return 0
+}
+
+func (x *Generation) GetRemappedTypes() []string {
+	if x != nil {
+		return x.RemappedTypes
+	}
+	return nil
 }
 
 // A projection.
@@ -1836,7 +1846,11 @@ type ProjectionRow struct {
 	// Version, in its stream, of the last event that touched the row.
 	Version int64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// Position of that event.
-	Position      int64 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
+	Position int64 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
+	// Names of columns that are null because their value was erased.
+	Erased []string `protobuf:"bytes,5,rep,name=erased,proto3" json:"erased,omitempty"`
+	// Names of columns that are null because the caller may not see personal values.
+	Withheld      []string `protobuf:"bytes,6,rep,name=withheld,proto3" json:"withheld,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1897,6 +1911,20 @@ func (x *ProjectionRow) GetPosition() int64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *ProjectionRow) GetErased() []string {
+	if x != nil {
+		return x.Erased
+	}
+	return nil
+}
+
+func (x *ProjectionRow) GetWithheld() []string {
+	if x != nil {
+		return x.Withheld
+	}
+	return nil
 }
 
 // How fresh the rows of an answer are.
@@ -2390,7 +2418,7 @@ const file_eventfold_v1_projections_proto_rawDesc = "" +
 	"\x0etable_checksum\x18\x06 \x01(\tR\rtableChecksum\x12#\n" +
 	"\rfold_checksum\x18\a \x01(\tR\ffoldChecksum\x12%\n" +
 	"\x0ekeys_differing\x18\b \x01(\x03R\rkeysDiffering\x12\x1c\n" +
-	"\tdiffering\x18\t \x03(\tR\tdiffering\"\xf5\x05\n" +
+	"\tdiffering\x18\t \x03(\tR\tdiffering\"\x9c\x06\n" +
 	"\n" +
 	"Generation\x12\x1e\n" +
 	"\n" +
@@ -2416,7 +2444,8 @@ const file_eventfold_v1_projections_proto_rawDesc = "" +
 	"\vswitched_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"switchedAt\x12\x12\n" +
 	"\x04fold\x18\x11 \x01(\tR\x04fold\x12#\n" +
-	"\rfold_revision\x18\x12 \x01(\x03R\ffoldRevisionB\x0f\n" +
+	"\rfold_revision\x18\x12 \x01(\x03R\ffoldRevision\x12%\n" +
+	"\x0eremapped_types\x18\x13 \x03(\tR\rremappedTypesB\x0f\n" +
 	"\r_seconds_left\"\x9c\x01\n" +
 	"\n" +
 	"Projection\x12\x12\n" +
@@ -2530,12 +2559,14 @@ const file_eventfold_v1_projections_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\x12*\n" +
 	"\x11at_least_position\x18\x06 \x01(\x03R\x0fatLeastPosition\x12\x18\n" +
-	"\acolumns\x18\a \x03(\tR\acolumns\"q\n" +
+	"\acolumns\x18\a \x03(\tR\acolumns\"\xa5\x01\n" +
 	"\rProjectionRow\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
 	"\acolumns\x18\x02 \x01(\fR\acolumns\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x03R\aversion\x12\x1a\n" +
-	"\bposition\x18\x04 \x01(\x03R\bposition\"\xaa\x01\n" +
+	"\bposition\x18\x04 \x01(\x03R\bposition\x12\x16\n" +
+	"\x06erased\x18\x05 \x03(\tR\x06erased\x12\x1a\n" +
+	"\bwithheld\x18\x06 \x03(\tR\bwithheld\"\xaa\x01\n" +
 	"\tFreshness\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x03R\n" +

@@ -53,7 +53,8 @@ type ProjectionsClient interface {
 	// active yet gives way to it, also to the document of the active one.
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL,
+	// OUTCOME_UNKNOWN.
 	PutProjection(ctx context.Context, in *PutProjectionRequest, opts ...grpc.CallOption) (*PutProjectionResponse, error)
 	// Returns a projection with its generations and how far they are.
 	//
@@ -67,7 +68,7 @@ type ProjectionsClient interface {
 	// the newest revision of the fold that it names.
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, INVALID_FOLD, FOLD_NOT_FOUND,
-	// PROJECTION_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+	// PROJECTION_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL, OUTCOME_UNKNOWN.
 	RebuildProjection(ctx context.Context, in *RebuildProjectionRequest, opts ...grpc.CallOption) (*RebuildProjectionResponse, error)
 	// Compares a generation with a fold from scratch: rows are counted, and a sample of them is
 	// folded afresh up to the position of the generation and compared byte for byte. Messages tell
@@ -108,7 +109,8 @@ type ProjectionsClient interface {
 	// table of its own, answers rows of that, and keeps nothing.
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-	// INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD.
+	// INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
+	// COPIES_AMBIGUOUS.
 	TryProjection(ctx context.Context, in *TryProjectionRequest, opts ...grpc.CallOption) (*TryProjectionResponse, error)
 }
 
@@ -267,7 +269,8 @@ type ProjectionsServer interface {
 	// active yet gives way to it, also to the document of the active one.
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+	// EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL,
+	// OUTCOME_UNKNOWN.
 	PutProjection(context.Context, *PutProjectionRequest) (*PutProjectionResponse, error)
 	// Returns a projection with its generations and how far they are.
 	//
@@ -281,7 +284,7 @@ type ProjectionsServer interface {
 	// the newest revision of the fold that it names.
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, INVALID_FOLD, FOLD_NOT_FOUND,
-	// PROJECTION_NOT_FOUND, STORAGE_FULL, OUTCOME_UNKNOWN.
+	// PROJECTION_NOT_FOUND, COPIES_AMBIGUOUS, STORAGE_FULL, OUTCOME_UNKNOWN.
 	RebuildProjection(context.Context, *RebuildProjectionRequest) (*RebuildProjectionResponse, error)
 	// Compares a generation with a fold from scratch: rows are counted, and a sample of them is
 	// folded afresh up to the position of the generation and compared byte for byte. Messages tell
@@ -322,7 +325,8 @@ type ProjectionsServer interface {
 	// table of its own, answers rows of that, and keeps nothing.
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
-	// INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD.
+	// INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
+	// COPIES_AMBIGUOUS.
 	TryProjection(context.Context, *TryProjectionRequest) (*TryProjectionResponse, error)
 	mustEmbedUnimplementedProjectionsServer()
 }

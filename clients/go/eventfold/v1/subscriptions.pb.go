@@ -127,8 +127,15 @@ type SubscribeRequest struct {
 	// Also events of streams whose name starts with `$`. Default: false. Says nothing about `stream`,
 	// which may have such a name.
 	IncludeSystemEvents bool `protobuf:"varint,11,opt,name=include_system_events,json=includeSystemEvents,proto3" json:"include_system_events,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// True: data as it is stored, without the mappings in force; the expression sees it so too.
+	// Default: false.
+	Raw bool `protobuf:"varint,12,opt,name=raw,proto3" json:"raw,omitempty"`
+	// Whether copies are among the events. Default: they are if `stream` or `categories` is set, save
+	// where that is COPIES_AMBIGUOUS; of the whole log they are left out. A transform that starts
+	// later does not end the call.
+	Copies        Copies `protobuf:"varint,13,opt,name=copies,proto3,enum=eventfold.v1.Copies" json:"copies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubscribeRequest) Reset() {
@@ -253,6 +260,20 @@ func (x *SubscribeRequest) GetIncludeSystemEvents() bool {
 		return x.IncludeSystemEvents
 	}
 	return false
+}
+
+func (x *SubscribeRequest) GetRaw() bool {
+	if x != nil {
+		return x.Raw
+	}
+	return false
+}
+
+func (x *SubscribeRequest) GetCopies() Copies {
+	if x != nil {
+		return x.Copies
+	}
+	return Copies_COPIES_UNSPECIFIED
 }
 
 type isSubscribeRequest_Start interface {
@@ -387,7 +408,7 @@ var File_eventfold_v1_subscriptions_proto protoreflect.FileDescriptor
 
 const file_eventfold_v1_subscriptions_proto_rawDesc = "" +
 	"\n" +
-	" eventfold/v1/subscriptions.proto\x12\feventfold.v1\x1a\x1eeventfold/v1/event_store.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x03\n" +
+	" eventfold/v1/subscriptions.proto\x12\feventfold.v1\x1a\x1eeventfold/v1/event_store.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x03\n" +
 	"\x10SubscribeRequest\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x1e\n" +
 	"\n" +
@@ -402,7 +423,9 @@ const file_eventfold_v1_subscriptions_proto_rawDesc = "" +
 	"\x04tags\x18\t \x03(\tR\x04tags\x12\x14\n" +
 	"\x05where\x18\n" +
 	" \x01(\tR\x05where\x122\n" +
-	"\x15include_system_events\x18\v \x01(\bR\x13includeSystemEventsB\a\n" +
+	"\x15include_system_events\x18\v \x01(\bR\x13includeSystemEvents\x12\x10\n" +
+	"\x03raw\x18\f \x01(\bR\x03raw\x12,\n" +
+	"\x06copies\x18\r \x01(\x0e2\x14.eventfold.v1.CopiesR\x06copiesB\a\n" +
 	"\x05start\"\xc8\x01\n" +
 	"\x11SubscribeResponse\x123\n" +
 	"\x06events\x18\x01 \x03(\v2\x1b.eventfold.v1.RecordedEventR\x06events\x12+\n" +
@@ -441,20 +464,22 @@ var file_eventfold_v1_subscriptions_proto_goTypes = []any{
 	(*SubscribeResponse)(nil),     // 2: eventfold.v1.SubscribeResponse
 	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 	(*emptypb.Empty)(nil),         // 4: google.protobuf.Empty
-	(*RecordedEvent)(nil),         // 5: eventfold.v1.RecordedEvent
+	(Copies)(0),                   // 5: eventfold.v1.Copies
+	(*RecordedEvent)(nil),         // 6: eventfold.v1.RecordedEvent
 }
 var file_eventfold_v1_subscriptions_proto_depIdxs = []int32{
 	3, // 0: eventfold.v1.SubscribeRequest.from_recorded_at:type_name -> google.protobuf.Timestamp
 	4, // 1: eventfold.v1.SubscribeRequest.now:type_name -> google.protobuf.Empty
-	5, // 2: eventfold.v1.SubscribeResponse.events:type_name -> eventfold.v1.RecordedEvent
-	0, // 3: eventfold.v1.SubscribeResponse.kind:type_name -> eventfold.v1.FrameKind
-	1, // 4: eventfold.v1.Subscriptions.Subscribe:input_type -> eventfold.v1.SubscribeRequest
-	2, // 5: eventfold.v1.Subscriptions.Subscribe:output_type -> eventfold.v1.SubscribeResponse
-	5, // [5:6] is the sub-list for method output_type
-	4, // [4:5] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	5, // 2: eventfold.v1.SubscribeRequest.copies:type_name -> eventfold.v1.Copies
+	6, // 3: eventfold.v1.SubscribeResponse.events:type_name -> eventfold.v1.RecordedEvent
+	0, // 4: eventfold.v1.SubscribeResponse.kind:type_name -> eventfold.v1.FrameKind
+	1, // 5: eventfold.v1.Subscriptions.Subscribe:input_type -> eventfold.v1.SubscribeRequest
+	2, // 6: eventfold.v1.Subscriptions.Subscribe:output_type -> eventfold.v1.SubscribeResponse
+	6, // [6:7] is the sub-list for method output_type
+	5, // [5:6] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_eventfold_v1_subscriptions_proto_init() }

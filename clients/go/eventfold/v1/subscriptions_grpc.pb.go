@@ -45,10 +45,12 @@ type SubscriptionsClient interface {
 	//
 	// Errors before the first frame: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME,
 	// INVALID_RESUME_TOKEN, INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
-	// POSITION_AHEAD, VERSION_AHEAD. Errors at any time: STORE_INCARNATION_CHANGED (the log lost a
-	// tail that was sent already: what to go back to is `common_position`), STREAM_DELETED,
-	// FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or PERMISSION_DENIED within 10 s after the
-	// token was withdrawn. What was sent before an error stands.
+	// POSITION_AHEAD, VERSION_AHEAD, COPIES_AMBIGUOUS, PERSONAL_WITHHELD (`where` reads what the
+	// caller may not see). Errors at any time: KEYS_UNAVAILABLE (call again with the last resume
+	// token), STORE_INCARNATION_CHANGED (the log lost a tail that was sent already: what to go back
+	// to is `common_position`), STREAM_DELETED, FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or
+	// PERMISSION_DENIED within 10 s after the token was withdrawn. What was sent before an error
+	// stands.
 	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SubscribeResponse], error)
 }
 
@@ -100,10 +102,12 @@ type SubscriptionsServer interface {
 	//
 	// Errors before the first frame: INVALID_REQUEST, INVALID_STREAM_NAME, INVALID_TIME,
 	// INVALID_RESUME_TOKEN, INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP,
-	// POSITION_AHEAD, VERSION_AHEAD. Errors at any time: STORE_INCARNATION_CHANGED (the log lost a
-	// tail that was sent already: what to go back to is `common_position`), STREAM_DELETED,
-	// FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or PERMISSION_DENIED within 10 s after the
-	// token was withdrawn. What was sent before an error stands.
+	// POSITION_AHEAD, VERSION_AHEAD, COPIES_AMBIGUOUS, PERSONAL_WITHHELD (`where` reads what the
+	// caller may not see). Errors at any time: KEYS_UNAVAILABLE (call again with the last resume
+	// token), STORE_INCARNATION_CHANGED (the log lost a tail that was sent already: what to go back
+	// to is `common_position`), STREAM_DELETED, FILTER_FAILED, EVENT_CORRUPT, and UNAUTHENTICATED or
+	// PERMISSION_DENIED within 10 s after the token was withdrawn. What was sent before an error
+	// stands.
 	Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error
 	mustEmbedUnimplementedSubscriptionsServer()
 }

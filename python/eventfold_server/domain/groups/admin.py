@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 
 from eventfold_server import limits
 from eventfold_server.domain import requests
+from eventfold_server.domain.copies import Copies, refuse_ambiguous
 from eventfold_server.domain.groups.condition import compiled
 from eventfold_server.domain.log_start import LogStart
+from eventfold_server.domain.privacy.conditions import refuse_personal
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import (
@@ -18,6 +20,7 @@ from eventfold_server.storage.groups import (
     ParkedRow,
 )
 from eventfold_server.storage.log import LogStorage
+from eventfold_server.storage.views import View
 
 # What the domain knows of a group, of how it is doing, and of a parked event, is their rows.
 Group = GroupRow
@@ -33,6 +36,7 @@ _FIELDS = {
     "tags": "source.tags",
     "condition": "source.where",
     "with_system": "source.include_system_events",
+    "copies": "source.copies",
     "ack_timeout": "settings.ack_timeout",
     "attempts_max": "settings.attempts_max",
     "retry_initial": "settings.retry_initial",
@@ -56,6 +60,8 @@ class GroupAdmin:
         """The group, and whether it is new."""
         check_name(name)
         _check_spec(spec)
+        await self.check_copies(spec)
+        await self.check_condition(spec, caller.view())
         cursor = await self._cursor(start)
         created = await self._groups.create(name, spec, caller.writer, cursor)
         group = await self.get(name)
@@ -76,6 +82,20 @@ class GroupAdmin:
         if group is None:
             raise no_group(name)
         return group
+
+    async def check_copies(self, spec: GroupSpec) -> None:
+        """COPIES_AMBIGUOUS for a group that nobody can tell of whether it gets copies."""
+        said = Copies(spec.copies or 0)
+        await refuse_ambiguous(self._log.ambiguous_transform, said, spec.categories)
+
+    async def check_condition(self, spec: GroupSpec, view: View) -> None:
+        """PERSONAL_WITHHELD for a condition over values that do not come to the caller: which
+        events pass would tell of them.
+        """
+        condition = compiled(spec.condition)
+        if condition is not None and not view.personal:
+            await self._log.head()
+            refuse_personal(condition, self._log.personal, spec, view)
 
     async def status(self, group: Group) -> Status:
         """How a group is doing."""
@@ -99,7 +119,7 @@ class GroupAdmin:
         return await self.get(name)
 
     async def parked(
-        self, name: str, after: int, size: int
+        self, name: str, after: int, size: int, view: View
     ) -> tuple[bytes, Sequence[Parked], int | None]:
         """Parked events behind a position: encoded as field 1 of a message, what is known of them,
         and the position behind which the next page begins, if there is more.
@@ -110,7 +130,7 @@ class GroupAdmin:
         )
         if not rows:
             return b"", [], None
-        pages = self._groups.events_at([row.position for row in rows])
+        pages = self._groups.events_at([row.position for row in rows], view)
         async with aclosing(pages):
             page = await anext(pages)
         if page.rows < len(rows):

@@ -8,6 +8,7 @@ from eventfold_server.domain import filtering
 from eventfold_server.domain.log_start import changed
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import GroupStorage, NextEvents
+from eventfold_server.storage.views import OPEN
 
 
 def compiled(condition: str | None) -> _core.Filter | None:
@@ -15,7 +16,7 @@ def compiled(condition: str | None) -> _core.Filter | None:
     if condition is None:
         return None
     # SQL has looked at all the rest.
-    return filtering.compiled(with_system=True, condition=condition)
+    return filtering.compiled(with_system=True, with_copies=True, condition=condition)
 
 
 async def passing(
@@ -28,7 +29,7 @@ async def passing(
         return events
     passed: list[int] = []
     looked_at = 0
-    async with aclosing(groups.events_at(events.positions, encoded=False)) as pages:
+    async with aclosing(groups.events_at(events.positions, OPEN, encoded=False)) as pages:
         async for page in pages:
             assert page.batch is not None
             failure = await _select(condition, page.batch, passed)

@@ -15,6 +15,7 @@ from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.tail import Tail
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.groups import GroupStorage
+from eventfold_server.storage.views import View
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ class Consumers:
         upper = limits.GROUP_CONSUMER_BYTES_MAX
         if len(consumer.encode()) > upper:
             raise requests.invalid("start.consumer", f"at most {upper} bytes", upper)
+        # A transform may have begun since it was created.
+        spec = (await self._admin.get(group)).spec
+        await self._admin.check_copies(spec)
+        await self._admin.check_condition(spec, caller.view())
         begun = await self._groups.begin_session(group, consumer, caller.writer)
         found = await self._admin.get(group)
         if begun is None or begun[0] != found.group_no:
@@ -56,13 +61,13 @@ class Consumers:
         room.enter(session)
         return session, room
 
-    async def page(self, positions: Sequence[int]) -> _core.Page:
-        """The events at the first of the positions, encoded.
+    async def page(self, positions: Sequence[int], view: View) -> _core.Page:
+        """The events at the first of the positions, encoded, as they come to the consumer.
 
         Nothing is read ahead while they are sent: a consumer that takes its time holds no more
         than this page, and no connection.
         """
-        async with aclosing(self._groups.events_at(positions)) as pages:
+        async with aclosing(self._groups.events_at(positions, view)) as pages:
             page = await anext(pages)
         assert page.rows
         return page

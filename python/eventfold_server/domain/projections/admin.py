@@ -3,10 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from eventfold_server import failpoints, limits
 from eventfold_server.domain import requests
+from eventfold_server.domain.copies import refuse_ambiguous_document
 from eventfold_server.domain.projections.documents import Documents
+from eventfold_server.domain.projections.remapped import of_types_read
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.projections import (
@@ -16,6 +19,7 @@ from eventfold_server.storage.projections import (
     ProjectionRow,
     ProjectionStorage,
 )
+from eventfold_server.storage.projector import Projector
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +41,16 @@ _ATTEMPTS_AHEAD = 5
 class ProjectionAdmin:
     """The projections of one store."""
 
-    def __init__(self, storage: ProjectionStorage, documents: Documents) -> None:
+    def __init__(
+        self,
+        storage: ProjectionStorage,
+        documents: Documents,
+        projector: Projector | None = None,
+    ) -> None:
+        """Without a projector nothing is known to be personal."""
         self._storage = storage
         self._documents = documents
+        self._projector = projector
 
     async def put(
         self, caller: Caller, source: str, switch: int, *, in_place: bool
@@ -47,7 +58,8 @@ class ProjectionAdmin:
         """The projection, the number of the generation that has the document, and whether that is
         new.
         """
-        document = await self._documents.read(source)
+        document = await self._sealing(await self._documents.read(source))
+        await refuse_ambiguous_document(self._storage.ambiguous_transform, document.compiled)
         generation = None
         if in_place:
             generation = await self._replace(caller, document, switch)
@@ -65,11 +77,14 @@ class ProjectionAdmin:
         found = await self._storage.get(requests.text("name", name))
         if found is None:
             raise no_projection(name)
-        return found
+        return await of_types_read(found, self._documents)
 
     async def page(self, after: str, limit: int) -> list[Projection]:
         """Projections named above `after`, in byte order."""
-        return await self._storage.page(after, limit)
+        return [
+            await of_types_read(one, self._documents)
+            for one in await self._storage.page(after, limit)
+        ]
 
     async def rebuild(self, caller: Caller, name: str, switch: int) -> tuple[Projection, int]:
         """The projection with a new generation, and the number of that."""
@@ -77,7 +92,8 @@ class ProjectionAdmin:
         while outcome == "moved":
             generations = (await self.get(name)).generations
             last = max(generations, key=lambda one: (one.put_at, one.generation))
-            document = await self._documents.read(last.source)
+            document = await self._sealing(await self._documents.read(last.source))
+            await refuse_ambiguous_document(self._storage.ambiguous_transform, document.compiled)
             outcome, generation = await self._storage.put(
                 document, switch, caller.writer, last.generation_no
             )
@@ -139,6 +155,25 @@ class ProjectionAdmin:
         """Parked keys of a generation above `after`, in byte order."""
         wanted = shown(await self.get(name), generation)
         return await self._storage.parked(wanted.generation_no, after, limit)
+
+    async def _sealing(self, document: Document) -> Document:
+        """The document with the columns that have to be sealed; PERSONAL_COLUMN where they cannot
+        be, PERSONAL_KEY.
+        """
+        if self._projector is None:
+            return document
+        marks = await self._projector.newest_marks(document.compiled)
+        indexed = {name for index in document.compiled.indexes for name in index}
+        refused = ["key"] if marks.key else [name for name in marks.columns if name in indexed]
+        if refused:
+            raise Refusal(
+                "PERSONAL_COLUMN",
+                f"`{refused[0]}` can hold personal values: what is sealed can be neither key nor "
+                "in an index",
+                projection=document.compiled.name,
+                column=refused[0],
+            )
+        return replace(document, sealed=marks.columns)
 
     async def _replace(self, caller: Caller, document: Document, switch: int) -> int | None:
         """Number of the active generation, with another document; None: it has this one."""

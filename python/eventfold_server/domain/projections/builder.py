@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from eventfold import _core
 from eventfold_server import failpoints, limits
+from eventfold_server.domain.leases import Pause, end_if_cancelled, through_outages
 from eventfold_server.domain.projections.admin import (
     ACTIVE,
     BUILDING,
@@ -23,39 +23,12 @@ from eventfold_server.storage.projector import Projector, Step, Worker
 
 log = logging.getLogger(__name__)
 
-# What passes by itself, so that a generation is kept over it.
-_PASSING = frozenset({"STORAGE_UNAVAILABLE", "STORAGE_FULL", "OUTCOME_UNKNOWN"})
-
 
 class Verifier(Protocol):
     """Compares a generation with a fold from scratch."""
 
     async def verify(self, name: str, generation: int) -> None:
         """Compares it, and keeps what was found with it."""
-
-
-@dataclass
-class Pause:
-    """How long something is left alone after a fault; each time twice as long."""
-
-    seconds: float = 0.0
-
-    def next(self) -> float:
-        """The next pause."""
-        self.seconds = min(
-            max(2 * self.seconds, limits.PROJECTION_FAULT_PAUSE_S_MIN),
-            limits.PROJECTION_FAULT_PAUSE_S_MAX,
-        )
-        return self.seconds
-
-
-def end_if_cancelled() -> None:
-    """Ends a task that was cancelled while it wrote: the write is carried through, and says only
-    that nobody waits for it.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 class Builder:
@@ -86,8 +59,9 @@ class Builder:
         a step succeeded.
         """
         document = await self._documents.compiled(claimed.source, claimed.fold_source)
+        sealed = await self._projector.sealed(claimed.generation_no)
         worker = self._projector.worker(
-            claimed.generation_no, claimed.lease, document, lease_s=self._lease_s
+            claimed.generation_no, claimed.lease, document, sealed, lease_s=self._lease_s
         )
         rise = _Rise(self._storage, self._verifier, claimed, document)
         pause = Pause()
@@ -97,17 +71,11 @@ class Builder:
             going()
 
         try:
-            while True:
-                try:
-                    await self._follow(claimed, worker, rise, goes)
-                    return
-                except Refusal as refusal:
-                    end_if_cancelled()
-                    if refusal.reason not in _PASSING:
-                        raise
-                    if not pause.seconds:
-                        log.warning("projection %s waits: %s", claimed.name, refusal.reason)
-                await asyncio.sleep(pause.next())
+            await through_outages(
+                f"projection {claimed.name}",
+                pause,
+                lambda: self._follow(claimed, worker, rise, goes),
+            )
         finally:
             await rise.stop()
             await worker.close()

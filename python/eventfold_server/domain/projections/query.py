@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eventfold import _core
 from eventfold_server.domain import requests
@@ -70,14 +70,18 @@ class ProjectionQueries:
         self._tail = tail
         # Documents by generation, with the digest that they had.
         self._known: OrderedDict[int, tuple[str, _core.Projection]] = OrderedDict()
+        # Names of the columns of generations whose values are sealed, which never change.
+        self._sealed_of: OrderedDict[int, list[str]] = OrderedDict()
 
     async def page(self, query: Query, caller: Caller) -> Page:
         """A page of rows."""
         after = page_tokens.read(query.page_token, query.scope)
         for _ in range(QUERY_SWITCHES_MAX):
             generation, document = await self._generation(query, caller)
+            sealed = await self._sealed(generation)
             compiled = compiled_query(
                 document,
+                sealed,
                 filter=query.filter,
                 order=query.order,
                 columns=query.columns,
@@ -90,6 +94,15 @@ class ProjectionQueries:
             )
             if found is None:
                 continue
+            if sealed:
+                rows = await self._rows.opened(
+                    generation.generation_no,
+                    document,
+                    sealed,
+                    found.rows,
+                    personal=caller.personal,
+                )
+                found = replace(found, rows=rows)
             if found.place is None:
                 return Page(found)
             return Page(found, page_tokens.make(found.place, query.scope))
@@ -101,6 +114,7 @@ class ProjectionQueries:
             generation, document = await self._generation(query, caller)
             compiled = compiled_query(
                 document,
+                await self._sealed(generation),
                 filter=query.filter,
                 now_us=generation.now_us,
                 first_parameter=COUNT_FIRST_PARAMETER,
@@ -144,9 +158,15 @@ class ProjectionQueries:
         # Until the log has it, events of the source may come. Far behind, they surely are there.
         if found.head < wanted or wanted - found.position > LOG_WINDOW_POSITIONS:
             return False
-        return not await self._rows.source_has_events(
-            document.types, document.categories, found.position, wanted
-        )
+        return not await self._rows.source_has_events(document, found.position, wanted)
+
+    async def _sealed(self, generation: Queried) -> list[str]:
+        number = generation.generation_no
+        if number not in self._sealed_of:
+            self._sealed_of[number] = await self._rows.sealed(number)
+            if len(self._sealed_of) > PROJECTION_CACHE_ENTRIES_MAX:
+                self._sealed_of.popitem(last=False)
+        return self._sealed_of[number]
 
     async def _document(self, generation: Queried) -> _core.Projection | None:
         """The document of a generation; None: it has another one by now."""
@@ -192,10 +212,16 @@ def _refuse(query: Query, found: Queried, remaining: float, left: float) -> None
     raise requests.too_slow(problem, wanted, found.position, left)
 
 
-def compiled_query(document: _core.Projection, **asked: object) -> _core.ProjectionQuery:
-    """The query that is asked of the columns of a document."""
+def compiled_query(
+    document: _core.Projection, sealed: Sequence[str], **asked: object
+) -> _core.ProjectionQuery:
+    """The query that is asked of the columns of a document, of which some are sealed."""
     try:
-        return _core.ProjectionQuery(document.columns, **asked)  # type: ignore[arg-type]
+        return _core.ProjectionQuery(
+            document.columns,
+            sealed=sealed,
+            **asked,  # type: ignore[arg-type]
+        )
     except _core.CoreError as error:
         raise Refusal.of_core(error) from None
 

@@ -88,7 +88,7 @@ class Retries:
         """Folds the lists; false if the lease was lost on the way."""
         outcome.failed = 0
         document = await self._documents.of(row)
-        retry = self._projector.retry(row.generation_no, lease, document, keys)
+        retry = await self._projector.retry(row.generation_no, lease, document, keys)
         while True:
             retried = await retry.go_on()
             if retried.fenced:

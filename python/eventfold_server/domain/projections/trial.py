@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eventfold_server.domain import requests
+from eventfold_server.domain.copies import refuse_ambiguous_document
 from eventfold_server.domain.projections.documents import Documents
 from eventfold_server.domain.projections.query import compiled_query
 from eventfold_server.domain.requests import Caller
@@ -61,7 +62,7 @@ class Tried:
     parked: Sequence[SetAside]
 
 
-class Trials:
+class ProjectionTrials:
     """Tries documents on the log of one store."""
 
     def __init__(
@@ -86,8 +87,12 @@ class Trials:
             problem = f"must be from 1 to {PROJECTION_TRY_EVENTS_MAX}"
             raise requests.invalid("events_max", problem, PROJECTION_TRY_EVENTS_MAX)
         document = (await self._documents.read(asked.source)).compiled
+        await refuse_ambiguous_document(self._storage.ambiguous_transform, document)
+        # What can be personal, they do not show.
+        marks = await self._projector.newest_marks(document)
         query = compiled_query(
             document,
+            marks.columns,
             filter=asked.filter,
             order=asked.order,
             now_us=await self._refolds.clock_us(),
@@ -105,7 +110,9 @@ class Trials:
         until = clock() + requests.waiting_time(caller)[0] * PROJECTION_TRY_SHARE
         after = max(asked.from_position - 1, 0)
         async with self._projector.aside:
-            trial = self._projector.trial(document, after=after, up_to=head, events_max=events_max)
+            trial = await self._projector.trial(
+                document, after=after, up_to=head, events_max=events_max
+            )
             tried = await trial.go_on()
             while not tried.done and clock() < until:
                 tried = await trial.go_on()

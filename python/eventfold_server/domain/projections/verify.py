@@ -48,7 +48,7 @@ class Verifications:
             row = await self._row(name, generation)
             document = await self._documents.of(row)
             async with self._projector.aside:
-                verification = self._projector.verification(
+                verification = await self._projector.verification(
                     row.generation_no, document, keys or PROJECTION_VERIFY_KEYS_DEFAULT
                 )
                 compared = await verification.go_on()

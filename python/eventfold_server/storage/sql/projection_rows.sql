@@ -21,13 +21,22 @@ SELECT g.generation_no, g.generation, g.digest, p.active IS NOT NULL AS is_activ
 SELECT source, fold_source FROM {schema}.projection_generations
  WHERE generation_no = $1 AND digest = $2;
 
+-- name: sealed_columns
+-- Names of the columns of the table $1 whose values are sealed.
+SELECT a.attname::text AS name FROM pg_catalog.pg_attribute a
+ WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
+   AND a.atttypid = '{schema}.sealed_text'::regtype
+ ORDER BY a.attnum;
+
 -- name: source_has_events
 -- Whether an event of the types $1 and the categories $2 (NULL: all but the system's) lies behind
--- position $3, up to $4.
+-- position $3, up to $4; $5: copies count; with $6 also one that cancels another.
 SELECT EXISTS (SELECT FROM {schema}.events e
-                WHERE e.position > $3 AND e.position <= $4 AND e.type = ANY ($1::text[])
+                WHERE e.position > $3 AND e.position <= $4
+                  AND (e.type = ANY ($1::text[]) OR $6::boolean AND e.cancels IS NOT NULL)
                   AND CASE WHEN $2::text[] IS NULL THEN e.category < '$' OR e.category >= '%'
-                           ELSE e.category = ANY ($2) END);
+                           ELSE e.category = ANY ($2) END
+                   AND ($5::boolean OR e.copied_from IS NULL));
 
 -- fragment: freshness
 -- How fresh the generation $2 is; no row: it is not the one that queries of the projection $1 see.

@@ -97,39 +97,84 @@ SELECT $1::bigint, a.key, a.error::jsonb FROM unnest($2::text[], $3::text[]) AS 
 INSERT INTO {schema}.projection_parked_events (generation_no, key, position)
 SELECT $1::bigint, a.key, a.position FROM unnest($2::text[], $3::bigint[]) AS a (key, position);
 
--- name: projection_log_page
--- Events of the types $1, positions $2 to $3, save the system's; in place of the name of the stream
--- its number, since the names of many events are one: a join would cost more than all the rest.
+-- fragment: folded
+-- Events of the types $1, without copies unless $5, and without those whose payload was deleted.
+e.type = ANY ($1::text[]) AND ($5::boolean OR e.copied_from IS NULL) AND e.deleted_at IS NULL
+
+-- fragment: not_cancelled
+-- The same for folds that skip what is cancelled: of these only those that nothing cancels, and the
+-- events that cancel some. A scalar subquery, so that each event is looked up in the index, and no
+-- list of all cancellations is made.
+(e.type = ANY ($1::text[]) OR e.cancels IS NOT NULL)
+   AND ($5::boolean OR e.copied_from IS NULL) AND e.deleted_at IS NULL
+   AND (SELECT c.position FROM {schema}.events c
+         WHERE c.stream_no = e.stream_no AND c.cancels = e.event_id) IS NULL
+
+-- fragment: of_log
+-- Events at positions $2 to $3, save the system's; in place of the name of the stream its number,
+-- since the names of many events are one: a join would cost more than all the rest.
 SELECT e.stream_no, {event}
   FROM {schema}.events e
  WHERE e.position BETWEEN $2::bigint AND $3::bigint
-   AND (e.category < '$' OR e.category >= '%') AND e.type = ANY ($1::text[])
- ORDER BY e.position LIMIT $4::bigint;
+   AND (e.category < '$' OR e.category >= '%') AND
 
--- name: projection_category_page
--- The same of the one category in $5, along its index.
+-- fragment: of_category
+-- The same of the one category in $6, along its index.
 SELECT e.stream_no, {event}
   FROM {schema}.events e
- WHERE (e.category, e.position) >= (($5::text[])[1], $2::bigint)
-   AND (e.category, e.position) <= (($5::text[])[1], $3::bigint)
-   AND e.type = ANY ($1::text[])
- ORDER BY e.category, e.position LIMIT $4::bigint;
+ WHERE (e.category, e.position) >= (($6::text[])[1], $2::bigint)
+   AND (e.category, e.position) <= (($6::text[])[1], $3::bigint) AND
 
--- name: projection_categories_page
--- The same of the categories $5, each there once, as `categories_page`.
+-- fragment: of_categories
+-- The same of the categories $6, each there once, as `categories_page`; the two parts around the
+-- condition.
 SELECT e.stream_no, {event}
   FROM (SELECT p.position
-          FROM unnest($5::text[]) AS c (category)
+          FROM unnest($6::text[]) AS c (category)
           CROSS JOIN LATERAL
-               (SELECT v.position FROM {schema}.events v
-                 WHERE (v.category, v.position) >= (c.category, $2::bigint)
-                   AND (v.category, v.position) <= (c.category, $3::bigint)
-                   AND v.type = ANY ($1::text[])
-                 ORDER BY v.category, v.position LIMIT $4::bigint) p
+               (SELECT e.position FROM {schema}.events e
+                 WHERE (e.category, e.position) >= (c.category, $2::bigint)
+                   AND (e.category, e.position) <= (c.category, $3::bigint) AND
+
+-- fragment: in_order
+ORDER BY e.category, e.position LIMIT $4::bigint) p
          ORDER BY p.position LIMIT $4::bigint) q
   CROSS JOIN LATERAL
        (SELECT * FROM {schema}.events x WHERE x.position = q.position OFFSET 0) e
  ORDER BY q.position;
+
+-- name: projection_log_page
+{of_log} {folded} ORDER BY e.position LIMIT $4::bigint;
+
+-- name: projection_log_page_skipping
+{of_log} {not_cancelled} ORDER BY e.position LIMIT $4::bigint;
+
+-- name: projection_category_page
+{of_category} {folded} ORDER BY e.category, e.position LIMIT $4::bigint;
+
+-- name: projection_category_page_skipping
+{of_category} {not_cancelled} ORDER BY e.category, e.position LIMIT $4::bigint;
+
+-- name: projection_categories_page
+{of_categories} {folded} {in_order}
+
+-- name: projection_categories_page_skipping
+{of_categories} {not_cancelled} {in_order}
+
+-- name: projection_targets
+-- The events with the ids $1, in the order of these; ends with the one whose data and metadata pass
+-- $2 bytes.
+SELECT s.name AS stream, {event}
+  FROM (SELECT x.*, a.n,
+               coalesce(octet_length(x.data), 0) + coalesce(octet_length(x.metadata), 0)
+                   AS own_bytes,
+               sum(coalesce(octet_length(x.data), 0) + coalesce(octet_length(x.metadata), 0))
+                   OVER (ORDER BY a.n ROWS UNBOUNDED PRECEDING) AS running_bytes
+          FROM unnest($1::uuid[]) WITH ORDINALITY AS a (event_id, n)
+          JOIN {schema}.events x ON x.event_id = a.event_id) e
+  JOIN {schema}.streams s ON s.stream_no = e.stream_no
+ WHERE e.running_bytes - e.own_bytes < $2::bigint
+ ORDER BY e.n;
 
 -- name: projection_streams
 -- Names and roots of the streams with the numbers $1; neither ever changes.

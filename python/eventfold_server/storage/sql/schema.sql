@@ -25,6 +25,21 @@ CREATE TABLE {schema}.counter (
 -- updates stay on one page (HOT); small thresholds make autovacuum visit it often.
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 
+-- Makes every append be checked again, under the rules that its transaction leaves behind; the new
+-- version of the catalogue. Locks the counter: no append is between check and commit meanwhile.
+-- Steps are of a random width: a store that was restored, or went on from a standby that had not
+-- heard of the last changes, does not come to the number again that they had.
+CREATE FUNCTION {schema}.catalogue_changed_v1() RETURNS bigint LANGUAGE sql AS $function$
+    UPDATE {schema}.counter c
+       SET catalogue_version = c.catalogue_version + 1 + (random() * 1000000)::bigint
+    RETURNING c.catalogue_version
+$function$;
+
+-- The version of the catalogue as it is now.
+CREATE FUNCTION {schema}.catalogue_version_v1() RETURNS bigint LANGUAGE sql STABLE AS $function$
+    SELECT c.catalogue_version FROM {schema}.counter c
+$function$;
+
 CREATE TABLE {schema}.streams (
     stream_no   bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     -- Compared byte by byte, never normalised.
@@ -85,7 +100,8 @@ CREATE TABLE {schema}.events (
     -- Sorted set; NULL: none.
     tags          text[]      COLLATE "C" CHECK (cardinality(tags) >= 1),
     -- SHA-256 of type, data, metadata and tags as sent: tells a repeated append from a reused id.
-    sent_digest   bytea       NOT NULL CHECK (octet_length(sent_digest) = 32),
+    -- NULL: they were deleted, and ids alone decide.
+    sent_digest   bytea       CHECK (octet_length(sent_digest) = 32),
     -- SHA-256 of data and metadata as stored: tells whether the disk kept them.
     stored_digest bytea       NOT NULL CHECK (octet_length(stored_digest) = 32),
     -- W3C traceparent of the call that appended it.
@@ -110,17 +126,20 @@ CREATE UNIQUE INDEX events_cancels ON {schema}.events (stream_no, cancels)
 CREATE INDEX events_copied_from ON {schema}.events (copied_from) WHERE copied_from IS NOT NULL;
 
 -- Refuses every change of events but one: the deletion of a stream's payloads, which sets
--- eventfold.deleting for its transaction and leaves all other columns as they are. A guard against
--- mistakes, not against the owner of the schema.
-CREATE FUNCTION {schema}.refuse_change_v1() RETURNS trigger LANGUAGE plpgsql AS $function$
+-- eventfold.deleting for its transaction and leaves all other columns as they are, but for the
+-- digest of what was sent, which may go. A guard against mistakes, not against the owner of the
+-- schema.
+CREATE FUNCTION {schema}.refuse_change_v1() RETURNS trigger LANGUAGE plpgsql
+AS $function$
 BEGIN
     IF TG_OP = 'UPDATE' AND current_setting('eventfold.deleting', true) = 'on'
        AND NEW.deleted_at IS NOT NULL
+       AND (NEW.sent_digest IS NULL OR NEW.sent_digest = OLD.sent_digest)
        AND (NEW.position, NEW.stream_no, NEW.version, NEW.recorded_at, NEW.occurred_at,
-            NEW.event_id, NEW.type, NEW.category, NEW.writer, NEW.sent_digest)
+            NEW.event_id, NEW.type, NEW.category, NEW.writer)
            IS NOT DISTINCT FROM
            (OLD.position, OLD.stream_no, OLD.version, OLD.recorded_at, OLD.occurred_at,
-            OLD.event_id, OLD.type, OLD.category, OLD.writer, OLD.sent_digest)
+            OLD.event_id, OLD.type, OLD.category, OLD.writer)
     THEN
         RETURN NEW;
     END IF;
@@ -613,6 +632,347 @@ BEGIN
 END
 $function$;
 
+-- As append_v2, for events that carry marks of the server: p_cancels holds for each event the id of
+-- the one that it cancels, p_copied_from that of the one that it is a copy of (NULL: none; a whole
+-- array may be NULL). Not for the many: it takes the decisions of check_append_v1 as they are.
+CREATE FUNCTION {schema}.append_v3(
+    p_stream            text,
+    p_category          text,
+    p_expected          bigint,
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    p_cancels           uuid[],
+    p_copied_from       uuid[],
+    OUT outcome           text,
+    OUT first_version     bigint,
+    OUT first_position    bigint,
+    OUT positions         bigint[],
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+#variable_conflict use_variable
+DECLARE
+    v_position bigint;
+    v_recorded timestamptz;
+    v_no       bigint;
+    v_count    integer := cardinality(p_ids);
+BEGIN
+    -- In a statement of its own: whatever is read below is read after the lock was granted.
+    SELECT c.position, c.recorded_at, c.catalogue_version
+      INTO v_position, v_recorded, catalogue_version
+      FROM {schema}.counter c FOR UPDATE;
+    IF catalogue_version <> p_catalogue_version THEN
+        outcome := 'stale';
+        RETURN;
+    END IF;
+
+    SELECT d.outcome, d.stream_no, d.first_version, d.positions, d.recorded_at, d.actual_version,
+           d.successor, d.differs_at, d.problem
+      INTO outcome, v_no, first_version, positions, recorded_at, actual_version, successor,
+           differs_at, problem
+      FROM {schema}.check_append_v1(p_stream, p_expected, p_ids, p_sent) d;
+    IF outcome <> 'append' THEN
+        RETURN;
+    END IF;
+
+    first_position := v_position + 1;
+    recorded_at := greatest(clock_timestamp(), v_recorded);
+    IF v_no IS NULL THEN
+        INSERT INTO {schema}.streams AS s (name, category, version, root, created_at)
+        VALUES (p_stream, p_category, v_count, p_stream, recorded_at)
+        RETURNING s.stream_no INTO v_no;
+    ELSE
+        UPDATE {schema}.streams s SET version = s.version + v_count WHERE s.stream_no = v_no;
+    END IF;
+    INSERT INTO {schema}.events (position, stream_no, version, recorded_at, occurred_at, event_id,
+                                 flags, type, category, writer, data, metadata, tags,
+                                 sent_digest, stored_digest, trace_context, copied_from, cancels)
+    SELECT v_position + n, v_no, first_version + n - 1, recorded_at,
+           coalesce(p_occurred_at[n], recorded_at), p_ids[n], p_flags[n], p_types[n], p_category,
+           p_writer, p_data[n], p_metadata[n],
+           nullif(p_tags[coalesce(p_tag_ends[n - 1], 0) + 1 : p_tag_ends[n]], '{}'),
+           p_sent[n], p_stored[n], p_trace_context, p_copied_from[n], p_cancels[n]
+      FROM generate_series(1, v_count) AS n;
+    UPDATE {schema}.counter c
+       SET position = v_position + v_count, recorded_at = append_v3.recorded_at;
+END
+$function$;
+
+-- As append_v3, with p_sealed for each event and p_root, as in append_v4.
+CREATE FUNCTION {schema}.append_v5(
+    p_stream            text,
+    p_category          text,
+    p_expected          bigint,
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    p_cancels           uuid[],
+    p_copied_from       uuid[],
+    p_sealed            text[],
+    p_root              text,
+    OUT outcome           text,
+    OUT first_version     bigint,
+    OUT first_position    bigint,
+    OUT positions         bigint[],
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+#variable_conflict use_variable
+DECLARE
+    v_position bigint;
+    v_recorded timestamptz;
+    v_no       bigint;
+    v_count    integer := cardinality(p_ids);
+BEGIN
+    -- In a statement of its own: whatever is read below is read after the lock was granted.
+    SELECT c.position, c.recorded_at, c.catalogue_version
+      INTO v_position, v_recorded, catalogue_version
+      FROM {schema}.counter c FOR UPDATE;
+    IF catalogue_version <> p_catalogue_version THEN
+        outcome := 'stale';
+        RETURN;
+    END IF;
+
+    SELECT d.outcome, d.stream_no, d.first_version, d.positions, d.recorded_at, d.actual_version,
+           d.successor, d.differs_at, d.problem
+      INTO outcome, v_no, first_version, positions, recorded_at, actual_version, successor,
+           differs_at, problem
+      FROM {schema}.check_append_v1(p_stream, p_expected, p_ids, p_sent) d;
+    IF outcome <> 'append' THEN
+        RETURN;
+    END IF;
+    -- Values were sealed for another subject: the stream was opened by the close of one before it.
+    IF p_root <> coalesce((SELECT s.root FROM {schema}.streams s WHERE s.stream_no = v_no),
+                          p_stream) THEN
+        outcome := 'stale';
+        RETURN;
+    END IF;
+
+    first_position := v_position + 1;
+    recorded_at := greatest(clock_timestamp(), v_recorded);
+    IF v_no IS NULL THEN
+        INSERT INTO {schema}.streams AS s (name, category, version, root, created_at)
+        VALUES (p_stream, p_category, v_count, p_stream, recorded_at)
+        RETURNING s.stream_no INTO v_no;
+    ELSE
+        UPDATE {schema}.streams s SET version = s.version + v_count WHERE s.stream_no = v_no;
+    END IF;
+    INSERT INTO {schema}.events (position, stream_no, version, recorded_at, occurred_at, event_id,
+                                 flags, type, category, writer, data, metadata, tags,
+                                 sent_digest, stored_digest, trace_context, copied_from, cancels,
+                                 sealed_paths)
+    SELECT v_position + n, v_no, first_version + n - 1, recorded_at,
+           coalesce(p_occurred_at[n], recorded_at), p_ids[n], p_flags[n], p_types[n], p_category,
+           p_writer, p_data[n], p_metadata[n],
+           nullif(p_tags[coalesce(p_tag_ends[n - 1], 0) + 1 : p_tag_ends[n]], '{}'),
+           p_sent[n], p_stored[n], p_trace_context, p_copied_from[n], p_cancels[n],
+           p_sealed[n]::text[]
+      FROM generate_series(1, v_count) AS n;
+    UPDATE {schema}.counter c
+       SET position = v_position + v_count, recorded_at = append_v5.recorded_at;
+END
+$function$;
+
+-- Closes a stream with an event, and opens the one that goes on from it with another, or stores
+-- nothing. The arrays hold one element an event: the closing event, then the opening event if there
+-- is a successor (NULL: none). p_expected: the version of the stream, and 0; of events that the
+-- rules refuse, one that no stream has. Outcomes are those of append_v3, for the event in part,
+-- where append stands for all, and
+--   successor_exists  the successor has events
+CREATE FUNCTION {schema}.close_stream_v1(
+    p_stream            text,
+    p_category          text,
+    p_successor         text,
+    p_expected          bigint[],
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    OUT outcome           text,
+    OUT part              integer,
+    OUT closing_position  bigint,
+    OUT opening_position  bigint,
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+#variable_conflict use_variable
+DECLARE
+    v_streams  text[] := array_remove(ARRAY[p_stream, p_successor], NULL);
+    v_position bigint;
+    v_root     text;
+BEGIN
+    -- In a statement of its own: whatever is read below is read after the lock was granted.
+    SELECT c.catalogue_version INTO catalogue_version FROM {schema}.counter c FOR UPDATE;
+    IF catalogue_version <> p_catalogue_version THEN
+        outcome := 'stale';
+        RETURN;
+    END IF;
+
+    -- Both are decided on before either is stored.
+    FOR i IN 1 .. cardinality(v_streams) LOOP
+        IF i = 2 AND EXISTS (SELECT FROM {schema}.streams s WHERE s.name = p_successor) THEN
+            outcome := 'successor_exists';
+            RETURN;
+        END IF;
+        part := i;
+        SELECT d.outcome, d.actual_version, d.successor, d.differs_at, d.problem
+          INTO outcome, actual_version, successor, differs_at, problem
+          FROM {schema}.check_append_v1(v_streams[i], p_expected[i], p_ids[i : i],
+                                        p_sent[i : i]) d;
+        IF outcome <> 'append' THEN
+            RETURN;
+        END IF;
+    END LOOP;
+
+    FOR i IN 1 .. cardinality(v_streams) LOOP
+        SELECT a.outcome, a.first_position, a.recorded_at INTO outcome, v_position, recorded_at
+          FROM {schema}.append_v3(v_streams[i], p_category, p_expected[i], p_ids[i : i],
+                                  p_types[i : i], p_data[i : i], p_metadata[i : i], '{}',
+                                  '{0}', '{NULL}', p_flags[i : i], p_sent[i : i],
+                                  p_stored[i : i], p_writer, p_trace_context,
+                                  p_catalogue_version, NULL, NULL) a;
+        IF i = 1 THEN
+            closing_position := v_position;
+            UPDATE {schema}.streams s SET lifecycle = 2, successor = p_successor
+             WHERE s.name = p_stream RETURNING s.root INTO v_root;
+        ELSE
+            opening_position := v_position;
+            UPDATE {schema}.streams s SET root = v_root, predecessor = p_stream
+             WHERE s.name = p_successor;
+        END IF;
+    END LOOP;
+END
+$function$;
+
+-- As close_stream_v1, with p_sealed for each event, as in append_v4, and in p_roots for each the
+-- root that values were sealed for (NULL: any): both events have that of the stream.
+CREATE FUNCTION {schema}.close_stream_v2(
+    p_stream            text,
+    p_category          text,
+    p_successor         text,
+    p_expected          bigint[],
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    p_sealed            text[],
+    p_roots             text[],
+    OUT outcome           text,
+    OUT part              integer,
+    OUT closing_position  bigint,
+    OUT opening_position  bigint,
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+#variable_conflict use_variable
+DECLARE
+    v_streams  text[] := array_remove(ARRAY[p_stream, p_successor], NULL);
+    v_position bigint;
+    v_root     text;
+BEGIN
+    -- In a statement of its own: whatever is read below is read after the lock was granted.
+    SELECT c.catalogue_version INTO catalogue_version FROM {schema}.counter c FOR UPDATE;
+    IF catalogue_version <> p_catalogue_version THEN
+        outcome := 'stale';
+        RETURN;
+    END IF;
+
+    SELECT s.root INTO v_root FROM {schema}.streams s WHERE s.name = p_stream;
+    -- Values were sealed for another subject: the stream was opened by the close of one before it.
+    IF p_roots[1] <> coalesce(v_root, p_stream) OR p_roots[2] <> coalesce(v_root, p_stream) THEN
+        outcome := 'stale';
+        RETURN;
+    END IF;
+
+    -- Both are decided on before either is stored.
+    FOR i IN 1 .. cardinality(v_streams) LOOP
+        IF i = 2 AND EXISTS (SELECT FROM {schema}.streams s WHERE s.name = p_successor) THEN
+            outcome := 'successor_exists';
+            RETURN;
+        END IF;
+        part := i;
+        SELECT d.outcome, d.actual_version, d.successor, d.differs_at, d.problem
+          INTO outcome, actual_version, successor, differs_at, problem
+          FROM {schema}.check_append_v1(v_streams[i], p_expected[i], p_ids[i : i],
+                                        p_sent[i : i]) d;
+        IF outcome <> 'append' THEN
+            RETURN;
+        END IF;
+    END LOOP;
+
+    FOR i IN 1 .. cardinality(v_streams) LOOP
+        SELECT a.outcome, a.first_position, a.recorded_at INTO outcome, v_position, recorded_at
+          FROM {schema}.append_v5(v_streams[i], p_category, p_expected[i], p_ids[i : i],
+                                  p_types[i : i], p_data[i : i], p_metadata[i : i], '{}',
+                                  '{0}', '{NULL}', p_flags[i : i], p_sent[i : i],
+                                  p_stored[i : i], p_writer, p_trace_context,
+                                  p_catalogue_version, NULL, NULL, p_sealed[i : i], NULL) a;
+        IF i = 1 THEN
+            closing_position := v_position;
+            UPDATE {schema}.streams s SET lifecycle = 2, successor = p_successor
+             WHERE s.name = p_stream;
+        ELSE
+            opening_position := v_position;
+            UPDATE {schema}.streams s SET root = v_root, predecessor = p_stream
+             WHERE s.name = p_successor;
+        END IF;
+    END LOOP;
+END
+$function$;
+
 -- As append_batch_v1, with less work for each append.
 CREATE FUNCTION {schema}.append_batch_v2(
     p_plain              boolean,
@@ -832,6 +1192,519 @@ BEGIN
 END
 $function$;
 
+-- As append_v2, for events with sealed values: p_sealed holds for each event the pointers to those
+-- that it has, as the text of an array (NULL: none; the whole array may be NULL). p_root: the root
+-- that the stream must have, since values are sealed for it; stale if it has another (NULL: any).
+-- Where p_sent is NULL, ids alone tell whether an event is stored: the key of its digest is gone.
+CREATE FUNCTION {schema}.append_v4(
+    p_stream            text,
+    p_category          text,
+    p_expected          bigint,
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    p_sealed            text[],
+    p_root              text,
+    OUT outcome           text,
+    OUT first_version     bigint,
+    OUT first_position    bigint,
+    OUT positions         bigint[],
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+-- Fresh tables have no statistics yet; a plan made then must not read them from end to end.
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+#variable_conflict use_variable
+DECLARE
+    v_position  bigint;
+    v_no        bigint;
+    v_lifecycle smallint;
+    v_known     boolean;
+    v_root      text;
+    v_count     integer := cardinality(p_ids);
+BEGIN
+    -- In a statement of its own: whatever is read below is read after the lock was granted.
+    UPDATE {schema}.counter c
+       SET position = c.position + v_count, recorded_at = greatest(clock_timestamp(), c.recorded_at)
+     WHERE c.catalogue_version = p_catalogue_version
+    RETURNING c.position - v_count, c.recorded_at, c.catalogue_version
+         INTO v_position, recorded_at, catalogue_version;
+    IF NOT FOUND THEN
+        outcome := 'stale';
+        SELECT c.catalogue_version INTO catalogue_version FROM {schema}.counter c;
+        RETURN;
+    END IF;
+
+    SELECT s.stream_no, coalesce(s.version, 0), s.lifecycle, k.known, coalesce(s.root, p_stream)
+      INTO v_no, actual_version, v_lifecycle, v_known, v_root
+      FROM (SELECT EXISTS (SELECT FROM {schema}.events e WHERE e.event_id = ANY (p_ids))) k (known)
+      LEFT JOIN {schema}.streams s ON s.name = p_stream;
+    IF v_known OR v_lifecycle <> 1
+       OR p_expected >= 0 AND p_expected <> actual_version
+       OR p_expected = -1 AND actual_version = 0 THEN
+        UPDATE {schema}.counter c SET position = v_position;
+        SELECT d.outcome, d.first_version, d.positions, d.recorded_at, d.actual_version,
+               d.successor, d.differs_at, d.problem
+          INTO outcome, first_version, positions, recorded_at, actual_version, successor,
+               differs_at, problem
+          FROM {schema}.check_append_v1(p_stream, p_expected, p_ids, p_sent) d;
+        RETURN;
+    END IF;
+
+    -- Values were sealed for another subject: the stream was opened by the close of one before it.
+    IF p_root <> v_root THEN
+        UPDATE {schema}.counter c SET position = v_position;
+        outcome := 'stale';
+        RETURN;
+    END IF;
+
+    IF v_no IS NULL THEN
+        INSERT INTO {schema}.streams AS s (name, category, version, root, created_at)
+        VALUES (p_stream, p_category, v_count, p_stream, recorded_at)
+        RETURNING s.stream_no INTO v_no;
+    ELSE
+        UPDATE {schema}.streams s SET version = actual_version + v_count WHERE s.stream_no = v_no;
+    END IF;
+    -- Elements, not slices or a row for each from unnest: parameters are arrays that PostgreSQL has
+    -- taken apart once.
+    INSERT INTO {schema}.events (position, stream_no, version, recorded_at, occurred_at, event_id,
+                                 flags, type, category, writer, data, metadata, tags,
+                                 sent_digest, stored_digest, trace_context, sealed_paths)
+    SELECT v_position + n, v_no, actual_version + n, recorded_at,
+           coalesce(p_occurred_at[n], recorded_at), p_ids[n], p_flags[n], p_types[n], p_category,
+           p_writer, p_data[n], p_metadata[n],
+           CASE WHEN p_tag_ends[n] > coalesce(p_tag_ends[n - 1], 0)
+                THEN ARRAY(SELECT p_tags[t]
+                             FROM generate_series(coalesce(p_tag_ends[n - 1], 0) + 1,
+                                                  p_tag_ends[n]) AS t) END,
+           p_sent[n], p_stored[n], p_trace_context, p_sealed[n]::text[]
+      FROM generate_series(1, v_count) AS n;
+    outcome := 'append';
+    first_version := actual_version + 1;
+    first_position := v_position + 1;
+END
+$function$;
+
+-- As append_batch_v2, with p_sealed for each event and p_roots for each append, as in append_v4.
+CREATE FUNCTION {schema}.append_batch_v3(
+    p_plain              boolean,
+    p_append_ends        integer[],
+    p_check_ends         integer[],
+    p_streams            text[],
+    p_expected           bigint[],
+    p_event_ends         integer[],
+    p_catalogue_versions bigint[],
+    p_appends            integer[],
+    p_categories         text[],
+    p_writers            text[],
+    p_trace_contexts     text[],
+    p_ids                uuid[],
+    p_types              text[],
+    p_data               bytea[],
+    p_metadata           bytea[],
+    p_tags               text[],
+    p_tag_ends           integer[],
+    p_occurred_at        timestamptz[],
+    p_flags              integer[],
+    p_sent               bytea[],
+    p_stored             bytea[],
+    p_check_streams      text[],
+    p_check_expected     bigint[],
+    p_sealed             text[],
+    p_roots              text[]
+) RETURNS TABLE (
+    append_number     integer,
+    check_number      integer,
+    outcome           text,
+    first_version     bigint,
+    first_position    bigint,
+    positions         bigint[],
+    recorded_at       timestamptz,
+    actual_version    bigint,
+    successor         text,
+    differs_at        integer,
+    problem           text,
+    catalogue_version bigint
+) LANGUAGE plpgsql
+-- Plans are made once, for tables of any size, and must not read one from end to end.
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off AS $function$
+#variable_conflict use_column
+DECLARE
+    v_position   bigint;
+    v_recorded   timestamptz;
+    v_catalogue  bigint;
+    v_now        timestamptz;
+    v_whole      boolean;
+    -- Of the group: its first and last append, event and check.
+    v_a1 integer; v_a2 integer := 0;
+    v_e1 integer; v_e2 integer := 0;
+    v_c1 integer; v_c2 integer := 0;
+    -- Whether an id of the group is stored, and the numbers of the appends that have one.
+    v_any_known  boolean;
+    v_known      integer[];
+    -- One element an append of the group. v_numbers: of the stream, 0 if nothing is stored now.
+    v_outcomes   text[];
+    v_numbers    bigint[];
+    v_versions   bigint[];
+    v_successors text[];
+    -- Whether an append of the group does not pass, begins a stream, goes on with one.
+    v_refused    boolean;
+    v_begins     boolean;
+    v_goes_on    boolean;
+    -- Events of the group that are not stored: so far, and before each append (NULL: none).
+    v_missing    integer;
+    v_before     integer[];
+BEGIN
+    -- In a statement of its own: whatever is read below is read after the lock was granted.
+    SELECT c.position, c.recorded_at, c.catalogue_version
+      INTO v_position, v_recorded, v_catalogue
+      FROM {schema}.counter c FOR UPDATE;
+    v_now := greatest(clock_timestamp(), v_recorded);
+
+    FOR v_group IN 1 .. cardinality(p_append_ends) LOOP
+        v_whole := v_group > 1 OR NOT p_plain;
+        v_a1 := v_a2 + 1; v_a2 := p_append_ends[v_group];
+        v_e1 := v_e2 + 1; v_e2 := p_event_ends[v_a2];
+        v_c1 := v_c2 + 1; v_c2 := p_check_ends[v_group];
+
+        v_known := '{}';
+        v_any_known := EXISTS (SELECT FROM {schema}.events e
+                                WHERE e.event_id = ANY (p_ids[v_e1 : v_e2]));
+        IF v_any_known THEN
+            SELECT array_agg(DISTINCT p_appends[n]) INTO v_known
+              FROM generate_series(v_e1, v_e2) AS n
+             WHERE EXISTS (SELECT FROM {schema}.events e WHERE e.event_id = p_ids[n] OFFSET 0);
+        END IF;
+        -- The lookup of a stream stands in a subquery that the planner cannot turn into a join.
+        SELECT array_agg(d.outcome), array_agg(d.number), array_agg(d.version),
+               array_agg(d.successor), bool_or(d.outcome <> 'append'),
+               bool_or(d.outcome = 'append' AND d.version = 0),
+               bool_or(d.outcome = 'append' AND d.version > 0)
+          INTO v_outcomes, v_numbers, v_versions, v_successors, v_refused, v_begins, v_goes_on
+          FROM (SELECT c.*,
+                       CASE WHEN c.outcome = 'append' THEN
+                       coalesce(c.stream_no, nextval('{schema}.streams_stream_no_seq'))
+                       ELSE 0 END AS number
+                  FROM (SELECT n, s.stream_no, coalesce(s.version, 0) AS version, s.successor,
+                               CASE WHEN p_catalogue_versions[n] <> v_catalogue
+                                      OR p_roots[n] <> coalesce(s.root, p_streams[n]) THEN 'stale'
+                                    WHEN v_any_known AND n = ANY (v_known) THEN 'known'
+                                    WHEN s.lifecycle = 2 THEN 'closed'
+                                    WHEN s.lifecycle = 3 THEN 'deleted'
+                                    WHEN p_expected[n] >= 0
+                                         AND p_expected[n] <> coalesce(s.version, 0)
+                                      OR p_expected[n] = -1 AND s.version IS NULL THEN 'conflict'
+                                    ELSE 'append' END AS outcome
+                          FROM generate_series(v_a1, v_a2) AS n
+                          LEFT JOIN LATERAL
+                               (SELECT * FROM {schema}.streams x
+                                 WHERE x.name = p_streams[n] OFFSET 0) AS s ON true) AS c
+                 ORDER BY c.n) AS d;
+
+        v_missing := 0;
+        v_before := NULL;
+        IF v_refused THEN
+            FOR v_i IN 1 .. cardinality(v_outcomes) LOOP
+                append_number := v_a1 + v_i - 1;
+                v_before[v_i] := v_missing;
+                IF v_outcomes[v_i] <> 'append' THEN
+                    v_missing := v_missing + p_event_ends[append_number]
+                                 - coalesce(p_event_ends[append_number - 1], 0);
+                ELSIF NOT (v_whole AND v_any_known) THEN
+                    CONTINUE;
+                END IF;
+                first_version := NULL; positions := NULL; append_batch_v3.recorded_at := NULL;
+                actual_version := v_versions[v_i];
+                append_batch_v3.successor := v_successors[v_i];
+                differs_at := NULL; problem := NULL;
+                append_batch_v3.catalogue_version := v_catalogue;
+                outcome := v_outcomes[v_i];
+                IF outcome = 'known' THEN
+                    SELECT d.outcome, d.first_version, d.positions, d.recorded_at, d.differs_at,
+                           d.problem
+                      INTO append_batch_v3.outcome, append_batch_v3.first_version,
+                           append_batch_v3.positions, append_batch_v3.recorded_at,
+                           append_batch_v3.differs_at, append_batch_v3.problem
+                      FROM {schema}.check_append_v1(
+                               p_streams[append_number], p_expected[append_number],
+                               p_ids[coalesce(p_event_ends[append_number - 1], 0) + 1
+                                     : p_event_ends[append_number]],
+                               p_sent[coalesce(p_event_ends[append_number - 1], 0) + 1
+                                      : p_event_ends[append_number]]) d;
+                ELSIF v_whole AND v_any_known AND outcome <> 'stale' THEN
+                    -- Others of the group are stored, so that this one should be.
+                    outcome := 'reused'; differs_at := 1; problem := 'not_stored';
+                END IF;
+                v_outcomes[v_i] := outcome;
+                RETURN NEXT;
+            END LOOP;
+        END IF;
+
+        IF v_whole THEN
+            CONTINUE WHEN 'duplicate' = ALL (v_outcomes) OR 'stale' = ANY (v_outcomes);
+            RETURN QUERY
+            SELECT NULL::integer, n, CASE WHEN s.lifecycle = 3 THEN 'deleted' ELSE 'conflict' END,
+                   NULL::bigint, NULL::bigint, NULL::bigint[], NULL::timestamptz,
+                   coalesce(s.version, 0), NULL::text, NULL::integer, NULL::text, v_catalogue
+              FROM generate_series(v_c1, v_c2) AS n
+              LEFT JOIN LATERAL
+                   (SELECT * FROM {schema}.streams x WHERE x.name = p_check_streams[n] OFFSET 0)
+                   AS s ON true
+             WHERE s.lifecycle = 3
+                OR p_check_expected[n] >= 0 AND p_check_expected[n] <> coalesce(s.version, 0)
+                OR p_check_expected[n] = -1 AND s.version IS NULL;
+            CONTINUE WHEN FOUND OR NOT 'append' = ALL (v_outcomes);
+        END IF;
+        CONTINUE WHEN v_missing > v_e2 - v_e1;
+
+        IF v_begins THEN
+            INSERT INTO {schema}.streams (stream_no, name, category, version, root, created_at)
+            OVERRIDING SYSTEM VALUE
+            SELECT v_numbers[n - v_a1 + 1], p_streams[n], p_categories[p_event_ends[n]],
+                   p_event_ends[n] - coalesce(p_event_ends[n - 1], 0), p_streams[n], v_now
+              FROM generate_series(v_a1, v_a2) AS n
+             WHERE v_numbers[n - v_a1 + 1] > 0 AND v_versions[n - v_a1 + 1] = 0;
+        END IF;
+        IF v_goes_on THEN
+            UPDATE {schema}.streams s
+               SET version = s.version + p_event_ends[n] - coalesce(p_event_ends[n - 1], 0)
+              FROM generate_series(v_a1, v_a2) AS n
+             WHERE s.stream_no = v_numbers[n - v_a1 + 1] AND v_versions[n - v_a1 + 1] > 0;
+        END IF;
+        -- Elements, not slices or a row for each from unnest: parameters are arrays that PostgreSQL
+        -- has taken apart once.
+        INSERT INTO {schema}.events (position, stream_no, version, recorded_at, occurred_at,
+                                     event_id, flags, type, category, writer, data, metadata, tags,
+                                     sent_digest, stored_digest, trace_context, sealed_paths)
+        SELECT v_position + n - v_e1 + 1 - coalesce(v_before[p_appends[n] - v_a1 + 1], 0),
+               v_numbers[p_appends[n] - v_a1 + 1],
+               v_versions[p_appends[n] - v_a1 + 1] + n
+               - coalesce(p_event_ends[p_appends[n] - 1], 0),
+               v_now, coalesce(p_occurred_at[n], v_now), p_ids[n], p_flags[n], p_types[n],
+               p_categories[n], p_writers[n], p_data[n], p_metadata[n],
+               CASE WHEN p_tag_ends[n] > coalesce(p_tag_ends[n - 1], 0)
+                    THEN ARRAY(SELECT p_tags[t]
+                                 FROM generate_series(coalesce(p_tag_ends[n - 1], 0) + 1,
+                                                      p_tag_ends[n]) AS t) END,
+               p_sent[n], p_stored[n], p_trace_contexts[n], p_sealed[n]::text[]
+          FROM generate_series(v_e1, v_e2) AS n
+         WHERE v_numbers[p_appends[n] - v_a1 + 1] > 0;
+        RETURN QUERY
+        SELECT n, NULL::integer, 'append', v_versions[n - v_a1 + 1] + 1,
+               v_position + coalesce(p_event_ends[n - 1], 0) - v_e1 + 2
+               - coalesce(v_before[n - v_a1 + 1], 0),
+               NULL::bigint[], v_now, v_versions[n - v_a1 + 1], NULL::text, NULL::integer,
+               NULL::text, v_catalogue
+          FROM generate_series(v_a1, v_a2) AS n
+         WHERE v_numbers[n - v_a1 + 1] > 0;
+        v_position := v_position + v_e2 - v_e1 + 1 - v_missing;
+        v_recorded := v_now;
+    END LOOP;
+
+    UPDATE {schema}.counter c SET position = v_position, recorded_at = v_recorded
+     WHERE c.position <> v_position;
+END
+$function$;
+
+-- Cancels the event p_event_id of the stream: appends the cancellation, and behind it the
+-- correction if there is one, as append_v3 does. Its outcomes, and of an event that stays:
+--   no_event      there is no event with this id
+--   other_stream  it is in the stream `fact`
+--   cancellation  it cancels another event
+--   fixed         it opens or closes a stream, or is the system's; its type is `fact`
+--   cancelled     the event with the id `fact` cancels it already
+CREATE FUNCTION {schema}.compensate_v1(
+    p_event_id          uuid,
+    p_stream            text,
+    p_category          text,
+    p_expected          bigint,
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    OUT outcome           text,
+    OUT first_version     bigint,
+    OUT first_position    bigint,
+    OUT positions         bigint[],
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint,
+    OUT fact              text
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+#variable_conflict use_column
+DECLARE
+    v_event record;
+BEGIN
+    -- In a statement of its own: whatever is read below is read after the lock was granted.
+    PERFORM FROM {schema}.counter c FOR UPDATE;
+    -- What is stored already, and what a stream that has ended says, is told by the append.
+    IF NOT EXISTS (SELECT FROM {schema}.events e WHERE e.event_id = ANY (p_ids))
+       AND NOT EXISTS (SELECT FROM {schema}.streams s
+                        WHERE s.name = p_stream AND s.lifecycle <> 1) THEN
+        SELECT s.name, e.type, e.flags, e.cancels, c.event_id AS cancelled_by
+          INTO v_event
+          FROM {schema}.events e
+          JOIN {schema}.streams s ON s.stream_no = e.stream_no
+          LEFT JOIN {schema}.events c ON c.stream_no = e.stream_no AND c.cancels = e.event_id
+         WHERE e.event_id = p_event_id;
+        IF NOT FOUND THEN
+            outcome := 'no_event';
+        ELSIF v_event.name <> p_stream THEN
+            outcome := 'other_stream';
+            fact := v_event.name;
+        ELSIF v_event.cancels IS NOT NULL THEN
+            outcome := 'cancellation';
+        -- EVENT_FLAG_CLOSES and EVENT_FLAG_OPENS.
+        ELSIF v_event.flags & 192 <> 0 OR v_event.type LIKE '$%' THEN
+            outcome := 'fixed';
+            fact := v_event.type;
+        ELSIF v_event.cancelled_by IS NOT NULL THEN
+            outcome := 'cancelled';
+            fact := v_event.cancelled_by;
+        END IF;
+        IF outcome IS NOT NULL THEN
+            -- True under any rules.
+            catalogue_version := p_catalogue_version;
+            RETURN;
+        END IF;
+    END IF;
+
+    SELECT a.outcome, a.first_version, a.first_position, a.positions, a.recorded_at,
+           a.actual_version, a.successor, a.differs_at, a.problem, a.catalogue_version
+      INTO outcome, first_version, first_position, positions, recorded_at, actual_version,
+           successor, differs_at, problem, catalogue_version
+      FROM {schema}.append_v3(p_stream, p_category, p_expected, p_ids, p_types, p_data, p_metadata,
+                              p_tags, p_tag_ends, p_occurred_at, p_flags, p_sent, p_stored,
+                              p_writer, p_trace_context, p_catalogue_version,
+                              ARRAY[p_event_id], NULL) a;
+    -- An ordinary event may have the same contents.
+    IF outcome = 'duplicate' AND p_event_id IS DISTINCT FROM
+       (SELECT e.cancels FROM {schema}.events e WHERE e.event_id = p_ids[1]) THEN
+        outcome := 'reused';
+        differs_at := 1;
+        problem := 'other_content';
+    END IF;
+END
+$function$;
+
+-- As compensate_v1, with p_sealed for each event and p_root, as in append_v4.
+CREATE FUNCTION {schema}.compensate_v2(
+    p_event_id          uuid,
+    p_stream            text,
+    p_category          text,
+    p_expected          bigint,
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    p_sealed            text[],
+    p_root              text,
+    OUT outcome           text,
+    OUT first_version     bigint,
+    OUT first_position    bigint,
+    OUT positions         bigint[],
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint,
+    OUT fact              text
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+#variable_conflict use_column
+DECLARE
+    v_event record;
+BEGIN
+    -- In a statement of its own: whatever is read below is read after the lock was granted.
+    PERFORM FROM {schema}.counter c FOR UPDATE;
+    -- What is stored already, and what a stream that has ended says, is told by the append.
+    IF NOT EXISTS (SELECT FROM {schema}.events e WHERE e.event_id = ANY (p_ids))
+       AND NOT EXISTS (SELECT FROM {schema}.streams s
+                        WHERE s.name = p_stream AND s.lifecycle <> 1) THEN
+        SELECT s.name, e.type, e.flags, e.cancels, c.event_id AS cancelled_by
+          INTO v_event
+          FROM {schema}.events e
+          JOIN {schema}.streams s ON s.stream_no = e.stream_no
+          LEFT JOIN {schema}.events c ON c.stream_no = e.stream_no AND c.cancels = e.event_id
+         WHERE e.event_id = p_event_id;
+        IF NOT FOUND THEN
+            outcome := 'no_event';
+        ELSIF v_event.name <> p_stream THEN
+            outcome := 'other_stream';
+            fact := v_event.name;
+        ELSIF v_event.cancels IS NOT NULL THEN
+            outcome := 'cancellation';
+        -- EVENT_FLAG_CLOSES and EVENT_FLAG_OPENS.
+        ELSIF v_event.flags & 192 <> 0 OR v_event.type LIKE '$%' THEN
+            outcome := 'fixed';
+            fact := v_event.type;
+        ELSIF v_event.cancelled_by IS NOT NULL THEN
+            outcome := 'cancelled';
+            fact := v_event.cancelled_by;
+        END IF;
+        IF outcome IS NOT NULL THEN
+            -- True under any rules.
+            catalogue_version := p_catalogue_version;
+            RETURN;
+        END IF;
+    END IF;
+
+    SELECT a.outcome, a.first_version, a.first_position, a.positions, a.recorded_at,
+           a.actual_version, a.successor, a.differs_at, a.problem, a.catalogue_version
+      INTO outcome, first_version, first_position, positions, recorded_at, actual_version,
+           successor, differs_at, problem, catalogue_version
+      FROM {schema}.append_v5(p_stream, p_category, p_expected, p_ids, p_types, p_data, p_metadata,
+                              p_tags, p_tag_ends, p_occurred_at, p_flags, p_sent, p_stored,
+                              p_writer, p_trace_context, p_catalogue_version,
+                              ARRAY[p_event_id], NULL, p_sealed, p_root) a;
+    -- An ordinary event may have the same contents.
+    IF outcome = 'duplicate' AND p_event_id IS DISTINCT FROM
+       (SELECT e.cancels FROM {schema}.events e WHERE e.event_id = p_ids[1]) THEN
+        outcome := 'reused';
+        differs_at := 1;
+        problem := 'other_content';
+    END IF;
+END
+$function$;
+
 -- Registered folds; a name keeps all of its revisions.
 CREATE TABLE {schema}.folds (
     name     text        COLLATE "C" NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 128),
@@ -932,7 +1805,7 @@ CREATE UNLOGGED TABLE {schema}.kept_states (
     stream_no      bigint      NOT NULL,
     -- Kept digest of the fold.
     fold_digest    text        COLLATE "C" NOT NULL,
-    -- Empty: no mapping is in force.
+    -- Empty: no mapping is in force for a type that the fold handles.
     mapping_digest text        COLLATE "C" NOT NULL,
     semantics      integer     NOT NULL,
     -- Version after which this was the state, and the event there: when the log has another one at
@@ -947,7 +1820,8 @@ CREATE UNLOGGED TABLE {schema}.kept_states (
     PRIMARY KEY (stream_no, fold_digest, mapping_digest, semantics)
 ) WITH (fillfactor = 70);
 -- For the sweep of what no fold asks for any more.
-CREATE INDEX kept_states_digest ON {schema}.kept_states (fold_digest, semantics);
+CREATE INDEX kept_states_digest
+    ON {schema}.kept_states (fold_digest, semantics, mapping_digest);
 
 -- Numbers of leases and sessions. A later lease has a higher number, whatever becomes of its group.
 CREATE SEQUENCE {schema}.group_numbers AS bigint;
@@ -985,6 +1859,8 @@ CREATE TABLE {schema}.groups (
     -- Why the event behind the cursor could not be told to pass the condition or not: reason,
     -- message and facts of the error; NULL: nothing stands in the way.
     stopped       jsonb,
+    -- Whether copies are among its events: 1 they are, 2 they are not; NULL: it was not said.
+    copies        smallint    CHECK (copies BETWEEN 1 AND 2),
     CHECK (categories IS NULL OR stream IS NULL),
     CHECK (retry_initial <= retry_max),
     CHECK (ordered OR NOT hold_back)
@@ -1178,6 +2054,110 @@ BEGIN
                        AND (v_group.with_system OR v.category < '$' OR v.category >= '%')
                        AND (v_group.types IS NULL OR v.type = ANY (v_group.types))
                        AND (v_group.tags IS NULL OR v.tags @> v_group.tags)
+                     ORDER BY v.position LIMIT p_page) e;
+            up_to := CASE WHEN v_looked < p_page THEN least(head, v_group.cursor + p_positions)
+                          ELSE v_last END;
+        END IF;
+    END IF;
+    positions := coalesce(positions, '{}');
+    lanes := coalesce(lanes, '{}');
+    RETURN NEXT;
+END
+$function$;
+
+-- The next events of the log for a group: at most p_page of those that it looks at through an
+-- index of theirs, or all that pass its filter among the next p_positions. No row: there is no such
+-- group. up_to is the cursor when p_open or more entries wait or are under way, or the log is at
+-- its end. Its condition is not looked at. Copies do not pass if the group says so, or reads the
+-- whole log and says nothing.
+CREATE FUNCTION {schema}.group_next_v2(
+    p_group     bigint,
+    p_page      bigint,
+    p_positions bigint,
+    p_open      bigint
+) RETURNS TABLE (
+    cursor       bigint,
+    head         bigint,
+    up_to        bigint,
+    positions    bigint[],
+    lanes        bigint[],
+    open_entries bigint
+) LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+DECLARE
+    v_group   {schema}.groups%ROWTYPE;
+    v_copies  boolean;
+    v_stream  bigint;
+    v_version bigint;
+    v_looked  bigint;
+    v_last    bigint;
+BEGIN
+    SELECT * INTO v_group FROM {schema}.groups g WHERE g.group_no = p_group;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    v_copies := CASE WHEN v_group.copies IS NULL
+                     THEN v_group.stream IS NOT NULL OR v_group.categories IS NOT NULL
+                     ELSE v_group.copies = 1 END;
+    SELECT c.position INTO head FROM {schema}.counter c;
+    cursor := v_group.cursor;
+    up_to := cursor;
+    open_entries := (
+        SELECT coalesce(sum(o.entries), 0)
+          FROM unnest(ARRAY[1, 2, 3]) AS s (state)
+         CROSS JOIN LATERAL (SELECT l.entries FROM {schema}.group_lanes l
+                              WHERE l.group_no = p_group AND l.state = s.state OFFSET 0) o);
+    -- Both columns of an index are compared as one, so that no other gives the order asked for.
+    IF cursor < head AND open_entries < p_open THEN
+        IF v_group.stream IS NOT NULL THEN
+            SELECT s.stream_no, s.version INTO v_stream, v_version
+              FROM {schema}.streams s WHERE s.name = v_group.stream;
+            v_version := {schema}.version_from_v1(v_stream, v_version, v_group.cursor + 1);
+            SELECT count(*), max(e.position),
+                   array_agg(e.position ORDER BY e.position) FILTER (WHERE e.passes),
+                   array_agg(e.lane ORDER BY e.position) FILTER (WHERE e.passes)
+              INTO v_looked, v_last, positions, lanes
+              FROM (SELECT v.position,
+                           CASE WHEN v_group.ordered THEN v.stream_no ELSE v.position END AS lane,
+                           (v_group.types IS NULL OR v.type = ANY (v_group.types))
+                           AND (v_group.tags IS NULL OR v.tags @> v_group.tags)
+                           AND (v_copies OR v.copied_from IS NULL) AS passes
+                      FROM {schema}.events v
+                     WHERE (v.stream_no, v.version) >= (v_stream, v_version)
+                       AND (v.stream_no, v.version) < (v_stream + 1, 0)
+                     ORDER BY v.stream_no, v.version LIMIT p_page) e;
+            up_to := CASE WHEN v_looked < p_page THEN head ELSE v_last END;
+        ELSIF v_group.categories IS NOT NULL THEN
+            SELECT count(*), max(e.position),
+                   array_agg(e.position ORDER BY e.position) FILTER (WHERE e.passes),
+                   array_agg(e.lane ORDER BY e.position) FILTER (WHERE e.passes)
+              INTO v_looked, v_last, positions, lanes
+              FROM (SELECT v.position,
+                           CASE WHEN v_group.ordered THEN v.stream_no ELSE v.position END AS lane,
+                           (v_group.types IS NULL OR v.type = ANY (v_group.types))
+                           AND (v_group.tags IS NULL OR v.tags @> v_group.tags)
+                           AND (v_group.with_system OR v.category < '$' OR v.category >= '%')
+                           AND (v_copies OR v.copied_from IS NULL) AS passes
+                      FROM unnest(v_group.categories) AS c (category)
+                     CROSS JOIN LATERAL
+                           (SELECT * FROM {schema}.events x
+                             WHERE (x.category, x.position) > (c.category, v_group.cursor)
+                               AND (x.category, x.position) <= (c.category, head)
+                             ORDER BY x.category, x.position LIMIT p_page) v
+                     ORDER BY v.position LIMIT p_page) e;
+            up_to := CASE WHEN v_looked < p_page THEN head ELSE v_last END;
+        ELSE
+            SELECT count(*), max(e.position), array_agg(e.position ORDER BY e.position),
+                   array_agg(e.lane ORDER BY e.position)
+              INTO v_looked, v_last, positions, lanes
+              FROM (SELECT v.position,
+                           CASE WHEN v_group.ordered THEN v.stream_no ELSE v.position END AS lane
+                      FROM {schema}.events v
+                     WHERE v.position > v_group.cursor
+                       AND v.position <= least(head, v_group.cursor + p_positions)
+                       AND (v_group.with_system OR v.category < '$' OR v.category >= '%')
+                       AND (v_group.types IS NULL OR v.type = ANY (v_group.types))
+                       AND (v_group.tags IS NULL OR v.tags @> v_group.tags)
+                       AND (v_copies OR v.copied_from IS NULL)
                      ORDER BY v.position LIMIT p_page) e;
             up_to := CASE WHEN v_looked < p_page THEN least(head, v_group.cursor + p_positions)
                           ELSE v_last END;
@@ -1744,6 +2724,11 @@ $function$;
 -- Numbers of generations and leases of projections. A later lease has a higher number.
 CREATE SEQUENCE {schema}.projection_numbers AS bigint;
 
+-- A column of a projection whose values may be personal: sealed, or of a row into which no personal
+-- value went.
+CREATE DOMAIN {schema}.sealed_text AS text COLLATE "C"
+    CHECK (VALUE LIKE '$sealed:1:%' OR VALUE LIKE '$plain:%');
+
 -- Projections. Each generation has a table of its own, `projection_` and its generation_no, which
 -- storage/sql/projections.sql describes.
 CREATE TABLE {schema}.projections (
@@ -1778,6 +2763,8 @@ CREATE TABLE {schema}.projection_generations (
     put_by        text        NOT NULL,
     caught_up_at  timestamptz,
     switched_at   timestamptz,
+    -- Under which catalogue it began to read; 0: before there was one.
+    catalogue_version bigint  NOT NULL DEFAULT {schema}.catalogue_version_v1(),
     UNIQUE (projection_no, generation),
     CHECK ((fold_name IS NULL) = (fold_source IS NULL)),
     CHECK ((fold_name IS NULL) = (fold_revision IS NULL))
@@ -2150,6 +3137,1607 @@ BEGIN
 END
 $function$;
 
+-- What was said of event types. Every change of schemas, mappings, modes and demands goes with
+-- `catalogue_changed_v1` in one transaction.
+CREATE TABLE {schema}.event_types (
+    type        text        COLLATE "C" PRIMARY KEY
+                            CHECK (octet_length(type) BETWEEN 1 AND 128),
+    description text        NOT NULL DEFAULT '' CHECK (octet_length(description) <= 4096),
+    -- The event type that is written instead; NULL: none.
+    replaced_by text        COLLATE "C" CHECK (octet_length(replaced_by) BETWEEN 1 AND 128),
+    -- The numbers of the proto's SchemaMode and ReferenceMode; 0: nothing was said.
+    schema_mode smallint    NOT NULL DEFAULT 0 CHECK (schema_mode BETWEEN 0 AND 3),
+    refs_mode   smallint    NOT NULL DEFAULT 0 CHECK (refs_mode BETWEEN 0 AND 2),
+    put_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    put_by      text        NOT NULL,
+    CHECK (replaced_by <> type)
+);
+
+CREATE TABLE {schema}.categories (
+    category    text     COLLATE "C" PRIMARY KEY CHECK (octet_length(category) BETWEEN 1 AND 64),
+    schema_mode smallint NOT NULL CHECK (schema_mode BETWEEN 1 AND 3)
+);
+
+-- All revisions of schemas; the newest of an event type is in force.
+CREATE TABLE {schema}.schemas (
+    schema_no         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- NULL: it is shared, and others refer to it by its id.
+    type              text        COLLATE "C" CHECK (octet_length(type) BETWEEN 1 AND 128),
+    -- Its `$id`; NULL: none.
+    schema_id         text        COLLATE "C" CHECK (octet_length(schema_id) BETWEEN 1 AND 1024),
+    revision          integer     NOT NULL CHECK (revision >= 1),
+    -- SHA-256 of its canonical JSON and of all that it refers to, lower-case hexadecimal.
+    digest            text        NOT NULL,
+    -- The document as it came in.
+    source            text        NOT NULL,
+    -- `$id` and document of all that it refers to, as they were when it was put.
+    resource_ids      text[]      NOT NULL,
+    resources         text[]      NOT NULL,
+    -- The number of the proto's SchemaDraft.
+    draft             smallint    NOT NULL CHECK (draft BETWEEN 1 AND 3),
+    formats           boolean     NOT NULL,
+    accepted_misfits  bigint      NOT NULL DEFAULT 0 CHECK (accepted_misfits >= 0),
+    catalogue_version bigint      NOT NULL,
+    put_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+    put_by            text        NOT NULL,
+    CHECK (type IS NOT NULL OR schema_id IS NOT NULL),
+    CHECK (cardinality(resource_ids) = cardinality(resources))
+);
+CREATE UNIQUE INDEX schemas_type ON {schema}.schemas (type, revision) WHERE type IS NOT NULL;
+CREATE UNIQUE INDEX schemas_shared ON {schema}.schemas (schema_id, revision) WHERE type IS NULL;
+
+-- All revisions of mappings; the one of an event type that was not dropped is in force.
+CREATE TABLE {schema}.mappings (
+    mapping_no        bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    type              text        COLLATE "C" NOT NULL
+                                  CHECK (octet_length(type) BETWEEN 1 AND 128),
+    revision          integer     NOT NULL CHECK (revision >= 1),
+    -- SHA-256 of the normal form of the document, lower-case hexadecimal.
+    digest            text        NOT NULL,
+    -- The document as it came in.
+    source            text        NOT NULL,
+    -- Of the catalogue when it came into force, and when it was dropped or another took its place;
+    -- NULL: it was not.
+    catalogue_version bigint      NOT NULL,
+    dropped_version   bigint,
+    put_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+    put_by            text        NOT NULL,
+    UNIQUE (type, revision)
+);
+CREATE UNIQUE INDEX mappings_in_force ON {schema}.mappings (type) WHERE dropped_version IS NULL;
+
+-- All revisions of privacy rules; the ones of an event type or category that were not dropped are
+-- in force.
+CREATE TABLE {schema}.privacy_rules (
+    rules_no          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- What they are rules of: one of both.
+    type              text        COLLATE "C" CHECK (octet_length(type) BETWEEN 1 AND 128),
+    category          text        COLLATE "C" CHECK (octet_length(category) BETWEEN 1 AND 64),
+    revision          integer     NOT NULL CHECK (revision >= 1),
+    -- SHA-256 of what is personal in canonical JSON, lower-case hexadecimal.
+    digest            text        NOT NULL,
+    -- The document as it came in; of a schema the normal form.
+    source            text        NOT NULL,
+    -- The document in canonical JSON.
+    normal_form       text        NOT NULL,
+    -- 1: a document, 2: annotations of the schema of the event type.
+    origin            smallint    NOT NULL CHECK (origin BETWEEN 1 AND 2),
+    -- Those of the personal fields.
+    pointers          text[]      NOT NULL,
+    -- Stored events with plaintext when they were put, and the head of the log then, if there were
+    -- some: they are at or before it, and have paths that are not sealed.
+    plaintext_events  bigint      NOT NULL CHECK (plaintext_events >= 0),
+    plaintext_until   bigint      NOT NULL CHECK (plaintext_until >= 0),
+    -- Of the catalogue when they came into force, and when they were dropped or others took their
+    -- place; NULL: they were not.
+    catalogue_version bigint      NOT NULL,
+    dropped_version   bigint,
+    put_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+    put_by            text        NOT NULL,
+    CHECK ((type IS NULL) <> (category IS NULL)),
+    CHECK (category IS NULL OR origin = 1),
+    CHECK ((plaintext_events = 0) = (plaintext_until = 0))
+);
+CREATE UNIQUE INDEX privacy_rules_type ON {schema}.privacy_rules (type, revision)
+    WHERE type IS NOT NULL;
+CREATE UNIQUE INDEX privacy_rules_category ON {schema}.privacy_rules (category, revision)
+    WHERE category IS NOT NULL;
+CREATE UNIQUE INDEX privacy_rules_type_in_force ON {schema}.privacy_rules (type)
+    WHERE type IS NOT NULL AND dropped_version IS NULL;
+CREATE UNIQUE INDEX privacy_rules_category_in_force ON {schema}.privacy_rules (category)
+    WHERE category IS NOT NULL AND dropped_version IS NULL;
+
+-- What the log holds of each type, up to the position of event_type_progress; the rest is counted
+-- by who asks, in pieces.
+CREATE TABLE {schema}.event_type_counts (
+    type              text        COLLATE "C" PRIMARY KEY,
+    events            bigint      NOT NULL,
+    violations        bigint      NOT NULL,
+    first_position    bigint      NOT NULL,
+    last_position     bigint      NOT NULL,
+    first_recorded_at timestamptz NOT NULL,
+    last_recorded_at  timestamptz NOT NULL
+);
+
+CREATE TABLE {schema}.event_type_writers (
+    type             text        COLLATE "C" NOT NULL,
+    writer           text        COLLATE "C" NOT NULL,
+    events           bigint      NOT NULL,
+    last_recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (type, writer)
+);
+
+CREATE TABLE {schema}.event_type_progress (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    position bigint  NOT NULL DEFAULT 0 CHECK (position >= 0)
+);
+
+-- Who refers to what: `target` is `e:` and the id of an event, or `s:` and the name of a stream;
+-- `position` that of the event that refers to it. A table, not an index of events, which would have
+-- to look through a log that is there already, and would find referrers in no order.
+CREATE TABLE {schema}.event_references (
+    target   text COLLATE "C" NOT NULL,
+    position bigint           NOT NULL,
+    PRIMARY KEY (target, position)
+);
+
+-- The targets that the metadata of an event name. As json, not jsonb: that would look at numbers,
+-- and fail on some that are fine.
+CREATE FUNCTION {schema}.references_v1(p_metadata bytea) RETURNS SETOF text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $function$
+    SELECT 'e:' || lower(e.value)
+      FROM json_array_elements_text(
+               (convert_from(p_metadata, 'UTF8')::json -> 'refs') -> 'events') AS e
+     UNION
+    SELECT 's:' || s.value
+      FROM json_array_elements_text(
+               (convert_from(p_metadata, 'UTF8')::json -> 'refs') -> 'streams') AS s
+$function$;
+
+CREATE FUNCTION {schema}.note_references_v1() RETURNS trigger LANGUAGE plpgsql AS $function$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO {schema}.event_references (target, position)
+        SELECT t, NEW.position FROM {schema}.references_v1(NEW.metadata) AS t;
+    ELSE
+        DELETE FROM {schema}.event_references r
+         WHERE r.position = OLD.position
+           AND r.target IN (SELECT t FROM {schema}.references_v1(OLD.metadata) AS t);
+    END IF;
+    RETURN NULL;
+END
+$function$;
+
+-- Only events with the mark EVENT_FLAG_REFERS, whose `refs` were checked. With the payload goes
+-- what it referred to.
+CREATE TRIGGER events_references_added AFTER INSERT ON {schema}.events
+    FOR EACH ROW WHEN (NEW.flags & 8 <> 0)
+    EXECUTE FUNCTION {schema}.note_references_v1();
+CREATE TRIGGER events_references_gone AFTER UPDATE OF deleted_at ON {schema}.events
+    FOR EACH ROW
+    WHEN (OLD.flags & 8 <> 0 AND OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL)
+    EXECUTE FUNCTION {schema}.note_references_v1();
+
+-- Leases of transforms. A later lease has a higher number.
+CREATE SEQUENCE {schema}.transform_leases AS bigint;
+
+CREATE TABLE {schema}.transforms (
+    transform_no   bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- The job; the ids of its events are made from this one.
+    transform_id   uuid        NOT NULL UNIQUE,
+    name           text        COLLATE "C" NOT NULL,
+    -- The document as it came in, and SHA-256 of its normal form, lower-case hexadecimal.
+    source         text        NOT NULL,
+    digest         text        NOT NULL,
+    -- Nothing is copied: it ends when it was tried on all that was there.
+    dry_run        boolean     NOT NULL,
+    -- The numbers of the proto's TransformState.
+    state          smallint    NOT NULL DEFAULT 1 CHECK (state BETWEEN 1 AND 11),
+    -- What it ends as when all is undone (state 9).
+    ends           smallint    CHECK (ends IN (10, 11)),
+    -- Pairs of streams whose states are compared at the most.
+    states_max     integer     NOT NULL CHECK (states_max >= 0),
+    cutover_ms_max integer     CHECK (cutover_ms_max >= 1),
+    -- The longest that its cut-over held up appends, in milliseconds.
+    held_ms        integer     NOT NULL DEFAULT 0 CHECK (held_ms >= 0),
+    -- Reason, message and facts of why it failed; NULL: it did not.
+    failure        jsonb,
+    -- What trying it on all that was there came to, as the domain keeps it.
+    trial          jsonb       NOT NULL DEFAULT '{}',
+    -- Events by type, and what became of them, as the domain keeps them.
+    counts         jsonb       NOT NULL DEFAULT '{}',
+    -- What comparing states came to, as the domain keeps it; NULL: none were compared.
+    states         jsonb,
+    started_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_by     text        NOT NULL,
+    caught_up_at   timestamptz,
+    verified_at    timestamptz,
+    cut_over_at    timestamptz,
+    ended_at       timestamptz,
+    -- The other server that it copies to, as the configuration names it; NULL: the same store.
+    target         text        COLLATE "C",
+    -- Id of its store, once it answered.
+    target_store   uuid,
+    -- Why it waits for that server; NULL: it does not.
+    waiting        text
+);
+
+-- How far a transform is, and who runs it: written with every chunk, with room on the page for its
+-- dead versions.
+CREATE TABLE {schema}.transform_progress (
+    transform_no    bigint PRIMARY KEY REFERENCES {schema}.transforms ON DELETE CASCADE,
+    -- Position up to which it was tried.
+    tried           bigint NOT NULL DEFAULT 0 CHECK (tried >= 0),
+    -- Position up to which what its sources give is in the targets.
+    position        bigint NOT NULL DEFAULT 0 CHECK (position >= 0),
+    -- Position up to which that was compared.
+    verified        bigint NOT NULL DEFAULT 0 CHECK (verified BETWEEN 0 AND position),
+    events_read     bigint NOT NULL DEFAULT 0 CHECK (events_read >= 0),
+    events_written  bigint NOT NULL DEFAULT 0 CHECK (events_written >= 0),
+    events_verified bigint NOT NULL DEFAULT 0
+                           CHECK (events_verified BETWEEN 0 AND events_written),
+    -- The fencing token: it goes up with each server process that takes the transform.
+    lease           bigint NOT NULL DEFAULT 0 CHECK (lease >= 0),
+    -- By PostgreSQL's clock; NULL: nobody has it.
+    lease_until     timestamptz
+) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+
+-- Streams that a transform has read.
+CREATE TABLE {schema}.transform_sources (
+    transform_no bigint   NOT NULL REFERENCES {schema}.transforms ON DELETE CASCADE,
+    stream       text     COLLATE "C" NOT NULL,
+    -- The last version that was read.
+    version      bigint   NOT NULL CHECK (version >= 1),
+    -- 0 open, 1 closed by the cut-over, 2 closed or deleted before.
+    closure      smallint NOT NULL DEFAULT 0 CHECK (closure BETWEEN 0 AND 2),
+    -- What the cut-over has set as its successor.
+    successor    text     COLLATE "C",
+    PRIMARY KEY (transform_no, stream)
+);
+
+CREATE INDEX transform_sources_open ON {schema}.transform_sources (transform_no, stream)
+    WHERE closure = 0;
+
+-- Streams that a transform has written.
+CREATE TABLE {schema}.transform_targets (
+    transform_no     bigint NOT NULL REFERENCES {schema}.transforms ON DELETE CASCADE,
+    stream           text   COLLATE "C" NOT NULL,
+    -- The last version that was written; the stream has no other events.
+    version          bigint NOT NULL CHECK (version >= 1),
+    -- Up to which version it was compared.
+    verified_version bigint NOT NULL DEFAULT 0 CHECK (verified_version BETWEEN 0 AND version),
+    -- Chained SHA-256 of what should be there, and of what is; NULL: nothing was compared yet.
+    source_hash      bytea,
+    target_hash      bytea,
+    PRIMARY KEY (transform_no, stream)
+);
+
+-- Which streams went into which, with how many events.
+CREATE TABLE {schema}.transform_links (
+    transform_no bigint NOT NULL REFERENCES {schema}.transforms ON DELETE CASCADE,
+    source       text   COLLATE "C" NOT NULL,
+    target       text   COLLATE "C" NOT NULL,
+    events       bigint NOT NULL CHECK (events >= 1),
+    PRIMARY KEY (transform_no, source, target)
+);
+
+CREATE INDEX transform_links_target ON {schema}.transform_links (transform_no, target, source);
+
+-- Takes a transform away from the server process that has it: whoever takes it next reads anew what
+-- it is. A chunk under way ends before.
+CREATE FUNCTION {schema}.transform_fence_v1(p_transform_no bigint) RETURNS void LANGUAGE sql
+AS $function$
+    UPDATE {schema}.transform_progress p
+       SET lease = nextval('{schema}.transform_leases'), lease_until = NULL
+     WHERE p.transform_no = p_transform_no
+$function$;
+
+-- Moves a transform to the state p_to if it is in one of p_from, and gives it to whoever looks
+-- next. Answers the state that it was in, NULL if there is no such transform. p_ends: how it ends,
+-- where p_to is to undo it.
+CREATE FUNCTION {schema}.transform_move_v1(
+    p_transform_id uuid, p_from smallint[], p_to smallint, p_ends smallint,
+    p_cutover_ms_max integer)
+RETURNS smallint LANGUAGE plpgsql
+AS $function$
+DECLARE
+    _no    bigint;
+    _state smallint;
+BEGIN
+    SELECT t.transform_no INTO _no FROM {schema}.transforms t
+     WHERE t.transform_id = p_transform_id;
+    -- First the row that chunks lock first.
+    PERFORM FROM {schema}.transform_progress p WHERE p.transform_no = _no FOR UPDATE;
+    SELECT t.state INTO _state FROM {schema}.transforms t WHERE t.transform_no = _no FOR UPDATE;
+    IF _state = ANY (p_from) THEN
+        UPDATE {schema}.transforms t
+           SET state = p_to, ends = p_ends,
+               cutover_ms_max = coalesce(p_cutover_ms_max, t.cutover_ms_max)
+         WHERE t.transform_no = _no;
+        PERFORM {schema}.transform_fence_v1(_no);
+    END IF;
+    RETURN _state;
+END
+$function$;
+
+-- Holds up appends for the transaction, for who has the lease p_lease of a transform that cuts
+-- over: NULL if somebody else has, else the head of the log. Neither a statement behind it nor a
+-- pause between two may take longer than p_ms_max milliseconds.
+CREATE FUNCTION {schema}.transform_hold_v1(p_transform_no bigint, p_lease bigint, p_ms_max integer)
+RETURNS bigint LANGUAGE plpgsql
+AS $function$
+DECLARE
+    _head bigint;
+BEGIN
+    PERFORM FROM {schema}.transform_progress p
+      WHERE p.transform_no = p_transform_no AND p.lease = p_lease FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('statement_timeout', p_ms_max::text, true),
+            set_config('idle_in_transaction_session_timeout', p_ms_max::text, true);
+    SELECT c.position INTO _head FROM {schema}.counter c FOR UPDATE;
+    RETURN _head;
+END
+$function$;
+
+-- Appends a chunk of a transform, all of it or nothing, and moves the transform from position p_at
+-- to p_to. p_targets: the streams of the chunk, each there once, with the number of their events;
+-- p_in and p_nth: of each event, which of them it goes to, and the how manieth there it is.
+-- p_sources with the last version read; p_links: pairs of both by index, with the number of events.
+-- Outcomes: `copied`; `fenced`: somebody else has the lease, or has moved it; `stale`: the rules
+-- are other ones; `exists`, `moved`, `closed`, `deleted`: a target is not as the transform left it.
+CREATE FUNCTION {schema}.transform_append_v1(
+    p_transform_no      bigint,
+    p_lease             bigint,
+    p_lease_ms          bigint,
+    p_at                bigint,
+    p_to                bigint,
+    p_read              integer,
+    p_counts            jsonb,
+    p_sources           text[],
+    p_source_versions   bigint[],
+    p_targets           text[],
+    p_categories        text[],
+    p_target_events     integer[],
+    p_link_sources      integer[],
+    p_link_targets      integer[],
+    p_link_events       integer[],
+    p_in                integer[],
+    p_nth               integer[],
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_cancels           uuid[],
+    p_copied_from       uuid[],
+    p_writer            text,
+    p_catalogue_version bigint,
+    OUT outcome           text,
+    OUT stream            text,
+    OUT expected          bigint,
+    OUT actual            bigint,
+    OUT head              bigint,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+-- Plans are made once, for tables of any size, and must not read one from end to end.
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off AS $function$
+#variable_conflict use_column
+DECLARE
+    v_position bigint;
+    v_recorded timestamptz;
+    v_count    integer := cardinality(p_ids);
+    -- One element a target.
+    v_numbers  bigint[];
+    v_versions bigint[];
+BEGIN
+    PERFORM FROM {schema}.transform_progress p
+      WHERE p.transform_no = p_transform_no AND p.lease = p_lease AND p.position = p_at FOR UPDATE;
+    IF NOT FOUND THEN
+        outcome := 'fenced';
+        RETURN;
+    END IF;
+
+    IF v_count > 0 THEN
+        -- In a statement of its own: whatever is read below is read after the lock was granted.
+        SELECT c.position, greatest(clock_timestamp(), c.recorded_at), c.catalogue_version
+          INTO v_position, v_recorded, transform_append_v1.catalogue_version
+          FROM {schema}.counter c FOR UPDATE;
+        IF transform_append_v1.catalogue_version <> p_catalogue_version THEN
+            outcome := 'stale';
+            RETURN;
+        END IF;
+        SELECT p_targets[n], coalesce(k.version, 0), coalesce(s.version, 0),
+               CASE WHEN k.version IS NULL THEN 'exists'
+                    WHEN s.lifecycle = 2 THEN 'closed'
+                    WHEN s.lifecycle = 3 THEN 'deleted' ELSE 'moved' END
+          INTO stream, expected, actual, outcome
+          FROM generate_series(1, cardinality(p_targets)) AS n
+          LEFT JOIN {schema}.streams s ON s.name = p_targets[n]
+          LEFT JOIN {schema}.transform_targets k
+                 ON k.transform_no = p_transform_no AND k.stream = p_targets[n]
+         WHERE coalesce(k.version, 0) <> coalesce(s.version, 0) OR s.lifecycle <> 1
+         ORDER BY n LIMIT 1;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+        SELECT array_agg(coalesce(s.stream_no, nextval('{schema}.streams_stream_no_seq'))
+                         ORDER BY n),
+               array_agg(coalesce(s.version, 0) ORDER BY n)
+          INTO v_numbers, v_versions
+          FROM generate_series(1, cardinality(p_targets)) AS n
+          LEFT JOIN {schema}.streams s ON s.name = p_targets[n];
+        INSERT INTO {schema}.streams (stream_no, name, category, version, root, created_at)
+        OVERRIDING SYSTEM VALUE
+        SELECT v_numbers[n], p_targets[n], p_categories[n], p_target_events[n], p_targets[n],
+               v_recorded
+          FROM generate_series(1, cardinality(p_targets)) AS n WHERE v_versions[n] = 0;
+        UPDATE {schema}.streams s SET version = s.version + p_target_events[n]
+          FROM generate_series(1, cardinality(p_targets)) AS n
+         WHERE s.stream_no = v_numbers[n] AND v_versions[n] > 0;
+        INSERT INTO {schema}.events (position, stream_no, version, recorded_at, occurred_at,
+                                     event_id, flags, type, category, writer, data, metadata, tags,
+                                     sent_digest, stored_digest, cancels, copied_from)
+        SELECT v_position + n, v_numbers[p_in[n]], v_versions[p_in[n]] + p_nth[n], v_recorded,
+               p_occurred_at[n], p_ids[n], p_flags[n], p_types[n], p_categories[p_in[n]], p_writer,
+               p_data[n], p_metadata[n],
+               CASE WHEN p_tag_ends[n] > coalesce(p_tag_ends[n - 1], 0)
+                    THEN ARRAY(SELECT p_tags[t]
+                                 FROM generate_series(coalesce(p_tag_ends[n - 1], 0) + 1,
+                                                      p_tag_ends[n]) AS t) END,
+               p_sent[n], p_stored[n], p_cancels[n], p_copied_from[n]
+          FROM generate_series(1, v_count) AS n;
+        head := v_position + v_count;
+        UPDATE {schema}.counter c SET position = head, recorded_at = v_recorded;
+        INSERT INTO {schema}.transform_targets AS k (transform_no, stream, version)
+        SELECT p_transform_no, p_targets[n], p_target_events[n]
+          FROM generate_series(1, cardinality(p_targets)) AS n
+            ON CONFLICT (transform_no, stream) DO UPDATE SET version = k.version + excluded.version;
+        INSERT INTO {schema}.transform_links AS l (transform_no, source, target, events)
+        SELECT p_transform_no, p_sources[p_link_sources[n]], p_targets[p_link_targets[n]],
+               p_link_events[n]
+          FROM generate_series(1, cardinality(p_link_sources)) AS n
+            ON CONFLICT (transform_no, source, target) DO UPDATE
+           SET events = l.events + excluded.events;
+    END IF;
+
+    INSERT INTO {schema}.transform_sources AS q (transform_no, stream, version)
+    SELECT p_transform_no, p_sources[n], p_source_versions[n]
+      FROM generate_series(1, cardinality(p_sources)) AS n
+        ON CONFLICT (transform_no, stream) DO UPDATE
+       SET version = greatest(q.version, excluded.version);
+    UPDATE {schema}.transform_progress p
+       SET position = p_to, events_read = p.events_read + p_read,
+           events_written = p.events_written + v_count,
+           lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
+     WHERE p.transform_no = p_transform_no;
+    IF p_read > 0 THEN
+        UPDATE {schema}.transforms t SET counts = p_counts WHERE t.transform_no = p_transform_no;
+    END IF;
+    outcome := 'copied';
+END
+$function$;
+
+-- As transform_append_v1, with p_sealed for each event, as in append_v4.
+CREATE FUNCTION {schema}.transform_append_v2(
+    p_transform_no      bigint,
+    p_lease             bigint,
+    p_lease_ms          bigint,
+    p_at                bigint,
+    p_to                bigint,
+    p_read              integer,
+    p_counts            jsonb,
+    p_sources           text[],
+    p_source_versions   bigint[],
+    p_targets           text[],
+    p_categories        text[],
+    p_target_events     integer[],
+    p_link_sources      integer[],
+    p_link_targets      integer[],
+    p_link_events       integer[],
+    p_in                integer[],
+    p_nth               integer[],
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_cancels           uuid[],
+    p_copied_from       uuid[],
+    p_sealed            text[],
+    p_writer            text,
+    p_catalogue_version bigint,
+    OUT outcome           text,
+    OUT stream            text,
+    OUT expected          bigint,
+    OUT actual            bigint,
+    OUT head              bigint,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+-- Plans are made once, for tables of any size, and must not read one from end to end.
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off AS $function$
+#variable_conflict use_column
+DECLARE
+    v_position bigint;
+    v_recorded timestamptz;
+    v_count    integer := cardinality(p_ids);
+    -- One element a target.
+    v_numbers  bigint[];
+    v_versions bigint[];
+BEGIN
+    PERFORM FROM {schema}.transform_progress p
+      WHERE p.transform_no = p_transform_no AND p.lease = p_lease AND p.position = p_at FOR UPDATE;
+    IF NOT FOUND THEN
+        outcome := 'fenced';
+        RETURN;
+    END IF;
+
+    IF v_count > 0 THEN
+        -- In a statement of its own: whatever is read below is read after the lock was granted.
+        SELECT c.position, greatest(clock_timestamp(), c.recorded_at), c.catalogue_version
+          INTO v_position, v_recorded, transform_append_v2.catalogue_version
+          FROM {schema}.counter c FOR UPDATE;
+        IF transform_append_v2.catalogue_version <> p_catalogue_version THEN
+            outcome := 'stale';
+            RETURN;
+        END IF;
+        SELECT p_targets[n], coalesce(k.version, 0), coalesce(s.version, 0),
+               CASE WHEN k.version IS NULL THEN 'exists'
+                    WHEN s.lifecycle = 2 THEN 'closed'
+                    WHEN s.lifecycle = 3 THEN 'deleted' ELSE 'moved' END
+          INTO stream, expected, actual, outcome
+          FROM generate_series(1, cardinality(p_targets)) AS n
+          LEFT JOIN {schema}.streams s ON s.name = p_targets[n]
+          LEFT JOIN {schema}.transform_targets k
+                 ON k.transform_no = p_transform_no AND k.stream = p_targets[n]
+         WHERE coalesce(k.version, 0) <> coalesce(s.version, 0) OR s.lifecycle <> 1
+         ORDER BY n LIMIT 1;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+        SELECT array_agg(coalesce(s.stream_no, nextval('{schema}.streams_stream_no_seq'))
+                         ORDER BY n),
+               array_agg(coalesce(s.version, 0) ORDER BY n)
+          INTO v_numbers, v_versions
+          FROM generate_series(1, cardinality(p_targets)) AS n
+          LEFT JOIN {schema}.streams s ON s.name = p_targets[n];
+        INSERT INTO {schema}.streams (stream_no, name, category, version, root, created_at)
+        OVERRIDING SYSTEM VALUE
+        SELECT v_numbers[n], p_targets[n], p_categories[n], p_target_events[n], p_targets[n],
+               v_recorded
+          FROM generate_series(1, cardinality(p_targets)) AS n WHERE v_versions[n] = 0;
+        UPDATE {schema}.streams s SET version = s.version + p_target_events[n]
+          FROM generate_series(1, cardinality(p_targets)) AS n
+         WHERE s.stream_no = v_numbers[n] AND v_versions[n] > 0;
+        INSERT INTO {schema}.events (position, stream_no, version, recorded_at, occurred_at,
+                                     event_id, flags, type, category, writer, data, metadata, tags,
+                                     sent_digest, stored_digest, cancels, copied_from,
+                                     sealed_paths)
+        SELECT v_position + n, v_numbers[p_in[n]], v_versions[p_in[n]] + p_nth[n], v_recorded,
+               p_occurred_at[n], p_ids[n], p_flags[n], p_types[n], p_categories[p_in[n]], p_writer,
+               p_data[n], p_metadata[n],
+               CASE WHEN p_tag_ends[n] > coalesce(p_tag_ends[n - 1], 0)
+                    THEN ARRAY(SELECT p_tags[t]
+                                 FROM generate_series(coalesce(p_tag_ends[n - 1], 0) + 1,
+                                                      p_tag_ends[n]) AS t) END,
+               p_sent[n], p_stored[n], p_cancels[n], p_copied_from[n],
+               p_sealed[n]::text[]
+          FROM generate_series(1, v_count) AS n;
+        head := v_position + v_count;
+        UPDATE {schema}.counter c SET position = head, recorded_at = v_recorded;
+        INSERT INTO {schema}.transform_targets AS k (transform_no, stream, version)
+        SELECT p_transform_no, p_targets[n], p_target_events[n]
+          FROM generate_series(1, cardinality(p_targets)) AS n
+            ON CONFLICT (transform_no, stream) DO UPDATE SET version = k.version + excluded.version;
+        INSERT INTO {schema}.transform_links AS l (transform_no, source, target, events)
+        SELECT p_transform_no, p_sources[p_link_sources[n]], p_targets[p_link_targets[n]],
+               p_link_events[n]
+          FROM generate_series(1, cardinality(p_link_sources)) AS n
+            ON CONFLICT (transform_no, source, target) DO UPDATE
+           SET events = l.events + excluded.events;
+    END IF;
+
+    INSERT INTO {schema}.transform_sources AS q (transform_no, stream, version)
+    SELECT p_transform_no, p_sources[n], p_source_versions[n]
+      FROM generate_series(1, cardinality(p_sources)) AS n
+        ON CONFLICT (transform_no, stream) DO UPDATE
+       SET version = greatest(q.version, excluded.version);
+    UPDATE {schema}.transform_progress p
+       SET position = p_to, events_read = p.events_read + p_read,
+           events_written = p.events_written + v_count,
+           lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
+     WHERE p.transform_no = p_transform_no;
+    IF p_read > 0 THEN
+        UPDATE {schema}.transforms t SET counts = p_counts WHERE t.transform_no = p_transform_no;
+    END IF;
+    outcome := 'copied';
+END
+$function$;
+
+-- Notes a chunk of a transform whose copies are stored on another server, and moves the transform
+-- from position p_at to p_to. The arrays are those of transform_append_v1. False: somebody else has
+-- the lease, or has moved it.
+CREATE FUNCTION {schema}.transform_sent_v1(
+    p_transform_no    bigint,
+    p_lease           bigint,
+    p_lease_ms        bigint,
+    p_at              bigint,
+    p_to              bigint,
+    p_read            integer,
+    p_counts          jsonb,
+    p_sources         text[],
+    p_source_versions bigint[],
+    p_targets         text[],
+    p_target_events   integer[],
+    p_link_sources    integer[],
+    p_link_targets    integer[],
+    p_link_events     integer[])
+RETURNS boolean LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+BEGIN
+    UPDATE {schema}.transform_progress p
+       SET position = p_to, events_read = p.events_read + p_read,
+           events_written = p.events_written
+                            + coalesce((SELECT sum(e) FROM unnest(p_target_events) AS e), 0),
+           lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
+     WHERE p.transform_no = p_transform_no AND p.lease = p_lease AND p.position = p_at;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO {schema}.transform_targets AS k (transform_no, stream, version)
+    SELECT p_transform_no, p_targets[n], p_target_events[n]
+      FROM generate_series(1, cardinality(p_targets)) AS n
+        ON CONFLICT (transform_no, stream) DO UPDATE SET version = k.version + excluded.version;
+    INSERT INTO {schema}.transform_links AS l (transform_no, source, target, events)
+    SELECT p_transform_no, p_sources[p_link_sources[n]], p_targets[p_link_targets[n]],
+           p_link_events[n]
+      FROM generate_series(1, cardinality(p_link_sources)) AS n
+        ON CONFLICT (transform_no, source, target) DO UPDATE
+       SET events = l.events + excluded.events;
+    INSERT INTO {schema}.transform_sources AS q (transform_no, stream, version)
+    SELECT p_transform_no, p_sources[n], p_source_versions[n]
+      FROM generate_series(1, cardinality(p_sources)) AS n
+        ON CONFLICT (transform_no, stream) DO UPDATE
+       SET version = greatest(q.version, excluded.version);
+    IF p_read > 0 THEN
+        UPDATE {schema}.transforms t SET counts = p_counts WHERE t.transform_no = p_transform_no;
+    END IF;
+    RETURN true;
+END
+$function$;
+
+-- Whether copies may cancel what they say, in the stream p_stream: each an event that stands there,
+-- or before it among p_ids, which cancels none itself and which nothing else cancels.
+CREATE FUNCTION {schema}.copies_cancel_v1(p_stream text, p_ids uuid[], p_cancels uuid[])
+RETURNS boolean LANGUAGE sql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+    SELECT NOT EXISTS (
+        SELECT FROM generate_series(1, cardinality(p_cancels)) AS n
+         WHERE p_cancels[n] IS NOT NULL
+           AND (NOT (EXISTS (SELECT FROM generate_series(1, n - 1) AS m
+                              WHERE p_ids[m] = p_cancels[n] AND p_cancels[m] IS NULL)
+                     OR EXISTS (SELECT FROM {schema}.events e
+                                  JOIN {schema}.streams s ON s.stream_no = e.stream_no
+                                 WHERE e.event_id = p_cancels[n] AND s.name = p_stream
+                                   AND e.cancels IS NULL))
+                OR p_cancels[n] = ANY (p_cancels[: n - 1])
+                OR EXISTS (SELECT FROM {schema}.events e
+                             JOIN {schema}.streams s ON s.stream_no = e.stream_no
+                            WHERE e.cancels = p_cancels[n] AND s.name = p_stream
+                              AND e.event_id <> p_ids[n])))
+$function$;
+
+-- Appends copies that another server sends, as append_v3 does. Its outcomes, and `cancels`: they
+-- may not cancel what they say.
+CREATE FUNCTION {schema}.append_copies_v1(
+    p_stream            text,
+    p_category          text,
+    p_expected          bigint,
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    p_cancels           uuid[],
+    p_copied_from       uuid[],
+    OUT outcome           text,
+    OUT first_version     bigint,
+    OUT first_position    bigint,
+    OUT positions         bigint[],
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+#variable_conflict use_column
+BEGIN
+    -- What is read below nobody changes any more.
+    PERFORM FROM {schema}.counter c FOR UPDATE;
+    IF NOT {schema}.copies_cancel_v1(p_stream, p_ids, p_cancels) THEN
+        outcome := 'cancels';
+        RETURN;
+    END IF;
+    SELECT a.outcome, a.first_version, a.first_position, a.positions, a.recorded_at,
+           a.actual_version, a.successor, a.differs_at, a.problem, a.catalogue_version
+      INTO outcome, first_version, first_position, positions, recorded_at, actual_version,
+           successor, differs_at, problem, append_copies_v1.catalogue_version
+      FROM {schema}.append_v3(p_stream, p_category, p_expected, p_ids, p_types, p_data, p_metadata,
+                              p_tags, p_tag_ends, p_occurred_at, p_flags, p_sent, p_stored,
+                              p_writer, p_trace_context, p_catalogue_version, p_cancels,
+                              p_copied_from) a;
+END
+$function$;
+
+-- As append_copies_v1, with p_sealed for each event and p_root, as in append_v4.
+CREATE FUNCTION {schema}.append_copies_v2(
+    p_stream            text,
+    p_category          text,
+    p_expected          bigint,
+    p_ids               uuid[],
+    p_types             text[],
+    p_data              bytea[],
+    p_metadata          bytea[],
+    p_tags              text[],
+    p_tag_ends          integer[],
+    p_occurred_at       timestamptz[],
+    p_flags             integer[],
+    p_sent              bytea[],
+    p_stored            bytea[],
+    p_writer            text,
+    p_trace_context     text,
+    p_catalogue_version bigint,
+    p_cancels           uuid[],
+    p_copied_from       uuid[],
+    p_sealed            text[],
+    p_root              text,
+    OUT outcome           text,
+    OUT first_version     bigint,
+    OUT first_position    bigint,
+    OUT positions         bigint[],
+    OUT recorded_at       timestamptz,
+    OUT actual_version    bigint,
+    OUT successor         text,
+    OUT differs_at        integer,
+    OUT problem           text,
+    OUT catalogue_version bigint
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+#variable_conflict use_column
+BEGIN
+    -- What is read below nobody changes any more.
+    PERFORM FROM {schema}.counter c FOR UPDATE;
+    IF NOT {schema}.copies_cancel_v1(p_stream, p_ids, p_cancels) THEN
+        outcome := 'cancels';
+        RETURN;
+    END IF;
+    SELECT a.outcome, a.first_version, a.first_position, a.positions, a.recorded_at,
+           a.actual_version, a.successor, a.differs_at, a.problem, a.catalogue_version
+      INTO outcome, first_version, first_position, positions, recorded_at, actual_version,
+           successor, differs_at, problem, append_copies_v2.catalogue_version
+      FROM {schema}.append_v5(p_stream, p_category, p_expected, p_ids, p_types, p_data, p_metadata,
+                              p_tags, p_tag_ends, p_occurred_at, p_flags, p_sent, p_stored,
+                              p_writer, p_trace_context, p_catalogue_version, p_cancels,
+                              p_copied_from, p_sealed, p_root) a;
+END
+$function$;
+
+-- Events for a transform, positions p_lower to p_upper, p_max at the most, in order. p_kind 1: of
+-- the categories p_names, each there once; 2: of these streams; 3: of the log, but the system's,
+-- copies, and those of these categories, into which it writes; 4: those with these ids. Positions
+-- come first, from the index that has them.
+CREATE FUNCTION {schema}.transform_page_v1(
+    p_kind integer, p_names text[], p_lower bigint, p_upper bigint, p_max bigint)
+RETURNS TABLE (
+    stream        text,
+    version       bigint,
+    "position"    bigint,
+    event_id      uuid,
+    type          text,
+    data          bytea,
+    metadata      bytea,
+    tags          text[],
+    recorded_at   timestamptz,
+    occurred_at   timestamptz,
+    writer        text,
+    flags         integer,
+    copied_from   uuid,
+    cancels       uuid,
+    trace_context text,
+    deleted       boolean,
+    root_name     text
+) LANGUAGE plpgsql STABLE
+-- Plans are made once, for tables of any size, and must not read one from end to end.
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET join_collapse_limit = 1 AS $function$
+#variable_conflict use_column
+DECLARE
+    v_positions bigint[];
+BEGIN
+    IF p_kind = 1 THEN
+        v_positions := ARRAY(
+            SELECT p.position FROM unnest(p_names) AS c (category)
+             CROSS JOIN LATERAL
+                   (SELECT v.position FROM {schema}.events v
+                     WHERE (v.category, v.position) >= (c.category, p_lower)
+                       AND (v.category, v.position) <= (c.category, p_upper)
+                     ORDER BY v.category, v.position LIMIT p_max) p
+             ORDER BY p.position LIMIT p_max);
+    ELSIF p_kind = 2 THEN
+        v_positions := ARRAY(
+            SELECT p.position FROM unnest(p_names) AS n (name)
+              JOIN {schema}.streams t ON t.name = n.name
+             CROSS JOIN LATERAL
+                   (SELECT v.position FROM {schema}.events v
+                     WHERE v.stream_no = t.stream_no
+                       AND v.version >= {schema}.version_from_v1(t.stream_no, t.version, p_lower)
+                       AND v.position <= p_upper
+                     ORDER BY v.version LIMIT p_max) p
+             ORDER BY p.position LIMIT p_max);
+    ELSIF p_kind = 3 THEN
+        v_positions := ARRAY(
+            SELECT v.position FROM {schema}.events v
+             WHERE v.position BETWEEN p_lower AND p_upper
+               AND (v.category < '$' OR v.category >= '%')
+               AND v.copied_from IS NULL AND v.category <> ALL (p_names)
+             ORDER BY v.position LIMIT p_max);
+    ELSE
+        v_positions := ARRAY(
+            SELECT p.position FROM unnest(p_names) AS n (event_id)
+             CROSS JOIN LATERAL
+                   -- Behind a fence: where the log is short when the plan is made, the index of
+                   -- positions would be read from end to end for each id.
+                   (SELECT v.position FROM {schema}.events v
+                     WHERE v.event_id = n.event_id::uuid OFFSET 0) p
+             WHERE p.position BETWEEN p_lower AND p_upper
+             ORDER BY p.position LIMIT p_max);
+    END IF;
+    RETURN QUERY
+    SELECT s.name, e.version, e.position, e.event_id, e.type, e.data, e.metadata, e.tags,
+           e.recorded_at, e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels,
+           e.trace_context, e.deleted_at IS NOT NULL, s.root
+      FROM unnest(v_positions) WITH ORDINALITY AS a (position, n)
+      JOIN {schema}.events e ON e.position = a.position
+      JOIN {schema}.streams s ON s.stream_no = e.stream_no
+     ORDER BY a.n;
+END
+$function$;
+
+-- As transform_page_v1, with sealed_paths.
+CREATE FUNCTION {schema}.transform_page_v2(
+    p_kind integer, p_names text[], p_lower bigint, p_upper bigint, p_max bigint)
+RETURNS TABLE (
+    stream        text,
+    version       bigint,
+    "position"    bigint,
+    event_id      uuid,
+    type          text,
+    data          bytea,
+    metadata      bytea,
+    tags          text[],
+    recorded_at   timestamptz,
+    occurred_at   timestamptz,
+    writer        text,
+    flags         integer,
+    copied_from   uuid,
+    cancels       uuid,
+    trace_context text,
+    deleted       boolean,
+    sealed_paths  text[],
+    root_name     text
+) LANGUAGE plpgsql STABLE
+-- Plans are made once, for tables of any size, and must not read one from end to end.
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET join_collapse_limit = 1 AS $function$
+#variable_conflict use_column
+DECLARE
+    v_positions bigint[];
+BEGIN
+    IF p_kind = 1 THEN
+        v_positions := ARRAY(
+            SELECT p.position FROM unnest(p_names) AS c (category)
+             CROSS JOIN LATERAL
+                   (SELECT v.position FROM {schema}.events v
+                     WHERE (v.category, v.position) >= (c.category, p_lower)
+                       AND (v.category, v.position) <= (c.category, p_upper)
+                     ORDER BY v.category, v.position LIMIT p_max) p
+             ORDER BY p.position LIMIT p_max);
+    ELSIF p_kind = 2 THEN
+        v_positions := ARRAY(
+            SELECT p.position FROM unnest(p_names) AS n (name)
+              JOIN {schema}.streams t ON t.name = n.name
+             CROSS JOIN LATERAL
+                   (SELECT v.position FROM {schema}.events v
+                     WHERE v.stream_no = t.stream_no
+                       AND v.version >= {schema}.version_from_v1(t.stream_no, t.version, p_lower)
+                       AND v.position <= p_upper
+                     ORDER BY v.version LIMIT p_max) p
+             ORDER BY p.position LIMIT p_max);
+    ELSIF p_kind = 3 THEN
+        v_positions := ARRAY(
+            SELECT v.position FROM {schema}.events v
+             WHERE v.position BETWEEN p_lower AND p_upper
+               AND (v.category < '$' OR v.category >= '%')
+               AND v.copied_from IS NULL AND v.category <> ALL (p_names)
+             ORDER BY v.position LIMIT p_max);
+    ELSE
+        v_positions := ARRAY(
+            SELECT p.position FROM unnest(p_names) AS n (event_id)
+             CROSS JOIN LATERAL
+                   -- Behind a fence: where the log is short when the plan is made, the index of
+                   -- positions would be read from end to end for each id.
+                   (SELECT v.position FROM {schema}.events v
+                     WHERE v.event_id = n.event_id::uuid OFFSET 0) p
+             WHERE p.position BETWEEN p_lower AND p_upper
+             ORDER BY p.position LIMIT p_max);
+    END IF;
+    RETURN QUERY
+    SELECT s.name, e.version, e.position, e.event_id, e.type, e.data, e.metadata, e.tags,
+           e.recorded_at, e.occurred_at, e.writer, e.flags, e.copied_from, e.cancels,
+           e.trace_context, e.deleted_at IS NOT NULL, e.sealed_paths, s.root
+      FROM unnest(v_positions) WITH ORDINALITY AS a (position, n)
+      JOIN {schema}.events e ON e.position = a.position
+      JOIN {schema}.streams s ON s.stream_no = e.stream_no
+     ORDER BY a.n;
+END
+$function$;
+
+-- Closes the next p_max sources of a transform that cuts over, whose transaction holds up appends
+-- and has copied all that is there: how many are left. Those that were closed before, or deleted,
+-- stay as they are.
+CREATE FUNCTION {schema}.transform_close_v1(p_transform_no bigint, p_max integer)
+RETURNS bigint LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+BEGIN
+    WITH chosen AS MATERIALIZED (
+        SELECT q.stream FROM {schema}.transform_sources q
+         WHERE q.transform_no = p_transform_no AND q.closure = 0 ORDER BY q.stream LIMIT p_max
+    ), closed AS (
+        UPDATE {schema}.streams s SET lifecycle = 2
+          FROM chosen c WHERE s.name = c.stream AND s.lifecycle = 1
+        RETURNING s.name
+    )
+    UPDATE {schema}.transform_sources q
+       SET closure = CASE WHEN d.name IS NULL THEN 2 ELSE 1 END
+      FROM chosen c LEFT JOIN closed d ON d.name = c.stream
+     WHERE q.transform_no = p_transform_no AND q.stream = c.stream;
+    RETURN (SELECT count(*) FROM {schema}.transform_sources q
+             WHERE q.transform_no = p_transform_no AND q.closure = 0);
+END
+$function$;
+
+-- Notes what comparing a chunk has found equal, for who has the lease: up to position p_to,
+-- p_events of the targets, whose chained digests go on. False: somebody else has the lease.
+CREATE FUNCTION {schema}.transform_verified_v1(
+    p_transform_no bigint, p_lease bigint, p_lease_ms bigint, p_at bigint, p_to bigint,
+    p_events bigint, p_targets text[], p_versions bigint[], p_source_hashes bytea[],
+    p_target_hashes bytea[])
+RETURNS boolean LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+BEGIN
+    UPDATE {schema}.transform_progress p
+       SET verified = p_to, events_verified = p.events_verified + p_events,
+           lease_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
+     WHERE p.transform_no = p_transform_no AND p.lease = p_lease AND p.verified = p_at;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE {schema}.transform_targets k
+       SET verified_version = p_versions[n], source_hash = p_source_hashes[n],
+           target_hash = p_target_hashes[n]
+      FROM generate_series(1, cardinality(p_targets)) AS n
+     WHERE k.transform_no = p_transform_no AND k.stream = p_targets[n];
+    RETURN true;
+END
+$function$;
+
+-- Names successors of the next p_max sources behind the name p_after, in byte order: of each that
+-- the cut-over closed, that went into one target alone, and that target came from it alone. Answers
+-- the last name, NULL if there is none behind p_after, or somebody else has the lease.
+CREATE FUNCTION {schema}.transform_succeed_v1(
+    p_transform_no bigint, p_lease bigint, p_after text, p_max integer)
+RETURNS text LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+DECLARE
+    _last text;
+BEGIN
+    PERFORM FROM {schema}.transform_progress p
+      WHERE p.transform_no = p_transform_no AND p.lease = p_lease FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT max(c.stream) INTO _last
+      FROM (SELECT q.stream FROM {schema}.transform_sources q
+             WHERE q.transform_no = p_transform_no AND q.stream > p_after
+             ORDER BY q.stream LIMIT p_max) c;
+    WITH pairs AS MATERIALIZED (
+        SELECT q.stream, min(l.target) AS target
+          FROM {schema}.transform_sources q
+          JOIN {schema}.transform_links l
+            ON l.transform_no = q.transform_no AND l.source = q.stream
+         WHERE q.transform_no = p_transform_no AND q.stream > p_after AND q.stream <= _last
+           AND q.closure = 1 AND q.successor IS NULL
+         GROUP BY q.stream HAVING count(*) = 1
+    ), alone AS MATERIALIZED (
+        SELECT a.stream, a.target FROM pairs a
+         WHERE NOT EXISTS (SELECT FROM {schema}.transform_links o
+                            WHERE o.transform_no = p_transform_no AND o.target = a.target
+                              AND o.source <> a.stream)
+    ), named AS (
+        UPDATE {schema}.streams s SET successor = a.target
+          FROM alone a WHERE s.name = a.stream AND s.lifecycle = 2 AND s.successor IS NULL
+        RETURNING s.name
+    )
+    UPDATE {schema}.transform_sources q SET successor = a.target
+      FROM alone a JOIN named m ON m.name = a.stream
+     WHERE q.transform_no = p_transform_no AND q.stream = a.stream;
+    RETURN _last;
+END
+$function$;
+
+-- Opens the next p_max sources again that the cut-over of a transform closed; if it was cancelled,
+-- closes its targets too, so that nobody goes on with half of something. True: nothing is left to
+-- do. NULL: somebody else has the lease.
+CREATE FUNCTION {schema}.transform_undo_v1(p_transform_no bigint, p_lease bigint, p_max integer)
+RETURNS boolean LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+DECLARE
+    _done boolean;
+BEGIN
+    PERFORM FROM {schema}.transform_progress p
+      WHERE p.transform_no = p_transform_no AND p.lease = p_lease FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- No append is between check and commit meanwhile.
+    PERFORM FROM {schema}.counter c FOR UPDATE;
+    WITH chosen AS MATERIALIZED (
+        SELECT q.stream FROM {schema}.transform_sources q
+         WHERE q.transform_no = p_transform_no AND q.closure > 0 ORDER BY q.stream LIMIT p_max
+    ), opened AS (
+        UPDATE {schema}.streams s SET lifecycle = 1
+          FROM chosen c
+          JOIN {schema}.transform_sources q
+            ON q.transform_no = p_transform_no AND q.stream = c.stream AND q.closure = 1
+         WHERE s.name = c.stream AND s.lifecycle = 2 AND s.successor IS NULL
+           -- What another one cuts over too, or did, stays closed.
+           AND NOT EXISTS (SELECT FROM {schema}.transforms t
+                             JOIN {schema}.transform_sources o ON o.transform_no = t.transform_no
+                            WHERE t.transform_no <> p_transform_no AND t.state IN (6, 7, 8)
+                              AND o.stream = c.stream AND o.closure > 0)
+    ), left_to AS (
+        -- It is theirs now to open it again.
+        UPDATE {schema}.transform_sources o SET closure = 1
+          FROM chosen c
+          JOIN {schema}.transform_sources q
+            ON q.transform_no = p_transform_no AND q.stream = c.stream AND q.closure = 1
+          JOIN {schema}.transforms t
+            ON t.transform_no <> p_transform_no AND t.state IN (6, 7, 8)
+         WHERE o.transform_no = t.transform_no AND o.stream = c.stream AND o.closure = 2
+    )
+    UPDATE {schema}.transform_sources q SET closure = 0
+      FROM chosen c WHERE q.transform_no = p_transform_no AND q.stream = c.stream;
+    _done := NOT FOUND;
+    IF _done AND (SELECT t.ends = 10 FROM {schema}.transforms t
+                   WHERE t.transform_no = p_transform_no) THEN
+        UPDATE {schema}.streams s SET lifecycle = 2
+          FROM (SELECT x.name FROM {schema}.transform_targets k
+                  JOIN {schema}.streams x ON x.name = k.stream AND x.lifecycle = 1
+                 WHERE k.transform_no = p_transform_no LIMIT p_max) c
+         WHERE s.name = c.name;
+        _done := NOT FOUND;
+    END IF;
+    IF _done THEN
+        UPDATE {schema}.transforms t SET state = t.ends, ended_at = clock_timestamp()
+         WHERE t.transform_no = p_transform_no;
+        -- Without copies nobody has to say anything of them.
+        DELETE FROM {schema}.transform_categories g
+         WHERE g.transform_no = p_transform_no
+           AND NOT EXISTS (SELECT FROM {schema}.transform_targets k
+                            WHERE k.transform_no = p_transform_no);
+        PERFORM {schema}.transform_fence_v1(p_transform_no);
+    END IF;
+    RETURN _done;
+END
+$function$;
+
+-- A server process that may have data keys in memory. It may use them until its lease runs out.
+CREATE TABLE {schema}.privacy_servers (
+    server_id              uuid        PRIMARY KEY,
+    started_at             timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at             timestamptz NOT NULL,
+    -- Its memory holds no key of a subject that was fenced up to this version of the catalogue.
+    seen_catalogue_version bigint      NOT NULL
+);
+
+-- Who is to be forgotten, as the ledger of fences has it.
+CREATE TABLE {schema}.fences (
+    fence_no          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- HMAC-SHA256 of the subject's name: the log never holds the name here.
+    subject_hash      bytea       NOT NULL CHECK (octet_length(subject_hash) = 32),
+    -- In the key store; NULL if that did not know it.
+    subject_id        uuid,
+    -- The version of the catalogue that appends are held to since then.
+    catalogue_version bigint      NOT NULL,
+    fenced_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- The entry of the ledger, and its digest.
+    ledger_no         bigint      NOT NULL UNIQUE CHECK (ledger_no >= 1),
+    ledger_digest     bytea       NOT NULL,
+    -- The subject may have keys again since then, under another id.
+    readmitted_at     timestamptz,
+    readmit_no        bigint      UNIQUE CHECK (readmit_no > ledger_no),
+    readmit_digest    bytea,
+    -- The erasure that set it; NULL: it was done again from the ledger.
+    erasure_no        bigint,
+    CHECK ((readmitted_at IS NULL) = (readmit_no IS NULL)),
+    CHECK ((readmit_no IS NULL) = (readmit_digest IS NULL))
+);
+
+CREATE UNIQUE INDEX fences_in_force ON {schema}.fences (subject_hash)
+    WHERE readmitted_at IS NULL;
+CREATE INDEX fences_catalogue_version ON {schema}.fences (catalogue_version);
+
+-- The last time that data keys got new versions: servers seal under these from then on.
+CREATE TABLE {schema}.key_rotation (
+    only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    catalogue_version bigint  NOT NULL
+);
+
+-- Has every server look for the newest versions of data keys.
+CREATE FUNCTION {schema}.keys_rotated_v1() RETURNS bigint LANGUAGE sql AS $function$
+    INSERT INTO {schema}.key_rotation AS r (catalogue_version)
+    VALUES ({schema}.catalogue_changed_v1())
+        ON CONFLICT (only_row) DO UPDATE SET catalogue_version = excluded.catalogue_version
+    RETURNING r.catalogue_version
+$function$;
+
+-- Fences a subject, as the entry p_ledger_no of the ledger says; the version of the catalogue from
+-- which on servers know. An entry is followed once, and one that is out of date not at all.
+CREATE FUNCTION {schema}.fence_subject_v1(
+    p_subject_hash  bytea,
+    p_subject_id    uuid,
+    p_ledger_no     bigint,
+    p_ledger_digest bytea,
+    p_erasure_no    bigint)
+RETURNS bigint LANGUAGE plpgsql AS $function$
+DECLARE
+    _version bigint;
+BEGIN
+    -- One at a time, and between appends.
+    PERFORM FROM {schema}.counter c FOR UPDATE;
+    SELECT f.catalogue_version INTO _version FROM {schema}.fences f
+     WHERE f.ledger_no = p_ledger_no
+        OR f.subject_hash = p_subject_hash
+           AND (f.readmitted_at IS NULL OR f.readmit_no > p_ledger_no)
+     ORDER BY f.fence_no DESC LIMIT 1;
+    IF _version IS NULL THEN
+        _version := {schema}.catalogue_changed_v1();
+        INSERT INTO {schema}.fences
+               (subject_hash, subject_id, catalogue_version, ledger_no, ledger_digest, erasure_no)
+        VALUES (p_subject_hash, p_subject_id, _version, p_ledger_no, p_ledger_digest,
+                p_erasure_no);
+    END IF;
+    RETURN _version;
+END
+$function$;
+
+-- Lets a subject have keys again, as the entry p_ledger_no of the ledger says. False: it was not
+-- fenced before that entry, or is no more.
+CREATE FUNCTION {schema}.readmit_subject_v1(
+    p_subject_hash  bytea,
+    p_ledger_no     bigint,
+    p_ledger_digest bytea)
+RETURNS boolean LANGUAGE plpgsql AS $function$
+BEGIN
+    PERFORM FROM {schema}.counter c FOR UPDATE;
+    UPDATE {schema}.fences f
+       SET readmitted_at = clock_timestamp(), readmit_no = p_ledger_no,
+           readmit_digest = p_ledger_digest
+     WHERE f.subject_hash = p_subject_hash AND f.readmitted_at IS NULL
+       AND f.ledger_no < p_ledger_no;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM {schema}.catalogue_changed_v1();
+    RETURN true;
+END
+$function$;
+
+-- Gives a server process its lease for so long; p_seen is the version of the catalogue whose fences
+-- it has followed, NULL for one that has no key in memory. Answers the version now, and the
+-- subjects that were fenced since p_seen; `rotated`: data keys got new versions since then.
+CREATE FUNCTION {schema}.renew_privacy_lease_v1(
+    p_server_id uuid,
+    p_lease_ms  bigint,
+    p_seen      bigint,
+    OUT catalogue_version bigint,
+    OUT subject_ids       uuid[],
+    OUT rotated           boolean
+) LANGUAGE plpgsql AS $function$
+#variable_conflict use_column
+BEGIN
+    -- In one statement: no fence comes between the version and the list.
+    SELECT c.catalogue_version,
+           ARRAY(SELECT f.subject_id FROM {schema}.fences f
+                  WHERE f.catalogue_version > p_seen AND f.subject_id IS NOT NULL),
+           EXISTS (SELECT FROM {schema}.key_rotation r WHERE r.catalogue_version > p_seen)
+      INTO catalogue_version, subject_ids, rotated
+      FROM {schema}.counter c;
+    INSERT INTO {schema}.privacy_servers AS s (server_id, expires_at, seen_catalogue_version)
+    VALUES (p_server_id, clock_timestamp() + p_lease_ms * interval '1 millisecond',
+            coalesce(p_seen, renew_privacy_lease_v1.catalogue_version))
+        ON CONFLICT (server_id) DO UPDATE
+       SET expires_at = excluded.expires_at,
+           seen_catalogue_version = excluded.seen_catalogue_version;
+END
+$function$;
+
+-- Links between streams: `Account-123` belongs to `User-456`.
+
+-- Rules that links follow from. A rule reads events of one type, and finds the owner of their
+-- stream by a pointer into their data; or it says that each stream of a category belongs to the one
+-- of another category with the same id.
+CREATE TABLE {schema}.link_rules (
+    rule_no        bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name           text        COLLATE "C" NOT NULL UNIQUE
+                               CHECK (octet_length(name) BETWEEN 1 AND 128),
+    -- Type of the events; NULL: the rule is of a category.
+    type           text        COLLATE "C" CHECK (octet_length(type) BETWEEN 1 AND 128),
+    -- The pointer as it came in, and its parts; `*` is every element or member.
+    pointer        text        CHECK (octet_length(pointer) <= 1024),
+    path           text[],
+    -- Category of the streams that belong to others; NULL: the rule is of a type.
+    category       text        COLLATE "C" CHECK (octet_length(category) BETWEEN 1 AND 64),
+    -- Category of the owners. NULL: what stands in the data names a whole stream.
+    owner_category text        COLLATE "C" CHECK (octet_length(owner_category) BETWEEN 1 AND 64),
+    -- The number of the proto's LinkPolicy.
+    policy         smallint    NOT NULL CHECK (policy BETWEEN 1 AND 3),
+    -- Up to which position events are looked through.
+    position       bigint      NOT NULL DEFAULT 0 CHECK (position >= 0),
+    -- Values at the pointer that name no stream.
+    unreadable     bigint      NOT NULL DEFAULT 0 CHECK (unreadable >= 0),
+    put_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    put_by         text        NOT NULL,
+    CHECK ((type IS NULL) <> (category IS NULL)),
+    CHECK ((type IS NULL) = (pointer IS NULL)),
+    CHECK ((type IS NULL) = (path IS NULL)),
+    CHECK (category IS NULL OR owner_category IS NOT NULL)
+);
+
+-- Links that stand in events, and those that somebody put by hand. Those of rules of categories
+-- follow from the names of streams, and stand nowhere.
+CREATE TABLE {schema}.links (
+    -- What belongs to another: the first stream of its line.
+    stream   text        COLLATE "C" NOT NULL,
+    owner    text        COLLATE "C" NOT NULL,
+    -- 0: put by hand.
+    rule_no  bigint      NOT NULL DEFAULT 0,
+    -- The number of the proto's LinkPolicy; NULL: what the rule says.
+    policy   smallint    CHECK (policy BETWEEN 1 AND 3),
+    -- Position of the first event that says so; NULL: put by hand.
+    position bigint,
+    put_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    put_by   text        NOT NULL,
+    PRIMARY KEY (owner, stream, rule_no),
+    CHECK (stream <> owner),
+    CHECK ((rule_no = 0) = (policy IS NOT NULL)),
+    CHECK ((rule_no = 0) = (position IS NULL))
+);
+CREATE INDEX links_stream ON {schema}.links (stream, owner);
+CREATE INDEX links_rule ON {schema}.links (rule_no) WHERE rule_no <> 0;
+
+-- Texts and numbers of a JSON document where a path leads, each once. As json, not jsonb: that
+-- would look at numbers, and fail on some that are fine.
+CREATE FUNCTION {schema}.link_values_v1(p_data bytea, p_path text[]) RETURNS SETOF text
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $function$
+DECLARE
+    v_found json[] := ARRAY[convert_from(p_data, 'UTF8')::json];
+    v_part  text;
+BEGIN
+    FOREACH v_part IN ARRAY p_path LOOP
+        SELECT coalesce(array_agg(x.value), '{}') INTO v_found
+          FROM unnest(v_found) AS f (value)
+         CROSS JOIN LATERAL
+               (SELECT a.value
+                  FROM json_array_elements(
+                           CASE json_typeof(f.value) WHEN 'array' THEN f.value ELSE '[]' END)
+                       WITH ORDINALITY AS a (value, n)
+                 WHERE v_part = '*' OR v_part = (a.n - 1)::text
+                UNION ALL
+                SELECT m.value
+                  FROM json_each(
+                           CASE json_typeof(f.value) WHEN 'object' THEN f.value ELSE '{}' END)
+                       AS m (key, value)
+                 WHERE v_part = '*' OR v_part = m.key) AS x;
+    END LOOP;
+    RETURN QUERY
+    SELECT DISTINCT f.value #>> '{}' FROM unnest(v_found) AS f (value)
+     WHERE json_typeof(f.value) IN ('string', 'number');
+END
+$function$;
+
+-- Looks the next events of the log through for links of a rule of a type, at most p_events_max.
+-- Answers how far that has come, and the head of the log; NULL for the first if there is no such
+-- rule, or somebody else follows it now and not p_wait. Call it in READ COMMITTED. Events without
+-- the mark EVENT_FLAG_VALIDATED_V1 are not read, nor those whose payload was deleted, nor values
+-- that are sealed.
+CREATE FUNCTION {schema}.links_follow_v1(
+    p_rule_no    bigint,
+    p_events_max bigint,
+    p_wait       boolean,
+    OUT followed bigint,
+    OUT head     bigint
+) LANGUAGE plpgsql
+-- A piece is followed by the index, in the order of positions, whatever the plan was made for.
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+DECLARE
+    v_rule       {schema}.link_rules;
+    v_unreadable bigint;
+BEGIN
+    SELECT c.position INTO head FROM {schema}.counter c;
+    IF p_wait THEN
+        SELECT r.* INTO v_rule FROM {schema}.link_rules r WHERE r.rule_no = p_rule_no FOR UPDATE;
+    ELSE
+        SELECT r.* INTO v_rule FROM {schema}.link_rules r WHERE r.rule_no = p_rule_no
+           FOR UPDATE SKIP LOCKED;
+    END IF;
+    IF v_rule.type IS NULL THEN
+        RETURN;
+    END IF;
+    followed := greatest(v_rule.position, least(v_rule.position + p_events_max, head));
+    IF followed = v_rule.position THEN
+        RETURN;
+    END IF;
+    WITH found AS MATERIALIZED (
+        SELECT s.root AS stream, e.position,
+               CASE WHEN v_rule.owner_category IS NULL THEN o.value
+                    ELSE v_rule.owner_category || '-' || o.value END AS owner
+          FROM {schema}.events e
+          JOIN {schema}.streams s ON s.stream_no = e.stream_no
+         CROSS JOIN LATERAL {schema}.link_values_v1(e.data, v_rule.path) AS o (value)
+         WHERE e.position > v_rule.position AND e.position <= followed AND e.type = v_rule.type
+           AND e.deleted_at IS NULL AND e.flags & 1 <> 0
+           AND NOT v_rule.pointer = ANY (coalesce(e.sealed_paths, '{}'))
+    ), named AS (
+        SELECT f.stream, f.position, f.owner,
+               f.owner ~ '^[A-Za-z0-9_]{1,64}-.' AND octet_length(f.owner) <= 255 AS is_stream
+          FROM found f
+    ), written AS (
+        INSERT INTO {schema}.links (stream, owner, rule_no, position, put_by)
+        SELECT n.stream, n.owner, p_rule_no, min(n.position), v_rule.put_by FROM named n
+         WHERE n.is_stream AND n.owner <> n.stream GROUP BY n.stream, n.owner
+            ON CONFLICT (owner, stream, rule_no) DO NOTHING
+    )
+    SELECT count(*) FILTER (WHERE NOT n.is_stream) INTO v_unreadable FROM named n;
+    UPDATE {schema}.link_rules r
+       SET position = followed, unreadable = r.unreadable + v_unreadable
+     WHERE r.rule_no = p_rule_no;
+END
+$function$;
+
+-- Stores a rule of links under its name. The same again changes nothing; a policy alone is taken
+-- over, and links stay; another rule begins from the first event. Outcomes: `created`, `same`,
+-- `changed`, `replaced`.
+CREATE FUNCTION {schema}.link_rule_put_v1(
+    p_name text, p_type text, p_pointer text, p_path text[], p_category text,
+    p_owner_category text, p_policy smallint, p_writer text)
+RETURNS text LANGUAGE plpgsql AS $function$
+DECLARE
+    v_rule {schema}.link_rules;
+BEGIN
+    LOOP
+        SELECT r.* INTO v_rule FROM {schema}.link_rules r WHERE r.name = p_name FOR UPDATE;
+        EXIT WHEN FOUND;
+        INSERT INTO {schema}.link_rules
+               (name, type, pointer, path, category, owner_category, policy, put_by)
+        VALUES (p_name, p_type, p_pointer, p_path, p_category, p_owner_category, p_policy, p_writer)
+            ON CONFLICT (name) DO NOTHING;
+        IF FOUND THEN
+            RETURN 'created';
+        END IF;
+    END LOOP;
+    IF (v_rule.type, v_rule.pointer, v_rule.category, v_rule.owner_category)
+       IS NOT DISTINCT FROM (p_type, p_pointer, p_category, p_owner_category) THEN
+        IF v_rule.policy = p_policy THEN
+            RETURN 'same';
+        END IF;
+        UPDATE {schema}.link_rules r
+           SET policy = p_policy, put_at = clock_timestamp(), put_by = p_writer
+         WHERE r.rule_no = v_rule.rule_no;
+        RETURN 'changed';
+    END IF;
+    DELETE FROM {schema}.links l WHERE l.rule_no = v_rule.rule_no;
+    UPDATE {schema}.link_rules r
+       SET type = p_type, pointer = p_pointer, path = p_path, category = p_category,
+           owner_category = p_owner_category, policy = p_policy, position = 0, unreadable = 0,
+           put_at = clock_timestamp(), put_by = p_writer
+     WHERE r.rule_no = v_rule.rule_no;
+    RETURN 'replaced';
+END
+$function$;
+
+-- Drops a rule and the links that followed from it; false: there is none.
+CREATE FUNCTION {schema}.link_rule_drop_v1(p_name text) RETURNS boolean LANGUAGE plpgsql
+AS $function$
+DECLARE
+    v_no bigint;
+BEGIN
+    DELETE FROM {schema}.link_rules r WHERE r.name = p_name RETURNING r.rule_no INTO v_no;
+    DELETE FROM {schema}.links l WHERE l.rule_no = v_no;
+    RETURN v_no IS NOT NULL;
+END
+$function$;
+
+-- Deletions of streams: what their events hold goes, and what was made of it.
+
+-- Jobs that delete streams.
+CREATE TABLE {schema}.deletions (
+    deletion_no     bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deletion_id     uuid        NOT NULL UNIQUE,
+    -- What was asked for: the first stream of its line.
+    stream          text        COLLATE "C" NOT NULL,
+    reason          text        NOT NULL,
+    -- Of the plan, lower-case hexadecimal.
+    digest          text        NOT NULL,
+    -- The number of the proto's DeletionState.
+    state           smallint    NOT NULL DEFAULT 1 CHECK (state BETWEEN 1 AND 4),
+    -- Position up to which events were looked through for links.
+    position        bigint      NOT NULL,
+    -- Generations of projections with a higher number were begun when the payloads were gone; NULL:
+    -- they are not gone yet.
+    generation_mark bigint,
+    -- Events that are emptied, kept states and rows of projections that were dropped.
+    events          bigint      NOT NULL DEFAULT 0,
+    kept_states     bigint      NOT NULL DEFAULT 0,
+    rows            bigint      NOT NULL DEFAULT 0,
+    -- Projections that are built anew and waited for.
+    waiting         text[]      NOT NULL DEFAULT '{}',
+    requested_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    requested_by    text        NOT NULL,
+    emptied_at      timestamptz,
+    ended_at        timestamptz,
+    -- The fencing token: it goes up with each server process that takes the job.
+    lease           bigint      NOT NULL DEFAULT 0,
+    -- By PostgreSQL's clock; NULL: nobody has it.
+    lease_until     timestamptz
+);
+CREATE INDEX deletions_open ON {schema}.deletions (deletion_no) WHERE state < 4;
+
+-- The streams that a job deletes; a stream is deleted once at the most.
+CREATE TABLE {schema}.deletion_streams (
+    stream_no   bigint PRIMARY KEY,
+    deletion_no bigint NOT NULL REFERENCES {schema}.deletions,
+    stream      text   COLLATE "C" NOT NULL,
+    root        text   COLLATE "C" NOT NULL,
+    -- The stream that it belongs to, and the rule that says so (empty: by hand); NULL: it was asked
+    -- for.
+    owner       text   COLLATE "C",
+    rule        text   COLLATE "C",
+    version     bigint NOT NULL,
+    -- Up to which version its events are emptied.
+    emptied     bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX deletion_streams_job ON {schema}.deletion_streams (deletion_no, stream);
+
+-- Links that a job has dropped, the stream of which stays.
+CREATE TABLE {schema}.deletion_detached (
+    deletion_no bigint NOT NULL REFERENCES {schema}.deletions,
+    stream      text   COLLATE "C" NOT NULL,
+    owner       text   COLLATE "C" NOT NULL,
+    rule        text   COLLATE "C" NOT NULL,
+    PRIMARY KEY (deletion_no, stream, owner, rule)
+);
+
+-- Deletes the streams p_streams, of which each stays at its version from here on, and stores the
+-- job that does the rest. The caller has the lock of the counter. Every append is checked again.
+CREATE FUNCTION {schema}.deletion_begin_v1(
+    p_deletion_id uuid, p_stream text, p_reason text, p_digest text, p_position bigint,
+    p_writer text, p_streams text[], p_owners text[], p_rules text[],
+    p_detached text[], p_detached_owners text[], p_detached_rules text[])
+RETURNS void LANGUAGE plpgsql AS $function$
+DECLARE
+    v_no bigint;
+BEGIN
+    INSERT INTO {schema}.deletions (deletion_id, stream, reason, digest, position, requested_by)
+    VALUES (p_deletion_id, p_stream, p_reason, p_digest, p_position, p_writer)
+    RETURNING deletion_no INTO v_no;
+    INSERT INTO {schema}.deletion_streams
+           (stream_no, deletion_no, stream, root, owner, rule, version)
+    SELECT s.stream_no, v_no, s.name, s.root, a.owner, a.rule, s.version
+      FROM unnest(p_streams, p_owners, p_rules) AS a (stream, owner, rule)
+      JOIN {schema}.streams s ON s.name = a.stream;
+    UPDATE {schema}.streams s SET lifecycle = 3 WHERE s.name = ANY (p_streams);
+    INSERT INTO {schema}.deletion_detached (deletion_no, stream, owner, rule)
+    SELECT DISTINCT v_no, a.stream, a.owner, a.rule
+      FROM unnest(p_detached, p_detached_owners, p_detached_rules) AS a (stream, owner, rule);
+    DELETE FROM {schema}.links l
+     USING unnest(p_detached, p_detached_owners) AS a (stream, owner)
+     WHERE l.stream = a.stream AND l.owner = a.owner;
+    PERFORM {schema}.catalogue_changed_v1();
+END
+$function$;
+
+-- Empties the next events of the streams of a job, at most p_events_max; the only function that
+-- does so. Answers how many; whether none is left, NULL: somebody else has the job.
+CREATE FUNCTION {schema}.delete_payloads_v1(
+    p_deletion_no bigint, p_lease bigint, p_events_max bigint, OUT events bigint, OUT done boolean
+) LANGUAGE plpgsql AS $function$
+DECLARE
+    v_stream {schema}.deletion_streams;
+BEGIN
+    events := 0;
+    PERFORM FROM {schema}.deletions d
+      WHERE d.deletion_no = p_deletion_no AND d.lease = p_lease AND d.state = 2 FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT s.* INTO v_stream FROM {schema}.deletion_streams s
+     WHERE s.deletion_no = p_deletion_no AND s.emptied < s.version
+     ORDER BY s.stream LIMIT 1;
+    IF NOT FOUND THEN
+        done := true;
+        RETURN;
+    END IF;
+    PERFORM set_config('eventfold.deleting', 'on', true);
+    -- The digest of what is stored now: nothing, twice.
+    UPDATE {schema}.events e
+       SET data = '', metadata = '', tags = NULL, sealed_paths = NULL, trace_context = NULL,
+           sent_digest = NULL, deleted_at = clock_timestamp(),
+           stored_digest = sha256(convert_to(E'eventfold stored event 1\n', 'UTF8')
+                                  || decode(repeat('00', 16), 'hex'))
+     WHERE e.stream_no = v_stream.stream_no AND e.version > v_stream.emptied
+       AND e.version <= v_stream.emptied + p_events_max AND e.deleted_at IS NULL;
+    GET DIAGNOSTICS events = ROW_COUNT;
+    PERFORM set_config('eventfold.deleting', 'off', true);
+    UPDATE {schema}.deletion_streams s
+       SET emptied = least(s.version, s.emptied + p_events_max)
+     WHERE s.stream_no = v_stream.stream_no;
+    UPDATE {schema}.deletions d SET events = d.events + delete_payloads_v1.events
+     WHERE d.deletion_no = p_deletion_no;
+    done := false;
+END
+$function$;
+
+-- Drops the states that are kept of streams; how many. Whoever is about to keep one is waited for:
+-- behind the lock, nobody keeps one of a stream that is deleted.
+CREATE FUNCTION {schema}.drop_kept_states_v1(p_streams bigint[]) RETURNS bigint LANGUAGE plpgsql
+AS $function$
+DECLARE
+    v_dropped bigint := 0;
+BEGIN
+    -- Somebody may have dropped the cache.
+    IF to_regclass('{schema}.kept_states') IS NOT NULL THEN
+        LOCK TABLE {schema}.kept_states IN SHARE ROW EXCLUSIVE MODE;
+        DELETE FROM {schema}.kept_states k WHERE k.stream_no = ANY (p_streams);
+        GET DIAGNOSTICS v_dropped = ROW_COUNT;
+    END IF;
+    RETURN v_dropped;
+END
+$function$;
+
 -- Which migrations were applied, and what they held then.
 CREATE TABLE {schema}.migrations (
     number     integer     PRIMARY KEY,
@@ -2161,3 +4749,289 @@ CREATE TABLE {schema}.migrations (
 
 INSERT INTO {schema}.store DEFAULT VALUES;
 INSERT INTO {schema}.counter DEFAULT VALUES;
+INSERT INTO {schema}.event_type_progress DEFAULT VALUES;
+
+-- Counts the next events of the log, at most p_events_max, into event_type_counts and
+-- event_type_writers. Answers how far that has come, and the head of the log; NULL for the first
+-- if somebody else counts now and not p_wait. Call it in READ COMMITTED: each statement inside
+-- then sees what others counted before the lock was granted.
+CREATE FUNCTION {schema}.event_types_count_v1(
+    p_events_max bigint,
+    p_wait       boolean,
+    OUT counted  bigint,
+    OUT head     bigint
+) LANGUAGE plpgsql
+-- A piece is followed by the index, in the order of positions, whatever the plan was made for.
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+DECLARE
+    v_from bigint;
+BEGIN
+    SELECT p.position, c.position INTO counted, head
+      FROM {schema}.event_type_progress p, {schema}.counter c;
+    IF counted >= head THEN
+        -- Nobody is kept from counting, and nothing is written.
+        RETURN;
+    END IF;
+    IF p_wait THEN
+        SELECT p.position INTO v_from FROM {schema}.event_type_progress p FOR UPDATE;
+    ELSE
+        SELECT p.position INTO v_from FROM {schema}.event_type_progress p FOR UPDATE SKIP LOCKED;
+    END IF;
+    counted := CASE WHEN v_from < head THEN least(v_from + p_events_max, head) ELSE v_from END;
+    IF v_from IS NULL OR counted = v_from THEN
+        RETURN;
+    END IF;
+    WITH found AS MATERIALIZED (
+        SELECT e.type, e.writer, count(*) AS events,
+               count(*) FILTER (WHERE e.flags & 16 <> 0) AS violations,
+               min(e.position) AS first_position, max(e.position) AS last_position,
+               min(e.recorded_at) AS first_recorded_at, max(e.recorded_at) AS last_recorded_at
+          FROM {schema}.events e
+         WHERE e.position > v_from AND e.position <= counted
+         GROUP BY e.type, e.writer
+    ), written AS (
+        INSERT INTO {schema}.event_type_writers AS w (type, writer, events, last_recorded_at)
+        SELECT f.type, f.writer, f.events, f.last_recorded_at FROM found f
+            ON CONFLICT (type, writer) DO UPDATE
+           SET events = w.events + excluded.events, last_recorded_at = excluded.last_recorded_at
+    )
+    INSERT INTO {schema}.event_type_counts AS t (type, events, violations, first_position,
+                                                 last_position, first_recorded_at,
+                                                 last_recorded_at)
+    SELECT f.type, sum(f.events), sum(f.violations), min(f.first_position), max(f.last_position),
+           min(f.first_recorded_at), max(f.last_recorded_at)
+      FROM found f GROUP BY f.type
+        ON CONFLICT (type) DO UPDATE
+       SET events = t.events + excluded.events, violations = t.violations + excluded.violations,
+           last_position = excluded.last_position, last_recorded_at = excluded.last_recorded_at;
+    UPDATE {schema}.event_type_progress p SET position = counted;
+END
+$function$;
+
+-- The categories that transforms read from and write to, for as long as there are copies of theirs:
+-- who reads some of both by name has to say whether copies are among what it reads.
+CREATE TABLE {schema}.transform_categories (
+    transform_no bigint  NOT NULL,
+    -- `*`: the source is the log, which is every category that is no target.
+    category     text    COLLATE "C" NOT NULL CHECK (octet_length(category) BETWEEN 1 AND 64),
+    is_source    boolean NOT NULL,
+    is_target    boolean NOT NULL,
+    PRIMARY KEY (transform_no, category),
+    CHECK (is_source OR is_target),
+    CHECK (category <> '*' OR (is_source AND NOT is_target))
+);
+
+-- A transform of which both a source and a target are among the categories, with one of each;
+-- no row: there is none.
+CREATE FUNCTION {schema}.ambiguous_transform_v1(p_categories text[])
+RETURNS TABLE (transform_no bigint, source text, target text) LANGUAGE sql STABLE AS $function$
+    SELECT t.transform_no, s.source, t.category
+      FROM {schema}.transform_categories t
+     CROSS JOIN LATERAL
+           (SELECT CASE WHEN x.category = '*' THEN c.category ELSE x.category END AS source
+              FROM {schema}.transform_categories x
+              JOIN unnest(p_categories) AS c (category)
+                ON c.category = x.category OR x.category = '*'
+             WHERE x.transform_no = t.transform_no AND x.is_source
+               AND (x.category <> '*'
+                    OR NOT EXISTS (SELECT FROM {schema}.transform_categories y
+                                    WHERE y.transform_no = t.transform_no AND y.is_target
+                                      AND y.category = c.category))) s
+     WHERE t.is_target AND t.category = ANY (p_categories)
+     ORDER BY t.transform_no, s.source COLLATE "C", t.category LIMIT 1
+$function$;
+
+-- The parts of a JSON pointer.
+CREATE FUNCTION {schema}.pointer_parts_v1(p_pointer text) RETURNS text[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $function$
+    SELECT coalesce(array_agg(replace(replace(p.part, '~1', '/'), '~0', '~') ORDER BY p.n), '{}')
+      FROM unnest(string_to_array(substr(p_pointer, 2), '/')) WITH ORDINALITY AS p (part, n)
+     WHERE p_pointer <> ''
+$function$;
+
+-- The id of the subject under whose key a text is sealed: it stands in front. NULL: it is no sealed
+-- text.
+CREATE FUNCTION {schema}.sealed_subject_v1(p_text text) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $function$
+    SELECT CASE WHEN p_text ~ '^\$sealed:1:[A-Za-z0-9_-]{24}'
+                THEN encode(substr(decode(translate(substr(p_text, 11, 24), '-_', '+/'), 'base64'),
+                                   1, 16), 'hex')::uuid END
+$function$;
+
+-- Events with sealed values, by the subject whose key sealed them. It has the id that the subject
+-- has in the key store, to which only the keyed hash of its name leads.
+CREATE TABLE {schema}.subject_events (
+    subject_id uuid   NOT NULL,
+    position   bigint NOT NULL,
+    -- Pointers to the values.
+    paths      text[] NOT NULL,
+    PRIMARY KEY (subject_id, position)
+);
+
+-- How far the log was looked through for sealed values.
+CREATE TABLE {schema}.subject_index (
+    only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    position   bigint  NOT NULL DEFAULT 0 CHECK (position >= 0),
+    -- Listed paths at which no sealed value stands.
+    unreadable bigint  NOT NULL DEFAULT 0 CHECK (unreadable >= 0)
+);
+
+INSERT INTO {schema}.subject_index DEFAULT VALUES;
+
+-- Looks the next events of the log through for sealed values, at most p_events_max. Answers how far
+-- that has come, and the head of the log; NULL for the first if somebody else does so now and not
+-- p_wait. Call it in READ COMMITTED.
+CREATE FUNCTION {schema}.subject_index_follow_v1(
+    p_events_max bigint,
+    p_wait       boolean,
+    OUT followed bigint,
+    OUT head     bigint
+) LANGUAGE plpgsql
+-- A piece is followed by the index, in the order of positions, whatever the plan was made for.
+SET enable_seqscan = off SET enable_bitmapscan = off AS $function$
+DECLARE
+    v_position   bigint;
+    v_unreadable bigint;
+BEGIN
+    SELECT c.position INTO head FROM {schema}.counter c;
+    IF p_wait THEN
+        SELECT i.position INTO v_position FROM {schema}.subject_index i FOR UPDATE;
+    ELSE
+        SELECT i.position INTO v_position FROM {schema}.subject_index i FOR UPDATE SKIP LOCKED;
+    END IF;
+    IF v_position IS NULL THEN
+        RETURN;
+    END IF;
+    followed := greatest(v_position, least(v_position + p_events_max, head));
+    IF followed = v_position THEN
+        RETURN;
+    END IF;
+    WITH found AS MATERIALIZED (
+        SELECT e.position, p.path,
+               {schema}.sealed_subject_v1(
+                   d.data #>> {schema}.pointer_parts_v1(p.path)) AS subject_id
+          FROM {schema}.events e
+         CROSS JOIN LATERAL (SELECT convert_from(e.data, 'UTF8')::json AS data OFFSET 0) d
+         CROSS JOIN LATERAL unnest(e.sealed_paths) AS p (path)
+         WHERE e.position > v_position AND e.position <= followed
+           AND e.sealed_paths IS NOT NULL AND e.deleted_at IS NULL
+    ), written AS (
+        INSERT INTO {schema}.subject_events (subject_id, position, paths)
+        SELECT f.subject_id, f.position, array_agg(f.path ORDER BY f.path COLLATE "C") FROM found f
+         WHERE f.subject_id IS NOT NULL GROUP BY f.subject_id, f.position
+            ON CONFLICT (subject_id, position) DO NOTHING
+    )
+    SELECT count(*) FILTER (WHERE f.subject_id IS NULL) INTO v_unreadable FROM found f;
+    UPDATE {schema}.subject_index i
+       SET position = followed, unreadable = i.unreadable + v_unreadable;
+END
+$function$;
+
+-- Whether something stands in a JSON document where a path leads; `null` is nothing.
+CREATE FUNCTION {schema}.json_has_v1(p_data bytea, p_path text[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $function$
+DECLARE
+    v_found json[] := ARRAY[convert_from(p_data, 'UTF8')::json];
+    v_part  text;
+BEGIN
+    FOREACH v_part IN ARRAY p_path LOOP
+        SELECT coalesce(array_agg(x.value), '{}') INTO v_found
+          FROM unnest(v_found) AS f (value)
+         CROSS JOIN LATERAL
+               (SELECT a.value
+                  FROM json_array_elements(
+                           CASE json_typeof(f.value) WHEN 'array' THEN f.value ELSE '[]' END)
+                       WITH ORDINALITY AS a (value, n)
+                 WHERE v_part = '*' OR v_part = (a.n - 1)::text
+                UNION ALL
+                SELECT m.value
+                  FROM json_each(
+                           CASE json_typeof(f.value) WHEN 'object' THEN f.value ELSE '{}' END)
+                       AS m (key, value)
+                 WHERE v_part = '*' OR v_part = m.key) AS x;
+    END LOOP;
+    RETURN EXISTS (SELECT FROM unnest(v_found) AS f (value) WHERE json_typeof(f.value) <> 'null');
+END
+$function$;
+
+-- Erasures of subjects. They tell a subject by the keyed hash of its name, and never the name.
+CREATE TABLE {schema}.erasures (
+    erasure_no        bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    erasure_id        uuid        NOT NULL UNIQUE,
+    subject_hash      bytea       NOT NULL CHECK (octet_length(subject_hash) = 32),
+    -- In the key store; NULL: it is not known before the fence.
+    subject_id        uuid,
+    reason            text        NOT NULL,
+    -- Of the plan, lower-case hexadecimal, and what it said, as JSON; NULL: it was done again from
+    -- the ledger of fences, without a plan.
+    plan_digest       text,
+    plan              text,
+    -- The number of the proto's ErasureState.
+    state             smallint    NOT NULL DEFAULT 1 CHECK (state BETWEEN 1 AND 6),
+    requested_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    requested_by      text        NOT NULL,
+    -- The fence: its entry in the ledger, and the version of the catalogue that servers must have
+    -- seen until nobody uses a key any more.
+    ledger_no         bigint,
+    ledger_digest     bytea,
+    catalogue_version bigint,
+    fenced_at         timestamptz,
+    keys_destroyed_at timestamptz,
+    keys_destroyed    integer     NOT NULL DEFAULT 0,
+    -- Servers that said that they have thrown the keys away, and those whose leases ran out.
+    evicted_at        timestamptz,
+    acknowledged      integer     NOT NULL DEFAULT 0,
+    expired           integer     NOT NULL DEFAULT 0,
+    -- Generations of projections with a higher number were begun when nobody had a key any more.
+    generation_mark   bigint,
+    -- Events with sealed values, kept states and rows of projections that were dropped or made
+    -- anew, and projections that are built anew and waited for.
+    events            bigint      NOT NULL DEFAULT 0,
+    kept_states       bigint      NOT NULL DEFAULT 0,
+    rows              bigint      NOT NULL DEFAULT 0,
+    projections       text[]      NOT NULL DEFAULT '{}',
+    waiting           text[]      NOT NULL DEFAULT '{}',
+    scrubbed_at       timestamptz,
+    announced_at      timestamptz,
+    ended_at          timestamptz,
+    -- JSON; it stands with the end.
+    receipt           text,
+    -- The fencing token: it goes up with each server process that takes the job.
+    lease             bigint      NOT NULL DEFAULT 0,
+    -- By PostgreSQL's clock; NULL: nobody has it.
+    lease_until       timestamptz,
+    CHECK ((state < 2) = (ledger_no IS NULL)),
+    CHECK ((state < 2) OR subject_id IS NOT NULL),
+    CHECK ((state < 3) = (generation_mark IS NULL)),
+    CHECK ((state = 6) = (receipt IS NOT NULL))
+);
+-- One at a time of a subject.
+CREATE UNIQUE INDEX erasures_open ON {schema}.erasures (subject_hash) WHERE state < 6;
+CREATE INDEX erasures_subject ON {schema}.erasures (subject_hash, erasure_no);
+CREATE INDEX erasures_ledger ON {schema}.erasures (ledger_no);
+
+-- Streams that an erasure deletes, with all that belongs to them: first streams of their lines.
+CREATE TABLE {schema}.erasure_streams (
+    erasure_no  bigint NOT NULL REFERENCES {schema}.erasures,
+    stream      text   COLLATE "C" NOT NULL,
+    PRIMARY KEY (erasure_no, stream)
+);
+
+-- What must not be erased or deleted, until it is released.
+CREATE TABLE {schema}.legal_holds (
+    name         text        COLLATE "C" PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 128),
+    -- What is held: a subject, by the keyed hash of its name, or the line of a stream, by its
+    -- first.
+    subject_hash bytea       CHECK (octet_length(subject_hash) = 32),
+    stream       text        COLLATE "C",
+    reason       text        NOT NULL,
+    put_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    put_by       text        NOT NULL,
+    CHECK ((subject_hash IS NULL) <> (stream IS NULL))
+);
+
+-- What servers have counted of personal data, together.
+CREATE TABLE {schema}.privacy_counters (
+    name  text   COLLATE "C" PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 64),
+    value bigint NOT NULL CHECK (value >= 0)
+);

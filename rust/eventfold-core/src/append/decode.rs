@@ -23,6 +23,9 @@ pub(super) struct Found {
     pub events: Vec<FoundEvent>,
     /// Tags of all events.
     pub tags: Vec<Span>,
+    /// Whether the events go to the stream that takes them where this one is closed. A
+    /// `StreamAppend` does not say.
+    pub follow: bool,
 }
 
 /// A `NewEvent`.
@@ -186,6 +189,7 @@ impl Found {
                 (1, Value::Bytes(span)) => self.stream = text(message, span)?,
                 (2, Value::Bytes(span)) => merge_expected(message, span, &mut self.expected)?,
                 (3, Value::Bytes(span)) => self.push_event(message, span)?,
+                (4, Value::Number(follow)) => self.follow = follow != 0,
                 _ => {}
             }
             Ok(())

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::decode::{Expected, Found, each_field, merge_expected, text, text_of, whole};
-use super::{ANY, Append, NewIds, Origin, StreamAppend, StreamCheck, invalid};
+use super::{ANY, Append, Demands, NewIds, Origin, StreamAppend, StreamCheck, invalid};
 use crate::envelope::{check_count, check_ids_unique, check_total};
 use crate::error::CoreError;
 use crate::limits::APPEND_CHECKS_MAX;
 use crate::names::check_readable_stream_name;
+use crate::rules::{Judge, Rules, Steps};
 use crate::wire::fields::{Span, Value};
 
 /// A `VersionCheck`.
@@ -60,6 +61,8 @@ fn of_check(error: CoreError, index: usize) -> CoreError {
 pub(super) fn check(
     message: &[u8],
     origin: &Arc<Origin>,
+    rules: &Rules,
+    steps: &mut Steps,
     ids: NewIds<'_>,
 ) -> Result<Append, CoreError> {
     let (appends, checks) = decode(message)?;
@@ -67,9 +70,11 @@ pub(super) fn check(
     let mut streams = HashSet::new();
     let mut seen = HashSet::new();
     let mut size_bytes = 0;
+    steps.begin();
+    let mut judge = Judge::new(rules, origin, steps);
     let mut parts = Vec::with_capacity(appends.len());
     for (index, (message, found)) in appends.iter().enumerate() {
-        let part = StreamAppend::check(message, found, ids)
+        let part = StreamAppend::check(message, found, &mut judge, ids)
             .and_then(|part| {
                 once(text_of(message, found.stream), &mut streams, "appends")?;
                 check_ids_unique(part.events().map(|event| Some(*event.id)), &mut seen)?;
@@ -92,7 +97,18 @@ pub(super) fn check(
         demands.push(demand);
     }
     check_total(size_bytes)?;
-    Ok(Append { parts, checks: demands, origin: Arc::clone(origin), size_bytes })
+    let mut append = Append {
+        parts,
+        checks: demands,
+        origin: Arc::clone(origin),
+        size_bytes,
+        catalogue_version: rules.version(),
+        demands: Demands::default(),
+        judged: true,
+    };
+    append.demand(rules);
+    append.judged_within(steps);
+    Ok(append)
 }
 
 /// A `StreamAppend`, and where its fields stand in it.

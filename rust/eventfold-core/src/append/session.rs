@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::decode::{Found, Time, each_field, whole};
-use super::{Append, NewIds, Origin, StreamAppend, invalid};
+use super::{Append, NewIds, Origin, invalid};
 use crate::error::CoreError;
+use crate::rules::{Rules, Steps};
 use crate::wire::fields::{Span, Value};
 
 /// A serialised `AppendSessionRequest`, whose appends are taken from it one after the other.
@@ -75,7 +76,13 @@ impl<B: AsRef<[u8]>> SessionMessage<B> {
     }
 
     /// Takes the next append, and checks it.
-    pub fn take(&mut self, origin: &Arc<Origin>, ids: NewIds<'_>) -> Option<InSession> {
+    pub fn take(
+        &mut self,
+        origin: &Arc<Origin>,
+        rules: &Rules,
+        steps: &mut Steps,
+        ids: NewIds<'_>,
+    ) -> Option<InSession> {
         let span = *self.appends.get(self.taken)?;
         self.taken += 1;
         // The append keeps these bytes alone, whatever else the message holds.
@@ -87,7 +94,7 @@ impl<B: AsRef<[u8]>> SessionMessage<B> {
             number: found.number,
             size_bytes: span.len(),
             timeout_s: found.timeout.map(Time::seconds),
-            append: found.check(message, origin, ids),
+            append: found.check(message, origin, rules, steps, ids),
         })
     }
 }
@@ -97,12 +104,17 @@ impl FoundInSession {
         &self,
         message: &[u8],
         origin: &Arc<Origin>,
+        rules: &Rules,
+        steps: &mut Steps,
         ids: NewIds<'_>,
     ) -> Result<Append, CoreError> {
         if self.timeout.is_some_and(|time| time.seconds() <= 0.0) {
             return Err(invalid("timeout", "must be above 0", None));
         }
+        if self.append.follow {
+            return Err(invalid("follow", "is not for sessions", None));
+        }
         self.append.check_values()?;
-        Ok(Append::alone(StreamAppend::check(message, &self.append, ids)?, origin))
+        Append::alone(message, &self.append, origin, rules, steps, ids)
     }
 }

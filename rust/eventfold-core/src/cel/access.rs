@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::value::{Key, List, Value};
+use crate::value::{Absence, Key, List, Value};
 
+use super::absent;
 use super::error::{Eval, EvalError};
 use super::operators::{failed, no_overload};
 
@@ -32,6 +33,7 @@ pub(crate) fn field(operand: &Value, name: &str, key: &Key) -> Eval<Value> {
             None => no_field(name),
         },
         Value::Optional(_) => optional_field(operand, key),
+        Value::Absent(_) => Ok(operand.clone()),
         other => failed(format!("a {} has no field `{name}`", other.type_name())),
     }
 }
@@ -42,6 +44,8 @@ pub(crate) fn has_field(operand: &Value, key: &Key) -> Eval<bool> {
         Value::Map(map) => Ok(map.get_key(key).is_some_and(|value| !is_none(value))),
         Value::Optional(Some(inner)) => has_field(inner, key),
         Value::Optional(None) => Ok(false),
+        // What was there may have had it; so reading it on is safe, and gives the absence.
+        Value::Absent(_) => Ok(true),
         other => no_overload("has", &[other]),
     }
 }
@@ -52,6 +56,7 @@ pub(crate) fn optional_field(operand: &Value, key: &Key) -> Eval<Value> {
         Value::Map(map) => Ok(optional(map.get_key(key).cloned())),
         Value::Optional(Some(inner)) => optional_field(inner, key),
         Value::Optional(None) => Ok(Value::Optional(None)),
+        Value::Absent(_) => Ok(optional(Some(operand.clone()))),
         other => no_overload(".?", &[other]),
     }
 }
@@ -59,6 +64,9 @@ pub(crate) fn optional_field(operand: &Value, key: &Key) -> Eval<Value> {
 /// `container[index]`.
 pub(crate) fn index(container: &Value, index: &Value) -> Eval<Value> {
     match container {
+        Value::Optional(_) => optional_index(container, index),
+        _ if index.absence().is_some() => absent::of([container, index]),
+        Value::Absent(_) => Ok(container.clone()),
         Value::List(list) => match list_item(list, index)? {
             Some(value) => Ok(value),
             None => failed("the index lies beyond the list"),
@@ -68,7 +76,6 @@ pub(crate) fn index(container: &Value, index: &Value) -> Eval<Value> {
             Some(None) => failed("the map has no such key"),
             None => failed(format!("a {} is no key of a map", index.type_name())),
         },
-        Value::Optional(_) => optional_index(container, index),
         other => no_overload("[]", &[other, index]),
     }
 }
@@ -76,13 +83,16 @@ pub(crate) fn index(container: &Value, index: &Value) -> Eval<Value> {
 /// `container[?index]`.
 pub(crate) fn optional_index(container: &Value, index: &Value) -> Eval<Value> {
     match container {
+        Value::Optional(None) => Ok(Value::Optional(None)),
+        _ if Absence::among([container, index]).is_some() => {
+            absent::of([container, index]).map(|absent| optional(Some(absent)))
+        }
         Value::List(list) => list_item(list, index).map(optional),
         Value::Map(map) => match Key::from_value(index) {
             Some(key) => Ok(optional(map.get_key(&key).cloned())),
             None => failed(format!("a {} is no key of a map", index.type_name())),
         },
         Value::Optional(Some(inner)) => optional_index(inner, index),
-        Value::Optional(None) => Ok(Value::Optional(None)),
         other => no_overload("[?]", &[other, index]),
     }
 }
@@ -100,10 +110,11 @@ fn list_item(list: &List, index: &Value) -> Eval<Option<Value>> {
 }
 
 /// The field of a value, for scopes: `None` if a map does not have it, an error if the value
-/// is not a map.
+/// is not a map. A field of what is absent is absent as well.
 pub fn field_of(value: &Value, name: &str) -> Result<Option<Value>, EvalError> {
     match value {
         Value::Map(map) => Ok(map.get(name).cloned()),
+        Value::Absent(_) => Ok(Some(value.clone())),
         other => Err(EvalError::failed(format!("a {} has no fields", other.type_name()))),
     }
 }

@@ -19,6 +19,8 @@ pub struct Budget<'a> {
     /// Steps left after this slice.
     rest: u64,
     cancelled: Option<&'a AtomicBool>,
+    /// What else an evaluation is given, and expressions cannot see.
+    pseudonym_key: Option<&'a [u8; 32]>,
 }
 
 impl Default for Budget<'_> {
@@ -31,7 +33,7 @@ impl<'a> Budget<'a> {
     /// A budget of that many steps.
     pub fn new(steps: u64) -> Self {
         let slice = steps.min(CANCEL_CHECK_STEPS);
-        Self { slice, rest: steps - slice, cancelled: None }
+        Self { slice, rest: steps - slice, cancelled: None, pseudonym_key: None }
     }
 
     /// The same budget, ended early when the flag becomes true.
@@ -39,6 +41,18 @@ impl<'a> Budget<'a> {
     pub fn with_cancel(mut self, cancelled: &'a AtomicBool) -> Self {
         self.cancelled = Some(cancelled);
         self
+    }
+
+    /// The same budget for expressions that make pseudonyms under a key.
+    #[must_use]
+    pub fn with_pseudonym_key(mut self, key: Option<&'a [u8; 32]>) -> Self {
+        self.pseudonym_key = key;
+        self
+    }
+
+    /// The key of pseudonyms.
+    pub(crate) fn pseudonym_key(&self) -> Option<&'a [u8; 32]> {
+        self.pseudonym_key
     }
 
     /// The steps that are left.

@@ -15,6 +15,7 @@ fn spread(optional: bool, value: Value) -> Eval<Option<Value>> {
     match (optional, value) {
         (false, value) => Ok(Some(value)),
         (true, Value::Optional(inner)) => Ok(inner.map(Arc::unwrap_or_clone)),
+        (true, absent @ Value::Absent(_)) => Ok(Some(absent)),
         (true, other) => failed(format!("`?` takes an optional, not {}", other.type_name())),
     }
 }
@@ -42,9 +43,10 @@ pub(super) fn map(entries: &[Entry], context: &mut Context<'_, '_>) -> Eval<Valu
     shallow(Value::map(map))
 }
 
-/// Adds an entry to a map that must not have the key yet.
+/// Adds an entry to a map that must not have the key yet. An entry whose key is absent is left out.
 pub(super) fn insert_new(map: &mut Map, key: &Value, value: Value) -> Eval<()> {
     let key = match key {
+        Value::Absent(_) => return Ok(()),
         Value::Double(..) | Value::Decimal(_) => None,
         key => Key::from_value(key),
     };

@@ -16,6 +16,7 @@ pub struct Env {
     slot_index: HashMap<(usize, String), usize>,
     pub(crate) strict_numbers: bool,
     pub(crate) lenient_names: bool,
+    pub(crate) anonymising: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +80,13 @@ impl Env {
     #[must_use]
     pub fn lenient_names(mut self, lenient: bool) -> Self {
         self.lenient_names = lenient;
+        self
+    }
+
+    /// Lets expressions call what makes personal values less so.
+    #[must_use]
+    pub fn anonymising(mut self, anonymising: bool) -> Self {
+        self.anonymising = anonymising;
         self
     }
 

@@ -188,6 +188,7 @@ fn optional_index(parts: &[Node; 2], context: &mut Context<'_, '_>) -> Eval<Valu
 fn not(inner: &Node, context: &mut Context<'_, '_>) -> Eval<Value> {
     match eval(inner, context)? {
         Value::Bool(value) => Ok(Value::Bool(!value)),
+        Value::Absent(_) => Ok(Value::Bool(true)),
         other => no_overload("!", &[&other]),
     }
 }
@@ -198,14 +199,16 @@ fn negate(inner: &Node, context: &mut Context<'_, '_>) -> Eval<Value> {
 }
 
 /// `&&` (decided by false) and `||` (decided by true): an operand that decides outweighs errors
-/// of the others, whatever their order.
+/// of the others, whatever their order. What is absent counts as false, here and wherever a
+/// condition stands.
 #[inline(never)]
 fn logic(operands: &[Node], decides: bool, context: &mut Context<'_, '_>) -> Eval<Value> {
     let mut error = None;
     for node in operands {
         match eval(node, context) {
             Ok(Value::Bool(value)) if value == decides => return Ok(Value::Bool(decides)),
-            Ok(Value::Bool(_)) => {}
+            Ok(Value::Absent(_)) if !decides => return Ok(Value::Bool(false)),
+            Ok(Value::Bool(_) | Value::Absent(_)) => {}
             Ok(other) => {
                 error = error.or_else(|| Some(not_bool(decides, &other, node)));
             }
@@ -227,7 +230,7 @@ fn not_bool(decides: bool, value: &Value, node: &Node) -> Box<EvalError> {
 fn conditional(parts: &[Node; 3], context: &mut Context<'_, '_>) -> Eval<Value> {
     match eval(&parts[0], context)? {
         Value::Bool(true) => eval(&parts[1], context),
-        Value::Bool(false) => eval(&parts[2], context),
+        Value::Bool(false) | Value::Absent(_) => eval(&parts[2], context),
         other => no_overload("? :", &[&other]),
     }
 }
@@ -311,6 +314,7 @@ fn matches_constant(matches: &Matches, context: &mut Context<'_, '_>) -> Eval<Va
         Value::String(text) => {
             functions::matches(text, &matches.pattern, context.budget).map(Value::Bool)
         }
+        Value::Absent(_) => Ok(Value::Bool(false)),
         other => no_overload("matches", &[other]),
     }
 }

@@ -36,6 +36,8 @@ pub(crate) fn run(each: &Loop, context: &mut Context<'_, '_>) -> Eval<Value> {
                 }
             }
         }
+        // There are no items in what is absent.
+        Value::Absent(_) => {}
         other => {
             return failed(format!("macros go over lists and maps, not {}", other.type_name()));
         }
@@ -123,6 +125,7 @@ impl State {
                 }
                 Ok(())
             }
+            Value::Absent(_) => Ok(()),
             other => no_overload("transformMapEntry", &[&other]),
         }
     }
@@ -147,6 +150,7 @@ impl State {
 fn truth(node: &Node, context: &mut Context<'_, '_>) -> Eval<bool> {
     match eval(node, context)? {
         Value::Bool(value) => Ok(value),
+        Value::Absent(_) => Ok(false),
         other => {
             let message = format!("the condition of a macro is a bool, not {}", other.type_name());
             Err(Box::new(EvalError::failed(message).at(node.offset as usize)))
@@ -159,6 +163,7 @@ fn truth(node: &Node, context: &mut Context<'_, '_>) -> Eval<bool> {
 pub(crate) fn sort_by(bind: &Bind, context: &mut Context<'_, '_>) -> Eval<Value> {
     let list = match eval(&bind.value, context)? {
         Value::List(list) => list,
+        Value::Absent(_) => List::default(),
         other => return no_overload("sortBy", &[&other]),
     };
     let mut keyed = Vec::with_capacity(list.len());
@@ -171,7 +176,7 @@ pub(crate) fn sort_by(bind: &Bind, context: &mut Context<'_, '_>) -> Eval<Value>
 }
 
 /// Sorts by keys, equal ones in the order in which they came. The keys have one type, or are
-/// numbers. A merge of its own, because the order may fail at any pair.
+/// numbers; absent ones come last. A merge of its own, because the order may fail at any pair.
 pub(crate) fn sorted(
     mut keyed: Vec<(Value, Value)>,
     budget: &mut Budget<'_>,
@@ -201,9 +206,13 @@ fn merge(
     let mut left = left.into_iter().peekable();
     let mut right = right.into_iter().peekable();
     while let (Some((left_key, _)), Some((right_key, _))) = (left.peek(), right.peek()) {
-        let from_left = match order("sort", left_key, right_key, budget)? {
-            Some(order) => order != Ordering::Greater,
-            None => return failed("NaN has no place in an order"),
+        let from_left = match (left_key, right_key) {
+            (_, Value::Absent(_)) => true,
+            (Value::Absent(_), _) => false,
+            _ => match order("sort", left_key, right_key, budget)? {
+                Some(order) => order != Ordering::Greater,
+                None => return failed("NaN has no place in an order"),
+            },
         };
         merged.extend(if from_left { left.next() } else { right.next() });
     }

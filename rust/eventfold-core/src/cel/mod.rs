@@ -4,6 +4,7 @@
 //! on a scope under a budget (`Program::eval`). Every recursion is bounded by
 //! `EXPRESSION_DEPTH_MAX` or by the depth of values.
 
+mod absent;
 mod access;
 pub(crate) mod ast;
 mod budget;
@@ -17,6 +18,7 @@ mod idents;
 mod lexer;
 mod literal;
 mod loops;
+pub(crate) mod marks;
 mod node;
 mod operators;
 mod optionals;

@@ -7,6 +7,7 @@ use crate::limits::EVALUATION_TEXT_BYTES_MAX;
 use crate::number::{Decimal, NumberError, compare_int_double};
 use crate::value::{Key, Value};
 
+use super::absent;
 use super::budget::Budget;
 use super::error::{EVALUATION_LIMIT, Eval, EvalError, NUMBER_RANGE};
 use super::node::{Arithmetic, Comparison};
@@ -101,6 +102,7 @@ fn arithmetic_slow(
             budget.spend(right.len() + left.len() / 64)?;
             Ok(Value::List(left.clone().concat(right)))
         }
+        (Value::Absent(_), _) | (_, Value::Absent(_)) => absent::of([left, right]),
         _ => match (exact(left), exact(right)) {
             (Some(Some(left)), Some(Some(right))) => decimals(op, &left, &right),
             (Some(_), Some(_)) => failed(COMPUTED_DOUBLE),
@@ -199,6 +201,7 @@ pub(crate) fn negate(value: &Value) -> Eval<Value> {
             Some(value) => Ok(Value::Duration(value)),
             None => failed("the time is out of range"),
         },
+        Value::Absent(_) => Ok(value.clone()),
         other => no_overload("-", &[other]),
     }
 }
@@ -239,7 +242,7 @@ pub(crate) fn is_number(value: &Value) -> bool {
     matches!(value, Value::Int(_) | Value::Uint(_) | Value::Double(..) | Value::Decimal(_))
 }
 
-/// The order of two values of types that have one; `None` if one is NaN.
+/// The order of two values of types that have one; `None` if one is NaN or absent.
 pub(crate) fn order(
     function: &str,
     left: &Value,
@@ -263,6 +266,7 @@ pub(crate) fn order(
             budget.spend_bytes(text_bytes(left) + text_bytes(right))?;
             return compare_numbers(left, right);
         }
+        (Value::Absent(_), _) | (_, Value::Absent(_)) => return Ok(None),
         _ => return no_overload(function, &[left, right]),
     }))
 }
@@ -290,7 +294,8 @@ pub(crate) fn compare(
     }))
 }
 
-/// `==`. Values of different types are not equal; numbers are compared across types.
+/// `==`. Values of different types are not equal; numbers are compared across types. What is absent
+/// equals nothing, itself included.
 pub(crate) fn equal(left: &Value, right: &Value, budget: &mut Budget<'_>) -> Eval<bool> {
     Ok(match (left, right) {
         (Value::String(left), Value::String(right)) => {
@@ -374,6 +379,8 @@ pub(crate) fn contains(item: &Value, container: &Value, budget: &mut Budget<'_>)
             error.map_or(Ok(false), Err)
         }
         Value::Map(map) => Ok(Key::from_value(item).is_some_and(|key| map.get_key(&key).is_some())),
+        Value::Absent(_) => Ok(false),
+        _ if matches!(item, Value::Absent(_)) => Ok(false),
         other => no_overload("in", &[item, other]),
     }
 }

@@ -20,9 +20,11 @@ pub(super) fn or(value: bool, operands: &[Node; 2], context: &mut Context<'_, '_
             match other {
                 Value::Optional(_) => Ok(other),
                 _ if value => Ok(other),
+                Value::Absent(_) => Ok(other),
                 other => no_overload("or", &[&other]),
             }
         }
+        absent @ Value::Absent(_) => Ok(absent),
         other => no_overload(if value { "orValue" } else { "or" }, &[&other]),
     }
 }
@@ -35,11 +37,12 @@ pub(super) fn map(flat: bool, bind: &Bind, context: &mut Context<'_, '_>) -> Eva
             set_local(bind.local, Arc::unwrap_or_clone(inner), context);
             let result = eval(&bind.body, context)?;
             match result {
-                Value::Optional(_) if flat => Ok(result),
+                Value::Optional(_) | Value::Absent(_) if flat => Ok(result),
                 other if flat => no_overload("optFlatMap", &[&other]),
                 other => shallow(Value::Optional(Some(Arc::new(other)))),
             }
         }
+        absent @ Value::Absent(_) => Ok(absent),
         other => no_overload(if flat { "optFlatMap" } else { "optMap" }, &[&other]),
     }
 }

@@ -36,6 +36,10 @@ impl Program {
         eval(&self.root, &mut Context { scope, budget, locals }).map_err(|error| *error)
     }
 
+    pub(super) fn root(&self) -> &Node {
+        &self.root
+    }
+
     /// What is known of the type of the value.
     pub fn static_type(&self) -> &StaticType {
         &self.kind

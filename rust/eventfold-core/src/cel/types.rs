@@ -61,6 +61,7 @@ impl StaticType {
                 .reduce(|left, right| (left.0.join(right.0), left.1.join(right.1)))
                 .map_or(Self::Known(TypeValue::Map), |(key, value)| Self::map(key, value)),
             Value::Optional(Some(inner)) => Self::optional(Self::of(inner)),
+            Value::Absent(_) => Self::Dyn,
             scalar => Self::Known(scalar.type_value()),
         }
     }

@@ -1,20 +1,25 @@
 //! Envelopes: everything that an append must satisfy before it may be stored.
 
 mod digest;
+mod references;
 mod uuid;
+mod uuid5;
 mod uuid7;
 
 use std::collections::HashSet;
 
+use crate::append::Origin;
 use crate::error::CoreError;
-use crate::json::check::Checker;
 use crate::limits::{
     APPEND_BYTES_MAX, APPEND_EVENTS_MAX, EVENT_DATA_BYTES_MAX, EVENT_METADATA_BYTES_MAX,
 };
-use crate::names::{check_event_type, check_stream_name, check_tags};
+use crate::names::{check_event_type, check_tags};
+use crate::rules::{Judge, Rules, Ruling, Steps, Subject};
 
 pub use digest::{sent_digest, stored_digest};
+pub use references::References;
 pub use uuid::{UUID_TEXT_BYTES, parse_uuid, uuid_text, write_uuid};
+pub use uuid5::uuid5;
 pub use uuid7::Uuid7Source;
 
 /// Data and metadata passed the strict check of format 1 before they were stored.
@@ -23,6 +28,21 @@ pub const FLAG_VALIDATED_V1: i32 = 1;
 pub const FLAG_ESCAPED_KEYS: i32 = 2;
 /// At least one value of the data is sealed.
 pub const FLAG_SEALED: i32 = 4;
+/// Its metadata names events or streams in `refs`.
+pub const FLAG_REFERS: i32 = 8;
+/// Data did not fit the schema in force when the event was stored, under the mode `warn`.
+pub const FLAG_SCHEMA_VIOLATED: i32 = 16;
+/// The data is not what is stored: the mapping of its type has changed it. Never stored.
+pub const FLAG_MAPPED: i32 = 32;
+/// The event closes the books of its stream.
+pub const FLAG_CLOSES: i32 = 64;
+/// The event opens its stream for the period after that of another stream, whose states it may
+/// carry.
+pub const FLAG_OPENS: i32 = 128;
+/// A later event of the stream cancels it; only in reads that ask for it, never stored.
+pub const FLAG_CANCELLED: i32 = 256;
+/// The data was opened, and holds the words of absent values; never stored or sent.
+pub const FLAG_ABSENT: i32 = 512;
 
 /// First microsecond of the year 1, from 1970.
 pub const MICROS_MIN: i64 = -62_135_596_800_000_000;
@@ -69,37 +89,68 @@ pub struct CheckedEvent<'a> {
     pub tags: Vec<&'a str>,
     /// Sum of the `FLAG_` constants.
     pub flags: i32,
+    /// What its metadata refers to.
+    pub references: References,
     /// Digest of the event as sent; empty metadata counts as `{}`.
     pub sent_digest: [u8; 32],
     /// Digest of the stored bytes.
     pub stored_digest: [u8; 32],
 }
 
-/// Checks an append.
+/// Checks an append that no rule is about.
 ///
 /// In this order: stream name, number of events, sizes of data and metadata, size of the whole;
-/// then event by event type, id, tags, time, data, metadata; at last ids that stand twice. The
-/// first refusal is returned, with `event_index` where it concerns one event.
+/// then event by event type, id, tags, time, data, metadata, references; at last ids that stand
+/// twice. The first refusal is returned, with `event_index` where it concerns one event.
 pub fn check_append<'a>(
     stream: &'a str,
     events: &[NewEvent<'a>],
 ) -> Result<CheckedAppend<'a>, CoreError> {
-    let category = check_stream_name(stream)?;
+    let rules = Rules::default();
+    let origin = Origin::default();
+    let mut steps = Steps::whole();
+    let mut judge = Judge::new(&rules, &origin, &mut steps);
+    check_append_under(stream, events, &mut judge, &mut Ruling::default())
+}
+
+/// As [`check_append`], and notes in `ruling` what the rules say of the data, which refuses nothing
+/// here.
+pub(crate) fn check_append_under<'a>(
+    stream: &'a str,
+    events: &[NewEvent<'a>],
+    judge: &mut Judge<'_>,
+    ruling: &mut Ruling,
+) -> Result<CheckedAppend<'a>, CoreError> {
+    let category = judge.stream(stream)?;
     check_count(events.len())?;
     check_sizes(events)?;
     let total_bytes = stream.len() + events.iter().map(NewEvent::bytes).sum::<usize>();
     check_total(total_bytes)?;
     let mut checked = Vec::with_capacity(events.len());
-    let mut checker = Checker::default();
     for (index, event) in events.iter().enumerate() {
-        let event = event.check(&mut checker).map_err(|error| error.fact("event_index", index))?;
-        checked.push(event);
+        let subject = Subject { index, event_type: event.event_type, category };
+        let event = event.check(subject, judge, ruling);
+        checked.push(event.map_err(|error| error.fact("event_index", index))?);
     }
     // Most appends are one event.
     if checked.len() > 1 {
         check_ids_unique(checked.iter().map(|event| event.id), &mut HashSet::new())?;
     }
     Ok(CheckedAppend { category, events: checked, total_bytes })
+}
+
+/// As [`check_append_under`], of one event alone; returns the category too.
+pub(crate) fn check_event_under<'a>(
+    stream: &'a str,
+    event: &NewEvent<'a>,
+    judge: &mut Judge<'_>,
+    ruling: &mut Ruling,
+) -> Result<(&'a str, CheckedEvent<'a>), CoreError> {
+    let category = judge.stream(stream)?;
+    check_sizes(std::slice::from_ref(event))?;
+    check_total(stream.len() + event.bytes())?;
+    let subject = Subject { index: 0, event_type: event.event_type, category };
+    Ok((category, event.check(subject, judge, ruling)?))
 }
 
 /// The metadata that is stored for metadata as sent.
@@ -157,25 +208,36 @@ pub(crate) fn check_total(actual: usize) -> Result<(), CoreError> {
 }
 
 impl<'a> NewEvent<'a> {
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let tags = self.tags.iter().map(|tag| tag.len()).sum::<usize>();
         self.event_type.len() + self.data.len() + self.metadata.len() + tags
     }
 
-    fn check(&self, checker: &mut Checker) -> Result<CheckedEvent<'a>, CoreError> {
-        check_event_type(self.event_type)?;
+    fn check(
+        &self,
+        subject: Subject<'_>,
+        judge: &mut Judge<'_>,
+        ruling: &mut Ruling,
+    ) -> Result<CheckedEvent<'a>, CoreError> {
+        let &Origin { marks, system, .. } = judge.origin();
+        if !(system || marks != 0) || !self.event_type.starts_with('$') {
+            check_event_type(self.event_type)?;
+        }
         let id = if self.id.is_empty() { None } else { Some(event_id(self.id)?) };
         let tags = check_tags(self.tags.clone())?;
         if let Some(micros) = self.occurred_us {
             check_time(micros, "occurred_at")?;
         }
-        let found = checker.check(self.data).map_err(|refusal| refusal.into_error("data"))?;
+        let (found, violated) = judge.data(subject, self.data, ruling)?;
         let metadata = stored_metadata(self.metadata);
-        checker.check(metadata).map_err(|refusal| refusal.into_error("metadata"))?;
+        let kept = judge.form(metadata).map_err(|refusal| refusal.into_error("metadata"))?;
+        let references = References::of(metadata, kept.escaped_keys)?;
         let escaped = if found.escaped_keys { FLAG_ESCAPED_KEYS } else { 0 };
+        let refers = if references.is_empty() { 0 } else { FLAG_REFERS };
         Ok(CheckedEvent {
             id,
-            flags: FLAG_VALIDATED_V1 | escaped,
+            flags: FLAG_VALIDATED_V1 | escaped | refers | violated | marks,
+            references,
             sent_digest: sent_digest(self.event_type, self.data, metadata, &tags),
             stored_digest: stored_digest(self.data, metadata),
             tags,

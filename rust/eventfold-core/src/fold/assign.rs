@@ -50,6 +50,8 @@ pub(crate) enum Change {
     Remove,
     /// Add the items to the list that is there.
     Append(List),
+    /// Nothing.
+    Skip,
 }
 
 /// The value at a place, if every step leads through a map.
@@ -89,6 +91,7 @@ impl State {
     ) -> Result<(), String> {
         let change = match change {
             Change::SetInt(int) => Change::Set(Value::Int(int)),
+            Change::Skip => return Ok(()),
             change => change,
         };
         let mut editor = Editor { sizer, grown: 0 };
@@ -113,6 +116,9 @@ impl Editor<'_> {
         match target {
             Value::Map(map) => self.change_map(Arc::make_mut(map), step.map_key(), rest, change),
             Value::List(list) => self.change_list(list, step, rest, change),
+            // What is absent stays so: a map with this alone in it would lack all that folds may
+            // read of the whole one.
+            Value::Absent(_) => Ok(()),
             other => Err(format!("the path leads through a {}", other.type_name())),
         }
     }
@@ -137,6 +143,7 @@ impl Editor<'_> {
                 }
                 Ok(())
             }
+            (Change::Skip, _) => Ok(()),
             (Change::SetInt(int), target) => self.change_here(target, Change::Set(Value::Int(int))),
             (Change::Append(_), other) => {
                 Err(format!("items cannot be added to a {}", other.type_name()))

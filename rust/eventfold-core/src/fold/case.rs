@@ -67,9 +67,10 @@ struct Evaluation<'a, 'b> {
 }
 
 impl Evaluation<'_, '_> {
-    /// Evaluates the `let`s of the document; returns the number of their places.
+    /// Evaluates the `let`s of the document; returns the number of the places of all names.
     fn document_lets(&mut self, handler: &TypeHandler) -> Evaluated<usize> {
         self.effects.lets.clear();
+        self.effects.lets.extend_from_slice(self.event.given);
         self.effects.lets.resize(handler.document_lets, None);
         for (variable, entry) in &handler.lets {
             let value = self
@@ -100,7 +101,7 @@ impl Evaluation<'_, '_> {
             let value = self.value(when, &case.sources);
             match value.map_err(|error| named(Failure::of_evaluation(error)))? {
                 Value::Bool(true) => {}
-                Value::Bool(false) => return Ok(()),
+                Value::Bool(false) | Value::Absent(_) => return Ok(()),
                 other => {
                     let problem = format!("the condition is a {}, not a bool", other.type_name());
                     return Err(named(Failure::failed(problem)));
@@ -132,7 +133,11 @@ impl Evaluation<'_, '_> {
         match &assignment.target {
             Target::Static(steps) => self.right(&assignment.right, steps, case),
             Target::Computed(steps) => {
-                let steps = self.steps(steps, case)?;
+                let Some(steps) = self.steps(steps, case)? else {
+                    // Nobody can tell where it would go.
+                    self.effects.paths.push(Vec::new());
+                    return Ok(Change::Skip);
+                };
                 let change = self.right(&assignment.right, &steps, case)?;
                 self.effects.paths.push(steps);
                 Ok(change)
@@ -211,7 +216,8 @@ impl Evaluation<'_, '_> {
         }
     }
 
-    fn steps(&mut self, steps: &[TargetStep], case: &CompiledCase) -> Evaluated<Vec<Step>> {
+    /// The path; `None` if a key of it is absent.
+    fn steps(&mut self, steps: &[TargetStep], case: &CompiledCase) -> Evaluated<Option<Vec<Step>>> {
         let mut known = Vec::with_capacity(steps.len());
         for step in steps {
             known.push(match step {
@@ -219,11 +225,14 @@ impl Evaluation<'_, '_> {
                 TargetStep::Program(program) => {
                     let value =
                         self.value(program, &case.sources).map_err(Failure::of_evaluation)?;
+                    if value.absence().is_some() {
+                        return Ok(None);
+                    }
                     Step::from_value(&value).map_err(Failure::failed)?
                 }
             });
         }
-        Ok(known)
+        Ok(Some(known))
     }
 }
 
@@ -243,7 +252,7 @@ fn check_depth(steps: &[Step], change: &Change) -> Evaluated<()> {
         }
         Change::Set(value) => Cow::Borrowed(value),
         Change::Append(items) => Cow::Owned(Value::List(items.clone())),
-        Change::SetInt(_) | Change::Remove => return Ok(()),
+        Change::SetInt(_) | Change::Remove | Change::Skip => return Ok(()),
     };
     let room = JSON_DEPTH_MAX.saturating_sub(steps.len());
     // The stored depth is an upper bound; the walk is for the rare case that it misses.

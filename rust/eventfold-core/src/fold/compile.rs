@@ -1,9 +1,8 @@
 //! Documents to folds that run: expressions compiled, their inputs known by event type.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::bytes::same;
+use crate::by_type::{ByType, Typed};
 use crate::cel::ast::{Ast, Binary, Expr, Kind};
 use crate::cel::{self, CelError, Env, Program};
 use crate::limits::JSON_DEPTH_MAX;
@@ -24,10 +23,13 @@ use super::sum::Sum;
 pub(crate) struct TypeHandler {
     pub(crate) event_type: Arc<str>,
     pub(crate) inputs: Inputs,
+    /// The numbers of the names that it reads whose values come with the event.
+    pub(crate) given: Vec<usize>,
     /// The `let`s of the document that the cases need, in order, by variable index.
     pub(crate) lets: Vec<(usize, CompiledLet)>,
     pub(crate) lets_sources: Vec<Source>,
-    /// The number of all `let`s of the document: their places come before those of a case.
+    /// The number of all names that come with the event and `let`s of the document: their places
+    /// come before those of a case.
     pub(crate) document_lets: usize,
     pub(crate) cases: Vec<CompiledCase>,
 }
@@ -92,49 +94,22 @@ pub(crate) enum TargetStep {
 }
 
 /// The handlers of a fold, found by event type.
-#[derive(Debug)]
-pub(crate) struct Handlers {
-    list: Vec<TypeHandler>,
-    /// Places in the list; empty for few handlers, where comparing beats hashing.
-    index: HashMap<Arc<str>, usize>,
-}
+pub(crate) type Handlers = ByType<TypeHandler>;
 
-/// Up to this many handlers are found by comparing.
-const COMPARED_MAX: usize = 12;
-
-impl Handlers {
-    fn new(list: Vec<TypeHandler>) -> Self {
-        let mut index = HashMap::new();
-        if list.len() > COMPARED_MAX {
-            let place =
-                |(place, handler): (usize, &TypeHandler)| (Arc::clone(&handler.event_type), place);
-            index = list.iter().enumerate().map(place).collect();
-        }
-        Self { list, index }
-    }
-
-    /// All handlers, in the order of the document.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &TypeHandler> {
-        self.list.iter()
-    }
-
-    /// The handler of an event type; what is not UTF-8 has none.
-    pub(crate) fn get(&self, event_type: &[u8]) -> Option<&TypeHandler> {
-        if self.list.len() <= COMPARED_MAX {
-            let known = |handler: &&TypeHandler| same(handler.event_type.as_bytes(), event_type);
-            return self.list.iter().find(known);
-        }
-        let event_type = std::str::from_utf8(event_type).ok()?;
-        self.index.get(event_type).and_then(|place| self.list.get(*place))
+impl Typed for TypeHandler {
+    fn event_type(&self) -> &Arc<str> {
+        &self.event_type
     }
 }
 
-/// Compiles the handlers of a document.
-pub(crate) fn handlers(document: &Document, text: &Text<'_>) -> Parsed<Handlers> {
+/// Compiles the handlers of a document. `given` are names whose values come with each event.
+pub(crate) fn handlers(document: &Document, given: &[String], text: &Text<'_>) -> Parsed<Handlers> {
     let mut env = scope::base_env("state");
-    let compiler = Compiler { text };
+    scope::declare_given(&mut env, given);
+    let compiler = Compiler { text, given };
     let lets = compiler.lets(&document.lets, &mut env)?;
-    check_work(document, &env)?;
+    let cases = document.handlers.iter().map(|handler| handler.cases.len()).sum();
+    check_work(cases, &document.lets, &env)?;
     let compile = |handler| compiler.handler(handler, &env, &lets);
     let list = document.handlers.iter().map(compile).collect::<Parsed<Vec<_>>>()?;
     Ok(Handlers::new(list))
@@ -142,11 +117,10 @@ pub(crate) fn handlers(document: &Document, text: &Text<'_>) -> Parsed<Handlers>
 
 /// Every handler sees the `let`s of the document: refuses a document in which both are so many
 /// that their product would cost seconds or gigabytes.
-fn check_work(document: &Document, env: &Env) -> Parsed<()> {
+pub(crate) fn check_work(cases: usize, lets: &[Let], env: &Env) -> Parsed<()> {
     const WORK_MAX: usize = 500_000;
-    let cases: usize = document.handlers.iter().map(|handler| handler.cases.len()).sum();
-    let shared = env.slots().len() + document.lets.len();
-    match document.lets.first() {
+    let shared = env.slots().len() + lets.len();
+    match lets.first() {
         Some(first) if cases * shared > WORK_MAX => {
             let problem = "there are too many `let`s for that many handlers";
             Err(Refusal::new(first.expression.at, problem))
@@ -155,13 +129,27 @@ fn check_work(document: &Document, env: &Env) -> Parsed<()> {
     }
 }
 
-struct Compiler<'a> {
-    text: &'a Text<'a>,
+/// Compiles what stands in the text of a document.
+pub(crate) struct Compiler<'a> {
+    pub(crate) text: &'a Text<'a>,
+    /// Names whose values come with each event.
+    pub(crate) given: &'a [String],
 }
 
 impl Compiler<'_> {
-    fn program(&self, expression: &Expression, env: &mut Env) -> Parsed<Program> {
+    pub(crate) fn program(&self, expression: &Expression, env: &mut Env) -> Parsed<Program> {
         cel::compile(&expression.ast, env).map_err(|error| self.refuse(expression, error))
+    }
+
+    /// A condition, which is true or false.
+    pub(crate) fn condition(&self, expression: &Expression, env: &mut Env) -> Parsed<Program> {
+        let named = |refusal: Box<Refusal>| refusal.path("when");
+        let program = self.program(expression, env).map_err(named)?;
+        if never_bool(&program) {
+            let problem = "a condition must be true or false";
+            return Err(named(Refusal::new(expression.at, problem)));
+        }
+        Ok(program)
     }
 
     fn refuse(&self, expression: &Expression, error: CelError) -> Box<Refusal> {
@@ -170,13 +158,15 @@ impl Compiler<'_> {
     }
 
     /// Compiles `let`s in order; each sees those before it.
-    fn lets(&self, lets: &[Let], env: &mut Env) -> Parsed<Vec<CompiledLet>> {
+    pub(crate) fn lets(&self, lets: &[Let], env: &mut Env) -> Parsed<Vec<CompiledLet>> {
         let mut compiled = Vec::with_capacity(lets.len());
         for entry in lets {
             let path = format!("let.{}", entry.name);
             let named = |refusal: Box<Refusal>| refusal.path(&path);
             if env.variable(&entry.name).is_some() {
-                let problem = format!("the name `{}` is taken by another `let`", entry.name);
+                let taken = self.given.contains(&entry.name);
+                let by = if taken { "`resolve`" } else { "another `let`" };
+                let problem = format!("the name `{}` is taken by {by}", entry.name);
                 return Err(named(Refusal::new(entry.expression.at, problem)));
             }
             let program = self.program(&entry.expression, env).map_err(named)?;
@@ -195,7 +185,10 @@ impl Compiler<'_> {
             let case = self.case(case, name.clone(), handler, &mut env).map_err(named)?;
             compiled.push((case, env));
         }
-        let needed = needed_lets(&compiled, lets);
+        let first_let = FIRST_LET + self.given.len();
+        let of_cases: Vec<&Program> =
+            compiled.iter().flat_map(|(case, _)| case.programs()).collect();
+        let needed = needed_lets(&of_cases, lets, first_let);
         let mut inputs = Inputs::default();
         let lets_used: Vec<&Program> = needed.iter().map(|(_, entry)| &*entry.program).collect();
         let lets_sources = inputs.sources(&lets_used, base.slots());
@@ -205,12 +198,16 @@ impl Compiler<'_> {
             case.sources = sources;
             cases.push(case);
         }
+        let by_case = cases.iter().flat_map(CompiledCase::programs);
+        let programs: Vec<&Program> = by_case.chain(lets_used).collect();
+        let given = scope::given_used(&programs, self.given.len());
         Ok(TypeHandler {
             event_type: handler.event_type.as_str().into(),
             inputs,
+            given,
             lets: needed,
             lets_sources,
-            document_lets: lets.len(),
+            document_lets: self.given.len() + lets.len(),
             cases,
         })
     }
@@ -223,16 +220,7 @@ impl Compiler<'_> {
         env: &mut Env,
     ) -> Parsed<CompiledCase> {
         let lets = self.lets(&case.lets, env)?;
-        let mut when = None;
-        if let Some(expression) = &case.when {
-            let named = |refusal: Box<Refusal>| refusal.path("when");
-            let program = self.program(expression, env).map_err(named)?;
-            if never_bool(&program) {
-                let problem = "a condition must be true or false";
-                return Err(named(Refusal::new(expression.at, problem)));
-            }
-            when = Some(program);
-        }
+        let when = case.when.as_ref().map(|when| self.condition(when, env)).transpose()?;
         let mut assignments = Vec::new();
         if let Action::Assign(written) = &case.action {
             for assignment in written {
@@ -306,24 +294,26 @@ pub(crate) fn never_bool(program: &Program) -> bool {
     !matches!(program.static_type(), StaticType::Dyn | StaticType::Known(TypeValue::Bool))
 }
 
-/// The `let`s of the document that cases need, those of other `let`s included.
-fn needed_lets(cases: &[(CompiledCase, Env)], lets: &[CompiledLet]) -> Vec<(usize, CompiledLet)> {
+/// The `let`s of the document that programs need, those of other `let`s included.
+pub(crate) fn needed_lets(
+    programs: &[&Program],
+    lets: &[CompiledLet],
+    first_let: usize,
+) -> Vec<(usize, CompiledLet)> {
     let mut needed = vec![false; lets.len()];
     for index in (0..lets.len()).rev() {
-        let variable = FIRST_LET + index;
-        let by_case = cases
-            .iter()
-            .any(|(case, _)| case.programs().iter().any(|program| program.uses_variable(variable)));
+        let variable = first_let + index;
+        let by_program = programs.iter().any(|program| program.uses_variable(variable));
         let by_let = lets
             .iter()
             .zip(&needed)
             .any(|(other, needed)| *needed && other.program.uses_variable(variable));
-        needed[index] = by_case || by_let;
+        needed[index] = by_program || by_let;
     }
     lets.iter()
         .enumerate()
         .filter(|(index, _)| needed[*index])
-        .map(|(index, entry)| (FIRST_LET + index, entry.clone()))
+        .map(|(index, entry)| (first_let + index, entry.clone()))
         .collect()
 }
 

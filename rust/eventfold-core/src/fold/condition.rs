@@ -72,6 +72,11 @@ impl Condition {
         Ok(Self { program, sources, inputs })
     }
 
+    /// Those of some fields at the top of the data that it reads.
+    pub fn reads<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
+        self.inputs.reads(names)
+    }
+
     /// Whether the condition is true of an event of the stream. An event whose payload was deleted
     /// passes where the condition cannot be told without it.
     pub fn is_true(
@@ -91,6 +96,7 @@ impl Condition {
             fields: std::mem::take(&mut evaluation.fields),
             whole: None,
             metadata: None,
+            given: &[],
         };
         if !row.deleted {
             read_event(&mut evaluation.checker, &self.inputs, &mut values)
@@ -104,6 +110,7 @@ impl Condition {
         evaluation.steps += 1 + EVALUATION_STEPS_MAX - budget.steps_left();
         match value {
             Ok(Value::Bool(value)) => Ok(value),
+            Ok(Value::Absent(_)) => Ok(false),
             Ok(other) => {
                 let problem = format!("the condition is a {}, not a bool", other.type_name());
                 Err(failed(row, stream, &problem))

@@ -102,6 +102,7 @@ fn same_at_a_glance(left: &Value, right: &Value) -> bool {
         (Value::Bool(left), Value::Bool(right)) => left == right,
         (Value::Int(left), Value::Int(right)) => left == right,
         (Value::String(left), Value::String(right)) => left == right,
+        (Value::Absent(left), Value::Absent(right)) => left == right,
         (Value::Decimal(left), Value::Decimal(right)) => left.to_string() == right.to_string(),
         (Value::Map(left), Value::Map(right)) => Arc::ptr_eq(left, right),
         // States hold no other scalars.

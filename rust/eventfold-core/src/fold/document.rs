@@ -1,7 +1,7 @@
 //! A fold document: its tree turned into names, literals and parsed expressions.
 
 use crate::cel::{self, Ast};
-use crate::limits::{EVENT_TYPE_BYTES_MAX, EXPRESSION_BYTES_MAX};
+use crate::limits::{EVENT_TYPE_BYTES_MAX, EXPRESSION_BYTES_MAX, FOLD_ACCEPTS_MAX};
 use crate::value::{Map, Value};
 
 use super::literal::{Plain, literal_value, plain, plain_value};
@@ -23,6 +23,8 @@ pub(crate) struct Document {
     pub(crate) handlers: Vec<Handler>,
     pub(crate) skip_cancelled: bool,
     pub(crate) keep: Keep,
+    /// Digests of folds from whose carried states this one may start.
+    pub(crate) accepts: Vec<String>,
 }
 
 /// When states of a fold are kept, as its document says.
@@ -107,10 +109,12 @@ pub(crate) fn read(root: &Node, source: &Source<'_>) -> Parsed<Document> {
         match key.text().unwrap_or_default() {
             "fold" => name = Some(fold_name(value)?),
             "keep" => document.keep = keep(value)?,
+            "accepts" => document.accepts = accepts(value)?,
             other => {
                 let problem = format!("a fold document has no key `{other}`");
                 return Err(Refusal::new(key.at, problem).hint(
-                    "the keys are `fold`, `initial`, `let`, `handlers`, `skip_cancelled`, `keep`",
+                    "the keys are `fold`, `initial`, `let`, `handlers`, `skip_cancelled`, `keep`, \
+                     `accepts`",
                 ));
             }
         }
@@ -130,11 +134,17 @@ impl Document {
             handlers: Vec::new(),
             skip_cancelled: false,
             keep: Keep::Unsaid,
+            accepts: Vec::new(),
         }
     }
 }
 
 pub(crate) fn fold_name(node: &Node) -> Parsed<String> {
+    document_name(node, "a fold")
+}
+
+/// The name that a document carries; `what` is what it is the name of.
+pub(crate) fn document_name(node: &Node, what: &str) -> Parsed<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     match node.text() {
         Some(name)
@@ -147,7 +157,7 @@ pub(crate) fn fold_name(node: &Node) -> Parsed<String> {
         _ => Err(Refusal::new(
             node.at,
             format!(
-                "the name of a fold has 1 to {FOLD_NAME_BYTES_MAX} of the characters A-Z, a-z, \
+                "the name of {what} has 1 to {FOLD_NAME_BYTES_MAX} of the characters A-Z, a-z, \
                  0-9, `_`, `-` and `.`"
             ),
         )),
@@ -181,6 +191,26 @@ fn keep(node: &Node) -> Parsed<Keep> {
     }
 }
 
+fn accepts(node: &Node) -> Parsed<Vec<String>> {
+    let refuse = |at| {
+        let problem = format!(
+            "`accepts` is a list of at most {FOLD_ACCEPTS_MAX} digests, each 64 of the digits 0-9, \
+             a-f"
+        );
+        Refusal::new(at, problem)
+    };
+    let Kind::List(items) = &node.kind else { return Err(refuse(node.at)) };
+    if items.len() > FOLD_ACCEPTS_MAX {
+        return Err(refuse(node.at));
+    }
+    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let digest = |item: &Node| match item.text() {
+        Some(text) if text.len() == 64 && text.bytes().all(digit) => Ok(text.to_owned()),
+        _ => Err(refuse(item.at)),
+    };
+    items.iter().map(digest).collect()
+}
+
 /// Reads what holds expressions.
 pub(crate) struct Reader<'a> {
     pub(crate) source: &'a Source<'a>,
@@ -207,14 +237,7 @@ impl Reader<'_> {
     }
 
     fn handler(&self, key: &Node, value: &Node) -> Parsed<Handler> {
-        let event_type = key.text().unwrap_or_default();
-        let control = event_type.chars().any(char::is_control);
-        if event_type.is_empty() || event_type.len() > EVENT_TYPE_BYTES_MAX || control {
-            let problem = format!(
-                "an event type has 1 to {EVENT_TYPE_BYTES_MAX} bytes and no control characters"
-            );
-            return Err(Refusal::new(key.at, problem));
-        }
+        let event_type = handled_type(key)?;
         let named = |refusal: Box<Refusal>| refusal.handler(event_type);
         let (listed, cases) = match &value.kind {
             Kind::List(items) => {
@@ -284,7 +307,8 @@ impl Reader<'_> {
         Ok(Assignment { path, path_source: path_source.to_owned(), at: key.at, right })
     }
 
-    fn path(&self, key: &Node, text: &str) -> Parsed<Path> {
+    /// The path that a text is.
+    pub(crate) fn path(&self, key: &Node, text: &str) -> Parsed<Path> {
         Path::parse(text).map_err(|error| match error {
             PathError::Syntax(offset, problem) => {
                 Refusal::new(self.source.inside(key.at, text, offset), problem)
@@ -332,19 +356,24 @@ impl Reader<'_> {
         Refusal::of_text(self.source.inside(at, text, error.offset), text, error)
     }
 
-    fn lets(&self, node: &Node) -> Parsed<Vec<Let>> {
+    pub(crate) fn lets(&self, node: &Node) -> Parsed<Vec<Let>> {
+        self.named(node, "let", LETS_MAX)
+    }
+
+    /// A mapping of names to expressions; `what` is the key that it stands behind.
+    pub(crate) fn named(&self, node: &Node, what: &str, names_max: usize) -> Parsed<Vec<Let>> {
         let Kind::Map(entries) = &node.kind else {
-            return Err(Refusal::new(node.at, "`let` maps names to expressions"));
+            return Err(Refusal::new(node.at, format!("`{what}` maps names to expressions")));
         };
-        if entries.len() > LETS_MAX {
-            let problem = format!("a `let` has at most {LETS_MAX} names");
+        if entries.len() > names_max {
+            let problem = format!("a `{what}` has at most {names_max} names");
             return Err(Refusal::new(node.at, problem));
         }
         let read = |(key, value): &(Node, Node)| {
             let name = key.text().unwrap_or_default();
-            let path = format!("let.{name}");
+            let path = format!("{what}.{name}");
             let named = |refusal: Box<Refusal>| refusal.path(&path);
-            check_let_name(key, name).map_err(named)?;
+            check_name(key, name, what).map_err(named)?;
             let expression = self.expression(value).map_err(named)?;
             Ok(Let { name: name.to_owned(), expression })
         };
@@ -353,16 +382,29 @@ impl Reader<'_> {
 }
 
 /// A name that expressions can use: one that parses as a name, and is not taken.
-fn check_let_name(key: &Node, name: &str) -> Parsed<()> {
+fn check_name(key: &Node, name: &str, what: &str) -> Parsed<()> {
     let taken = ["state", "event", "meta"].contains(&name);
     let is_name = cel::parse(name).is_ok_and(|ast| {
         matches!(&ast.root.kind, cel::ast::Kind::Ident { name: known, absolute: false }
             if **known == *name)
     });
     if taken || !is_name {
-        return Err(Refusal::new(key.at, format!("`{name}` cannot be the name of a `let`")));
+        return Err(Refusal::new(key.at, format!("`{name}` cannot be the name of a `{what}`")));
     }
     Ok(())
+}
+
+/// An event type that something is said of; also one of the server's own.
+pub(crate) fn handled_type(key: &Node) -> Parsed<&str> {
+    let event_type = key.text().unwrap_or_default();
+    let control = event_type.chars().any(char::is_control);
+    if event_type.is_empty() || event_type.len() > EVENT_TYPE_BYTES_MAX || control {
+        let problem = format!(
+            "an event type has 1 to {EVENT_TYPE_BYTES_MAX} bytes and no control characters"
+        );
+        return Err(Refusal::new(key.at, problem));
+    }
+    Ok(event_type)
 }
 
 /// The name of a case in errors: the event type, and the place in its list.

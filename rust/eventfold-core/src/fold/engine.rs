@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cel::Budget;
-use crate::envelope::{FLAG_ESCAPED_KEYS, FLAG_VALIDATED_V1};
+use crate::envelope::{FLAG_ABSENT, FLAG_ESCAPED_KEYS, FLAG_VALIDATED_V1};
 use crate::error::CoreError;
 use crate::json::check::Checker;
 use crate::json::scan::{scan_fields, scan_value};
@@ -20,6 +20,15 @@ use super::coverage::Coverage;
 use super::failure::{Failure, Place};
 use super::inputs::Inputs;
 use super::scope::{EventValues, Names};
+
+/// An event that is to be folded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Event<'a> {
+    pub(crate) names: Names<'a>,
+    pub(crate) row: &'a Row<'a>,
+    /// The values of the names that come with it.
+    pub(crate) given: &'a [Option<Value>],
+}
 
 /// What an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +62,10 @@ impl Engine {
         &mut self,
         fold: &Fold,
         handler: &TypeHandler,
-        names: Names<'_>,
-        row: &Row<'_>,
+        event: Event<'_>,
         state: &mut State,
     ) -> Result<Outcome, CoreError> {
+        let Event { names, row, given } = event;
         let place = Place { fold: &fold.name, stream: names.stream(), row };
         if self.stop.load(Ordering::Relaxed) {
             let failure = Failure::limit("the fold was stopped").handler(&handler.event_type);
@@ -69,6 +78,7 @@ impl Engine {
             fields: std::mem::take(&mut self.fields),
             whole: None,
             metadata: None,
+            given,
         };
         read_event(&mut self.checker, &handler.inputs, &mut values)
             .map_err(|problem| place.corrupt(problem))?;
@@ -126,7 +136,10 @@ pub(crate) fn read_event(
     if row.deleted {
         return Err("the payload of the event was deleted");
     }
-    if row.flags & FLAG_VALIDATED_V1 == 0 {
+    if row.flags & FLAG_ABSENT != 0 {
+        // This process has opened it; the words of absent values are no JSON that could be checked.
+        escaped_keys |= row.flags & FLAG_VALIDATED_V1 == 0;
+    } else if row.flags & FLAG_VALIDATED_V1 == 0 {
         // Others may have written this row: nothing is known of it.
         let found = checker.check(row.data).map_err(|refusal| refusal.problem.name())?;
         checker.check(row.metadata).map_err(|refusal| refusal.problem.name())?;

@@ -103,6 +103,11 @@ impl Place<'_> {
 
     pub(crate) fn corrupt(&self, problem: &str) -> CoreError {
         let Self { stream, row, .. } = self;
+        if row.deleted {
+            // It was deleted while its stream was folded.
+            return CoreError::new("STREAM_DELETED", "the stream was deleted")
+                .fact("stream", stream);
+        }
         let message =
             format!("the event at version {} of {} cannot be read: {problem}", row.version, stream);
         CoreError::new("EVENT_CORRUPT", message)

@@ -39,7 +39,7 @@ impl FoldRun {
     /// Folds the rows of a page from index `first` on, and encodes the states after versions from
     /// `from_version` on as a `HydrateHistoryResponse` of about 1 MiB, or of one state. Returns
     /// it with the index of the row that the next call begins with; behind the last row, the
-    /// page is done.
+    /// page is done. It may be a cancellation that is not known: then the run is at its end.
     ///
     /// When a row fails, what was encoded before it is returned with the index of that row, and
     /// the next call gives the error.
@@ -85,7 +85,7 @@ impl FoldRun {
         from_version: i64,
     ) -> Result<(Vec<u8>, usize), CoreError> {
         self.encode(rows, first, from_version, CALL_STEPS_MAX, |run, row, message| {
-            let before = run.visible_state();
+            let before = run.before.take().unwrap_or_else(|| run.visible_state());
             let fold = Arc::clone(&run.fold);
             let handler = fold.handlers.get(row.event_type.as_bytes());
             run.event(&fold, handler, row)?;
@@ -114,6 +114,7 @@ impl FoldRun {
         while index < rows.len()
             && message.compared < COMPARED_VALUES_MAX
             && self.steps() < steps_end
+            && !self.stops_at(rows, index)?
         {
             let end = message.bytes.len();
             let done = self.guarded(|run| {
@@ -123,7 +124,11 @@ impl FoldRun {
                 }
                 match run.held.take().filter(|held| held.version == version) {
                     Some(held) => message.bytes.extend_from_slice(&held.bytes),
-                    None => step(run, &rows.row(index)?, &mut message)?,
+                    None => {
+                        let row = rows.row(index)?;
+                        run.see(rows, index, fold.handlers.get(row.event_type.as_bytes()));
+                        step(run, &row, &mut message)?;
+                    }
                 }
                 if end > 0 && message.bytes.len() > STATES_MESSAGE_BYTES {
                     run.held = Some(Held { version, bytes: message.bytes.split_off(end) });
@@ -144,7 +149,7 @@ impl FoldRun {
     }
 
     /// The state as answers show it; shares the parts of the state.
-    fn visible_state(&self) -> Value {
+    pub fn visible_state(&self) -> Value {
         if self.deleted { Value::Null } else { self.state.value.clone() }
     }
 }

@@ -16,6 +16,15 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
+    /// Those of some fields at the top of the data that are read; `*` stands for any of them.
+    pub(crate) fn reads<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
+        let is_read = |name: &&&str| {
+            let is_wanted = |wanted: &String| **name == "*" || wanted.as_str() == **name;
+            self.needs_event || self.wanted.iter().any(is_wanted)
+        };
+        names.iter().filter(is_read).copied().collect()
+    }
+
     /// The sources of the slots of an environment, as far as programs read them.
     pub(crate) fn sources(
         &mut self,

@@ -25,15 +25,19 @@ pub(crate) mod engine;
 pub(crate) mod failure;
 mod history;
 pub(crate) mod inputs;
-mod literal;
+pub(crate) mod lists;
+pub(crate) mod literal;
+pub(crate) mod marks;
 pub(crate) mod normal;
-mod path;
+mod opening;
+pub(crate) mod path;
 pub(crate) mod refusal;
 mod run;
 pub(crate) mod scope;
 pub(crate) mod size;
 mod sum;
 pub(crate) mod tree;
+mod withheld;
 
 use crate::error::CoreError;
 use crate::json::write::write_value;
@@ -49,6 +53,7 @@ pub use condition::{Condition, Evaluation};
 pub use coverage::Coverage;
 pub use difference::{Found, differences};
 pub use document::Keep;
+pub use marks::{Declared, Marks};
 pub(crate) use refusal::refuse_alone;
 pub use run::{FoldResult, FoldRun, Start};
 
@@ -67,6 +72,7 @@ pub struct Fold {
     pub(crate) handlers: Handlers,
     skip_cancelled: bool,
     keep: Keep,
+    accepts: Vec<String>,
 }
 
 impl Fold {
@@ -86,15 +92,16 @@ impl Fold {
     }
 
     fn compile(source: &str, text: &Source<'_>) -> Result<Self, Box<Refusal>> {
-        Self::of_document(document::read(&tree::parse(source, text)?, text)?, text)
+        Self::of_document(document::read(&tree::parse(source, text)?, text)?, &[], text)
     }
 
-    /// Compiles what was read of a document.
+    /// Compiles what was read of a document. `given` are names whose values come with each event.
     pub(crate) fn of_document(
         document: document::Document,
+        given: &[String],
         text: &Source<'_>,
     ) -> Result<Self, Box<Refusal>> {
-        let handlers = compile::handlers(&document, text)?;
+        let handlers = compile::handlers(&document, given, text)?;
         Ok(Self {
             digest: normal::digest(&document),
             event_types: document.handlers.iter().map(|known| known.event_type.clone()).collect(),
@@ -103,6 +110,7 @@ impl Fold {
             handlers,
             skip_cancelled: document.skip_cancelled,
             keep: document.keep,
+            accepts: document.accepts,
         })
     }
 
@@ -111,16 +119,32 @@ impl Fold {
         &self.name
     }
 
+    /// Whether it goes on from carried states of other folds.
+    pub fn accepts_others(&self) -> bool {
+        !self.accepts.is_empty()
+    }
+
     /// SHA-256 of the normal form, in lower-case hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// What a kept state is a state of: SHA-256 of the digest and the JSON text of the initial
-    /// state, in lower-case hexadecimal. Two folds of one digest may write the keys of `initial` in
-    /// different orders, and so come to different bytes.
+    /// What a kept state is a state of: SHA-256 of the state digest and the name, in lower-case
+    /// hexadecimal. By its name a stream finds what it starts from, so a kept state of another one
+    /// must not stand for it.
     pub fn kept_digest(&self) -> String {
-        normal::hexadecimal(Sha256::new().chain_update(&self.digest).chain_update(self.initial()))
+        let digest = Sha256::new().chain_update(self.state_digest());
+        normal::hexadecimal(digest.chain_update(&self.name))
+    }
+
+    /// What a state is a state of, whatever the fold is called: SHA-256 of the digest and the JSON
+    /// text of the initial state, in lower-case hexadecimal. Two folds of one digest may write the
+    /// keys of `initial` in different orders, and so come to different bytes; and what a fold
+    /// accepts decides what its states start from.
+    pub fn state_digest(&self) -> String {
+        let digest = Sha256::new().chain_update(&self.digest).chain_update(self.initial());
+        let with_accepted = |digest: Sha256, accepted: &String| digest.chain_update(accepted);
+        normal::hexadecimal(self.accepts.iter().fold(digest, with_accepted))
     }
 
     /// JSON text of the initial state.
@@ -136,17 +160,39 @@ impl Fold {
         &self.event_types
     }
 
-    /// Whether some handler reads more of an event than its data: its metadata, or anything of
-    /// `meta`.
+    /// The event types with a handler, each with the names of the fields at the top of the data
+    /// that its handlers read.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let handlers = self.handlers.iter();
+        handlers.map(|handler| (&*handler.event_type, &*handler.inputs.wanted))
+    }
+
+    /// Those of some fields at the top of the data that handlers of an event type read.
+    pub fn reads<'n>(&self, event_type: &str, names: &[&'n str]) -> Vec<&'n str> {
+        let mut handlers = self.handlers.iter();
+        let handler = handlers.find(|handler| *handler.event_type == *event_type);
+        handler.map(|handler| handler.inputs.reads(names)).unwrap_or_default()
+    }
+
+    /// Whether more of an event is read than its data: some handler reads its metadata, or anything
+    /// of `meta`, or the fold what it cancels.
     pub fn needs_envelope(&self) -> bool {
-        self.handlers
-            .iter()
-            .any(|handler| handler.inputs.needs_meta || handler.inputs.needs_metadata)
+        self.skip_cancelled
+            || self
+                .handlers
+                .iter()
+                .any(|handler| handler.inputs.needs_meta || handler.inputs.needs_metadata)
     }
 
     /// Whether cancelled events are folded as if they had not been.
     pub fn skip_cancelled(&self) -> bool {
         self.skip_cancelled
+    }
+
+    /// Digests of older folds of this name: a stream may start from a state that one of them came
+    /// to in the period before.
+    pub fn accepts(&self) -> &[String] {
+        &self.accepts
     }
 
     /// When states are kept.

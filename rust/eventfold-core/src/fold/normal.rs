@@ -67,7 +67,7 @@ fn case_form(case: &Case) -> Value {
 }
 
 /// A list, because a `let` sees those before it.
-fn lets_form(lets: &[Let]) -> Value {
+pub(crate) fn lets_form(lets: &[Let]) -> Value {
     let pair = |entry: &Let| {
         let expression = Value::string(entry.expression.ast.print());
         Value::list(vec![Value::string(entry.name.as_str()), expression])
@@ -75,7 +75,7 @@ fn lets_form(lets: &[Let]) -> Value {
     Value::list(lets.iter().map(pair).collect())
 }
 
-pub(crate) fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
+pub(crate) fn object<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     Value::map(entries.into_iter().collect())
 }
 

@@ -78,6 +78,12 @@ impl Refusal {
         self
     }
 
+    /// A hint, unless there is one that knows more.
+    pub(crate) fn hint_if_none(mut self: Box<Self>, hint: &str) -> Box<Self> {
+        self.hint.get_or_insert_with(|| hint.to_owned());
+        self
+    }
+
     pub(crate) fn limit(
         mut self: Box<Self>,
         reason: &'static str,

@@ -5,17 +5,21 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::envelope::FLAG_OPENS;
 use crate::error::CoreError;
 use crate::json::scan::scan_value;
 use crate::json::write::write_value;
+use crate::privacy::Whose;
 use crate::rows::{self, Page, Row};
+use crate::value::Value;
 
 use super::Fold;
 use super::assign::State;
 use super::compile::TypeHandler;
 use super::coverage::Coverage;
-use super::engine::{Engine, Outcome, read_brief};
+use super::engine::{Engine, Event, Outcome, read_brief};
 use super::history::Held;
+use super::opening;
 use super::scope::{Names, StreamNames};
 
 /// Where a run begins.
@@ -23,12 +27,16 @@ use super::scope::{Names, StreamNames};
 pub struct Start {
     /// Whether the aggregate exists.
     pub exists: bool,
-    /// JSON text of the state; not read unless it exists.
+    /// JSON text of the state; not read unless it exists, but for `null` at version 0: then the
+    /// aggregate was deleted in a period before.
     pub state: Vec<u8>,
-    /// Version of the last event that the state has seen.
+    /// Version of the last event that the state has seen; 0: it comes from before the stream, and
+    /// the stream's opening event is passed over unless the fold has a handler for its type.
     pub version: i64,
     /// Position of that event.
     pub position: i64,
+    /// Whose personal values went into the state.
+    pub whose: Whose,
 }
 
 /// What a run comes to.
@@ -46,6 +54,9 @@ pub struct FoldResult {
     pub events_read: u64,
     /// Number of events for which the fold has a handler.
     pub events_folded: u64,
+    /// Whose personal values may be in the state: of events that the fold has a handler for, and of
+    /// what it started from.
+    pub whose: Whose,
 }
 
 /// A fold on its way along one stream.
@@ -57,12 +68,19 @@ pub struct FoldRun {
     pub(super) state: State,
     pub(super) exists: bool,
     pub(super) deleted: bool,
+    /// Whether the state comes from before the first event of the stream.
+    inherits: bool,
     version: i64,
     position: i64,
     events_read: u64,
     events_folded: u64,
+    whose: Whose,
     engine: Engine,
     cancelled_events: HashSet<[u8; 16]>,
+    /// Cancellations of a higher version are not known beforehand.
+    cancelled_to: i64,
+    /// What a history or explanation takes for the state before its next event.
+    pub(super) before: Option<Value>,
     failed: Option<CoreError>,
     /// What a history or explanation still has to give.
     pub(super) held: Option<Held>,
@@ -78,18 +96,23 @@ impl FoldRun {
             fold,
             exists: false,
             deleted: false,
+            inherits: false,
             version: 0,
             position: 0,
             events_read: 0,
             events_folded: 0,
+            whose: Whose::Nobody,
             engine: Engine::default(),
             cancelled_events: HashSet::new(),
+            cancelled_to: i64::MAX,
+            before: None,
             failed: None,
             held: None,
         }
     }
 
-    /// Goes on from a state that this fold came to before.
+    /// Goes on from a state that this fold came to before, on this stream or through the periods
+    /// before it.
     pub fn resume(mut self, start: &Start) -> Result<Self, CoreError> {
         if start.exists {
             let value = scan_value(&start.state).map_err(|_| {
@@ -100,20 +123,55 @@ impl FoldRun {
             self.state = State::new(value);
         }
         self.exists = start.exists;
-        self.deleted = !start.exists && start.version > 0;
+        self.inherits = start.version == 0;
+        // Before any event there is the initial state, unless the periods before left nothing.
+        self.deleted = !start.exists && (!self.inherits || start.state == b"null");
         self.version = start.version;
         self.position = start.position;
+        self.whose = start.whose;
         Ok(self)
     }
 
-    /// Names the events of the stream that other events cancel: a fold that says
-    /// `skip_cancelled` passes over them.
+    /// Goes on with the stream that follows in the line of periods, through which the state goes
+    /// on: its opening event is passed over unless the fold has a handler for its type.
+    pub fn go_on_in(&mut self, stream: &str) -> Result<(), CoreError> {
+        self.guarded(|run| {
+            run.names = run.names.of_next(stream);
+            run.version = 0;
+            run.inherits = true;
+            Ok(())
+        })
+    }
+
+    /// Names the events of the stream that other events cancel, those of versions up to
+    /// `cancelled_to`: a fold that says `skip_cancelled` passes over them, and over the events that
+    /// cancel them. Where it comes to a cancellation of a higher version, it stops: what that one
+    /// cancels may have been folded.
     #[must_use]
-    pub fn with_cancelled_events(mut self, ids: impl IntoIterator<Item = [u8; 16]>) -> Self {
+    pub fn with_cancelled_events(
+        mut self,
+        ids: impl IntoIterator<Item = [u8; 16]>,
+        cancelled_to: i64,
+    ) -> Self {
         if self.fold.skip_cancelled {
             self.cancelled_events.extend(ids);
+            self.cancelled_to = cancelled_to;
         }
         self
+    }
+
+    /// Takes the state that another run came to for the one before the next event that is
+    /// explained: what changes with a cancellation is told from there.
+    pub fn explain_from(&mut self, state: Value) {
+        self.before = Some(state);
+    }
+
+    /// Whether the row at an index is a cancellation that is not known: all must be folded anew.
+    pub fn stops_at(&self, page: &impl Page, index: usize) -> Result<bool, CoreError> {
+        if self.cancelled_to == i64::MAX {
+            return Ok(false);
+        }
+        Ok(rows::is_cancellation(page, index) && page.version(index)? > self.cancelled_to)
     }
 
     /// Notes in a coverage of the same fold what events reach.
@@ -145,8 +203,9 @@ impl FoldRun {
         self.feed_within(rows, indexes, u64::MAX).map(|_| ())
     }
 
-    /// Folds some rows of a page until they have cost that many evaluation steps, and gives the
-    /// index of the first row that was not folded. The last event may go beyond the steps.
+    /// Folds some rows of a page until they have cost that many evaluation steps, or one is a
+    /// cancellation that is not known; gives the index of the first row that was not folded. The
+    /// last event may go beyond the steps.
     pub fn feed_within(
         &mut self,
         rows: &impl Page,
@@ -159,7 +218,7 @@ impl FoldRun {
         self.guarded(|run| {
             let mut next = indexes.start;
             let mut brief = Row::blank();
-            while next < end && run.engine.steps < steps_end {
+            while next < end && run.engine.steps < steps_end && !run.stops_at(rows, next)? {
                 run.index(&fold, rows, next, &mut brief)?;
                 next += 1;
             }
@@ -180,9 +239,24 @@ impl FoldRun {
             Some(event_type) => fold.handlers.get(event_type),
             None => None,
         };
+        self.see(rows, index, handler);
+        if fold.skip_cancelled {
+            // What it cancels stands in none of the brief ones.
+            return self.event(fold, handler, &rows.row(index)?);
+        }
         match read_brief(rows, index, handler, brief)? {
             true => self.event(fold, handler, brief),
             false => self.event(fold, handler, &rows.row(index)?),
+        }
+    }
+
+    /// Notes whose personal values the row at an index brings.
+    #[inline]
+    pub(super) fn see(&mut self, rows: &impl Page, index: usize, handler: Option<&TypeHandler>) {
+        if !rows.opened(index).is_empty()
+            && (handler.is_some() || rows.flags(index).is_ok_and(|flags| flags & FLAG_OPENS != 0))
+        {
+            self.whose = self.whose.with(rows.whose(index));
         }
     }
 
@@ -220,6 +294,7 @@ impl FoldRun {
             position: self.position,
             events_read: self.events_read,
             events_folded: self.events_folded,
+            whose: self.whose,
         })
     }
 
@@ -242,16 +317,24 @@ impl FoldRun {
             let message = format!("version {} was fed after {}", row.version, self.version);
             return Err(CoreError::new("BUG", message));
         }
-        let cancelled =
-            !self.cancelled_events.is_empty() && self.cancelled_events.contains(row.event_id);
-        if let Some(handler) = handler.filter(|_| !cancelled) {
+        if self.version == 0 && row.version > 1 && !self.inherits && !self.names.is_first() {
+            return Err(opening::left_out(fold, self.names.stream()));
+        }
+        if fold.skip_cancelled
+            && (row.cancels.is_some() || self.cancelled_events.contains(row.event_id))
+        {
+            // As if it had not been, but for the place that it takes.
+        } else if let Some(handler) = handler {
             let names = Names::Shared(&self.names);
-            match self.engine.fold(fold, handler, names, row, &mut self.state)? {
+            let event = Event { names, row, given: &[] };
+            match self.engine.fold(fold, handler, event, &mut self.state)? {
                 Outcome::Nothing => self.exists |= !self.deleted,
                 Outcome::Changed => (self.exists, self.deleted) = (true, false),
                 Outcome::Deleted => (self.exists, self.deleted) = (false, true),
             }
             self.events_folded += 1;
+        } else if row.flags & FLAG_OPENS != 0 {
+            self.open(fold, row)?;
         } else if !self.deleted {
             // An event without a handler changes nothing, but it is an event of the stream.
             self.exists = true;
@@ -259,6 +342,22 @@ impl FoldRun {
         self.events_read += 1;
         self.version = row.version;
         self.position = row.position;
+        Ok(())
+    }
+
+    /// Starts from what an opening event carries; the state of a run through all periods goes on as
+    /// it is.
+    #[cold]
+    fn open(&mut self, fold: &Fold, row: &Row<'_>) -> Result<(), CoreError> {
+        if !self.inherits {
+            let carried = opening::carried(fold, self.names.stream(), row)?;
+            self.exists = carried.exists;
+            self.deleted = !carried.exists;
+            self.state = match carried.exists {
+                true => State::new(carried.state),
+                false => State::new(fold.initial.clone()),
+            };
+        }
         Ok(())
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::cel::{Env, EvalError, Scope, StaticType, field_of};
-use crate::envelope::uuid_text;
+use crate::cel::{Env, EvalError, Program, Scope, StaticType, field_of};
+use crate::envelope::{FLAG_MAPPED, uuid_text};
 use crate::rows::Row;
 use crate::value::{Map, Timestamp, TypeValue, Value};
 
-/// Indexes of the variables of a fold; `let` names follow.
+/// Indexes of the variables of a fold; names that come with the event follow, then `let` names.
 pub(crate) const STATE: usize = 0;
 pub(crate) const EVENT: usize = 1;
 pub(crate) const META: usize = 2;
@@ -80,6 +80,20 @@ pub(crate) fn base_env(state: &str) -> Env {
     env
 }
 
+/// Declares names whose values come with each event, in the places of the first `let`s.
+pub(crate) fn declare_given(env: &mut Env, given: &[String]) {
+    for name in given {
+        env.declare_whole(name, StaticType::Dyn);
+    }
+}
+
+/// The numbers of the names that programs read, of so many that come with each event.
+pub(crate) fn given_used(programs: &[&Program], given: usize) -> Vec<usize> {
+    let used =
+        |number: &usize| programs.iter().any(|program| program.uses_variable(FIRST_LET + number));
+    (0..given).filter(used).collect()
+}
+
 /// Where the value of a field slot comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
@@ -116,6 +130,20 @@ impl StreamNames {
             stream_id: stream_id.into(),
             root: root.into(),
         }
+    }
+
+    /// Those of another stream of the same line of periods.
+    pub(crate) fn of_next(&self, stream: &str) -> Self {
+        Self { root: Arc::clone(&self.root), ..Self::new(stream, "") }
+    }
+
+    pub(crate) fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// Whether it is the first stream of its line of periods.
+    pub(crate) fn is_first(&self) -> bool {
+        self.stream == self.root
     }
 }
 
@@ -174,6 +202,8 @@ pub(crate) struct EventValues<'a> {
     pub(crate) whole: Option<Value>,
     /// The metadata, if an expression needs it.
     pub(crate) metadata: Option<Value>,
+    /// The values of the names that come with the event, by their number.
+    pub(crate) given: &'a [Option<Value>],
 }
 
 impl EventValues<'_> {
@@ -196,8 +226,7 @@ impl EventValues<'_> {
             MetaField::OccurredAt => time(self.row.occurred_us)?,
             MetaField::Tags => Value::list(self.row.tags.iter().map(Value::from).collect()),
             MetaField::Metadata => self.metadata.clone().unwrap_or_else(|| Value::map(Map::new())),
-            // Nothing maps events on their way to a fold.
-            MetaField::Mapped => Value::Bool(false),
+            MetaField::Mapped => Value::Bool(self.row.flags & FLAG_MAPPED != 0),
             MetaField::CopiedFrom => {
                 self.row.copied_from.map_or(Value::Null, |id| Value::string(uuid_text(id)))
             }
@@ -219,7 +248,8 @@ pub(crate) struct EventScope<'a> {
     pub(crate) state: &'a Value,
     pub(crate) event: &'a EventValues<'a>,
     pub(crate) sources: &'a [Source],
-    /// Values of `let` names by their index from [`FIRST_LET`].
+    /// Values of names that come with the event, and of `let` names, by their index from
+    /// [`FIRST_LET`].
     pub(crate) lets: &'a [Option<Value>],
 }
 

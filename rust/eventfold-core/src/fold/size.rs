@@ -20,6 +20,7 @@ impl Sizer {
             Value::Int(value) => int_bytes(*value),
             Value::Decimal(decimal) => decimal.written_bytes(),
             Value::String(text) => self.text(text),
+            Value::Absent(absence) => absence.word().len(),
             Value::List(list) => {
                 let items: usize = list.iter().map(|item| self.value(item)).sum();
                 2 + items + list.len().saturating_sub(1)

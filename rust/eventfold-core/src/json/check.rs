@@ -88,6 +88,24 @@ impl Refusal {
     }
 }
 
+/// Is told of every part of a text as it passes, in the order of the text; a text that is refused
+/// later leaves it with a part. The check alone needs none of that, and takes `()`.
+pub(crate) trait Sink {
+    /// A text begins.
+    fn begin(&mut self) {}
+    /// An object or an array begins at a byte.
+    fn open(&mut self, _text: &[u8], _start: usize) {}
+    /// The innermost container that is open ends.
+    fn close(&mut self, _text: &[u8]) {}
+    /// A key: the bytes of the text between its quotes, and what they stand for if some are
+    /// escapes.
+    fn key(&mut self, _start: usize, _end: usize, _unescaped: Option<&[u8]>) {}
+    /// A scalar, with the quotes of a string; whether it is a string with an escape.
+    fn scalar(&mut self, _text: &[u8], _start: usize, _end: usize, _escaped: bool) {}
+}
+
+impl Sink for () {}
+
 /// Checks one text; see the module.
 pub fn check_object(text: &[u8]) -> Result<Checked, Refusal> {
     Checker::default().check(text)
@@ -121,15 +139,28 @@ const PAIRWISE_KEYS_MAX: usize = 8;
 impl Checker {
     /// Checks one text; see the module.
     pub fn check(&mut self, text: &[u8]) -> Result<Checked, Refusal> {
+        self.check_into(text, true, &mut ())
+    }
+
+    /// As `check`, and tells `sink` what it sees. With `object` false, the outermost value may be
+    /// any.
+    pub(crate) fn check_into<S: Sink>(
+        &mut self,
+        text: &[u8],
+        object: bool,
+        sink: &mut S,
+    ) -> Result<Checked, Refusal> {
         self.keys.clear();
         self.unescaped.clear();
+        sink.begin();
         if let Err(error) = simdutf8::compat::from_utf8(text) {
             return Err(Refusal { problem: Problem::Utf8, offset: error.valid_up_to() });
         }
         let mut cursor = Cursor { text, at: 0 };
         cursor.skip_space();
         match cursor.peek() {
-            Some(b'{') => self.check_containers(&mut cursor)?,
+            Some(b'{') => self.check_containers(&mut cursor, sink)?,
+            Some(_) if !object => self.check_containers(&mut cursor, sink)?,
             Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
                 return Err(cursor.refuse(Problem::NotAnObject));
             }
@@ -142,8 +173,12 @@ impl Checker {
         }
     }
 
-    /// Walks from the `{` at the cursor to its `}`.
-    fn check_containers(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+    /// Walks from the first byte of a value at the cursor to its end.
+    fn check_containers<S: Sink>(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        sink: &mut S,
+    ) -> Result<(), Refusal> {
         let mut open = [ARRAY; JSON_DEPTH_MAX];
         let mut depth = 0;
         loop {
@@ -155,18 +190,21 @@ impl Checker {
                     }
                     open[depth] = if byte == b'{' { self.keys.len() } else { ARRAY };
                     depth += 1;
+                    sink.open(cursor.text, cursor.at);
                     cursor.at += 1;
                     cursor.skip_space();
                     true
                 }
                 _ => {
-                    cursor.scalar()?;
+                    let start = cursor.at;
+                    let escaped = cursor.scalar()?;
+                    sink.scalar(cursor.text, start, cursor.at, escaped);
                     false
                 }
             };
             if opened && !cursor.at_close(open[depth - 1] == ARRAY) {
                 if open[depth - 1] != ARRAY {
-                    self.key(cursor)?;
+                    self.key(cursor, sink)?;
                 }
                 continue;
             }
@@ -182,12 +220,13 @@ impl Checker {
                     }
                     cursor.at += 1;
                     depth -= 1;
+                    sink.close(cursor.text);
                     continue;
                 }
                 cursor.expect(b',')?;
                 cursor.skip_space();
                 if container != ARRAY {
-                    self.key(cursor)?;
+                    self.key(cursor, sink)?;
                 }
                 break;
             }
@@ -195,7 +234,7 @@ impl Checker {
     }
 
     /// Reads a key, its colon, and the space behind them.
-    fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+    fn key<S: Sink>(&mut self, cursor: &mut Cursor<'_>, sink: &mut S) -> Result<(), Refusal> {
         let offset = cursor.at;
         if cursor.peek() != Some(b'"') {
             return Err(cursor.syntax());
@@ -206,7 +245,10 @@ impl Checker {
             let first = self.unescaped.len();
             unescape(&cursor.text[start..end], &mut self.unescaped);
             // An escape never vanishes, so `unescaped` is not empty once a key was escaped.
+            sink.key(start, end, Some(&self.unescaped[first..]));
             (start, end) = (first, self.unescaped.len());
+        } else {
+            sink.key(start, end, None);
         }
         self.keys.push(Key { start, end, offset, escaped });
         cursor.skip_space();

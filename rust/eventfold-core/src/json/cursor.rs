@@ -40,15 +40,17 @@ impl Cursor<'_> {
         self.refuse(if self.peek() == Some(0) { Problem::Nul } else { Problem::Syntax })
     }
 
-    pub(super) fn scalar(&mut self) -> Result<(), Refusal> {
+    /// Reads the scalar that begins at the cursor; says whether it is a string with an escape.
+    pub(super) fn scalar(&mut self) -> Result<bool, Refusal> {
         match self.peek() {
-            Some(b'"') => self.string().map(drop),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word(b"true"),
-            Some(b'f') => self.word(b"false"),
-            Some(b'n') => self.word(b"null"),
-            _ => Err(self.syntax()),
+            Some(b'"') => return self.string(),
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(b't') => self.word(b"true")?,
+            Some(b'f') => self.word(b"false")?,
+            Some(b'n') => self.word(b"null")?,
+            _ => return Err(self.syntax()),
         }
+        Ok(false)
     }
 
     fn word(&mut self, word: &[u8]) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use crate::bytes::same;
 use crate::cel::EvalError;
 use crate::limits::JSON_DEPTH_MAX;
 use crate::number::Decimal;
-use crate::value::{List, Map, Value};
+use crate::value::{Absence, List, Map, Value};
 
 use super::escapes::unescape;
 use super::marks::Marks;
@@ -42,15 +42,15 @@ fn invalid() -> EvalError {
     EvalError::failed("the text is not the JSON that was checked")
 }
 
-struct Scanner<'a> {
+pub(super) struct Scanner<'a> {
     text: &'a [u8],
-    place: usize,
+    pub(super) place: usize,
     marks: Marks<'a, false>,
 }
 
 /// `None` stands for a text that is not JSON.
 impl<'a> Scanner<'a> {
-    fn new(text: &'a [u8]) -> Self {
+    pub(super) fn new(text: &'a [u8]) -> Self {
         Self { text, place: 0, marks: Marks::new(text) }
     }
 
@@ -107,26 +107,26 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.text.get(self.place).copied()
     }
 
     #[inline]
-    fn blanks(&mut self) {
+    pub(super) fn blanks(&mut self) {
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
             self.place += 1;
         }
     }
 
     #[inline]
-    fn eat(&mut self, byte: u8) -> bool {
+    pub(super) fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.place += usize::from(found);
         found
     }
 
     #[inline]
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
         self.eat(byte).then_some(())
     }
 
@@ -138,9 +138,18 @@ impl<'a> Scanner<'a> {
             Some(b't') => self.word(b"true", Value::Bool(true)),
             Some(b'f') => self.word(b"false", Value::Bool(false)),
             Some(b'n') => self.word(b"null", Value::Null),
+            Some(b'e' | b'w') => self.absent(),
             Some(_) => self.number(),
             None => None,
         }
+    }
+
+    /// The words of absent values, which only opened data and states in memory hold.
+    #[cold]
+    fn absent(&mut self) -> Option<Value> {
+        [Absence::Erased, Absence::Withheld]
+            .into_iter()
+            .find_map(|absence| self.word(absence.word().as_bytes(), Value::Absent(absence)))
     }
 
     fn word(&mut self, word: &[u8], value: Value) -> Option<Value> {
@@ -275,7 +284,7 @@ impl<'a> Scanner<'a> {
 
     /// The bytes between the quotes of a string, and whether an escape is among them.
     #[inline]
-    fn raw_string(&mut self) -> Option<(&'a [u8], bool)> {
+    pub(super) fn raw_string(&mut self) -> Option<(&'a [u8], bool)> {
         self.expect(b'"')?;
         let start = self.place;
         let mut escaped = false;
@@ -299,7 +308,7 @@ impl<'a> Scanner<'a> {
 
     /// Passes over a value.
     #[inline]
-    fn skip(&mut self) -> Option<()> {
+    pub(super) fn skip(&mut self) -> Option<()> {
         match self.peek() {
             Some(b'"') => self.raw_string().map(|_| ()),
             Some(b'{' | b'[') => self.skip_nested(),

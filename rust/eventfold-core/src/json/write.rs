@@ -14,7 +14,9 @@ use crate::value::{Key, List, Map, Value};
 
 /// Writes the JSON text of a value: timestamps in RFC 3339 and UTC, durations as `"3.5s"`,
 /// bytes in base64, doubles as the decimal of their shortest spelling. NaN, infinities, types
-/// and optionals are `STATE_NOT_JSON`, and so are two keys with one string form.
+/// and optionals are `STATE_NOT_JSON`, and so are two keys with one string form. Absent values are
+/// the bare words `erased` and `withheld`: texts that leave the process go through
+/// [`without_absent`](super::absent::without_absent) first.
 pub fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), EvalError> {
     if value.depth() > JSON_DEPTH_MAX && real_depth(value) > JSON_DEPTH_MAX {
         return Err(too_deep());
@@ -33,6 +35,7 @@ fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), EvalError> {
         Value::String(text) => write_string(text, out),
         Value::List(list) => return write_list(list, out),
         Value::Map(map) => return write_map(map, out),
+        Value::Absent(absence) => out.extend_from_slice(absence.word().as_bytes()),
         other => return write(&scalar(other)?, out),
     }
     Ok(())
@@ -107,7 +110,9 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 pub fn to_json_value(value: Value) -> Result<Value, EvalError> {
     match value {
         // Most results are of these; they need no look at what they hold.
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_) => Ok(value),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_) | Value::Absent(_) => {
+            Ok(value)
+        }
         value => nested_to_json(value),
     }
 }
@@ -178,7 +183,7 @@ fn scalar(value: &Value) -> Result<Value, EvalError> {
             Some(int) => Value::Int(int),
             None => value.clone(),
         },
-        Value::Null | Value::Bool(_) | Value::Int(_) => value.clone(),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Absent(_) => value.clone(),
     })
 }
 

@@ -164,7 +164,7 @@ fn rounds_up(quotient: u128, rest: u128, divisor: u128, negative: bool, mode: Ro
     }
 }
 
-fn remainder(left: Small, right: Small) -> Option<Small> {
+pub(super) fn remainder(left: Small, right: Small) -> Option<Small> {
     let (dividend, divisor) = (left.magnitude(), right.magnitude());
     let shift = left.exponent() - right.exponent();
     if shift < 0 {

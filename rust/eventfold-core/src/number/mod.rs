@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod decimal;
+mod multiple;
 mod small;
 mod text;
 
@@ -12,6 +13,7 @@ use std::cmp::Ordering;
 
 pub use arithmetic::Rounding;
 pub use decimal::Decimal;
+pub use multiple::Divisor;
 
 /// Most significant digits that are computed with.
 pub const DIGITS_MAX: u32 = 28;

@@ -112,6 +112,22 @@ impl Long {
         Some((u64::try_from(first).unwrap_or(0), u64::try_from(behind).unwrap_or(0)))
     }
 
+    /// Significant digits without zeros at either end, in ASCII; empty for zero.
+    pub(super) fn digits(&self) -> &[u8] {
+        &self.digits
+    }
+
+    /// The exponent of the last digit; `None` if it is far.
+    pub(super) fn exponent(&self) -> Option<i64> {
+        let First::Near(first) = self.first else { return None };
+        Some(first - self.digits.len() as i64)
+    }
+
+    /// Whether the exponent is far below zero.
+    pub(super) fn is_tiny(&self) -> bool {
+        matches!(self.first, First::Far { negative: true, .. })
+    }
+
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         match (self.digits.is_empty(), other.digits.is_empty()) {
             (true, true) => return Ordering::Equal,

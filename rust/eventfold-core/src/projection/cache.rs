@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::fold::assign::State;
+use crate::privacy::Whose;
 
 /// A state takes about this many times the bytes of its JSON text.
 const STATE_FACTOR: usize = 4;
@@ -43,12 +44,16 @@ pub(super) struct RowState {
     pub(super) shown: bool,
     pub(super) version: i64,
     pub(super) position: i64,
+    /// Whose personal values went into it.
+    pub(super) whose: Whose,
 }
 
 impl RowState {
     /// No row.
     pub(super) fn absent(initial: &State) -> Self {
-        Self { exists: false, state: initial.clone(), shown: false, version: 0, position: 0 }
+        let state = initial.clone();
+        let whose = Whose::Nobody;
+        Self { exists: false, state, shown: false, version: 0, position: 0, whose }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::CoreError;
 use crate::json::write::write_value;
+use crate::privacy::Whose;
 
 use super::cache::RowState;
 
@@ -43,6 +44,8 @@ pub struct ChangedRow {
     /// For each column the text that PostgreSQL casts to its type exactly; `None` is NULL. All
     /// are NULL in a row that is hidden.
     pub columns: Vec<Option<String>>,
+    /// Whose personal values may be in it.
+    pub whose: Whose,
 }
 
 impl ChangedRow {
@@ -54,7 +57,7 @@ impl ChangedRow {
         let mut state = Vec::with_capacity(row.state.bytes + 16);
         write_value(&row.state.value, &mut state)
             .map_err(|error| CoreError::new("BUG", error.message))?;
-        let RowState { shown, version, position, .. } = *row;
-        Ok(Self { key, state, shown, version, position, columns })
+        let RowState { shown, version, position, whose, .. } = *row;
+        Ok(Self { key, state, shown, version, position, columns, whose })
     }
 }

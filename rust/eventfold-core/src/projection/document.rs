@@ -1,12 +1,13 @@
 //! A projection document: its tree turned into names, types and parsed expressions.
 
 use crate::cel;
-use crate::fold::document::{self as fold_document, Expression, Reader, fold_name};
+use crate::fold::document::{self as fold_document, Expression, Let, Reader, fold_name};
+use crate::fold::lists::{categories, category, list};
 use crate::fold::refusal::{Parsed, Position, Refusal, Source};
 use crate::fold::tree::{Kind, Node};
 use crate::limits::{
-    CATEGORY_CHARS_MAX, PROJECTION_CATEGORIES_MAX, PROJECTION_COLUMNS_MAX,
-    PROJECTION_INDEX_COLUMNS_MAX, PROJECTION_INDEXES_MAX,
+    PROJECTION_CATEGORIES_MAX, PROJECTION_COLUMNS_MAX, PROJECTION_INDEX_COLUMNS_MAX,
+    PROJECTION_INDEXES_MAX, PROJECTION_RESOLVED_MAX,
 };
 use crate::names::check_event_type;
 
@@ -21,20 +22,31 @@ const COLUMN_CHARS_MAX: usize = 63;
 const ROW_NAMES: [&str; 3] = ["key", "version", "position"];
 /// Names that every table of PostgreSQL has for itself.
 const SYSTEM_NAMES: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
-const KEYS: &str = "the keys are `projection`, `source`, `key`, `fold`, `initial`, `let`, \
-                    `handlers`, `skip_cancelled`, `where`, `columns`, `indexes`, `on_error`";
+const KEYS: &str = "the keys are `projection`, `source`, `resolve`, `key`, `fold`, `initial`, \
+                    `let`, `handlers`, `skip_cancelled`, `where`, `columns`, `indexes`, \
+                    `on_error`, `plaintext`";
 
 /// A projection document.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) name: String,
     pub(super) source: Events,
+    pub(super) resolve: Vec<Let>,
     pub(super) key: Option<Expression>,
     pub(super) fold: FoldPart,
     pub(super) shown: Option<Expression>,
     pub(super) columns: Vec<ColumnPart>,
     pub(super) indexes: Vec<Vec<String>>,
     pub(super) parks: bool,
+    /// Whether personal values may stand in the table as they are.
+    pub(super) plaintext: bool,
+}
+
+impl Document {
+    /// The names of `resolve`.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.resolve.iter().map(|said| said.name.clone()).collect()
+    }
 }
 
 /// Which events a projection folds, as far as its document says.
@@ -44,6 +56,8 @@ pub(super) struct Events {
     pub(super) categories: Option<Vec<String>>,
     /// With their places; `None`: all that the fold handles.
     pub(super) types: Option<Vec<(String, Position)>>,
+    /// Whether copies are among them; `None`: it does not say.
+    pub(super) copies: Option<bool>,
 }
 
 /// Where the fold stands.
@@ -61,6 +75,8 @@ pub(super) struct ColumnPart {
     pub(super) name: String,
     pub(super) kind: ColumnType,
     pub(super) value: Expression,
+    /// Whether personal values may stand there as they are.
+    pub(super) plaintext: bool,
 }
 
 /// Reads the tree of a document.
@@ -75,12 +91,14 @@ pub(super) fn read(root: &Node, source: &Source<'_>) -> Parsed<Document> {
     let mut document = Document {
         name: String::new(),
         source: Events::default(),
+        resolve: Vec::new(),
         key: None,
         fold: FoldPart::Named(String::new()),
         shown: None,
         columns: Vec::new(),
         indexes: Vec::new(),
         parks: false,
+        plaintext: false,
     };
     let mut indexes = None;
     for (key, value) in entries {
@@ -93,12 +111,17 @@ pub(super) fn read(root: &Node, source: &Source<'_>) -> Parsed<Document> {
         match written {
             "projection" => name = Some(projection_name(value)?),
             "source" => document.source = events(value).map_err(named_path)?,
+            "resolve" => {
+                let names = reader.named(value, written, PROJECTION_RESOLVED_MAX);
+                document.resolve = names.map_err(named_path)?;
+            }
             "key" => document.key = Some(reader.expression(value).map_err(named_path)?),
             "fold" => named = Some((fold_name(value)?, key.at)),
             "where" => document.shown = Some(reader.expression(value).map_err(named_path)?),
             "columns" => columns = Some(read_columns(&reader, value)?),
             "indexes" => indexes = Some(value),
             "on_error" => document.parks = parks(value)?,
+            "plaintext" => document.plaintext = plaintext(value).map_err(named_path)?,
             other => {
                 let problem = format!("a projection document has no key `{other}`");
                 return Err(Refusal::new(key.at, problem).hint(KEYS));
@@ -159,10 +182,17 @@ fn parks(node: &Node) -> Parsed<bool> {
     }
 }
 
+fn plaintext(node: &Node) -> Parsed<bool> {
+    match node.text() {
+        Some("accepted") => Ok(true),
+        _ => Err(Refusal::new(node.at, "`plaintext` is `accepted`, or left out")),
+    }
+}
+
 fn events(node: &Node) -> Parsed<Events> {
     let Kind::Map(entries) = &node.kind else {
-        let problem =
-            "`source` is a mapping with the keys `categories` (or `category`) and `types`";
+        let problem = "`source` is a mapping with the keys `categories` (or `category`), `types` \
+                       and `copies`";
         return Err(Refusal::new(node.at, problem));
     };
     let mut events = Events::default();
@@ -174,53 +204,25 @@ fn events(node: &Node) -> Parsed<Events> {
             }
             "category" => events.categories = Some(vec![category(value)?]),
             "categories" => {
-                let nodes = list(value, "categories", PROJECTION_CATEGORIES_MAX)?;
-                let mut names = Vec::with_capacity(nodes.len());
-                for node in nodes {
-                    let name = category(node)?;
-                    if names.contains(&name) {
-                        return Err(Refusal::new(node.at, format!("`{name}` stands twice")));
-                    }
-                    names.push(name);
-                }
-                names.sort_unstable();
+                let names = categories(value, "categories", PROJECTION_CATEGORIES_MAX)?;
                 events.categories = Some(names);
             }
             "types" => events.types = Some(types(value)?),
+            "copies" => events.copies = Some(copies(value)?),
             other => {
                 return Err(Refusal::new(key.at, format!("`source` has no key `{other}`"))
-                    .hint("the keys are `category`, `categories`, `types`"));
+                    .hint("the keys are `category`, `categories`, `types`, `copies`"));
             }
         }
     }
     Ok(events)
 }
 
-/// The items of a list of one to `items_max`.
-fn list<'a>(node: &'a Node, what: &str, items_max: usize) -> Parsed<&'a [Node]> {
-    match &node.kind {
-        Kind::List(items) if (1..=items_max).contains(&items.len()) => Ok(items),
-        _ => {
-            let problem = format!("`{what}` is a list of 1 to {items_max}");
-            Err(Refusal::new(node.at, problem))
-        }
-    }
-}
-
-fn category(node: &Node) -> Parsed<String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+fn copies(node: &Node) -> Parsed<bool> {
     match node.text() {
-        Some(name)
-            if (1..=CATEGORY_CHARS_MAX).contains(&name.len()) && name.bytes().all(allowed) =>
-        {
-            Ok(name.to_owned())
-        }
-        _ => {
-            let problem = format!(
-                "a category has 1 to {CATEGORY_CHARS_MAX} of the characters A-Z, a-z, 0-9 and `_`"
-            );
-            Err(Refusal::new(node.at, problem))
-        }
+        Some("include") => Ok(true),
+        Some("exclude") => Ok(false),
+        _ => Err(Refusal::new(node.at, "`copies` is `include` or `exclude`")),
     }
 }
 
@@ -273,7 +275,7 @@ fn read_column(reader: &Reader<'_>, key: &Node, name: &str, node: &Node) -> Pars
         let problem = format!("`{name}` is a column that PostgreSQL gives to every table");
         return Err(Refusal::new(key.at, problem));
     }
-    let (mut kind, mut value) = (None, None);
+    let (mut kind, mut value, mut is_plain) = (None, None, false);
     match &node.kind {
         Kind::Scalar { text, .. } => kind = Some(column_type(text, node.at)?),
         Kind::Map(entries) => {
@@ -281,9 +283,10 @@ fn read_column(reader: &Reader<'_>, key: &Node, name: &str, node: &Node) -> Pars
                 match key.text().unwrap_or_default() {
                     "type" => kind = Some(column_type(node.text().unwrap_or_default(), node.at)?),
                     "value" => value = Some(reader.expression(node)?),
+                    "plaintext" => is_plain = plaintext(node)?,
                     other => {
                         return Err(Refusal::new(key.at, format!("a column has no key `{other}`"))
-                            .hint("the keys are `type` and `value`"));
+                            .hint("the keys are `type`, `value` and `plaintext`"));
                     }
                 }
             }
@@ -298,7 +301,7 @@ fn read_column(reader: &Reader<'_>, key: &Node, name: &str, node: &Node) -> Pars
         Some(value) => value,
         None => own_field(name, node.at)?,
     };
-    Ok(ColumnPart { name: name.to_owned(), kind, value })
+    Ok(ColumnPart { name: name.to_owned(), kind, value, plaintext: is_plain })
 }
 
 fn column_type(text: &str, at: Position) -> Parsed<ColumnType> {

@@ -2,25 +2,22 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use crate::cel::ast::{Ast, Kind};
-use crate::cel::{self, Budget, Program};
+use crate::cel::{self, Program};
 use crate::error::CoreError;
 use crate::fold::document::Expression;
-use crate::fold::engine::read_event;
-use crate::fold::failure::Place;
-use crate::fold::inputs::Inputs;
+use crate::fold::engine::Event;
 use crate::fold::refusal::{Parsed, Refusal, Source as Text};
-use crate::fold::scope::{self, EventScope, EventValues, Names, Source};
-use crate::json::check::Checker;
-use crate::limits::{EVALUATION_STEPS_MAX, PROJECTION_KEY_BYTES_MAX};
+use crate::fold::scope::{self, Names};
+use crate::limits::PROJECTION_KEY_BYTES_MAX;
 use crate::number::Decimal;
-use crate::rows::{Page, Row};
+use crate::rows::Page;
 use crate::value::{TypeValue, Value};
 
+use super::event::{self, EventInputs, EventMemory};
 use super::failure::Failure;
-use super::{KeyKind, refuse};
+use super::{KeyKind, Projection, refuse};
 
 /// The key as it is without an expression.
 pub(super) const DEFAULT: &str = "meta.root";
@@ -36,25 +33,17 @@ pub(super) enum Key {
 /// A key that is computed from an event.
 #[derive(Debug)]
 pub(super) struct KeyExpression {
-    program: Program,
-    sources: Vec<Source>,
-    inputs: Inputs,
-}
-
-/// Memory for the evaluation of keys.
-#[derive(Debug, Default)]
-pub(super) struct KeyMemory {
-    /// Evaluation steps of all keys so far.
-    pub(super) steps: u64,
-    checker: Checker,
-    fields: Vec<Option<Value>>,
-    event_type: Option<Arc<str>>,
+    pub(super) program: Program,
+    /// The numbers of the names of `resolve` that it reads.
+    given: Vec<usize>,
+    pub(super) inputs: EventInputs,
 }
 
 impl Key {
     /// Compiles a key, and returns it as printed.
     pub(super) fn compile(
         expression: Option<&Expression>,
+        given: &[String],
         text: &Text<'_>,
     ) -> Parsed<(Self, String)> {
         let Some(expression) = expression else { return Ok((Self::Root, DEFAULT.to_owned())) };
@@ -64,7 +53,8 @@ impl Key {
             Some("root") => Self::Root,
             Some("stream") => Self::Stream,
             _ => {
-                Self::Expression(Box::new(KeyExpression::compile(expression, text).map_err(named)?))
+                let compiled = KeyExpression::compile(expression, given, text).map_err(named)?;
+                Self::Expression(Box::new(compiled))
             }
         };
         Ok((kind, printed))
@@ -78,72 +68,89 @@ impl Key {
         }
     }
 
-    /// The key of the row at an index. The inner error is that of the event, the outer one that of
+    /// Those of some fields at the top of the data that it reads.
+    pub(super) fn reads<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
+        match self {
+            Self::Root | Self::Stream => Vec::new(),
+            Self::Expression(expression) => expression.inputs.reads(names),
+        }
+    }
+
+    /// The expression that computes it, if one does.
+    pub(super) fn expression(&self) -> Option<&KeyExpression> {
+        match self {
+            Self::Root | Self::Stream => None,
+            Self::Expression(expression) => Some(expression),
+        }
+    }
+
+    /// The numbers of the names of `resolve` that it reads.
+    pub(super) fn given(&self) -> &[usize] {
+        match self {
+            Self::Root | Self::Stream => &[],
+            Self::Expression(expression) => &expression.given,
+        }
+    }
+
+    /// The key of the row at an index; `None`: what it is made of is absent, and the event belongs
+    /// to no row. The inner error is that of the event, the outer one that of
     /// a page that cannot be read.
     pub(super) fn of<'a>(
         &self,
         page: &'a impl Page,
         index: usize,
-        projection: &str,
-        memory: &mut KeyMemory,
-    ) -> Result<Result<Cow<'a, str>, CoreError>, CoreError> {
+        projection: &Projection,
+        memory: &mut EventMemory,
+    ) -> Result<Result<Option<Cow<'a, str>>, CoreError>, CoreError> {
         let stream = page.stream(index)?.unwrap_or_default();
         match self {
-            Self::Root => Ok(Ok(Cow::Borrowed(page.root(index)?.unwrap_or(stream)))),
-            Self::Stream => Ok(Ok(Cow::Borrowed(stream))),
+            Self::Root => Ok(Ok(Some(Cow::Borrowed(page.root(index)?.unwrap_or(stream))))),
+            Self::Stream => Ok(Ok(Some(Cow::Borrowed(stream)))),
             Self::Expression(expression) => {
                 let row = page.row(index)?;
                 let root = page.root(index)?.unwrap_or(stream);
+                let given = match projection.given(page, index, &expression.given)? {
+                    Ok(given) => given,
+                    Err(error) => return Ok(Err(error)),
+                };
                 let names = Names::OfEvent { stream, root };
-                Ok(expression.evaluate(&row, names, projection, memory).map(Cow::Owned))
+                let event = Event { names, row: &row, given: &given };
+                let key = expression.evaluate(event, &projection.name, memory);
+                Ok(key.map(|key| key.map(Cow::Owned)))
             }
         }
     }
 }
 
 impl KeyExpression {
-    fn compile(expression: &Expression, text: &Text<'_>) -> Parsed<Self> {
-        // No expression can name the empty name: keys see no state.
-        let mut env = scope::base_env("");
+    fn compile(expression: &Expression, given: &[String], text: &Text<'_>) -> Parsed<Self> {
+        let mut env = event::env();
+        scope::declare_given(&mut env, given);
         let program = cel::compile(&expression.ast, &mut env)
             .map_err(|error| refuse(expression, text, error))?;
         if program.static_type().known().is_some_and(|kind| !may_be_key(kind)) {
             let problem = "a key is a string, a bool, or an exact number";
             return Err(Refusal::new(expression.at, problem));
         }
-        let mut inputs = Inputs::default();
-        let sources = inputs.sources(&[&program], env.slots());
-        Ok(Self { program, sources, inputs })
+        let given = scope::given_used(&[&program], given.len());
+        let inputs = EventInputs::of(&[&program], &env);
+        Ok(Self { program, given, inputs })
     }
 
     fn evaluate(
         &self,
-        row: &Row<'_>,
-        names: Names<'_>,
+        event: Event<'_>,
         projection: &str,
-        memory: &mut KeyMemory,
-    ) -> Result<String, CoreError> {
-        let KeyMemory { steps, checker, fields, event_type } = memory;
-        let event_type = match event_type {
-            Some(known) if **known == *row.event_type => known,
-            known => known.insert(row.event_type.into()),
-        };
-        let fields = std::mem::take(fields);
-        let mut values =
-            EventValues { row, names, event_type, fields, whole: None, metadata: None };
-        let read = read_event(checker, &self.inputs, &mut values);
-        let stream = names.stream();
-        read.map_err(|problem| Place { fold: "", stream, row }.corrupt(problem))?;
-        let scope =
-            EventScope { state: &Value::Null, event: &values, sources: &self.sources, lets: &[] };
-        let mut budget = Budget::new(EVALUATION_STEPS_MAX);
-        let value = self.program.eval(&scope, &mut budget);
-        *steps += EVALUATION_STEPS_MAX - budget.steps_left();
-        memory.fields = values.fields;
+        memory: &mut EventMemory,
+    ) -> Result<Option<String>, CoreError> {
+        let value =
+            self.inputs.read(event, memory, |evaluation| evaluation.value(&self.program))?;
         value
-            .map_err(Failure::of_evaluation)
             .and_then(|value| key_text(&value).map_err(Failure::new))
-            .map_err(|failure| failure.path("key").into_error(projection, None, stream, row))
+            .map_err(|failure| failure.path("key"))
+            .map_err(|failure| {
+                failure.into_error(projection, None, event.names.stream(), event.row)
+            })
     }
 }
 
@@ -161,15 +168,16 @@ fn may_be_key(kind: TypeValue) -> bool {
     matches!(kind, Bool | Int | Uint | Decimal | Double | String)
 }
 
-/// The text of a key; an error says what is wrong with the value. Numbers that are equal have one
-/// text, however they were spelled.
-fn key_text(value: &Value) -> Result<String, String> {
+/// The text of a key, `None` for one that is absent; an error says what is wrong with the value.
+/// Numbers that are equal have one text, however they were spelled.
+fn key_text(value: &Value) -> Result<Option<String>, String> {
     let mut text = String::new();
     let number = match value {
         Value::String(known) => {
             text.push_str(known);
             None
         }
+        Value::Absent(_) => return Ok(None),
         Value::Bool(value) => Some(write!(text, "{value}")),
         Value::Int(value) => Some(write!(text, "{value}")),
         Value::Uint(value) => Some(write!(text, "{value}")),
@@ -181,7 +189,7 @@ fn key_text(value: &Value) -> Result<String, String> {
     match text.len() {
         0 => Err("the key is empty".to_owned()),
         _ if text.contains('\0') => Err("the key holds a NUL character".to_owned()),
-        1..=PROJECTION_KEY_BYTES_MAX => Ok(text),
+        1..=PROJECTION_KEY_BYTES_MAX => Ok(Some(text)),
         length => Err(format!(
             "the key has {length} bytes; at most {PROJECTION_KEY_BYTES_MAX} are allowed"
         )),

@@ -10,16 +10,24 @@
 //! - An event whose handler does nothing does not touch its row, and makes none.
 //! - A name in `types` that the fold does not handle is refused: it would be a silent skip.
 
+mod anew;
 mod cache;
 mod changes;
 mod column;
 mod document;
+mod event;
 mod failure;
 mod key;
+mod keys;
+mod marks;
 mod normal;
 mod projecting;
 pub mod query;
+mod resolve;
+mod resolved;
 mod row;
+#[cfg(feature = "sealing")]
+mod seals;
 mod table;
 mod value;
 
@@ -27,18 +35,24 @@ use crate::cel::CelError;
 use crate::error::CoreError;
 use crate::fold::Fold;
 use crate::fold::compile::TypeHandler;
-use crate::fold::document::Expression;
+use crate::fold::document::{Expression, Let};
 use crate::fold::refusal::{Parsed, Position, Refusal, Source};
 use crate::fold::tree;
 use crate::limits::PROJECTION_SOURCE_BYTES_MAX;
 
 use document::{Document, FoldPart};
 use key::Key;
+use resolve::Resolves;
 use row::RowPrograms;
 
 pub use changes::{ChangedRow, Changes};
 pub use column::{ColumnType, NUMERIC_DIGITS_MAX};
-pub use projecting::{Keys, Known, Projecting};
+pub use keys::{Keys, Known};
+pub use marks::ProjectionMarks;
+pub use projecting::Projecting;
+pub use resolved::{References, Resolved};
+#[cfg(feature = "sealing")]
+pub use seals::{RowPlace, RowText, ShownColumns};
 pub use table::{Parked, Table};
 
 /// The name of the registered fold that a document reuses; `None`: its fold is its own.
@@ -56,15 +70,22 @@ pub struct Projection {
     name: String,
     digest: String,
     categories: Option<Vec<String>>,
+    /// As the document says.
+    said_copies: Option<bool>,
     /// As the document says, in byte order.
     said_types: Option<Vec<String>>,
     types: Vec<String>,
     columns: Vec<Column>,
     indexes: Vec<Vec<String>>,
     parks: bool,
+    plaintext: bool,
+    /// `None`: events refer to nothing.
+    resolves: Option<Resolves>,
     key: Key,
     /// The key as printed.
     key_text: String,
+    /// The names of `resolve` that it reads, with their expressions as printed.
+    key_names: Vec<(String, String)>,
     rows: RowPrograms,
     fold: Fold,
 }
@@ -76,6 +97,8 @@ pub struct Column {
     pub name: String,
     /// Its type.
     pub kind: ColumnType,
+    /// Whether its values may stand there as they are, even if they are personal.
+    pub plaintext: bool,
 }
 
 /// What the key of a projection is.
@@ -97,18 +120,21 @@ impl Projection {
         let mut document = read(source, &text).map_err(|refusal| error(refusal, &text))?;
         // What takes its place is never looked at.
         let nothing = FoldPart::Named(String::new());
-        let fold = match std::mem::replace(&mut document.fold, nothing) {
+        let (fold, hint) = match std::mem::replace(&mut document.fold, nothing) {
             FoldPart::Own(own) => {
-                Fold::of_document(own, &text).map_err(|refusal| error(refusal, &text))?
+                let fold = Fold::of_document(own, &document.names(), &text);
+                (fold.map_err(|refusal| error(refusal, &text))?, READ_BY_OWN)
             }
-            FoldPart::Named(name) => registered_fold(&name, fold_source)?,
+            FoldPart::Named(name) => (registered_fold(&name, fold_source)?, READ_BY_KEY),
         };
-        Self::compile(document, fold, &text).map_err(|refusal| error(refusal, &text))
+        Self::compile(document, fold, hint, &text).map_err(|refusal| error(refusal, &text))
     }
 
-    fn compile(document: Document, fold: Fold, text: &Source<'_>) -> Parsed<Self> {
+    fn compile(document: Document, fold: Fold, hint: &str, text: &Source<'_>) -> Parsed<Self> {
         let types = folded_types(&document, &fold)?;
-        let (key, key_text) = Key::compile(document.key.as_ref(), text)?;
+        let resolves = Resolves::compile(&document.resolve, text)?;
+        let (key, key_text) = Key::compile(document.key.as_ref(), &document.names(), text)?;
+        check_used(&document, &fold, &key, hint)?;
         if let (Some(expression), KeyKind::Expression) = (&document.key, key.kind())
             && fold.skip_cancelled()
         {
@@ -117,9 +143,18 @@ impl Projection {
             return Err(Refusal::new(expression.at, problem).path("key"));
         }
         let rows = RowPrograms::compile(&document, text)?;
-        let digest = normal::digest(&document, &key_text, &types, &fold.kept_digest());
-        let Document { name, source, columns, indexes, parks, .. } = document;
-        let column = |column: document::ColumnPart| Column { name: column.name, kind: column.kind };
+        let digest = normal::digest(&document, &key_text, &types, &fold.state_digest());
+        let named = |number: &usize| {
+            let Let { name, expression } = document.resolve.get(*number)?;
+            Some((name.clone(), expression.ast.print()))
+        };
+        let mut key_names: Vec<(String, String)> = key.given().iter().filter_map(named).collect();
+        key_names.sort_unstable();
+        let Document { name, source, columns, indexes, parks, plaintext, .. } = document;
+        let column = |column: document::ColumnPart| {
+            let document::ColumnPart { name, kind, plaintext, .. } = column;
+            Column { name, kind, plaintext }
+        };
         let said = |types: Vec<(String, Position)>| {
             let mut names: Vec<String> = types.into_iter().map(|(name, _)| name).collect();
             names.sort_unstable();
@@ -129,13 +164,17 @@ impl Projection {
             name,
             digest,
             categories: source.categories,
+            said_copies: source.copies,
             said_types: source.types.map(said),
             types,
             columns: columns.into_iter().map(column).collect(),
             indexes,
             parks,
+            plaintext,
+            resolves,
             key,
             key_text,
+            key_names,
             rows,
             fold,
         })
@@ -155,6 +194,17 @@ impl Projection {
     /// streams of the system. Whoever reads the log keeps to them.
     pub fn categories(&self) -> Option<&[String]> {
         self.categories.as_deref()
+    }
+
+    /// Whether copies are among the events that it folds; `None`: the document does not say.
+    pub fn said_copies(&self) -> Option<bool> {
+        self.said_copies
+    }
+
+    /// The same; without a word of the document they are, unless it reads the whole log, which has
+    /// the originals too.
+    pub fn with_copies(&self) -> bool {
+        self.said_copies.unwrap_or(self.categories.is_some())
     }
 
     /// The event types that it folds: those that its fold handles, and its source names.
@@ -177,17 +227,35 @@ impl Projection {
         self.parks
     }
 
+    /// Whether cancelled events are folded as if they had not been.
+    pub fn skip_cancelled(&self) -> bool {
+        self.fold.skip_cancelled()
+    }
+
     /// What its key is.
     pub fn key(&self) -> KeyKind {
         self.key.kind()
+    }
+
+    /// Those of some fields at the top of the data of an event type that its key reads.
+    pub fn key_reads<'n>(&self, event_type: &str, names: &[&'n str]) -> Vec<&'n str> {
+        let is_folded = self.types.iter().any(|one| one == event_type);
+        if is_folded { self.key.reads(names) } else { Vec::new() }
+    }
+
+    /// Those of some fields at the top of the data of an event type that its fold reads.
+    pub fn fold_reads<'n>(&self, event_type: &str, names: &[&'n str]) -> Vec<&'n str> {
+        self.fold.reads(event_type, names)
     }
 
     /// Whether it may take the place of another over the same table: source, key, indexes, and
     /// names and types of the columns are the same.
     pub fn compatible_with(&self, other: &Self) -> bool {
         self.categories == other.categories
+            && self.with_copies() == other.with_copies()
             && self.said_types == other.said_types
             && self.key_text == other.key_text
+            && self.key_names == other.key_names
             && self.columns == other.columns
             && self.indexes == other.indexes
     }
@@ -240,6 +308,24 @@ fn registered_fold(name: &str, source: Option<&str>) -> Result<Fold, CoreError> 
         return Err(CoreError::new("BUG", message));
     }
     Ok(fold)
+}
+
+/// What can read a name of `resolve`, with a fold in the document and with a registered one.
+const READ_BY_OWN: &str = "`key` and handlers can read it; `where` and columns see the state";
+const READ_BY_KEY: &str = "a registered fold knows nothing of this document, so that `key` alone \
+                           can read it; write the fold into the document";
+
+/// Refuses a name of `resolve` that nothing reads: a slip of the pen, or of a fold that cannot.
+fn check_used(document: &Document, fold: &Fold, key: &Key, hint: &str) -> Parsed<()> {
+    for (number, Let { name, expression }) in document.resolve.iter().enumerate() {
+        let in_fold = fold.handlers.iter().any(|handler| handler.given.contains(&number));
+        if in_fold || key.given().contains(&number) {
+            continue;
+        }
+        let refusal = Refusal::new(expression.at, format!("nothing reads `{name}`"));
+        return Err(refusal.path(&resolve::path(name)).hint(hint));
+    }
+    Ok(())
 }
 
 /// The event types that are folded, in the order of the fold.

@@ -5,9 +5,10 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::fold::document::Let;
 use crate::fold::normal::{hexadecimal, object, sorted};
 use crate::json::write::write_value;
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 use super::document::Document;
 
@@ -26,7 +27,7 @@ pub(super) fn digest(document: &Document, key: &str, types: &[String], fold: &st
             Value::string(column.value.ast.print()),
         ])
     };
-    let form = object([
+    let mut form = vec![
         ("categories", document.source.categories.as_deref().map_or(Value::Null, texts)),
         ("types", texts(&types)),
         ("key", Value::from(key)),
@@ -37,9 +38,26 @@ pub(super) fn digest(document: &Document, key: &str, types: &[String], fold: &st
         ),
         ("columns", Value::list(document.columns.iter().map(column).collect())),
         ("indexes", Value::list(document.indexes.iter().map(|index| texts(index)).collect())),
-    ]);
+    ];
+    // All only where they are said, so that other documents keep the digests that they had before.
+    if !document.resolve.is_empty() {
+        let mut names = Map::with_capacity(document.resolve.len());
+        for Let { name, expression } in &document.resolve {
+            names.insert(name.as_str(), Value::string(expression.ast.print()));
+        }
+        form.push(("resolve", Value::map(names)));
+    }
+    if document.plaintext || document.columns.iter().any(|column| column.plaintext) {
+        let plain = document.columns.iter().filter(|column| document.plaintext || column.plaintext);
+        let names: Vec<String> = plain.map(|column| column.name.clone()).collect();
+        form.push(("plaintext", texts(&names)));
+        form.push(("plaintext_all", Value::Bool(document.plaintext)));
+    }
+    if let Some(copies) = document.source.copies {
+        form.push(("copies", Value::from(if copies { "include" } else { "exclude" })));
+    }
     let mut text = Vec::new();
     // There are texts, lists and nulls only, so writing cannot fail.
-    let _ = write_value(&sorted(&form), &mut text);
+    let _ = write_value(&sorted(&object(form)), &mut text);
     hexadecimal(Sha256::new().chain_update(&text))
 }

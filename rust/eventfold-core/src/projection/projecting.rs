@@ -3,19 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::envelope::uuid_text;
 use crate::error::CoreError;
 use crate::fold::assign::State;
 use crate::fold::compile::TypeHandler;
-use crate::fold::engine::{Engine, Outcome, read_brief};
+use crate::fold::engine::{self, Engine, Outcome, read_brief};
 use crate::fold::scope::Names;
 use crate::json::scan::scan_value;
 use crate::limits::{PROJECTION_CACHE_BYTES, PROJECTION_CHANGES_BYTES, PROJECTION_STEPS};
+use crate::privacy::Whose;
 use crate::rows::{self, Page, Row};
 
 use super::Projection;
 use super::cache::{Cache, Entry, RowState};
 use super::changes::{ChangedRow, Changes};
-use super::key::KeyMemory;
+use super::event::EventMemory;
+use super::keys::{Keys, Known, NO_KEY};
 use super::row::RowMemory;
 
 /// A generation of a projection on its way along the log, with a cache of the rows of its keys.
@@ -31,69 +34,26 @@ use super::row::RowMemory;
 #[derive(Debug)]
 pub struct Projecting {
     projection: Arc<Projection>,
-    parks: bool,
+    pub(super) parks: bool,
+    pub(super) stops_at_cancellations: bool,
+    /// Whether the personal values of a row must be those of one subject.
+    of_one_subject: bool,
     cache_bytes: usize,
-    cache: Cache,
+    pub(super) cache: Cache,
     /// The table has nothing that the cache has not.
-    complete: bool,
+    pub(super) complete: bool,
     /// Number of the batch that comes next.
-    batch: u64,
+    pub(super) batch: u64,
     /// Places of the rows that changed since rows were handed out, and what they take together.
-    dirty: Vec<usize>,
+    pub(super) dirty: Vec<usize>,
     dirty_bytes: usize,
     /// The row of a key that has none.
-    absent: RowState,
+    pub(super) absent: RowState,
     engine: Engine,
-    key_memory: KeyMemory,
+    key_memory: EventMemory,
     row_memory: RowMemory,
     /// Keys of one page by their number in it.
     numbers: HashMap<Arc<str>, u32>,
-}
-
-/// The keys of the events of a page.
-#[derive(Debug)]
-pub struct Keys {
-    /// Index of the first row that was looked at.
-    pub first: usize,
-    /// Index of the row behind the last one: the first whose key fails, or the end of the page,
-    /// or less if it took long.
-    pub end: usize,
-    /// Why the key of the row at `end` fails.
-    pub failed: Option<CoreError>,
-    /// The number of the key of each row; [`NO_KEY`] for events that are not folded.
-    rows: Vec<u32>,
-    names: Vec<Arc<str>>,
-}
-
-const NO_KEY: u32 = u32::MAX;
-
-impl Keys {
-    /// The key of the row at an index of the page; `None` for an event that is not folded, and for
-    /// rows that were not looked at.
-    pub fn of(&self, index: usize) -> Option<&str> {
-        let number = *self.rows.get(index.checked_sub(self.first)?)?;
-        self.names.get(number as usize).map(|key| &**key)
-    }
-}
-
-/// What the table has of a key.
-#[derive(Debug, Clone, Copy)]
-pub enum Known<'a> {
-    /// No row, and it is not parked.
-    Absent,
-    /// It is parked: its events are set aside.
-    Parked,
-    /// A row.
-    Row {
-        /// JSON text of its state.
-        state: &'a [u8],
-        /// Version of the last event that touched it.
-        version: i64,
-        /// Position of that event.
-        position: i64,
-        /// Whether `where` shows it.
-        shown: bool,
-    },
 }
 
 impl Projecting {
@@ -101,6 +61,8 @@ impl Projecting {
     pub fn new(projection: Arc<Projection>) -> Self {
         Self {
             parks: projection.parks,
+            stops_at_cancellations: false,
+            of_one_subject: false,
             cache_bytes: PROJECTION_CACHE_BYTES,
             cache: Cache::default(),
             complete: false,
@@ -109,7 +71,7 @@ impl Projecting {
             dirty_bytes: 0,
             absent: RowState::absent(&State::new(projection.fold.initial.clone())),
             engine: Engine::default(),
-            key_memory: KeyMemory::default(),
+            key_memory: EventMemory::default(),
             row_memory: RowMemory::default(),
             numbers: HashMap::new(),
             projection,
@@ -121,6 +83,13 @@ impl Projecting {
     #[must_use]
     pub fn of_empty_table(mut self) -> Self {
         self.complete = true;
+        self
+    }
+
+    /// Refuses events that bring personal values of another subject into a row.
+    #[must_use]
+    pub fn of_one_subject(mut self, of_one: bool) -> Self {
+        self.of_one_subject = of_one;
         self
     }
 
@@ -157,14 +126,20 @@ impl Projecting {
         let mut keys = Keys { first: from, end: from, failed: None, rows, names: Vec::new() };
         self.numbers.clear();
         let steps_end = self.key_memory.steps.saturating_add(PROJECTION_STEPS);
-        while keys.end < page.len() && self.key_memory.steps < steps_end {
+        let skips = projection.skip_cancelled();
+        while keys.end < page.len()
+            && self.key_memory.steps < steps_end
+            && !self.stops_at(page, keys.end)
+        {
             let index = keys.end;
-            let number = if handler(&projection, page, index).is_none() {
+            let passed = skips && rows::is_cancellation(page, index);
+            let number = if passed || handler(&projection, page, index).is_none() {
                 NO_KEY
             } else {
                 let memory = &mut self.key_memory;
-                match projection.key.of(page, index, &projection.name, memory)? {
-                    Ok(key) => self.number(&key, &mut keys.names),
+                match projection.key.of(page, index, &projection, memory)? {
+                    Ok(Some(key)) => self.number(&key, &mut keys.names),
+                    Ok(None) => NO_KEY,
                     Err(error) => {
                         keys.failed = Some(error);
                         break;
@@ -205,11 +180,11 @@ impl Projecting {
         let (parked, row) = match known {
             Known::Absent => (false, self.absent.clone()),
             Known::Parked => (true, self.absent.clone()),
-            Known::Row { state, version, position, shown } => {
+            Known::Row { state, version, position, shown, whose } => {
                 let value = scan_value(state)
                     .map_err(|_| CoreError::new("BUG", "the state of a row is not valid JSON"))?;
                 let state = State::new(value);
-                (false, RowState { exists: true, state, shown, version, position })
+                (false, RowState { exists: true, state, shown, version, position, whose })
             }
         };
         self.cache.put(key.into(), parked, row, self.batch);
@@ -331,13 +306,21 @@ impl Projecting {
         let stream = page.stream(index)?.unwrap_or_default();
         let root = page.root(index)?.unwrap_or(stream);
         let entry = self.cache.entry(place);
+        let given = match projection.given(page, index, &handler.given)? {
+            Ok(given) => given,
+            Err(error) => return Err(error.fact("key", &entry.key)),
+        };
+        let whose = entry.row.whose.with(page.whose(index));
+        if whose == Whose::Several && self.of_one_subject {
+            return Err(two_subjects(projection, &entry.key, stream, &row));
+        }
         let first = entry.before.is_none();
         if first {
             entry.before = Some(Box::new(entry.row.clone()));
         }
         let names = Names::OfEvent { stream, root };
-        let state = &mut entry.row.state;
-        match self.engine.fold(&projection.fold, handler, names, &row, state)? {
+        let event = engine::Event { names, row: &row, given: &given };
+        match self.engine.fold(&projection.fold, handler, event, &mut entry.row.state)? {
             Outcome::Nothing => {
                 if first {
                     entry.before = None;
@@ -347,6 +330,7 @@ impl Projecting {
             Outcome::Deleted => {
                 entry.row.exists = false;
                 entry.row.shown = false;
+                entry.row.whose = Whose::Nobody;
                 return Ok(());
             }
             Outcome::Changed => entry.row.exists = true,
@@ -354,6 +338,7 @@ impl Projecting {
         let Entry { key, row: known, columns, .. } = entry;
         known.version = row.version;
         known.position = row.position;
+        known.whose = whose;
         let made = projection.rows.make(&known.state.value, key, columns, &mut self.row_memory);
         known.shown =
             made.map_err(|failure| failure.into_error(&projection.name, Some(key), stream, &row))?;
@@ -395,12 +380,18 @@ impl Projecting {
         if entry.before.is_none() {
             return;
         }
-        let columns: usize = entry.columns.iter().flatten().map(String::len).sum();
-        let weight = 1 + entry.key.len() + entry.row.state.bytes + columns;
         if !entry.touched {
             entry.touched = true;
             batch.touched.push(place);
         }
+        self.count_changed(place);
+    }
+
+    /// Counts the row of a key that changed.
+    pub(super) fn count_changed(&mut self, place: usize) {
+        let entry = self.cache.entry(place);
+        let columns: usize = entry.columns.iter().flatten().map(String::len).sum();
+        let weight = 1 + entry.key.len() + entry.row.state.bytes + columns;
         self.dirty_bytes = self.dirty_bytes - entry.weight + weight;
         entry.weight = weight;
         self.cache.count(place, self.batch);
@@ -461,6 +452,16 @@ impl Projecting {
     }
 }
 
+fn two_subjects(projection: &Projection, key: &str, stream: &str, row: &Row<'_>) -> CoreError {
+    let message = "the row would hold personal values of two subjects, and can be sealed for one";
+    CoreError::new("PERSONAL_TWO_SUBJECTS", message)
+        .fact("projection", &projection.name)
+        .fact("key", key)
+        .fact("stream", stream)
+        .fact("position", row.position)
+        .fact("event_id", uuid_text(row.event_id))
+}
+
 /// A batch on its way.
 struct Batch<'a> {
     keys: &'a Keys,
@@ -474,8 +475,7 @@ struct Batch<'a> {
 impl Batch<'_> {
     /// The number of the key of the row at an index; `None`: it is not folded.
     fn number(&self, index: usize) -> Option<usize> {
-        let number = *self.keys.rows.get(index.checked_sub(self.keys.first)?)?;
-        (number != NO_KEY).then_some(number as usize)
+        self.keys.number(index)
     }
 
     /// Puts an event on the list of its key, which is parked.

@@ -13,26 +13,27 @@ use super::failure::Failure;
 use super::refuse;
 use super::value::Size;
 
-/// Index of the variable `state`; `key` follows.
-const STATE: usize = 0;
+/// Indexes of the variables.
+pub(super) const STATE: usize = 0;
+pub(super) const KEY: usize = 1;
 
 /// What rows are made by.
 #[derive(Debug)]
 pub(super) struct RowPrograms {
     shown: Option<Program>,
-    columns: Vec<ColumnProgram>,
+    pub(super) columns: Vec<ColumnProgram>,
     /// The fields of the state that the programs read, by slot.
-    fields: Vec<String>,
+    pub(super) fields: Vec<String>,
     /// The columns of each index, by place.
     indexes: Vec<Vec<usize>>,
 }
 
 #[derive(Debug)]
-struct ColumnProgram {
+pub(super) struct ColumnProgram {
     /// The path in errors.
     path: String,
     kind: ColumnType,
-    program: Program,
+    pub(super) program: Program,
 }
 
 /// The row that a state makes; memory is used again.
@@ -126,6 +127,7 @@ impl RowPrograms {
         let Some(program) = &self.shown else { return Ok(true) };
         let failure = match program.eval(scope, budget) {
             Ok(Value::Bool(shown)) => return Ok(shown),
+            Ok(Value::Absent(_)) => return Ok(false),
             Ok(other) => {
                 Failure::new(format!("the condition is a {}, not a bool", other.type_name()))
             }

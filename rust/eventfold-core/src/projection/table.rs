@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::CoreError;
-use crate::rows::Page;
+use crate::rows::{Compact, Page};
 
 use super::{ChangedRow, Changes, Known, Projecting, Projection};
 
@@ -12,6 +12,8 @@ use super::{ChangedRow, Changes, Known, Projecting, Projection};
 #[derive(Debug)]
 pub struct Table {
     projecting: Projecting,
+    /// All events so far, if they refer to others.
+    seen: Vec<Compact>,
     /// The rows by key, those that are hidden too.
     pub rows: BTreeMap<String, ChangedRow>,
     /// The keys that are parked.
@@ -38,6 +40,7 @@ impl Table {
     pub fn new(projection: Arc<Projection>) -> Self {
         Self {
             projecting: Projecting::new(projection).of_empty_table(),
+            seen: Vec::new(),
             rows: BTreeMap::new(),
             parked: BTreeMap::new(),
             events: 0,
@@ -46,18 +49,36 @@ impl Table {
         }
     }
 
-    /// Folds a page of events, in the order of the log, unless the projection has stopped.
+    /// Folds a page of events, in the order of the log, unless the projection has stopped. What
+    /// they refer to is found among all events that were fed, those of other types too.
     pub fn feed(&mut self, page: &impl Page) -> Result<(), CoreError> {
+        let projection = Arc::clone(self.projecting.projection());
+        if !projection.resolves() {
+            return self.fold(page, 0);
+        }
+        self.seen.extend(Compact::of(page));
         let mut next = 0;
+        while next < page.len() && self.stopped.is_none() {
+            let references = projection.references(page, next)?;
+            let known = references.ids.len();
+            let resolved = references.resolve(page, known, &self.seen)?;
+            self.fold(&resolved, next)?;
+            next = resolved.len();
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, page: &impl Page, from: usize) -> Result<(), CoreError> {
+        let mut next = from;
         while next < page.len() && self.stopped.is_none() {
             let keys = self.projecting.keys(page, next)?;
             for key in self.projecting.unknown(&keys) {
                 let known = match self.rows.get(&key) {
                     _ if self.parked.contains_key(&key) => Known::Parked,
                     None => Known::Absent,
-                    Some(ChangedRow { state, version, position, shown, .. }) => {
+                    Some(ChangedRow { state, version, position, shown, whose, .. }) => {
                         let (version, position, shown) = (*version, *position, *shown);
-                        Known::Row { state, version, position, shown }
+                        Known::Row { state, version, position, shown, whose: *whose }
                     }
                 };
                 self.projecting.know(&key, known)?;

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::envelope::{parse_uuid, uuid_text};
+use crate::json::absent::without_absent;
 use crate::json::write::{to_json_value, write_value};
 use crate::limits::PROJECTION_NUMBER_CHARS_MAX;
 use crate::number::Decimal;
@@ -62,7 +63,7 @@ impl ColumnType {
     /// `None`: there is no value, and the column is NULL.
     pub(super) fn write(self, value: &Value, out: &mut String) -> Written {
         let value = match value {
-            Value::Null | Value::Optional(None) => return Ok(None),
+            Value::Null | Value::Optional(None) | Value::Absent(_) => return Ok(None),
             Value::Optional(Some(inner)) => return self.write(inner, out),
             value => value,
         };
@@ -240,7 +241,8 @@ fn texts(list: &List, out: &mut String) -> Written {
     // A header, and for each item its length and what aligns the next.
     let mut size = Size { json: 2, indexed: 24 };
     out.push('{');
-    for (index, item) in list.iter().enumerate() {
+    // Of a text that is absent there is nothing to list.
+    for (index, item) in list.iter().filter(|item| item.absence().is_none()).enumerate() {
         let Value::String(text) = item else {
             return Err(format!("an item is a {}, not a string", item.type_name()));
         };
@@ -270,6 +272,9 @@ fn json(value: &Value, out: &mut String) -> Written {
     let value = to_json_value(value.clone()).map_err(|error| error.message)?;
     let mut bytes = Vec::new();
     write_value(&value, &mut bytes).map_err(|error| error.message)?;
+    if let Some(shown) = without_absent(&bytes) {
+        bytes = shown.text;
+    }
     let json = bytes.len() + check_json(&value)?;
     // Texts of JSON are UTF-8, and what they come from is.
     out.push_str(&String::from_utf8(bytes).map_err(|_| "the text is not UTF-8".to_owned())?);

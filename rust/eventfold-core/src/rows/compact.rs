@@ -1,5 +1,9 @@
 //! Pages that are kept: every cell copied into one buffer.
 
+use std::collections::BTreeMap;
+
+use crate::privacy::OpenedValue;
+
 use super::{COLUMNS, Page, STREAM};
 
 /// A copy of a page that holds on to nothing else: rows of PostgreSQL keep the whole buffer that
@@ -11,7 +15,9 @@ pub struct Compact {
     /// Where each cell ends, row by row.
     ends: Vec<u32>,
     /// The columns that are not NULL, a bit each, row by row.
-    present: Vec<u16>,
+    present: Vec<u32>,
+    /// Of the rows that have some, by their indexes.
+    opened: BTreeMap<usize, Vec<OpenedValue>>,
 }
 
 impl Compact {
@@ -39,6 +45,10 @@ impl Compact {
     }
 
     fn push(&mut self, page: &impl Page, index: usize) -> Option<()> {
+        let opened = page.opened(index);
+        if !opened.is_empty() {
+            self.opened.insert(self.present.len(), opened.to_vec());
+        }
         let mut present = 0;
         for column in 0..COLUMNS {
             if let Some(cell) = page.cell(column, index) {
@@ -53,14 +63,16 @@ impl Compact {
 
     /// What the copy takes.
     pub fn size_bytes(&self) -> usize {
-        self.bytes.len() + self.ends.len() * size_of::<u32>() + self.present.len() * 2
+        self.bytes.len()
+            + self.ends.len() * size_of::<u32>()
+            + self.present.len() * size_of::<u32>()
     }
 }
 
 /// The cells of a row that have a fixed size: numbers, times, ids and marks.
 const FIXED_BYTES: usize = 8 + 8 + 16 + 8 + 8 + 4 + 1;
 
-const _: () = assert!(COLUMNS <= u16::BITS as usize);
+const _: () = assert!(COLUMNS <= u32::BITS as usize);
 
 impl Page for Compact {
     fn len(&self) -> usize {
@@ -75,5 +87,9 @@ impl Page for Compact {
         let at = index * COLUMNS + column;
         let first = if at == 0 { 0 } else { *self.ends.get(at - 1)? };
         self.bytes.get(first as usize..*self.ends.get(at)? as usize)
+    }
+
+    fn opened(&self, index: usize) -> &[OpenedValue] {
+        self.opened.get(&index).map_or(&[], Vec::as_slice)
     }
 }

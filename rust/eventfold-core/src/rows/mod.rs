@@ -6,16 +6,20 @@
 
 mod column;
 mod compact;
+mod overlay;
 mod packed;
 mod tags;
 
 use std::ops::Range;
 
-use crate::envelope::{FLAG_VALIDATED_V1, MICROS_MAX, MICROS_MIN, NO_METADATA};
+use crate::envelope::{FLAG_VALIDATED_V1, MICROS_MAX, MICROS_MIN, NO_METADATA, References};
 use crate::error::CoreError;
+use crate::privacy::{OpenedValue, Whose};
+use crate::value::Value;
 
 use column::Element;
 pub use compact::Compact;
+pub use overlay::Overlay;
 pub use packed::Rows;
 pub use tags::{Tags, TagsIter};
 
@@ -32,7 +36,7 @@ struct Spec {
 }
 
 /// The columns of a page, in order.
-const SPECS: [Spec; 16] = [
+const SPECS: [Spec; 17] = [
     spec("stream_name", Element::Text, true),
     spec("version", Element::Int8, false),
     spec("position", Element::Int8, false),
@@ -49,6 +53,7 @@ const SPECS: [Spec; 16] = [
     spec("cancels", Element::Uuid, true),
     spec("trace_context", Element::Text, true),
     spec("deleted", Element::Bool, true),
+    spec("sealed_paths", Element::Bytes, true),
 ];
 
 /// The column of roots, which stands behind these.
@@ -73,11 +78,13 @@ const COPIED_FROM: usize = 12;
 const CANCELS: usize = 13;
 const TRACE_CONTEXT: usize = 14;
 const DELETED: usize = 15;
+const SEALED_PATHS: usize = 16;
 /// Behind the columns of an event, in pages that need it: the first stream of its line of periods.
 const ROOT: usize = COLUMNS;
 
 /// The columns whose cells have any length.
-const VARIABLE: [usize; 7] = [STREAM, TYPE, DATA, METADATA, TAGS, WRITER, TRACE_CONTEXT];
+const VARIABLE: [usize; 8] =
+    [STREAM, TYPE, DATA, METADATA, TAGS, WRITER, TRACE_CONTEXT, SEALED_PATHS];
 
 const fn spec(name: &'static str, element: Element, optional: bool) -> Spec {
     Spec { name, element, optional }
@@ -124,9 +131,9 @@ pub struct Row<'a> {
 ///
 /// The columns are, in order: `stream_name`, `version`, `position`, `event_id`, `type`, `data`,
 /// `metadata`, `tags` (the binary array of texts as `bytea`), `recorded_at`, `occurred_at`,
-/// `writer`, `flags`, `copied_from`, `cancels`, `trace_context`, `deleted`; and behind these, only
-/// in pages of projections, `root_name`. Cells that cannot be what their column says give an error
-/// (`BUG`), never a panic.
+/// `writer`, `flags`, `copied_from`, `cancels`, `trace_context`, `deleted`, `sealed_paths` (as
+/// `tags`); and behind these, only in pages of projections, `root_name`. Cells that cannot be what
+/// their column says give an error (`BUG`), never a panic.
 pub trait Page {
     /// The number of rows.
     fn len(&self) -> usize;
@@ -147,6 +154,11 @@ pub trait Page {
         (0..self.len()).map(row).sum()
     }
 
+    /// Whether a row is a copy.
+    fn has_copies(&self) -> bool {
+        (0..self.len()).any(|index| self.cell(COPIED_FROM, index).is_some())
+    }
+
     /// Whether there is no row.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -155,6 +167,25 @@ pub trait Page {
     /// The rows in order.
     fn iter(&self) -> impl Iterator<Item = Result<Row<'_>, CoreError>> {
         (0..self.len()).map(|index| self.row(index))
+    }
+
+    /// What a name of a projection stands for, told by its number, whose value is an event that the
+    /// row at an index refers to; `None` in a page of which that is not known.
+    fn resolution(&self, _index: usize, _name: usize) -> Option<Resolution<'_>> {
+        None
+    }
+
+    /// The personal values of the row at an index that were opened for the reader; empty in a page
+    /// of which that is not known.
+    #[inline]
+    fn opened(&self, _index: usize) -> &[OpenedValue] {
+        &[]
+    }
+
+    /// Whose personal values the row at an index brings, with what it refers to.
+    #[inline]
+    fn whose(&self, index: usize) -> Whose {
+        Whose::of(self.opened(index))
     }
 
     /// The row at an index from 0.
@@ -170,7 +201,7 @@ pub trait Page {
             event_type: self.event_type(index)?,
             data: self.cell(DATA, index).unwrap_or_default(),
             metadata: self.cell(METADATA, index).unwrap_or(no_metadata),
-            tags: tags(self, index)?,
+            tags: texts(self, TAGS, index)?,
             recorded_us,
             occurred_us: time(self, OCCURRED_AT, index)?.unwrap_or(recorded_us),
             writer: text(self, WRITER, index)?.ok_or_else(|| null(WRITER))?,
@@ -180,6 +211,17 @@ pub trait Page {
             trace_context: text(self, TRACE_CONTEXT, index)?,
             deleted,
         })
+    }
+
+    /// Sum of the flags of the row at an index.
+    #[inline]
+    fn flags(&self, index: usize) -> Result<i32, CoreError> {
+        int4(self, FLAGS, index)
+    }
+
+    /// Pointers to the sealed values of the row at an index.
+    fn sealed_paths(&self, index: usize) -> Result<Tags<'_>, CoreError> {
+        texts(self, SEALED_PATHS, index)
     }
 
     /// The version of the row at an index.
@@ -235,11 +277,59 @@ pub trait Page {
     }
 }
 
+/// What an event refers to by a name of a projection.
+#[derive(Debug, Clone, Copy)]
+pub enum Resolution<'a> {
+    /// It names no event, or none that was there before it.
+    Nothing,
+    /// The event, as expressions see it.
+    Event(&'a Value),
+    /// An event whose bytes cannot be read.
+    Unreadable,
+    /// It cannot be told: why.
+    Failed(&'a CoreError),
+}
+
+impl<P: Page> Page for &P {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    #[inline]
+    fn cell(&self, column: usize, index: usize) -> Option<&[u8]> {
+        (**self).cell(column, index)
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&self, column: usize, index: usize) -> Option<&[u8; N]> {
+        (**self).fixed(column, index)
+    }
+
+    fn resolution(&self, index: usize, name: usize) -> Option<Resolution<'_>> {
+        (**self).resolution(index, name)
+    }
+
+    #[inline]
+    fn opened(&self, index: usize) -> &[OpenedValue] {
+        (**self).opened(index)
+    }
+
+    fn whose(&self, index: usize) -> Whose {
+        (**self).whose(index)
+    }
+}
+
 /// The bytes of the type of the row at an index, `None` for NULL; to find its handler without a
 /// check of what the handler's own type says.
 #[inline]
 pub(crate) fn event_type_bytes(page: &(impl Page + ?Sized), index: usize) -> Option<&[u8]> {
     page.cell(TYPE, index)
+}
+
+/// Whether the row at an index is an event that cancels another.
+#[inline]
+pub fn is_cancellation(page: &(impl Page + ?Sized), index: usize) -> bool {
+    page.cell(CANCELS, index).is_some()
 }
 
 /// Reads what the row at an index needs to be folded by a handler of `event_type` that reads
@@ -266,6 +356,11 @@ pub(crate) fn read_brief<'a>(
 }
 
 impl Row<'_> {
+    /// What it refers to.
+    pub fn references(&self) -> References {
+        References::marked(self.flags, self.metadata)
+    }
+
     /// A row of nothing, to be read into.
     pub(crate) fn blank() -> Self {
         Self {
@@ -355,13 +450,10 @@ fn time(
         .ok_or_else(|| bad_page(format!("{} is out of range", SPECS[column].name)))
 }
 
-fn tags(page: &(impl Page + ?Sized), index: usize) -> Result<Tags<'_>, CoreError> {
-    match page.cell(TAGS, index) {
-        None => Ok(Tags::none()),
-        Some(cell) => {
-            Tags::decode(cell).ok_or_else(|| bad_page("tags: not an array of texts".to_owned()))
-        }
-    }
+fn texts(page: &(impl Page + ?Sized), column: usize, index: usize) -> Result<Tags<'_>, CoreError> {
+    let Some(cell) = page.cell(column, index) else { return Ok(Tags::none()) };
+    let bad = || bad_page(format!("{}: not an array of texts", name(column)));
+    Tags::decode(cell).ok_or_else(bad)
 }
 
 #[cold]

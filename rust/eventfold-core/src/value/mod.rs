@@ -3,6 +3,7 @@
 //! Every value is cheap to clone (at most one reference count), 24 bytes wide, and knows how
 //! deep it nests, so that no walk over a value can exhaust the stack.
 
+mod absence;
 mod civil;
 mod key;
 mod list;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use crate::number::Decimal;
 
+pub use absence::Absence;
 pub use civil::{Civil, parse_offset};
 pub use key::Key;
 pub use list::{List, ListIter};
@@ -50,6 +52,8 @@ pub enum Value {
     Type(TypeValue),
     /// A value that may be absent.
     Optional(Option<Arc<Value>>),
+    /// In place of a value that was erased, or that the reader may not see.
+    Absent(Absence),
 }
 
 /// The type of a value, as expressions see it.
@@ -152,7 +156,8 @@ impl Value {
     /// The type of this value.
     pub fn type_value(&self) -> TypeValue {
         match self {
-            Self::Null => TypeValue::Null,
+            // To whoever asks for the type there is nothing.
+            Self::Null | Self::Absent(_) => TypeValue::Null,
             Self::Bool(_) => TypeValue::Bool,
             Self::Int(_) => TypeValue::Int,
             Self::Uint(_) => TypeValue::Uint,
@@ -185,11 +190,11 @@ impl Value {
         }
     }
 
-    /// Whether this value is what a JSON text is read as: only JSON types, and no computed
-    /// decimal that a text would give back as an int. Known without a walk.
+    /// Whether this value is what a JSON text is read as: only JSON types and absences, and no
+    /// computed decimal that a text would give back as an int. Known without a walk.
     pub fn is_json(&self) -> bool {
         match self {
-            Self::Null | Self::Bool(_) | Self::Int(_) | Self::String(_) => true,
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::String(_) | Self::Absent(_) => true,
             Self::Decimal(decimal) => decimal.as_json_int().is_none(),
             Self::List(list) => list.is_json(),
             Self::Map(map) => map.is_json(),

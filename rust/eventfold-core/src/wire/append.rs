@@ -123,7 +123,7 @@ pub struct SessionAnswer {
 pub enum SessionOutcome {
     /// An `AppendResponse`.
     Appended(Range<usize>),
-    /// A `google.rpc.Status`.
+    /// The whole `SessionAnswer`, which has a status, and violations beside it.
     Refused(Range<usize>),
     /// Neither, which no server sends.
     Empty,
@@ -150,7 +150,7 @@ fn session_answer(message: &[u8], span: Span) -> Result<SessionAnswer, CoreError
         match field {
             (1, Value::Number(number)) => answer.number = number,
             (2, Value::Bytes(span)) => answer.outcome = SessionOutcome::Appended(range(span)),
-            (3, Value::Bytes(span)) => answer.outcome = SessionOutcome::Refused(range(span)),
+            (3, Value::Bytes(_)) => answer.outcome = SessionOutcome::Refused(range(span)),
             _ => {}
         }
     }
@@ -385,7 +385,7 @@ mod tests {
             outcomes,
             [
                 (1, SessionOutcome::Appended(6..8)),
-                (2, SessionOutcome::Refused(14..14)),
+                (2, SessionOutcome::Refused(10..14)),
                 (3, SessionOutcome::Empty),
             ]
         );

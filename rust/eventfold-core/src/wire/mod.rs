@@ -6,6 +6,7 @@ mod event;
 pub(crate) mod fields;
 pub(crate) mod proto;
 mod read;
+mod reference;
 mod state;
 
 use crate::error::CoreError;
@@ -17,6 +18,7 @@ pub use append::{
 };
 pub use event::{event_size, write_event};
 pub use read::{EventPage, WireEvent};
+pub use reference::{Lead, write_resolved};
 pub use state::{ChangeList, encode_hydrated, write_explained_event, write_historic_state};
 
 /// Encodes a page as field 1 (`events`) of a `ReadResponse` or `ReadAllResponse`.

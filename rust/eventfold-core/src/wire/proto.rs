@@ -51,6 +51,17 @@ pub(crate) fn delimited(field: u32, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+/// Size of a repeated string field.
+pub(crate) fn texts_size(field: u32, texts: &[String]) -> usize {
+    texts.iter().map(|text| delimited_size(field, text.len())).sum()
+}
+
+pub(crate) fn texts(field: u32, texts: &[String], out: &mut Vec<u8>) {
+    for text in texts {
+        delimited(field, text.as_bytes(), out);
+    }
+}
+
 pub(crate) fn number_size(field: u32, value: u64) -> usize {
     if value == 0 { 0 } else { key_size(field) + varint_size(value) }
 }

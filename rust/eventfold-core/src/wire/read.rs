@@ -3,12 +3,16 @@
 use std::fmt;
 
 use super::event::{
-    CANCELS, COPIED_FROM, DATA, DELETED, FLAGS, ID, METADATA, OCCURRED_AT, POSITION, RECORDED_AT,
-    STREAM, TAGS, TRACE_CONTEXT, TYPE, VERSION, WRITER,
+    CANCELS, COPIED_FROM, DATA, DELETED, ERASED_PATHS, FLAGS, ID, METADATA, OCCURRED_AT, POSITION,
+    RECORDED_AT, STREAM, TAGS, TRACE_CONTEXT, TYPE, VERSION, WITHHELD_PATHS, WRITER,
 };
 use super::fields::{Fields, Span, Value};
-use crate::envelope::{parse_uuid, stored_metadata};
+use crate::envelope::{
+    FLAG_ABSENT, FLAG_MAPPED, FLAG_OPENS, References, parse_uuid, stored_metadata,
+};
 use crate::error::CoreError;
+use crate::json::absent::with_absent;
+use crate::json::check::Checker;
 use crate::rows::{Row, Tags};
 
 /// The events of every answer that has some, such as `events` of a `ReadResponse`.
@@ -19,9 +23,17 @@ const EVENTS: u32 = 1;
 pub struct EventPage<B> {
     bytes: B,
     events: Vec<Entry>,
-    tags: Vec<Span>,
+    lists: Lists,
     /// All between the events.
     others: Vec<Span>,
+}
+
+/// The items of the lists of all events of a page.
+#[derive(Debug, Default)]
+struct Lists {
+    tags: Vec<Span>,
+    erased: Vec<Span>,
+    withheld: Vec<Span>,
 }
 
 /// One event of a page.
@@ -37,8 +49,10 @@ struct Entry {
     copied_from: Span,
     cancels: Span,
     trace_context: Span,
-    /// Of the tags of the page.
+    /// Of the lists of the page.
     tags: Span,
+    erased: Span,
+    withheld: Span,
     version: i64,
     position: i64,
     recorded_us: i64,
@@ -53,30 +67,30 @@ impl<B: AsRef<[u8]>> EventPage<B> {
     pub fn decode(bytes: B) -> Result<Self, CoreError> {
         let message = bytes.as_ref();
         let mut events = Vec::new();
-        let mut tags = Vec::new();
+        let mut lists = Lists::default();
         let mut others = Vec::new();
         let mut fields = Fields::of_message(message).ok_or_else(too_long)?;
         let mut first = fields.place();
         while let Some((number, value)) = fields.next() {
             match (number, value) {
                 (EVENTS, Value::Bytes(span)) => {
-                    events.push(Entry::index(message, span, &mut tags)?)
+                    events.push(Entry::index(message, span, &mut lists)?)
                 }
                 _ => others.push(Span { first: first as u32, last: fields.place() as u32 }),
             }
             first = fields.place();
         }
         fields.finish().ok_or_else(cut_off)?;
-        Ok(Self { bytes, events, tags, others })
+        Ok(Self { bytes, events, lists, others })
     }
 
     /// Takes one serialised `RecordedEvent` for a page of its own.
     pub fn of_event(bytes: B) -> Result<Self, CoreError> {
         let message = bytes.as_ref();
         let whole = Fields::of_message(message).ok_or_else(too_long)?.rest();
-        let mut tags = Vec::new();
-        let events = vec![Entry::index(message, whole, &mut tags)?];
-        Ok(Self { bytes, events, tags, others: Vec::new() })
+        let mut lists = Lists::default();
+        let events = vec![Entry::index(message, whole, &mut lists)?];
+        Ok(Self { bytes, events, lists, others: Vec::new() })
     }
 
     /// The number of events.
@@ -98,15 +112,16 @@ impl<B: AsRef<[u8]>> EventPage<B> {
     /// The event at an index from 0; `None` beyond the last.
     pub fn event(&self, index: usize) -> Option<WireEvent<'_>> {
         let entry = self.events.get(index)?;
-        Some(WireEvent { bytes: self.bytes.as_ref(), entry, tags: &self.tags })
+        Some(WireEvent { bytes: self.bytes.as_ref(), entry, lists: &self.lists })
     }
 }
 
 impl Entry {
     /// Finds the fields of an event; one of a later version of the contract is passed by, and so
     /// is one with another type.
-    fn index(message: &[u8], whole: Span, tags: &mut Vec<Span>) -> Result<Self, CoreError> {
-        let first_tag = tags.len();
+    fn index(message: &[u8], whole: Span, lists: &mut Lists) -> Result<Self, CoreError> {
+        let Lists { tags, erased, withheld } = lists;
+        let [first_tag, first_erased, first_withheld] = [&*tags, erased, withheld].map(Vec::len);
         let mut event = Self { whole, ..Self::default() };
         let mut fields = Fields::within(message, whole);
         while let Some((number, value)) = fields.next() {
@@ -122,6 +137,8 @@ impl Entry {
                 (DATA, Value::Bytes(span)) => event.data = span,
                 (METADATA, Value::Bytes(span)) => event.metadata = span,
                 (TAGS, Value::Bytes(span)) => tags.push(span),
+                (ERASED_PATHS, Value::Bytes(span)) => erased.push(span),
+                (WITHHELD_PATHS, Value::Bytes(span)) => withheld.push(span),
                 (FLAGS, Value::Number(number)) => event.flags = number as u32,
                 (COPIED_FROM, Value::Bytes(span)) => event.copied_from = span,
                 (CANCELS, Value::Bytes(span)) => event.cancels = span,
@@ -131,11 +148,16 @@ impl Entry {
             }
         }
         fields.finish().ok_or_else(cut_off)?;
-        // A tag takes two bytes and more, so their number fits as well.
-        event.tags = Span { first: first_tag as u32, last: tags.len() as u32 };
+        // An item takes two bytes and more, so their number fits as well.
+        let of_event =
+            |first: usize, list: &[Span]| Span { first: first as u32, last: list.len() as u32 };
+        event.tags = of_event(first_tag, tags);
+        event.erased = of_event(first_erased, erased);
+        event.withheld = of_event(first_withheld, withheld);
         let texts = [event.id, event.stream, event.event_type, event.writer];
         let rare = [event.copied_from, event.cancels, event.trace_context];
-        for span in texts.iter().chain(&rare).chain(&tags[first_tag..]) {
+        let paths = erased[first_erased..].iter().chain(&withheld[first_withheld..]);
+        for span in texts.iter().chain(&rare).chain(&tags[first_tag..]).chain(paths) {
             text(span.of(message))?;
         }
         Ok(event)
@@ -147,7 +169,7 @@ impl Entry {
 pub struct WireEvent<'a> {
     bytes: &'a [u8],
     entry: &'a Entry,
-    tags: &'a [Span],
+    lists: &'a Lists,
 }
 
 /// The fields of the message, which explains them.
@@ -195,10 +217,20 @@ impl<'a> WireEvent<'a> {
         self.entry.metadata.of(self.bytes)
     }
 
+    pub fn references(&self) -> References {
+        References::marked(self.flags().cast_signed(), self.metadata())
+    }
+
     pub fn tags(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
-        let Span { first, last } = self.entry.tags;
-        let bytes = self.bytes;
-        self.tags[first as usize..last as usize].iter().map(move |span| span.of(bytes))
+        self.items(&self.lists.tags, self.entry.tags)
+    }
+
+    pub fn erased_paths(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        self.items(&self.lists.erased, self.entry.erased)
+    }
+
+    pub fn withheld_paths(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        self.items(&self.lists.withheld, self.entry.withheld)
     }
 
     pub fn flags(&self) -> u32 {
@@ -223,6 +255,31 @@ impl<'a> WireEvent<'a> {
 }
 
 impl<'a> WireEvent<'a> {
+    fn items(
+        &self,
+        list: &'a [Span],
+        Span { first, last }: Span,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let bytes = self.bytes;
+        list[first as usize..last as usize].iter().map(move |span| span.of(bytes))
+    }
+
+    /// The data with the words of absent values; `None`: there are none, or the texts are not JSON,
+    /// which whoever reads the data as they are tells.
+    fn absent_data(&self) -> Result<Option<Vec<u8>>, CoreError> {
+        if self.erased_paths().len() + self.withheld_paths().len() == 0 || self.deleted() {
+            return Ok(None);
+        }
+        let mut checker = Checker::default();
+        let texts = [self.data(), stored_metadata(self.metadata())];
+        if texts.iter().any(|text| checker.check(text).is_err()) {
+            return Ok(None);
+        }
+        let erased = self.erased_paths().map(text).collect::<Result<Vec<_>, _>>()?;
+        let withheld = self.withheld_paths().map(text).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(with_absent(self.data(), erased, withheld)))
+    }
+
     /// The serialised event.
     pub fn serialised(&self) -> &'a [u8] {
         self.entry.whole.of(self.bytes)
@@ -230,7 +287,8 @@ impl<'a> WireEvent<'a> {
 
     /// Calls `work` with the event as a row that is not known to be validated.
     ///
-    /// The mark of the server is passed by: what came over a network is checked again.
+    /// The marks of the server are passed by: what came over a network is checked again. Only that
+    /// it was mapped, or opens its stream, is taken along, and what of it is absent.
     pub fn with_row<T>(
         &self,
         work: impl FnOnce(&Row<'_>) -> Result<T, CoreError>,
@@ -240,19 +298,21 @@ impl<'a> WireEvent<'a> {
         let cancels = optional_uuid(self.cancels())?;
         let trace_context = text(self.trace_context())?;
         let metadata = self.metadata();
+        let absent = self.absent_data()?;
+        let flag = if absent.is_some() { FLAG_ABSENT } else { 0 };
         work(&Row {
             stream: Some(text(self.stream())?),
             version: self.version(),
             position: self.position(),
             event_id: &uuid(self.id())?,
             event_type: text(self.event_type())?,
-            data: self.data(),
+            data: absent.as_deref().unwrap_or(self.data()),
             metadata: if self.deleted() { metadata } else { stored_metadata(metadata) },
             tags: Tags::from_texts(&tags),
             recorded_us: self.recorded_us(),
             occurred_us: self.occurred_us(),
             writer: text(self.writer())?,
-            flags: 0,
+            flags: self.flags().cast_signed() & (FLAG_MAPPED | FLAG_OPENS) | flag,
             copied_from: copied_from.as_ref(),
             cancels: cancels.as_ref(),
             trace_context: (!trace_context.is_empty()).then_some(trace_context),
@@ -267,7 +327,9 @@ impl PartialEq for WireEvent<'_> {
         self.serialised() == other.serialised()
             || (self.numbers() == other.numbers()
                 && self.texts() == other.texts()
-                && self.tags().eq(other.tags()))
+                && self.tags().eq(other.tags())
+                && self.erased_paths().eq(other.erased_paths())
+                && self.withheld_paths().eq(other.withheld_paths()))
     }
 }
 

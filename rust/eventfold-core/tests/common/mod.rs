@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod schemas;
+
 /// Numbers of `pg_type`.
 pub const TEXT: i32 = 25;
 pub const INT8: i32 = 20;
@@ -58,6 +60,7 @@ pub struct Event {
     pub cancels: Option<[u8; 16]>,
     pub trace_context: Option<String>,
     pub deleted: bool,
+    pub sealed_paths: Vec<String>,
     pub root: Option<String>,
 }
 
@@ -83,17 +86,22 @@ impl Event {
             cancels: None,
             trace_context: None,
             deleted: false,
+            sealed_paths: Vec::new(),
             root: None,
         }
     }
 }
 
-/// The sixteen columns of a page, and that of the roots if an event has one.
+/// The seventeen columns of a page, and that of the roots if an event has one.
 pub fn columns(events: &[Event]) -> Vec<Option<Vec<u8>>> {
     type Cell<'a> = &'a dyn Fn(&Event) -> Option<Vec<u8>>;
     let text = |text: &String| text.clone().into_bytes();
+    let texts = |texts: &[String]| {
+        let texts: Vec<_> = texts.iter().map(|one| Some(text(one))).collect();
+        (!texts.is_empty()).then(|| array(TEXT, &texts))
+    };
     let time = |micros: i64| (micros - EPOCH_MICROS).to_be_bytes().to_vec();
-    let cells: [(i32, Cell<'_>); 17] = [
+    let cells: [(i32, Cell<'_>); 18] = [
         (TEXT, &|event| event.stream.as_ref().map(text)),
         (INT8, &|event| Some(event.version.to_be_bytes().to_vec())),
         (INT8, &|event| Some(event.position.to_be_bytes().to_vec())),
@@ -101,10 +109,7 @@ pub fn columns(events: &[Event]) -> Vec<Option<Vec<u8>>> {
         (TEXT, &|event| Some(text(&event.event_type))),
         (BYTEA, &|event| event.data.clone()),
         (BYTEA, &|event| event.metadata.clone()),
-        (BYTEA, &|event| {
-            let tags: Vec<_> = event.tags.iter().map(|tag| Some(text(tag))).collect();
-            (!tags.is_empty()).then(|| array(TEXT, &tags))
-        }),
+        (BYTEA, &|event| texts(&event.tags)),
         (TIME, &|event| Some(time(event.recorded_us))),
         (TIME, &|event| event.occurred_us.map(time)),
         (TEXT, &|event| Some(text(&event.writer))),
@@ -113,9 +118,10 @@ pub fn columns(events: &[Event]) -> Vec<Option<Vec<u8>>> {
         (UUID, &|event| event.cancels.map(|id| id.to_vec())),
         (TEXT, &|event| event.trace_context.as_ref().map(text)),
         (BOOL, &|event| Some(vec![u8::from(event.deleted)])),
+        (BYTEA, &|event| texts(&event.sealed_paths)),
         (TEXT, &|event| event.root.as_ref().map(text)),
     ];
-    let count = if events.iter().any(|event| event.root.is_some()) { 17 } else { 16 };
+    let count = if events.iter().any(|event| event.root.is_some()) { 18 } else { 17 };
     cells[..count]
         .iter()
         .map(|(oid, cell)| {

@@ -1,5 +1,7 @@
 //! Requests to append and their answers, for an independent protobuf.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use prost::Message;
 
 #[derive(Clone, Copy, PartialEq, Message)]

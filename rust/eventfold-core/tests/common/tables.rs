@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use eventfold_core::error::CoreError;
 use eventfold_core::projection::{ChangedRow, Changes, Known, Projecting, Projection};
-use eventfold_core::rows::Rows;
+use eventfold_core::rows::{Page, Rows};
 
 use crate::common::{Event, columns};
 
@@ -50,6 +50,7 @@ impl Table {
                 version: row.version,
                 position: row.position,
                 shown: row.shown,
+                whose: row.whose,
             },
         }
     }
@@ -58,14 +59,41 @@ impl Table {
 /// Folds a page into a table, as the projector does: loads what is not known, writes what changed.
 pub fn step(projecting: &mut Projecting, page: &[Event], table: &mut Table) {
     let rows = Rows::decode(columns(page)).unwrap();
+    fold(projecting, &rows, 0, table);
+}
+
+/// The same with what events refer to, found in a log; `ids_max` of their ids are looked up at
+/// once, or what the next event needs.
+pub fn resolved_step(
+    projecting: &mut Projecting,
+    page: &[Event],
+    log: &[Event],
+    ids_max: usize,
+    table: &mut Table,
+) {
+    let log = [Rows::decode(columns(log)).unwrap()];
+    let mut rows = Rows::decode(columns(page)).unwrap();
     let mut next = 0;
     while next < page.len() && table.stopped.is_none() {
-        let keys = projecting.keys(&rows, next).unwrap();
+        let references = projecting.projection().references(&rows, next).unwrap();
+        let known = references.ids.len().min(ids_max.max(references.needed()));
+        let resolved = references.resolve(rows, known, &log).unwrap();
+        assert!(resolved.len() > next);
+        fold(projecting, &resolved, next, table);
+        next = resolved.len();
+        rows = resolved.into_page();
+    }
+}
+
+fn fold(projecting: &mut Projecting, rows: &impl Page, from: usize, table: &mut Table) {
+    let mut next = from;
+    while next < rows.len() && table.stopped.is_none() {
+        let keys = projecting.keys(rows, next).unwrap();
         for key in projecting.unknown(&keys) {
             projecting.know(&key, table.known(&key)).unwrap();
         }
         assert!(projecting.unknown(&keys).is_empty());
-        let changes = projecting.fold(&rows, &keys).unwrap();
+        let changes = projecting.fold(rows, &keys).unwrap();
         let done = changes.next;
         assert!(done > next || changes.stopped.is_some());
         table.write(changes);

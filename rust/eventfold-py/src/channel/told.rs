@@ -74,7 +74,7 @@ pub fn value<'py>(
             Ok(PyBytes::new(py, &message).into_any())
         }
         Told::Append(client::Outcome::Appended(message)) => Ok(appended(py, &message)?.into_any()),
-        Told::Append(client::Outcome::Refused(status)) => Ok(PyBytes::new(py, &status).into_any()),
+        Told::Append(client::Outcome::Refused(answer)) => Ok(PyBytes::new(py, &answer).into_any()),
         Told::Append(client::Outcome::Late { is_sent }) => {
             Ok(is_sent.into_pyobject(py)?.to_owned().into_any())
         }

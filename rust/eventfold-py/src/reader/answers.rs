@@ -16,6 +16,14 @@ use super::writer;
 use crate::batch::Batch;
 use crate::errors;
 use crate::fold::FoldResult;
+use crate::references::References;
+
+pyo3::create_exception!(
+    eventfold._core,
+    StaleRules,
+    PyException,
+    "The catalogue of the store is another than that of the rules that a read was to go by."
+);
 
 pyo3::create_exception!(
     eventfold._core,
@@ -47,6 +55,7 @@ fn told<'py>(
 pub fn exception(py: Python<'_>, error: ReadError) -> PyErr {
     let (sqlstate, message, constraint) = match error {
         ReadError::Core(error) => return errors::raise(py, error),
+        ReadError::Stale(version) => return stale(py, version),
         ReadError::Refused { sqlstate, message, constraint } => {
             (Some(sqlstate), message, constraint)
         }
@@ -64,6 +73,14 @@ pub fn exception(py: Python<'_>, error: ReadError) -> PyErr {
     }
 }
 
+fn stale(py: Python<'_>, version: i64) -> PyErr {
+    let exception = StaleRules::new_err(format!("the catalogue has version {version}"));
+    match exception.value(py).setattr("catalogue_version", version) {
+        Ok(()) => exception,
+        Err(failure) => failure,
+    }
+}
+
 fn value(py: Python<'_>, done: Done) -> PyResult<Bound<'_, PyAny>> {
     match done {
         Done::Nothing => Ok(py.None().into_bound(py)),
@@ -73,6 +90,12 @@ fn value(py: Python<'_>, done: Done) -> PyResult<Bound<'_, PyAny>> {
             let rest = rest.map(|rest| Py::new(py, Pages::begun(rest))).transpose()?;
             let opened = (Opened::new(py, found, end), Page::new(py, page)?, rest);
             Ok(opened.into_pyobject(py)?.into_any())
+        }
+        Done::Resolved(resolved) => {
+            let rest = References::of_events(resolved.rest);
+            let rest = rest.map(|rest| Py::new(py, rest)).transpose()?;
+            let encoded = PyBytes::new(py, &resolved.encoded);
+            Ok((encoded, rest, resolved.opened_epoch).into_pyobject(py)?.into_any())
         }
         Done::Stored(stored) => stored.map_err(|error| writer::exception(py, error))?.outcomes(py),
         Done::Step(step) => Ok(Bound::new(py, ProjectionStep::new(step))?.into_any()),
@@ -98,7 +121,11 @@ pub struct Page {
     last_version: i64,
     last_position: i64,
     last_id: Py<PyBytes>,
+    /// None: they refer to nothing, or nobody asked.
+    references: Option<Py<References>>,
     looked_at: Option<i64>,
+    /// None: no value was opened for it.
+    opened_epoch: Option<u64>,
     done: bool,
 }
 
@@ -119,7 +146,11 @@ impl Page {
             last_version: page.last_version,
             last_position: page.last_position,
             last_id: PyBytes::new(py, &page.last_id).unbind(),
+            references: References::of(page.references)
+                .map(|references| Py::new(py, references))
+                .transpose()?,
             looked_at: page.looked_at,
+            opened_epoch: page.opened_epoch,
             done: page.done,
         })
     }
@@ -133,6 +164,7 @@ pub struct Opened {
     lifecycle: i16,
     end_version: i64,
     end_bytes: Py<PyBytes>,
+    opened_from: Option<String>,
 }
 
 impl Opened {
@@ -144,6 +176,7 @@ impl Opened {
             lifecycle: found.lifecycle,
             end_version,
             end_bytes: PyBytes::new(py, &end_bytes).unbind(),
+            opened_from: found.opened_from,
         }
     }
 }
@@ -186,17 +219,19 @@ pub struct Hydrated {
     kept: Option<Py<KeptState>>,
     last_id: Option<Py<PyBytes>>,
     last_recorded_us: i64,
+    /// None: no value was opened for it.
+    opened_epoch: Option<u64>,
 }
 
 impl Hydrated {
     fn new(py: Python<'_>, hydrated: reader::Hydrated) -> PyResult<Self> {
         let head = hydrated.head;
-        let (folded, kept) = match hydrated.outcome {
-            Outcome::Unexpected => (None, None),
-            Outcome::False(kept) => (None, Some(kept)),
+        let (folded, kept, opened_epoch) = match hydrated.outcome {
+            Outcome::Unexpected => (None, None, None),
+            Outcome::False(kept) => (None, Some(kept), None),
             Outcome::Folded(folded) => {
-                let Folded { result, kept, last } = *folded;
-                (Some((result, last)), kept)
+                let Folded { result, kept, last, opened_epoch } = *folded;
+                (Some((result, last)), kept, opened_epoch)
             }
         };
         let (result, last) = folded.unzip();
@@ -216,6 +251,7 @@ impl Hydrated {
             kept: kept.map(|kept| Py::new(py, KeptState::new(py, &kept))).transpose()?,
             last_id: last.map(|(id, _)| PyBytes::new(py, &id).unbind()),
             last_recorded_us: last.map_or(0, |(_, time)| time),
+            opened_epoch,
         })
     }
 }

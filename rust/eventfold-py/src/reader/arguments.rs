@@ -11,6 +11,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyList, PyString, PyTuple};
 
+use super::rules::ReadRules;
+use crate::personal::whose_of;
+
 /// Where PostgreSQL is; the keys are those of `eventfold._core.ReaderSettings`.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -141,7 +144,9 @@ pub fn range(
     window: Option<i64>,
     encoded: bool,
     stream: Option<String>,
+    refers: bool,
     page_bytes: usize,
+    rules: Option<&Bound<'_, ReadRules>>,
 ) -> PyResult<Range> {
     Ok(Range {
         sql: sql.into(),
@@ -154,15 +159,21 @@ pub fn range(
         },
         backwards,
         window,
-        form: if encoded { Form::Encoded(stream) } else { Form::Rows },
+        form: match (encoded, refers) {
+            (false, _) => Form::Rows(stream),
+            (true, false) => Form::Encoded(stream),
+            (true, true) => Form::Referring(stream),
+        },
         page_bytes,
+        rules: rules.map(|rules| rules.get().shared()),
     })
 }
 
-/// A kept state: version, event id, when it was recorded, existence, text.
-pub type KeptArgument = (i64, [u8; 16], Option<i64>, bool, Vec<u8>);
+/// A kept state: version, event id, when it was recorded, existence, text, whose it is.
+pub type KeptArgument = (i64, [u8; 16], Option<i64>, bool, Vec<u8>, Vec<u8>);
 
 /// The state to go on from.
-pub fn kept((version, event_id, recorded_us, exists, state): KeptArgument) -> Kept {
-    Kept { version, event_id, recorded_us, exists, state }
+pub fn kept((version, event_id, recorded_us, exists, state, whose): KeptArgument) -> Kept {
+    let whose = whose_of(&whose);
+    Kept { version, event_id, recorded_us, exists, state, whose }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use eventfold_core::error::CoreError;
 use eventfold_reader::{
-    Compared, Hydrated, Opened, Page, ReadError, Retried, Step, Tried, TriedRows, WriteError,
+    Compared, Hydrated, Opened, Page, ReadError, Resolved, Retried, Step, Tried, TriedRows,
+    WriteError,
 };
 use pyo3::prelude::*;
 
@@ -17,6 +18,7 @@ pub enum Done {
     Page(Box<Page>),
     Hydrated(Box<Hydrated>),
     Opened(Box<Opened>),
+    Resolved(Resolved),
     Stored(Result<Stored, WriteError>),
     Step(Step),
     Compared(Box<Compared>),

@@ -5,26 +5,29 @@ mod arguments;
 mod done;
 mod projector;
 mod refolding;
+mod rules;
 mod writer;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use eventfold_reader::{self as reader, Hydration, Opening, Pool, ReadError, Runtime};
+use eventfold_reader::{self as reader, Hydration, Opening, Pool, ReadError, Resolving, Runtime};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use tokio::sync::Mutex;
 
-pub use answers::{Hydrated, KeptState, Opened, Page, ReaderError};
+pub use answers::{Hydrated, KeptState, Opened, Page, ReaderError, StaleRules};
 pub use projector::{ProjectionStep, ProjectionWorker, Projector, failpoints};
 pub use refolding::{
     ProjectionComparison, ProjectionRetried, ProjectionRetry, ProjectionTrial, ProjectionTried,
     ProjectionTriedRows, ProjectionVerifier,
 };
+pub use rules::ReadRules;
 pub use writer::{AppendBatch, Decision, Outcome, Writer, encode_session_answers};
 
 use super::fold::Fold;
+use super::references::References;
 use arguments::{KeptArgument, SettingsArgument};
 use done::{Answer, Completions, Done};
 
@@ -61,7 +64,7 @@ impl Reader {
     }
 
     #[pyo3(signature = (sql, params, order, page_bytes, *, backwards = false, window = None,
-        encoded = true, stream = None))]
+        encoded = true, stream = None, refers = false, rules = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn pages(
         &self,
@@ -73,13 +76,17 @@ impl Reader {
         window: Option<i64>,
         encoded: bool,
         stream: Option<String>,
+        refers: bool,
+        rules: Option<&Bound<'_, ReadRules>>,
     ) -> PyResult<Pages> {
-        let range =
-            arguments::range(sql, params, order, backwards, window, encoded, stream, page_bytes)?;
+        let range = arguments::range(
+            sql, params, order, backwards, window, encoded, stream, refers, page_bytes, rules,
+        )?;
         Ok(Pages(Arc::new(Mutex::new(Reading::New(self.pool.clone(), Box::new(range))))))
     }
 
-    #[pyo3(signature = (future, stream, *, head, first, rest, params, page_bytes, backwards))]
+    #[pyo3(signature = (future, stream, *, head, first, rest, params, page_bytes, backwards,
+        refers = false, rules))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn open(
         &self,
@@ -91,10 +98,13 @@ impl Reader {
         params: &Bound<'_, PyTuple>,
         page_bytes: usize,
         backwards: bool,
+        refers: bool,
+        rules: Option<&Bound<'_, ReadRules>>,
     ) -> PyResult<ReadJob> {
         let name = Some(stream.clone());
-        let range =
-            arguments::range(rest, params, "versions", backwards, None, true, name, page_bytes)?;
+        let range = arguments::range(
+            rest, params, "versions", backwards, None, true, name, refers, page_bytes, rules,
+        )?;
         let opening =
             Opening { stream, head: arguments::statement(head)?, first: first.into(), range };
         let pool = self.pool.clone();
@@ -112,8 +122,27 @@ impl Reader {
         })
     }
 
-    #[pyo3(signature = (future, stream, fold, *, source, kept, may_go_on, up_to, head, first,
-        first_rows, rest, inline_steps_max, slice_steps_max))]
+    #[pyo3(signature = (future, references, *, sql, field, room, whole, rules))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn resolve(
+        &self,
+        future: Py<PyAny>,
+        references: &Bound<'_, References>,
+        sql: String,
+        field: u32,
+        room: usize,
+        whole: bool,
+        rules: Option<&Bound<'_, ReadRules>>,
+    ) -> PyResult<ReadJob> {
+        let ids = references.get().ids();
+        let rules = rules.map(|rules| rules.get().shared());
+        let resolving = Resolving { sql: sql.into(), ids, field, room, whole, rules };
+        let pool = self.pool.clone();
+        self.begin(future, async move { Ok(Done::Resolved(resolving.run(pool).await?)) })
+    }
+
+    #[pyo3(signature = (future, stream, fold, *, source, kept, may_go_on, cancelled, up_to, head,
+        first, first_rows, rest, rules, inline_steps_max, slice_steps_max))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn hydrate(
         &self,
@@ -123,11 +152,13 @@ impl Reader {
         source: Option<String>,
         kept: Option<KeptArgument>,
         may_go_on: bool,
+        cancelled: Vec<[u8; 16]>,
         up_to: Option<i64>,
         head: (String, Bound<'_, PyTuple>),
         first: (String, Bound<'_, PyTuple>),
         first_rows: usize,
         rest: (String, Bound<'_, PyTuple>),
+        rules: Option<&Bound<'_, ReadRules>>,
         inline_steps_max: u64,
         slice_steps_max: u64,
     ) -> PyResult<ReadJob> {
@@ -137,11 +168,13 @@ impl Reader {
             source,
             kept: kept.map(arguments::kept),
             may_go_on,
+            cancelled,
             up_to,
             head: arguments::statement(head)?,
             first: arguments::statement(first)?,
             first_rows,
             rest: arguments::statement(rest)?,
+            rules: rules.map(|rules| rules.get().shared()),
             inline_steps_max,
             slice_steps_max,
         };

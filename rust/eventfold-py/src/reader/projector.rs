@@ -1,10 +1,10 @@
 //! Steps of projections, for asyncio.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use eventfold_reader::{
-    self as reader, Bounds, Generation, Pool, ProjectionStatements, Retry, Runtime, Trial,
+    self as reader, Bounds, Generation, Pool, ProjectionStatements, Retry, Runtime, Seals, Trial,
     Verifier, Worker,
 };
 use pyo3::prelude::*;
@@ -16,13 +16,16 @@ use super::done::{Completions, Done};
 use super::refolding::{
     Line, ProjectionRetry, ProjectionTrial, ProjectionVerifier, RetryArgument, VerifyArgument,
 };
-use crate::projection::Projection;
+use super::rules::ReadRules;
+use crate::projection::{Projection, ProjectionMarks};
 
 /// The statements of a generation; the keys are those of `ProjectionStatements` in Rust.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct StatementsArgument {
     page: String,
+    key_events: String,
+    targets: String,
     anchor: String,
     streams: String,
     progress: String,
@@ -40,6 +43,8 @@ impl StatementsArgument {
     fn statements(self) -> ProjectionStatements {
         ProjectionStatements {
             page: self.page.into(),
+            key_events: self.key_events.into(),
+            targets: self.targets.into(),
             anchor: self.anchor.into(),
             streams: self.streams.into(),
             progress: self.progress.into(),
@@ -63,6 +68,8 @@ struct BoundsArgument {
     page_age_s: f64,
     window: i64,
     span: i64,
+    targets_bytes: usize,
+    targets_max: usize,
     cache_bytes: usize,
     rows_bytes: i64,
     batch_bytes: usize,
@@ -84,6 +91,8 @@ impl BoundsArgument {
             page_age: Duration::from_secs_f64(self.page_age_s),
             window: self.window,
             span: self.span,
+            targets_bytes: self.targets_bytes,
+            targets_max: self.targets_max,
             cache_bytes: self.cache_bytes,
             rows_bytes: self.rows_bytes,
             batch_bytes: self.batch_bytes,
@@ -135,7 +144,7 @@ impl Projector {
         answers::take(py, &self.line.completions)
     }
 
-    #[pyo3(signature = (projection, *, generation_no, lease, statements, bounds))]
+    #[pyo3(signature = (projection, *, generation_no, lease, statements, bounds, sealed))]
     fn worker(
         &self,
         projection: &Bound<'_, Projection>,
@@ -143,28 +152,38 @@ impl Projector {
         lease: i64,
         statements: StatementsArgument,
         bounds: BoundsArgument,
+        sealed: Vec<bool>,
     ) -> ProjectionWorker {
-        let generation = generation(projection, generation_no, lease, statements, &bounds);
+        let seals = seals(None, None, sealed);
+        let generation = generation(projection, (generation_no, lease), statements, &bounds, seals);
         ProjectionWorker(Worker::new(self.read.clone(), self.write.clone(), generation))
     }
 
-    #[pyo3(signature = (projection, *, generation_no, statements, bounds, verify, keys_max))]
+    #[pyo3(signature = (projection, *, generation_no, statements, bounds, sealed, rules, marks,
+        verify, keys_max))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn verifier(
         &self,
         projection: &Bound<'_, Projection>,
         generation_no: i64,
         statements: StatementsArgument,
         bounds: BoundsArgument,
+        sealed: Vec<bool>,
+        rules: &Bound<'_, ReadRules>,
+        marks: &Bound<'_, ProjectionMarks>,
         verify: VerifyArgument,
         keys_max: usize,
     ) -> ProjectionVerifier {
-        let generation = generation(projection, generation_no, 0, statements, &bounds);
+        let seals = seals(Some(rules), Some(marks), sealed);
+        let generation = generation(projection, (generation_no, 0), statements, &bounds, seals);
         let pool = self.aside.clone();
-        let verifier = Verifier::new(pool, generation, verify.statements(), keys_max);
+        let rules = rules.get().shared();
+        let verifier = Verifier::new(pool, generation, verify.statements(), rules, keys_max);
         ProjectionVerifier { line: self.line.clone(), verifier }
     }
 
-    #[pyo3(signature = (projection, *, generation_no, lease, statements, bounds, retry, keys))]
+    #[pyo3(signature = (projection, *, generation_no, lease, statements, bounds, sealed, rules,
+        marks, retry, keys))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn retry(
         &self,
@@ -173,27 +192,39 @@ impl Projector {
         lease: i64,
         statements: StatementsArgument,
         bounds: BoundsArgument,
+        sealed: Vec<bool>,
+        rules: &Bound<'_, ReadRules>,
+        marks: &Bound<'_, ProjectionMarks>,
         retry: RetryArgument,
         keys: Option<Vec<String>>,
     ) -> ProjectionRetry {
-        let generation = generation(projection, generation_no, lease, statements, &bounds);
-        let (read, write) = (self.aside.clone(), self.write.clone());
-        let retry = Retry::new(read, write, generation, retry.statements(), keys);
+        let seals = seals(Some(rules), Some(marks), sealed);
+        let generation = generation(projection, (generation_no, lease), statements, &bounds, seals);
+        let pools = (self.aside.clone(), self.write.clone());
+        let rules = rules.get().shared();
+        let retry = Retry::new(pools, generation, retry.statements(), rules, keys);
         ProjectionRetry { line: self.line.clone(), retry }
     }
 
-    #[pyo3(signature = (projection, *, statements, bounds, after, up_to, events_max))]
+    #[pyo3(signature = (projection, *, statements, bounds, sealed, rules, marks, after, up_to,
+        events_max))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn trial(
         &self,
         projection: &Bound<'_, Projection>,
         statements: StatementsArgument,
         bounds: BoundsArgument,
+        sealed: Vec<bool>,
+        rules: &Bound<'_, ReadRules>,
+        marks: &Bound<'_, ProjectionMarks>,
         after: i64,
         up_to: i64,
         events_max: i64,
     ) -> ProjectionTrial {
-        let generation = generation(projection, 0, 0, statements, &bounds);
-        let trial = Trial::new(self.aside.clone(), generation, after, up_to, events_max);
+        let seals = seals(Some(rules), Some(marks), sealed);
+        let generation = generation(projection, (0, 0), statements, &bounds, seals);
+        let (pool, rules) = (self.aside.clone(), rules.get().shared());
+        let trial = Trial::new(pool, generation, rules, after, up_to, events_max);
         ProjectionTrial { line: self.line.clone(), trial }
     }
 
@@ -202,9 +233,13 @@ impl Projector {
         future: Py<PyAny>,
         worker: &Bound<'_, ProjectionWorker>,
         up_to: i64,
+        rules: &Bound<'_, ReadRules>,
+        marks: &Bound<'_, ProjectionMarks>,
     ) -> PyResult<()> {
-        let worker = worker.get().0.clone();
-        self.line.begin(future, async move { Ok(Done::Step(worker.step(up_to).await?)) })
+        let (worker, rules) = (worker.get().0.clone(), rules.get().shared());
+        let marks = marks.get().shared();
+        let step = async move { Ok(Done::Step(worker.step(up_to, rules, marks).await?)) };
+        self.line.begin(future, step)
     }
 
     fn forget(&self, future: Py<PyAny>, worker: &Bound<'_, ProjectionWorker>) -> PyResult<()> {
@@ -227,10 +262,10 @@ impl Projector {
 
 fn generation(
     projection: &Bound<'_, Projection>,
-    generation_no: i64,
-    lease: i64,
+    (generation_no, lease): (i64, i64),
     statements: StatementsArgument,
     bounds: &BoundsArgument,
+    seals: Seals,
 ) -> Generation {
     Generation {
         generation_no,
@@ -238,6 +273,20 @@ fn generation(
         projection: projection.get().shared(),
         statements: statements.statements(),
         bounds: bounds.bounds(),
+        seals: RwLock::new(seals),
+    }
+}
+
+fn seals(
+    rules: Option<&Bound<'_, ReadRules>>,
+    marks: Option<&Bound<'_, ProjectionMarks>>,
+    columns: Vec<bool>,
+) -> Seals {
+    let showing = rules.and_then(|rules| rules.get().shared().showing);
+    Seals {
+        marks: marks.map(|marks| marks.get().shared()).unwrap_or_default(),
+        columns: columns.into(),
+        keyring: showing.map(|showing| showing.keyring),
     }
 }
 

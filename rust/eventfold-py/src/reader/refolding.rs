@@ -39,17 +39,12 @@ impl Line {
 #[pyo3(from_item_all)]
 pub struct VerifyArgument {
     sample: String,
-    key_events: String,
     spelled: String,
 }
 
 impl VerifyArgument {
     pub fn statements(self) -> VerifyStatements {
-        VerifyStatements {
-            sample: self.sample.into(),
-            key_events: self.key_events.into(),
-            spelled: self.spelled.into(),
-        }
+        VerifyStatements { sample: self.sample.into(), spelled: self.spelled.into() }
     }
 }
 

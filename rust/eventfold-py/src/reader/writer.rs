@@ -7,15 +7,15 @@ use eventfold_core::append::{
     self, append_many_response, append_response, session_answer, session_answers,
 };
 use eventfold_core::envelope::uuid_text;
-use eventfold_reader::{self as reader, Checked, Runtime, Statements, WriteError};
-use pyo3::exceptions::PyRuntimeError;
+use eventfold_reader::{self as reader, Runtime, Statements, WriteError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::answers;
 use super::arguments::SettingsArgument;
 use super::done::{Answer, Completions, Done};
-use crate::append::Append;
+use crate::append::{Append, RefusedPart};
 
 /// A connection to one database that appends go through, and the thread that has it.
 #[pyclass(frozen, module = "eventfold._core")]
@@ -88,7 +88,7 @@ impl Writer {
 #[pyclass(module = "eventfold._core")]
 #[derive(Default)]
 pub struct AppendBatch {
-    appends: Vec<Checked>,
+    appends: Vec<Arc<append::Append>>,
     ids: HashSet<[u8; 16]>,
 }
 
@@ -104,23 +104,23 @@ impl AppendBatch {
     }
 
     fn add(&mut self, append: &Bound<'_, Append>) -> bool {
-        let append = append.get();
+        let append = append.get().inner();
         // Others are decided by themselves, where they see what stands before them.
-        if append.inner().is_plain() {
-            let ids = || append.inner().parts[0].events().map(|event| event.id);
+        if append.is_plain() {
+            let ids = || append.parts[0].events().map(|event| event.id);
             if ids().any(|id| self.ids.contains(id)) {
                 return false;
             }
             self.ids.extend(ids());
         }
-        self.appends.push(append.checked());
+        self.appends.push(append);
         true
     }
 }
 
 /// A batch, and what the database decided on each of its appends.
 pub struct Stored {
-    batch: Vec<Checked>,
+    batch: Vec<Arc<append::Append>>,
     decisions: Vec<Vec<append::Decision>>,
 }
 
@@ -129,7 +129,7 @@ impl Stored {
     pub fn outcomes(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         let mut newest = None;
         let mut outcomes = Vec::with_capacity(self.batch.len());
-        for (Checked { append, .. }, decisions) in self.batch.into_iter().zip(self.decisions) {
+        for (append, decisions) in self.batch.into_iter().zip(self.decisions) {
             for (part, decision) in append.parts.iter().zip(&decisions) {
                 newest = newest.max(decision.newest_position(part.events().len()));
             }
@@ -187,9 +187,9 @@ impl Outcome {
     }
 
     #[getter]
-    fn refused(&self) -> Vec<Decision> {
+    fn refused(&self, py: Python<'_>) -> PyResult<Vec<Decision>> {
         let refused = self.decisions.iter().filter(|decision| !decision.outcome.is_stored());
-        refused.map(|decision| Decision::of(&self.append, decision)).collect()
+        refused.map(|decision| Decision::of(py, &self.append, decision)).collect()
     }
 
     fn response<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -216,10 +216,12 @@ pub struct Decision {
     differs_at: Option<usize>,
     event_id: Option<String>,
     problem: Option<String>,
+    /// Why no version of the stream would have done.
+    refused_part: Option<Py<RefusedPart>>,
 }
 
 impl Decision {
-    fn of(append: &append::Append, decision: &append::Decision) -> Self {
+    fn of(py: Python<'_>, append: &append::Append, decision: &append::Decision) -> PyResult<Self> {
         let part = decision.part.and_then(|part| append.parts.get(part));
         let check = decision.check.and_then(|check| append.checks.get(check));
         let (stream, expected) = match (part, check) {
@@ -228,7 +230,7 @@ impl Decision {
             (None, None) => ("", 0),
         };
         let event_id = part.zip(decision.differs_at).and_then(|(part, index)| part.id(index));
-        Self {
+        Ok(Self {
             outcome: decision.outcome.name().to_owned(),
             append_index: decision.part,
             check_index: decision.check,
@@ -239,7 +241,8 @@ impl Decision {
             differs_at: decision.differs_at,
             event_id: event_id.map(uuid_text),
             problem: decision.problem.clone(),
-        }
+            refused_part: refused_part(py, append, decision.part, decision.outcome)?,
+        })
     }
 }
 
@@ -248,15 +251,20 @@ impl Decision {
     #[new]
     #[pyo3(signature = (outcome, append, *, actual_version, successor, differs_at, problem))]
     fn new(
+        py: Python<'_>,
         outcome: String,
         append: &Bound<'_, Append>,
         actual_version: i64,
         successor: Option<String>,
         differs_at: Option<usize>,
         problem: Option<String>,
-    ) -> Self {
-        let part = &append.get().inner().parts[0];
-        Self {
+    ) -> PyResult<Self> {
+        let append = append.get().inner();
+        let part = &append.parts[0];
+        let known = append::Outcome::from_name(&outcome);
+        let known = known.ok_or_else(|| PyValueError::new_err("there is no such outcome"))?;
+        Ok(Self {
+            refused_part: refused_part(py, &append, Some(0), known)?,
             outcome,
             append_index: Some(0),
             check_index: None,
@@ -267,8 +275,22 @@ impl Decision {
             differs_at,
             event_id: differs_at.and_then(|index| part.id(index)).map(uuid_text),
             problem,
-        }
+        })
     }
+}
+
+/// What the rules have against a part, if that is why the database decided against it.
+fn refused_part(
+    py: Python<'_>,
+    append: &append::Append,
+    part: Option<usize>,
+    outcome: append::Outcome,
+) -> PyResult<Option<Py<RefusedPart>>> {
+    if outcome != append::Outcome::Conflict {
+        return Ok(None);
+    }
+    let refused = append.refused().into_iter().find(|refused| Some(refused.part) == part);
+    refused.map(|refused| Py::new(py, RefusedPart::of(py, append, refused))).transpose()
 }
 
 /// Answers of a session, as many as fit; the number of those that are left begins behind them.

@@ -1,6 +1,7 @@
 //! Some of the rows of a page.
 
-use eventfold_core::rows::Page;
+use eventfold_core::privacy::{OpenedValue, Whose};
+use eventfold_core::rows::{Page, Resolution};
 
 /// Rows of a page, told by their indexes.
 #[derive(Debug)]
@@ -16,5 +17,17 @@ impl<P: Page> Page for Chosen<'_, P> {
 
     fn cell(&self, column: usize, index: usize) -> Option<&[u8]> {
         self.page.cell(column, *self.rows.get(index)?)
+    }
+
+    fn resolution(&self, index: usize, name: usize) -> Option<Resolution<'_>> {
+        self.page.resolution(*self.rows.get(index)?, name)
+    }
+
+    fn opened(&self, index: usize) -> &[OpenedValue] {
+        self.rows.get(index).map_or(&[], |row| self.page.opened(*row))
+    }
+
+    fn whose(&self, index: usize) -> Whose {
+        self.rows.get(index).map_or(Whose::Nobody, |row| self.page.whose(*row))
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use eventfold_core::error::CoreError;
-use eventfold_core::projection::{ChangedRow, Projection};
+use eventfold_core::projection::ChangedRow;
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::Generation;
 use super::arguments::{Argument, Column};
 use crate::error::ReadError;
 use crate::pool::Pool;
@@ -18,14 +19,27 @@ pub(super) type Digest = [u8; 32];
 
 /// The digest of a row of the sample, which begins behind four columns that are not of the row;
 /// `None`: the table has no row of the key.
-pub(super) fn of_table(row: &Row) -> Result<Option<Digest>, tokio_postgres::Error> {
+pub(super) async fn of_table(
+    row: &Row,
+    key: &str,
+    generation: &Generation,
+) -> Result<Option<Digest>, ReadError> {
     const FIRST: usize = 4;
     let Some(state) = cell(row, FIRST) else { return Ok(None) };
+    let (seals, number) = (generation.seals(), generation.generation_no);
     let mut hash = Sha256::new();
-    part(Some(state), &mut hash);
+    part(Some(&seals.state(number, key, state).await?.0), &mut hash);
     fixed(row.try_get(FIRST + 1)?, row.try_get(FIRST + 2)?, row.try_get(FIRST + 3)?, &mut hash);
     for column in FIRST + 4..row.len() {
-        part(cell(row, column), &mut hash);
+        let place = column - FIRST - 4;
+        let text = cell(row, column);
+        match text.filter(|_| seals.columns.get(place) == Some(&true)) {
+            None => part(text, &mut hash),
+            Some(text) => {
+                let text = String::from_utf8_lossy(text);
+                part(seals.column(number, key, place, &text).await?.as_deref(), &mut hash);
+            }
+        }
     }
     Ok(Some(hash.finalize().into()))
 }
@@ -35,15 +49,20 @@ pub(super) fn of_table(row: &Row) -> Result<Option<Digest>, tokio_postgres::Erro
 pub(super) async fn of_fold(
     pool: &Pool,
     spelled: &str,
-    projection: &Projection,
+    generation: &Generation,
     rows: &[&ChangedRow],
 ) -> Result<Vec<Digest>, ReadError> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let said = (0..projection.columns().len()).map(Column::Said);
+    let sealed = generation.seals().columns;
+    let is_sealed = |place: usize| sealed.get(place) == Some(&true);
+    // What is personal does not go to the database: of it the texts themselves are compared.
+    let without: Vec<ChangedRow> = rows.iter().map(|row| without(row, is_sealed)).collect();
+    let without: Vec<&ChangedRow> = without.iter().collect();
+    let said = (0..generation.projection.columns().len()).map(Column::Said);
     let columns = std::iter::once(Column::Key).chain(said);
-    let params: Vec<_> = columns.map(|column| Argument::Column(rows, column)).collect();
+    let params: Vec<_> = columns.map(|column| Argument::Column(&without, column)).collect();
     let params: Vec<&(dyn ToSql + Sync)> =
         params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
     let mut lease = pool.lend().await?;
@@ -57,11 +76,21 @@ pub(super) async fn of_fold(
         part(Some(&row.state), &mut hash);
         fixed(row.shown, row.version, row.position, &mut hash);
         for column in 0..texts.len() {
-            part(cell(texts, column), &mut hash);
+            let own = row.columns.get(column).and_then(Option::as_deref).map(str::as_bytes);
+            part(if is_sealed(column) { own } else { cell(texts, column) }, &mut hash);
         }
         hash.finalize().into()
     };
     Ok(rows.iter().zip(&found).map(digest).collect())
+}
+
+fn without(row: &ChangedRow, is_sealed: impl Fn(usize) -> bool) -> ChangedRow {
+    let mut row = row.clone();
+    row.state = Vec::new();
+    for (_, text) in row.columns.iter_mut().enumerate().filter(|(place, _)| is_sealed(*place)) {
+        *text = None;
+    }
+    row
 }
 
 /// The checksum of rows by their keys, of which some have none; lower-case hexadecimal.

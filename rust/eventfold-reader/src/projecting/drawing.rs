@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use eventfold_core::projection::Projecting;
-use eventfold_core::rows::Page as _;
+use eventfold_core::rows::Page;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use super::Generation;
 use super::reading::SourcePage;
-use super::streams::{NamedRows, Streams};
+use super::streams::Streams;
 use crate::error::ReadError;
 use crate::pool::Pool;
+use crate::rules::ReadRules;
 
 /// Events that are read at a random place. A place between two events that lie far apart is likely,
 /// so that the first event behind it would be drawn too often.
@@ -29,6 +30,7 @@ pub(super) struct Drawing<'a> {
     pub pool: &'a Pool,
     pub generation: &'a Generation,
     pub streams: &'a Streams,
+    pub rules: &'a ReadRules,
     pub projecting: Projecting,
     /// Most keys.
     pub wanted: usize,
@@ -74,11 +76,11 @@ impl Drawing<'_> {
 
     async fn page(&self, after: i64, up_to: i64, events: i64) -> Result<SourcePage, ReadError> {
         let (pool, generation) = (self.pool.clone(), self.generation);
-        SourcePage::read(pool, generation, self.streams, after, up_to, events).await
+        SourcePage::read(pool, generation, self.streams, self.rules, after, up_to, events).await
     }
 
     /// Takes the keys of some of the rows; whether one was new.
-    fn take(&mut self, rows: &NamedRows, keys_max: usize) -> Result<bool, ReadError> {
+    fn take(&mut self, rows: &impl Page, keys_max: usize) -> Result<bool, ReadError> {
         let keys = self.projecting.keys(rows, 0)?;
         let mut indexes: Vec<usize> = (0..keys.end).collect();
         indexes.shuffle(&mut rand::rng());

@@ -9,14 +9,17 @@
 //! each transaction moves the position, on condition that lease and position are those that the
 //! batch began with: whoever was overtaken changes nothing.
 
+mod anew;
 mod arguments;
 mod batch;
 mod chosen;
 mod digests;
 mod drawing;
 mod reading;
+mod resolving;
 mod retrying;
 mod rows;
+mod seals;
 mod sheet;
 mod step;
 mod stored;
@@ -25,12 +28,17 @@ mod trying;
 mod verifying;
 mod writing;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use eventfold_core::projection::Projection;
+use eventfold_core::projection::{Projecting, Projection};
+
+use crate::pages::{Form, Order, Range};
+use crate::param::Param;
+use crate::rules::ReadRules;
 
 pub use retrying::{Retried, Retry, RetryStatements};
+pub use seals::Seals;
 pub use step::Worker;
 pub use trying::{SetAside, Trial, Tried, TriedRows};
 pub use verifying::{Compared, Verified, Verifier, VerifyStatements};
@@ -38,9 +46,15 @@ pub use verifying::{Compared, Verified, Verifier, VerifyStatements};
 /// The statements of a generation; `storage/sql/projections.sql` says what they take and answer.
 #[derive(Debug)]
 pub struct ProjectionStatements {
-    /// Events of the source: of the types `$1`, positions `$2` to `$3`, `$4` at the most, of the
-    /// categories `$5` if the source names some; with the number of its stream for its name.
+    /// Events of the source: of the types `$1`, positions `$2` to `$3`, `$4` at the most, with
+    /// copies if `$5`, of the categories `$6` if the source names some; with the number of its
+    /// stream for its name.
     pub page: Arc<str>,
+    /// The events of one key that is a stream, or the root of some.
+    pub key_events: Arc<str>,
+    /// Events by their ids `$1`, in the order of these, with the names of their streams; ends with
+    /// the one whose data and metadata pass `$2` bytes.
+    pub targets: Arc<str>,
     /// Positions and ids of the events at the positions `$1`.
     pub anchor: Arc<str>,
     /// Names and roots of streams by their numbers.
@@ -76,6 +90,10 @@ pub struct Bounds {
     pub window: i64,
     /// Positions that a page looks at, where most are of other sources.
     pub span: i64,
+    /// A page ends where what its events refer to passes this, behind its first event.
+    pub targets_bytes: usize,
+    /// Events that are referred to, and looked up by one statement.
+    pub targets_max: usize,
     /// States that are remembered take about this much when a batch is written, and at most twice
     /// as much before.
     pub cache_bytes: usize,
@@ -116,6 +134,35 @@ pub struct Generation {
     pub statements: ProjectionStatements,
     /// What bounds its steps.
     pub bounds: Bounds,
+    /// How its rows are sealed under the rules that it goes by.
+    pub seals: RwLock<Seals>,
+}
+
+impl Generation {
+    fn seals(&self) -> Seals {
+        self.seals.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The fold by its keys, with nothing known.
+    fn projecting(&self) -> Projecting {
+        let marks = self.seals().marks;
+        let of_one = !marks.state.is_empty() || marks.columns.contains(&true);
+        Projecting::new(Arc::clone(&self.projection)).of_one_subject(of_one)
+    }
+
+    /// A page of rows for it, by a statement.
+    fn rows_of(&self, sql: &Arc<str>, params: Vec<Param>, rules: &ReadRules) -> Range {
+        Range {
+            sql: Arc::clone(sql),
+            params,
+            order: Order::Positions,
+            backwards: false,
+            window: None,
+            form: Form::Rows(None),
+            page_bytes: self.bounds.page_bytes,
+            rules: Some(rules.clone()),
+        }
+    }
 }
 
 /// What a step came to.

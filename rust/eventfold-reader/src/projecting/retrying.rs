@@ -9,21 +9,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use eventfold_core::error::CoreError;
-use eventfold_core::projection::{Known, Projecting};
+use eventfold_core::projection::Known;
 use eventfold_core::rows::Page as _;
 use tokio::sync::Mutex;
 
 use super::Generation;
 use super::batch::Batch;
 use super::reading::Anchor;
+use super::resolving::resolve;
 use super::rows;
 use super::sheet::{Cell, Sheet};
 use super::writing::{hold, write};
 use crate::error::ReadError;
-use crate::pages::{Content, Form, Order, Range, Reading};
+use crate::pages::{Content, Range, Reading};
 use crate::param::Param;
 use crate::pool::Pool;
 use crate::row::PgRows;
+use crate::rules::ReadRules;
 
 /// The statements of a retry; `storage/sql/projections.sql` says what they take and answer.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ struct Retrying {
     write: Pool,
     generation: Generation,
     statements: RetryStatements,
+    rules: ReadRules,
     /// `None`: all that are parked.
     wanted: Option<Vec<String>>,
     /// The last key that was tried.
@@ -69,14 +72,22 @@ struct Retrying {
 impl Retry {
     /// Begins nothing yet; of the parked keys those that are `wanted`, or all.
     pub fn new(
-        read: Pool,
-        write: Pool,
+        (read, write): (Pool, Pool),
         generation: Generation,
         statements: RetryStatements,
+        rules: ReadRules,
         wanted: Option<Vec<String>>,
     ) -> Self {
         let after = String::new();
-        Self(Arc::new(Mutex::new(Retrying { read, write, generation, statements, wanted, after })))
+        Self(Arc::new(Mutex::new(Retrying {
+            read,
+            write,
+            generation,
+            statements,
+            rules,
+            wanted,
+            after,
+        })))
     }
 
     /// Tries the next keys. What was begun must be carried through.
@@ -95,16 +106,26 @@ impl Retrying {
         if keys.is_empty() {
             return Ok(Retried { done: true, ..Retried::default() });
         }
-        let mut sheet =
-            Sheet::new(Projecting::new(Arc::clone(&self.generation.projection)).with_parking(true));
+        if let Some(error) = self.generation.seals().uncovered(&self.generation.projection) {
+            return Err(error.into());
+        }
+        let mut sheet = Sheet::new(self.generation.projecting().with_parking(true));
         let names: Vec<String> = keys.iter().map(|(key, _)| key.clone()).collect();
+        // What is cancelled by now may be in the row: then all events of the key are folded.
+        let anew = self.generation.projection.skip_cancelled();
         let load = |key: &str, known: Known<'_>, _: bool| {
-            sheet.load(key, known);
+            if !anew {
+                sheet.load(key, known);
+            }
             Ok(())
         };
         let known = rows::of_keys(&self.write, &self.generation, &names, load).await?;
         let (keys, names) = (&keys[..known], &names[..known]);
-        let Some((sheet, last)) = self.fold(sheet, names).await? else { return Ok(fenced) };
+        let ranges = match anew {
+            false => vec![self.lists(names)],
+            true => names.iter().map(|key| self.events(key, progress.position)).collect(),
+        };
+        let Some((sheet, last)) = self.fold(sheet, ranges).await? else { return Ok(fenced) };
         let (batch, retried) = outcome(sheet, keys, progress.position, last);
         let pool = self.write.clone();
         if !write(pool, &self.generation, progress.position, progress.rate, &batch).await? {
@@ -137,65 +158,73 @@ impl Retrying {
         Ok(keys)
     }
 
-    /// Folds the lists of the keys, and gives the last event on them; `None` if the lease was lost
+    /// Folds events of the keys, and gives the last of them; `None` if the lease was lost
     /// meanwhile.
     async fn fold(
         &self,
         mut sheet: Sheet,
-        keys: &[String],
+        ranges: Vec<Range>,
     ) -> Result<Option<(Sheet, Option<Anchor>)>, ReadError> {
-        let mut last = None;
+        let mut last: Option<Anchor> = None;
         let mut held_at = Instant::now();
-        let mut reading = Reading::new(self.read.clone(), self.lists(keys));
-        while !reading.is_done() {
-            let Content::Rows(rows) = reading.page().await?.content else {
-                return Err(bug("a page of rows was asked for"));
-            };
-            if let Some(index) = rows.len().checked_sub(1) {
-                last = Some((rows.position(index)?, *rows.event_id(index)?));
-            }
-            sheet = fold_page(sheet, rows).await?;
-            if held_at.elapsed() >= self.generation.bounds.lease / 3 {
-                if !hold(&self.write, &self.generation, &self.statements.hold).await? {
-                    return Ok(None);
+        for range in ranges {
+            let mut reading = Reading::new(self.read.clone(), range);
+            while !reading.is_done() {
+                let Content::Rows(rows) = reading.page().await?.content else {
+                    return Err(bug("a page of rows was asked for"));
+                };
+                if let Some(index) = rows.len().checked_sub(1) {
+                    last = last.max(Some((rows.position(index)?, *rows.event_id(index)?)));
                 }
-                held_at = Instant::now();
+                sheet = self.fold_page(sheet, rows).await?;
+                if held_at.elapsed() >= self.generation.bounds.lease / 3 {
+                    if !hold(&self.write, &self.generation, &self.statements.hold).await? {
+                        return Ok(None);
+                    }
+                    held_at = Instant::now();
+                }
             }
         }
         Ok(Some((sheet, last)))
     }
 
-    fn lists(&self, keys: &[String]) -> Range {
-        Range {
-            sql: Arc::clone(&self.statements.events),
-            params: vec![
-                Param::Texts(keys.to_vec()),
-                Param::Int(1),
-                Param::Int(i64::MAX),
-                Param::Int(i64::MAX),
-                Param::Int(self.generation.generation_no),
-            ],
-            order: Order::Positions,
-            backwards: false,
-            window: None,
-            form: Form::Rows,
-            page_bytes: self.generation.bounds.page_bytes,
-        }
+    /// All events of a key that count, up to where the generation is.
+    fn events(&self, key: &str, up_to: i64) -> Range {
+        self.generation.key_range(&self.rules, key, up_to, i64::MAX)
     }
-}
 
-/// Folds a page in a thread; the keys' own events only.
-async fn fold_page(mut sheet: Sheet, rows: PgRows) -> Result<Sheet, ReadError> {
-    let folding = tokio::task::spawn_blocking(move || {
-        sheet.fold(&rows, 0)?;
-        // Only a key can stop it, and that of an event on a list did not fail before.
-        match sheet.stopped.take() {
-            Some(error) => Err(error),
-            None => Ok(sheet),
+    /// Folds a page in threads; the keys' own events only.
+    async fn fold_page(&self, mut sheet: Sheet, mut rows: PgRows) -> Result<Sheet, ReadError> {
+        let mut next = 0;
+        while next < rows.len() {
+            let resolved = resolve(rows, next, &self.read, &self.generation, &self.rules).await?;
+            let folding = tokio::task::spawn_blocking(move || {
+                sheet.fold(&resolved, next)?;
+                // Only a key can stop it, and that of an event on a list did not fail before.
+                match sheet.stopped.take() {
+                    Some(error) => Err(error),
+                    None => Ok((sheet, resolved)),
+                }
+            });
+            let panicked = |_| bug("the core panicked; the server's log says where");
+            let folded = folding.await.map_err(panicked)??;
+            sheet = folded.0;
+            next = folded.1.len();
+            rows = folded.1.into_page();
         }
-    });
-    let panicked = |_| bug("the core panicked; the server's log says where");
-    Ok(folding.await.map_err(panicked)??)
+        Ok(sheet)
+    }
+
+    fn lists(&self, keys: &[String]) -> Range {
+        let params = vec![
+            Param::Texts(keys.to_vec()),
+            Param::Int(1),
+            Param::Int(i64::MAX),
+            Param::Int(i64::MAX),
+            Param::Int(self.generation.generation_no),
+        ];
+        self.generation.rows_of(&self.statements.events, params, &self.rules)
+    }
 }
 
 /// What is to be written, and what that comes to.

@@ -10,6 +10,7 @@ use crate::error::ReadError;
 use crate::param::Param;
 use crate::pool::Pool;
 use crate::row::cell;
+use crate::rules::ReadRules;
 
 /// How far a generation is.
 #[derive(Debug)]
@@ -61,6 +62,7 @@ pub(super) async fn of_keys(
     keys: &[String],
     mut tell: impl FnMut(&str, Known<'_>, bool) -> Result<(), CoreError>,
 ) -> Result<usize, ReadError> {
+    let seals = generation.seals();
     let mut lease = pool.lend().await?;
     let room = generation.bounds.rows_bytes;
     let params =
@@ -79,9 +81,14 @@ pub(super) async fn of_keys(
         known = index + 1;
         let state = cell(&row, 1);
         loaded += state.map_or(0, |state| state.len() as i64);
+        let opened = match state {
+            Some(state) => seals.state(generation.generation_no, &keys[index], state).await?,
+            None => Default::default(),
+        };
         let found = match state {
-            Some(state) => Known::Row {
-                state,
+            Some(_) => Known::Row {
+                state: &opened.0,
+                whose: opened.1,
                 shown: row.try_get(2)?,
                 version: row.try_get(3)?,
                 position: row.try_get(4)?,
@@ -100,20 +107,24 @@ pub(super) async fn of_keys(
     Ok(known)
 }
 
-/// The event at a position that the log has reached.
+/// The event at a position that the log has reached; unless other rules are in force by now.
 pub(super) async fn anchor(
     pool: &Pool,
     generation: &Generation,
+    rules: &ReadRules,
     position: i64,
 ) -> Result<Anchor, ReadError> {
     let mut lease = pool.lend().await?;
     let params = [Param::Ints(vec![position])];
     let mut rows = lease.query(&generation.statements.anchor, &params).await?;
-    let mut id = None;
+    let mut found = None;
     while let Some(row) = rows.next().await? {
-        id = cell(&row, 1).and_then(|id| id.try_into().ok());
+        let id = cell(&row, 1).and_then(|id| id.try_into().ok());
+        found = id.zip(Some(row.try_get(2)?));
     }
     lease.finish().await?;
     let shorter = || ReadError::Lost("the log is shorter than it was".to_owned());
-    Ok((position, id.ok_or_else(shorter)?))
+    let (id, catalogue_version) = found.ok_or_else(shorter)?;
+    ReadRules::check(Some(rules), catalogue_version)?;
+    Ok((position, id))
 }

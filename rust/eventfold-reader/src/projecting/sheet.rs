@@ -82,9 +82,9 @@ impl Sheet {
 
     /// Takes over what the table has of a key.
     pub(super) fn load(&mut self, key: &str, known: Known<'_>) {
-        if let Known::Row { state, version, position, shown } = known {
+        if let Known::Row { state, version, position, shown, whose } = known {
             let (key, state, columns) = (key.to_owned(), state.to_vec(), Vec::new());
-            let row = ChangedRow { key, state, shown, version, position, columns };
+            let row = ChangedRow { key, state, shown, version, position, columns, whose };
             self.put(row.key.clone(), Cell::Loaded(row));
         }
     }
@@ -128,6 +128,7 @@ impl Sheet {
                 version: row.version,
                 position: row.position,
                 shown: row.shown,
+                whose: row.whose,
             },
         };
         let bytes = if let Known::Row { state, .. } = known { state.len() } else { 0 };

@@ -1,16 +1,18 @@
 //! One step after the other, of one generation under one lease.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use eventfold_core::error::CoreError;
-use eventfold_core::projection::{Changes, Keys, Projecting};
+use eventfold_core::mapping::Mappings;
+use eventfold_core::projection::{Changes, Keys, Projecting, ProjectionMarks};
 use eventfold_core::rows::Page as _;
 use futures_util::future::join;
 use tokio::sync::Mutex;
 
 use super::batch::Batch;
 use super::reading::{Ahead, Anchor, SourcePage};
+use super::seals::Seals;
 use super::stored::error_json;
 use super::streams::Streams;
 use super::writing::write;
@@ -18,6 +20,7 @@ use super::{Generation, Step, rows};
 use crate::error::ReadError;
 use crate::failpoint::{Failpoint, reach};
 use crate::pool::Pool;
+use crate::rules::ReadRules;
 
 /// Over about this time the rate is averaged.
 const RATE_S: f64 = 5.0;
@@ -40,20 +43,24 @@ struct Place {
 }
 
 /// What is remembered from step to step; all of it can be had from the database again.
-struct Building {
-    read: Pool,
-    write: Pool,
-    generation: Arc<Generation>,
+pub(super) struct Building {
+    pub(super) read: Pool,
+    pub(super) write: Pool,
+    pub(super) generation: Arc<Generation>,
     /// `None`: to be asked for.
     place: Option<Place>,
     /// `None` while it is with the thread that folds, or after that failed.
-    projecting: Option<Projecting>,
+    pub(super) projecting: Option<Projecting>,
     streams: Streams,
+    /// What was read was read by these.
+    pub(super) rules: ReadRules,
     /// The event at the end of what is read, from before it is read.
     anchor: Option<Anchor>,
     /// What did not fit into the last batch.
     page: Option<SourcePage>,
     ahead: Option<Ahead>,
+    /// Of the keyring, when what is remembered was read.
+    epoch: u64,
 }
 
 /// What became of a page.
@@ -68,6 +75,7 @@ impl Worker {
     /// Begins with what the database says. Events are read through one pool, rows are read and
     /// written through the other.
     pub fn new(read: Pool, write: Pool, generation: Generation) -> Self {
+        let rules = ReadRules::new(0, Mappings::default());
         Self(Arc::new(Mutex::new(Building {
             read,
             write,
@@ -75,19 +83,28 @@ impl Worker {
             place: None,
             projecting: None,
             streams: Streams::default(),
+            rules,
             anchor: None,
             page: None,
             ahead: None,
+            epoch: 0,
         })))
     }
 
     /// Goes on by a few batches, up to a position that is not above the head. Must not be dropped
-    /// on the way: what was begun is carried through.
-    pub async fn step(&self, up_to: i64) -> Result<Step, ReadError> {
+    /// on the way: what was begun is carried through. Nothing is done if the store has other rules.
+    pub async fn step(
+        &self,
+        up_to: i64,
+        rules: ReadRules,
+        marks: Arc<ProjectionMarks>,
+    ) -> Result<Step, ReadError> {
         let mut building = self.0.lock().await;
+        building.go_by(rules, marks);
         let result = building.step(up_to).await;
         match &result {
             Ok(step) if !step.fenced => {}
+            Err(ReadError::Stale(_)) => {}
             Err(ReadError::Refused { sqlstate, .. }) if sqlstate == UNDEFINED_TABLE => {
                 building.forget();
                 return Ok(Step { fenced: true, ..Step::default() });
@@ -111,6 +128,24 @@ impl Building {
         self.anchor = None;
         self.page = None;
         self.ahead = None;
+    }
+
+    /// Goes by these rules from now on: what was read by others is read again.
+    fn go_by(&mut self, rules: ReadRules, marks: Arc<ProjectionMarks>) {
+        if self.rules.mapping_digest != rules.mapping_digest {
+            (self.page, self.ahead) = (None, None);
+        }
+        let keyring = rules.showing.as_ref().map(|showing| Arc::clone(&showing.keyring));
+        let epoch = keyring.as_ref().map_or(0, |keyring| keyring.epoch());
+        let known = self.generation.seals();
+        if *known.marks != *marks || self.epoch != epoch {
+            // What is remembered may be of somebody who was erased, or be personal by now.
+            self.forget();
+            self.epoch = epoch;
+        }
+        let seals = Seals { marks, keyring, ..known };
+        *self.generation.seals.write().unwrap_or_else(PoisonError::into_inner) = seals;
+        self.rules = rules;
     }
 
     async fn step(&mut self, up_to: i64) -> Result<Step, ReadError> {
@@ -168,7 +203,8 @@ impl Building {
     /// what it was: events are lost from the end only.
     async fn find_anchor(&mut self, up_to: i64) -> Result<(), ReadError> {
         if up_to > 0 && self.anchor.is_none_or(|(position, _)| position != up_to) {
-            self.anchor = Some(rows::anchor(&self.read, &self.generation, up_to).await?);
+            self.anchor =
+                Some(rows::anchor(&self.read, &self.generation, &self.rules, up_to).await?);
         }
         Ok(())
     }
@@ -189,6 +225,7 @@ impl Building {
     async fn fold_batch(&mut self, after: i64, up_to: i64) -> Result<Batch, ReadError> {
         let bounds = self.generation.bounds;
         let mut batch = Batch::new(after);
+        batch.stopped = self.generation.seals().uncovered(&self.generation.projection);
         while batch.position < up_to && !batch.is_full(&bounds) {
             let page = self.next_page(batch.position, up_to).await?;
             self.fold(page, &mut batch).await?;
@@ -216,8 +253,11 @@ impl Building {
             let (position, stopped) = (found.position, found.stopped);
             return Ok(Some(Step { position, stopped, ..Step::default() }));
         }
-        let projecting = Projecting::new(Arc::clone(&self.generation.projection))
-            .with_cache_bytes(self.generation.bounds.cache_bytes);
+        let projecting = self
+            .generation
+            .projecting()
+            .with_cache_bytes(self.generation.bounds.cache_bytes)
+            .stopping_at_cancellations();
         // Before its first event nothing can be in the table.
         self.projecting =
             Some(if found.position == 0 { projecting.of_empty_table() } else { projecting });
@@ -260,10 +300,12 @@ impl Building {
         up_to: i64,
     ) -> impl Future<Output = Result<SourcePage, ReadError>> + Send + 'static {
         let (pool, generation) = (self.read.clone(), Arc::clone(&self.generation));
-        let (streams, anchor) = (self.streams.clone(), self.anchor);
+        let (streams, rules, anchor) = (self.streams.clone(), self.rules.clone(), self.anchor);
         async move {
+            let rows_max = i64::MAX;
             let page =
-                SourcePage::read(pool, &generation, &streams, after, up_to, i64::MAX).await?;
+                SourcePage::read(pool, &generation, &streams, &rules, after, up_to, rows_max)
+                    .await?;
             Ok(SourcePage { anchor, ..page })
         }
     }
@@ -275,6 +317,14 @@ impl Building {
             if batch.is_full(&self.generation.bounds) {
                 self.page = Some(page);
                 return Ok(());
+            }
+            if self.projecting.as_ref().ok_or_else(lost)?.stops_at(&page.rows, page.next) {
+                self.fold_anew(&page, batch).await?;
+                if batch.stopped.is_some() {
+                    return Ok(());
+                }
+                page.next += 1;
+                continue;
             }
             let mut folded;
             (page, folded) = self.fold_rows(page, None).await?;
@@ -296,6 +346,7 @@ impl Building {
             }
         }
         batch.position = page.looked_at;
+        batch.stopped = page.failed.take();
         reach(Failpoint::Folded);
         Ok(())
     }

@@ -4,13 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use eventfold_core::error::CoreError;
+use eventfold_core::mapping::Mapper;
+use eventfold_core::privacy::{OpenedValue, SubjectId};
 use eventfold_core::rows::{COLUMNS, Page};
 
 use super::Generation;
 use crate::error::ReadError;
+use crate::mapping::change;
 use crate::param::Param;
 use crate::pool::Pool;
 use crate::row::{PgRows, cell};
+use crate::rules::ReadRules;
+use crate::showing::{is_sealed, show};
 
 /// Streams whose names are kept; beyond that all of them are looked up again.
 const STREAMS_MAX: usize = 50_000;
@@ -35,6 +40,85 @@ pub(super) struct NamedRows {
     streams: Vec<Arc<Stream>>,
 }
 
+/// How far rows were mapped.
+#[derive(Debug)]
+pub(super) enum MapEnd {
+    /// All of them were.
+    All,
+    /// Up to this index: keys of these subjects must be fetched first.
+    Missing(usize, Vec<SubjectId>),
+    /// They end before the last that was read.
+    Cut(MappedEnd),
+}
+
+/// Why rows end before the last that was read.
+#[derive(Debug)]
+pub(super) struct MappedEnd {
+    /// Position behind which they go on.
+    pub looked_at: i64,
+    /// Why the next one cannot be read; `None`: there was no room for more.
+    pub failed: Option<CoreError>,
+}
+
+impl NamedRows {
+    /// Shows and maps the rows in order, from one on, until all together pass a number of bytes, or
+    /// one fails.
+    pub(super) fn map(
+        &mut self,
+        from: usize,
+        rules: &ReadRules,
+        end: usize,
+    ) -> Result<MapEnd, CoreError> {
+        let mut mapper = Mapper::default();
+        for index in from..self.len() {
+            let (cut, failed) = match self.map_row(index, rules, &mut mapper) {
+                Ok(Some(missing)) => return Ok(MapEnd::Missing(index, missing)),
+                Ok(None) if self.rows.bytes <= end => continue,
+                Ok(None) => (index + 1, None),
+                Err(error) => (index, Some(error)),
+            };
+            if cut == self.len() {
+                break;
+            }
+            let looked_at = self.position(cut)? - 1;
+            self.rows.truncate(cut);
+            self.streams.truncate(cut);
+            return Ok(MapEnd::Cut(MappedEnd { looked_at, failed }));
+        }
+        Ok(MapEnd::All)
+    }
+
+    /// Bytes of all rows.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.bytes
+    }
+
+    /// Shows and maps a row; subjects whose keys must be fetched first, if some must.
+    fn map_row(
+        &mut self,
+        index: usize,
+        rules: &ReadRules,
+        mapper: &mut Mapper,
+    ) -> Result<Option<Vec<SubjectId>>, CoreError> {
+        let shown = match &rules.showing {
+            Some(showing) if is_sealed(&*self, index)? => match show(showing, &*self, index)? {
+                Ok(shown) => shown,
+                Err(missing) => return Ok(Some(missing)),
+            },
+            _ => None,
+        };
+        let mapping = rules.mappings.get(self.event_type(index)?.as_bytes());
+        let changed = match mapping {
+            Some(mapping) => change(mapping, (&*self, index), shown, "", mapper)?,
+            None => shown,
+        };
+        if let Some(changed) = changed {
+            self.rows.change(index, changed);
+        }
+        Ok(None)
+    }
+}
+
 impl Page for NamedRows {
     fn len(&self) -> usize {
         self.rows.len()
@@ -47,6 +131,11 @@ impl Page for NamedRows {
             ROOT => self.streams.get(index).map(|stream| stream.root.as_slice()),
             _ => self.rows.cell(column, index),
         }
+    }
+
+    #[inline]
+    fn opened(&self, index: usize) -> &[OpenedValue] {
+        self.rows.opened(index)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eventfold_core::error::CoreError;
-use eventfold_core::projection::{ChangedRow, Projecting};
+use eventfold_core::projection::ChangedRow;
 use eventfold_core::rows::Page as _;
 use tokio::sync::Mutex;
 
@@ -16,6 +16,7 @@ use super::stored::error_json;
 use super::streams::Streams;
 use crate::error::ReadError;
 use crate::pool::Pool;
+use crate::rules::ReadRules;
 
 /// A call works for about this long.
 const TURN_TIME: Duration = Duration::from_millis(100);
@@ -73,6 +74,7 @@ struct Trying {
     read: Pool,
     streams: Streams,
     generation: Generation,
+    rules: ReadRules,
     /// `None` while it is with the thread that folds, and at the end.
     sheet: Option<Sheet>,
     position: i64,
@@ -87,15 +89,17 @@ impl Trial {
     pub fn new(
         read: Pool,
         generation: Generation,
+        rules: ReadRules,
         after: i64,
         up_to: i64,
         events_max: i64,
     ) -> Self {
-        let projecting = Projecting::new(Arc::clone(&generation.projection)).of_empty_table();
+        let projecting = generation.projecting().of_empty_table();
         Self(Arc::new(Mutex::new(Trying {
             read,
             streams: Streams::default(),
             generation,
+            rules,
             sheet: Some(Sheet::new(projecting)),
             position: after,
             up_to,
@@ -112,8 +116,8 @@ impl Trial {
     pub async fn rows(&self) -> Result<TriedRows, ReadError> {
         let mut trying = self.0.lock().await;
         let sheet = trying.sheet.take().ok_or_else(|| bug("a trial was ended before"))?;
-        let columns = trying.generation.projection.columns().len();
-        let told = tokio::task::spawn_blocking(move || told(sheet, columns)).await;
+        let marked = trying.generation.seals().marks.columns.clone();
+        let told = tokio::task::spawn_blocking(move || told(sheet, &marked)).await;
         told.map_err(|_| bug("the core panicked; the server's log says where"))
     }
 }
@@ -139,6 +143,7 @@ impl Trying {
                 self.read.clone(),
                 &self.generation,
                 &self.streams,
+                &self.rules,
                 self.position,
                 self.up_to,
                 self.events_left,
@@ -155,20 +160,24 @@ impl Trying {
             (sheet, page, next)
         });
         let panicked = |_| bug("the core panicked; the server's log says where");
-        let (sheet, page, next) = folding.await.map_err(panicked)?;
+        let (mut sheet, mut page, next) = folding.await.map_err(panicked)?;
         let next = next?;
         self.events_left -= page.rows.len() as i64;
         self.position = match sheet.stopped {
             Some(_) => page.rows.position(next)? - 1,
             None => page.looked_at,
         };
+        if sheet.stopped.is_none() {
+            sheet.stopped = page.failed.take();
+        }
         self.sheet = Some(sheet);
         Ok(())
     }
 }
 
-fn told(mut sheet: Sheet, columns: usize) -> TriedRows {
-    let mut told = TriedRows { columns: vec![Vec::new(); columns], ..TriedRows::default() };
+/// What can be personal is left out: it would go to the database, which sorts the rows.
+fn told(mut sheet: Sheet, marked: &[bool]) -> TriedRows {
+    let mut told = TriedRows { columns: vec![Vec::new(); marked.len()], ..TriedRows::default() };
     told.parked = parked(&mut sheet);
     let mut rows: Vec<ChangedRow> = sheet.rows.into_values().filter_map(Cell::into_row).collect();
     let all = rows.len();
@@ -179,8 +188,8 @@ fn told(mut sheet: Sheet, columns: usize) -> TriedRows {
         told.keys.push(row.key);
         told.versions.push(row.version);
         told.positions.push(row.position);
-        for (values, value) in told.columns.iter_mut().zip(row.columns) {
-            values.push(value);
+        for ((values, value), marked) in told.columns.iter_mut().zip(row.columns).zip(marked) {
+            values.push(value.filter(|_| !marked));
         }
     }
     told

@@ -21,13 +21,15 @@ use super::chosen::Chosen;
 use super::digests::{Digest, checksum, of_fold, of_table};
 use super::drawing::Drawing;
 use super::reading::SourcePage;
+use super::resolving::resolve;
 use super::sheet::{Cell, Sheet};
 use super::streams::Streams;
 use crate::error::ReadError;
-use crate::pages::{Content, Form, Order, Range, Reading};
+use crate::pages::{Content, Reading};
 use crate::param::Param;
 use crate::pool::Pool;
 use crate::row::PgRows;
+use crate::rules::ReadRules;
 
 /// A call works for about this long, so that progress is seen.
 const TURN_TIME: Duration = Duration::from_millis(250);
@@ -42,8 +44,6 @@ const DIFFERING_MAX: usize = 100;
 pub struct VerifyStatements {
     /// Position, numbers of rows, and the rows of some keys.
     pub sample: Arc<str>,
-    /// The events of one key that is a stream, or the root of some.
-    pub key_events: Arc<str>,
     /// Texts of columns, as their types spell them.
     pub spelled: Arc<str>,
 }
@@ -87,6 +87,7 @@ struct Verifying {
     streams: Streams,
     generation: Generation,
     statements: VerifyStatements,
+    rules: ReadRules,
     keys_max: usize,
     sample: Option<Sample>,
 }
@@ -114,6 +115,7 @@ impl Verifier {
         pool: Pool,
         generation: Generation,
         statements: VerifyStatements,
+        rules: ReadRules,
         keys_max: usize,
     ) -> Self {
         Self(Arc::new(Mutex::new(Verifying {
@@ -121,6 +123,7 @@ impl Verifier {
             streams: Streams::default(),
             generation,
             statements,
+            rules,
             keys_max: keys_max.max(1),
             sample: None,
         })))
@@ -166,6 +169,7 @@ impl Verifying {
             pool: &self.pool,
             generation: &self.generation,
             streams: &self.streams,
+            rules: &self.rules,
             projecting: self.projecting(),
             wanted: self.keys_max.div_ceil(2),
             drawn: HashSet::new(),
@@ -181,7 +185,7 @@ impl Verifying {
 
     fn projecting(&self) -> Projecting {
         // A key that fails now, and did not before, is one that differs.
-        Projecting::new(Arc::clone(&self.generation.projection)).with_parking(true)
+        self.generation.projecting().with_parking(true)
     }
 
     /// Position, numbers of rows, and the rows of the keys and of others, at most that many.
@@ -191,6 +195,7 @@ impl Verifying {
             Param::Int(self.generation.generation_no),
             Param::Texts(keys.to_vec()),
             Param::Int(keys_max),
+            Param::Bool(self.generation.projection.skip_cancelled()),
         ];
         let mut rows = lease.query(&self.statements.sample, &params).await?;
         let mut sample: Option<Sample> = None;
@@ -208,23 +213,12 @@ impl Verifying {
                 passed: 0,
             });
             if let Some(key) = key {
-                sample.table.insert(key, of_table(&row).map_err(undecoded)?);
+                let digest = of_table(&row, &key, &self.generation).await?;
+                sample.table.insert(key, digest);
             }
         }
         lease.finish().await?;
         Ok(sample)
-    }
-
-    fn range(&self, sql: &Arc<str>, params: Vec<Param>) -> Range {
-        Range {
-            sql: Arc::clone(sql),
-            params,
-            order: Order::Positions,
-            backwards: false,
-            window: None,
-            form: Form::Rows,
-            page_bytes: self.generation.bounds.page_bytes,
-        }
     }
 
     /// Folds keys by their streams, one after the other; true behind the last.
@@ -233,12 +227,20 @@ impl Verifying {
         let mut bytes = 0;
         while sample.done < sample.keys.len() {
             let key = sample.keys[sample.done].clone();
-            let range = self.key_range(&key, sample.position);
+            let to = sample.position;
+            let range = self.generation.key_range(&self.rules, &key, to, to);
             let mut reading = Reading::new(self.pool.clone(), range);
             while !reading.is_done() {
-                let rows = rows_of(reading.page().await?.content)?;
-                let of_key = key.clone();
-                sample.fold(rows, move |key| key == of_key).await?;
+                let mut rows = rows_of(reading.page().await?.content)?;
+                let mut next = 0;
+                while next < rows.len() {
+                    let resolved =
+                        resolve(rows, next, &self.pool, &self.generation, &self.rules).await?;
+                    let of_key = key.clone();
+                    let folded = sample.fold(resolved, next, move |key| key == of_key).await?;
+                    next = folded.len();
+                    rows = folded.into_page();
+                }
             }
             let cell = sample.sheet()?.take(&key);
             sample.done += 1;
@@ -255,21 +257,6 @@ impl Verifying {
         Ok(sample.done >= sample.keys.len())
     }
 
-    fn key_range(&self, key: &str, up_to: i64) -> Range {
-        let projection = &self.generation.projection;
-        let categories = projection.categories();
-        let params = vec![
-            Param::Texts(projection.types().to_vec()),
-            Param::Int(1),
-            Param::Int(up_to),
-            Param::Int(i64::MAX),
-            categories.map_or(Param::Null, |categories| Param::Texts(categories.to_vec())),
-            Param::Text(key.to_owned()),
-            Param::Bool(projection.key() == KeyKind::Root),
-        ];
-        self.range(&self.statements.key_events, params)
-    }
-
     /// Folds some more of the source, as far as it is of the keys; true at its end.
     async fn pass(&self, sample: &mut Sample) -> Result<bool, ReadError> {
         if sample.passed < sample.position {
@@ -277,6 +264,7 @@ impl Verifying {
                 self.pool.clone(),
                 &self.generation,
                 &self.streams,
+                &self.rules,
                 sample.passed,
                 sample.position,
                 i64::MAX,
@@ -284,7 +272,10 @@ impl Verifying {
             .await?;
             sample.passed = page.looked_at;
             let wanted: HashSet<String> = sample.table.keys().cloned().collect();
-            sample.fold(page.rows, move |key| wanted.contains(key)).await?;
+            sample.fold(page.rows, 0, move |key| wanted.contains(key)).await?;
+            if let Some(failed) = page.failed {
+                return Err(failed.into());
+            }
             sample.make_room(self.generation.bounds.sheet_bytes)?;
             return Ok(false);
         }
@@ -301,8 +292,7 @@ impl Verifying {
     async fn note(&self, sample: &mut Sample, cells: Vec<(String, Cell)>) -> Result<(), ReadError> {
         let rows: Vec<_> = cells.iter().filter_map(|(_, cell)| cell.row()).collect();
         let digests =
-            of_fold(&self.pool, &self.statements.spelled, &self.generation.projection, &rows)
-                .await?;
+            of_fold(&self.pool, &self.statements.spelled, &self.generation, &rows).await?;
         let mut digests = digests.into_iter();
         for (key, cell) in &cells {
             let digest = cell.row().and_then(|_| digests.next());
@@ -327,16 +317,17 @@ impl Sample {
         self.sheet.as_mut().ok_or_else(|| bug("folding failed before"))
     }
 
-    /// Folds the rows whose key is wanted, in a thread.
-    async fn fold(
+    /// Folds the rows from an index on whose key is wanted, in a thread; gives the page back.
+    async fn fold<P: Page + Send + 'static>(
         &mut self,
-        rows: impl Page + Send + 'static,
+        rows: P,
+        from: usize,
         wanted: impl Fn(&str) -> bool + Send + 'static,
-    ) -> Result<(), ReadError> {
+    ) -> Result<P, ReadError> {
         let mut sheet = self.sheet.take().ok_or_else(|| bug("folding failed before"))?;
         let folding = tokio::task::spawn_blocking(move || {
-            let folded = sheet.fold_wanted(&rows, wanted);
-            (sheet, folded)
+            let folded = sheet.fold_wanted(&rows, from, wanted);
+            (sheet, folded.map(|()| rows))
         });
         let (sheet, folded) =
             folding.await.map_err(|_| bug("the core panicked; the server's log says where"))?;
@@ -374,14 +365,15 @@ impl Sample {
 }
 
 impl Sheet {
-    /// Folds the rows of a page whose key is wanted.
+    /// Folds the rows of a page from an index on whose key is wanted.
     fn fold_wanted(
         &mut self,
         page: &impl Page,
+        from: usize,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), CoreError> {
         let mut rows = Vec::new();
-        let mut next = 0;
+        let mut next = from;
         while next < page.len() {
             let keys = self.keys(page, next)?;
             if let Some(error) = keys.failed {

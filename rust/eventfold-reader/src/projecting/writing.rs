@@ -74,7 +74,8 @@ async fn write_rows(
     batch: &Batch,
 ) -> Result<(), ReadError> {
     // In order of their keys, so that new rows fill the pages of the index.
-    let rows: Vec<_> = batch.upserts.iter().collect();
+    let sealed = generation.seals().sealed(generation.generation_no, &batch.upserts).await?;
+    let rows: Vec<_> = sealed.as_ref().unwrap_or(&batch.upserts).iter().collect();
     if !rows.is_empty() {
         let said = (0..generation.projection.columns().len()).map(Column::Said);
         let columns = FIXED.into_iter().chain(said);

@@ -1,12 +1,13 @@
 //! Appends as the arguments of their statements, in PostgreSQL's binary forms, written straight
 //! into the message.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, BytesMut};
-use eventfold_core::append::{StoredEvent, StreamAppend};
+use eventfold_core::append::{Append, StoredEvent, StreamAppend};
 use eventfold_core::value::Timestamp;
 use tokio_postgres::types::{IsNull, ToSql, Type};
 
-use super::Checked;
 use crate::arrays::{BYTEA, INT4, INT8, TEXT, UUID, Written, array, bigint, bytes, int};
 
 /// A time as text: the statements cast it, since no driver's calendar ends as PostgreSQL's does.
@@ -28,6 +29,7 @@ enum OfEvents {
     Flags,
     SentDigests,
     StoredDigests,
+    SealedPaths,
 }
 
 impl OfEvents {
@@ -40,12 +42,18 @@ impl OfEvents {
         let texts = |oid, out: &mut BytesMut, field: fn(StoredEvent<'a>) -> &'a [u8]| {
             array(oid, events.clone().map(field), out, bytes)
         };
+        let optional = |oid, out: &mut BytesMut, field: fn(StoredEvent<'a>) -> Option<&'a [u8]>| {
+            array(oid, events.clone().map(field), out, |field, out| {
+                field.is_some_and(|field| bytes(field, out))
+            })
+        };
         match self {
             Self::Ids => texts(UUID, out, |event| event.id),
             Self::Types => texts(TEXT, out, |event| event.event_type),
             Self::Data => texts(BYTEA, out, |event| event.data),
             Self::Metadata => texts(BYTEA, out, |event| event.metadata),
-            Self::SentDigests => texts(BYTEA, out, |event| event.sent_digest),
+            Self::SentDigests => optional(BYTEA, out, |event| event.sent_digest.map(|it| &it[..])),
+            Self::SealedPaths => optional(TEXT, out, |event| event.sealed_paths.map(str::as_bytes)),
             Self::StoredDigests => texts(BYTEA, out, |event| event.stored_digest),
             Self::Tags => array(TEXT, parts.flat_map(StreamAppend::tags), out, bytes),
             Self::TagEnds => {
@@ -67,7 +75,7 @@ impl OfEvents {
 
 /// An argument of the statement for one append.
 #[derive(Debug)]
-pub(super) struct Alone<'a>(&'a Checked, AloneColumn);
+pub(super) struct Alone<'a>(&'a Append, AloneColumn);
 
 #[derive(Debug, Clone, Copy)]
 enum AloneColumn {
@@ -78,12 +86,16 @@ enum AloneColumn {
     Writer,
     TraceContext,
     CatalogueVersion,
+    SealedPaths,
+    Root,
 }
 
 impl<'a> Alone<'a> {
     /// The arguments, for a plain append.
-    pub(super) fn params(checked: &'a Checked) -> [Self; 16] {
-        use AloneColumn::{CatalogueVersion, Category, Events, Expected, Stream, TraceContext};
+    pub(super) fn params(append: &'a Append) -> [Self; 18] {
+        use AloneColumn::{
+            CatalogueVersion, Category, Events, Expected, Root, SealedPaths, Stream, TraceContext,
+        };
         [
             Stream,
             Category,
@@ -101,26 +113,36 @@ impl<'a> Alone<'a> {
             AloneColumn::Writer,
             TraceContext,
             CatalogueVersion,
+            SealedPaths,
+            Root,
         ]
-        .map(|column| Self(checked, column))
+        .map(|column| Self(append, column))
     }
 }
 
 impl ToSql for Alone<'_> {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
-        let Self(Checked { append, catalogue_version }, column) = self;
+        let Self(append, column) = self;
         let part = &append.parts[0];
         match column {
             AloneColumn::Stream => out.put_slice(part.stream().as_bytes()),
             AloneColumn::Category => out.put_slice(part.category().as_bytes()),
-            AloneColumn::Expected => out.put_i64(part.expected()),
+            AloneColumn::Expected => out.put_i64(part.demanded()),
             AloneColumn::Events(column) => return column.write(append.parts.iter(), out),
             AloneColumn::Writer => out.put_slice(append.origin.writer.as_bytes()),
             AloneColumn::TraceContext => match &append.origin.trace_context {
                 Some(context) => out.put_slice(context.as_bytes()),
                 None => return Ok(IsNull::Yes),
             },
-            AloneColumn::CatalogueVersion => out.put_i64(*catalogue_version),
+            AloneColumn::CatalogueVersion => out.put_i64(append.catalogue_version),
+            AloneColumn::SealedPaths if append.is_personal() => {
+                return OfEvents::SealedPaths.write(append.parts.iter(), out);
+            }
+            AloneColumn::SealedPaths => return Ok(IsNull::Yes),
+            AloneColumn::Root => match part.root() {
+                Some(root) => out.put_slice(root.as_bytes()),
+                None => return Ok(IsNull::Yes),
+            },
         }
         Ok(IsNull::No)
     }
@@ -135,7 +157,7 @@ impl ToSql for Alone<'_> {
 /// A batch with the numbers that its statement gives to parts and checks, less 1.
 #[derive(Debug)]
 pub(super) struct Numbered<'a> {
-    batch: &'a [Checked],
+    batch: &'a [Arc<Append>],
     /// Append and part.
     parts: Vec<(usize, usize)>,
     /// Append and check.
@@ -145,10 +167,10 @@ pub(super) struct Numbered<'a> {
 }
 
 impl<'a> Numbered<'a> {
-    pub(super) fn new(batch: &'a [Checked]) -> Self {
+    pub(super) fn new(batch: &'a [Arc<Append>]) -> Self {
         let mut numbered =
             Self { batch, parts: Vec::new(), checks: Vec::new(), group_ends: Vec::new() };
-        for (index, Checked { append, .. }) in batch.iter().enumerate() {
+        for (index, append) in batch.iter().enumerate() {
             numbered.parts.extend((0..append.parts.len()).map(|part| (index, part)));
             numbered.checks.extend((0..append.checks.len()).map(|check| (index, check)));
             // Plain ones are one group.
@@ -167,7 +189,7 @@ impl<'a> Numbered<'a> {
     /// Append, place and part of a number less 1.
     pub(super) fn part(&self, number: usize) -> Option<(usize, usize, &'a StreamAppend)> {
         let (append, place) = *self.parts.get(number)?;
-        self.batch[append].append.parts.get(place).map(|part| (append, place, part))
+        self.batch[append].parts.get(place).map(|part| (append, place, part))
     }
 
     /// Append and place of the number of a check, less 1.
@@ -176,10 +198,11 @@ impl<'a> Numbered<'a> {
     }
 
     /// The arguments of the statement.
-    pub(super) fn params(&self) -> [OfBatch<'_>; 23] {
+    pub(super) fn params(&self) -> [OfBatch<'_>; 25] {
         use BatchColumn::{
             Appends, CatalogueVersions, Categories, CheckEnds, CheckExpected, CheckStreams,
-            EventEnds, Events, Expected, GroupEnds, Plain, Streams, TraceContexts, Writers,
+            EventEnds, Events, Expected, GroupEnds, Plain, Roots, SealedPaths, Streams,
+            TraceContexts, Writers,
         };
         [
             Plain,
@@ -205,23 +228,24 @@ impl<'a> Numbered<'a> {
             Events(OfEvents::StoredDigests),
             CheckStreams,
             CheckExpected,
+            SealedPaths,
+            Roots,
         ]
         .map(|column| OfBatch(self, column))
     }
 
     fn write(&self, column: BatchColumn, out: &mut BytesMut) -> Written {
         let appends = self.batch.iter();
-        let parts = appends.clone().flat_map(|one| &one.append.parts);
-        let checks = appends.clone().flat_map(|one| &one.append.checks);
+        let parts = appends.clone().flat_map(|one| &one.parts);
+        let checks = appends.clone().flat_map(|one| &one.checks);
         // Of each part, and as often as it has events.
-        let owners =
-            appends.clone().flat_map(|one| one.append.parts.iter().map(move |part| (one, part)));
+        let owners = appends.clone().flat_map(|one| one.parts.iter().map(move |part| (one, part)));
         let by_event = owners.clone().enumerate().flat_map(|(number, (one, part))| {
             std::iter::repeat_n((number + 1, one, part), part.events().len())
         });
         match column {
             BatchColumn::Plain => {
-                let plain = self.batch.first().is_some_and(|one| one.append.is_plain());
+                let plain = self.batch.first().is_some_and(|one| one.is_plain());
                 out.put_u8(u8::from(plain));
                 Ok(IsNull::No)
             }
@@ -234,7 +258,7 @@ impl<'a> Numbered<'a> {
             BatchColumn::Streams => {
                 array(TEXT, parts.map(|part| part.stream().as_bytes()), out, bytes)
             }
-            BatchColumn::Expected => array(INT8, parts.map(StreamAppend::expected), out, bigint),
+            BatchColumn::Expected => array(INT8, parts.map(StreamAppend::demanded), out, bigint),
             BatchColumn::EventEnds => {
                 let ends = parts.scan(0, |end, part| {
                     *end += part.events().len();
@@ -250,11 +274,11 @@ impl<'a> Numbered<'a> {
                 array(TEXT, by_event.map(|(.., part)| part.category().as_bytes()), out, bytes)
             }
             BatchColumn::Writers => {
-                let writers = by_event.map(|(_, one, _)| one.append.origin.writer.as_bytes());
+                let writers = by_event.map(|(_, one, _)| one.origin.writer.as_bytes());
                 array(TEXT, writers, out, bytes)
             }
             BatchColumn::TraceContexts => {
-                let contexts = by_event.map(|(_, one, _)| &one.append.origin.trace_context);
+                let contexts = by_event.map(|(_, one, _)| &one.origin.trace_context);
                 array(TEXT, contexts, out, |context, out| {
                     context.as_ref().is_some_and(|context| bytes(context.as_bytes(), out))
                 })
@@ -266,6 +290,16 @@ impl<'a> Numbered<'a> {
             BatchColumn::CheckExpected => {
                 array(INT8, checks.map(|check| check.expected), out, bigint)
             }
+            // Most batches have none.
+            BatchColumn::SealedPaths | BatchColumn::Roots
+                if !appends.clone().any(|one| one.is_personal()) =>
+            {
+                Ok(IsNull::Yes)
+            }
+            BatchColumn::SealedPaths => OfEvents::SealedPaths.write(parts, out),
+            BatchColumn::Roots => array(TEXT, parts.map(StreamAppend::root), out, |root, out| {
+                root.is_some_and(|root| bytes(root.as_bytes(), out))
+            }),
         }
     }
 }
@@ -290,6 +324,8 @@ enum BatchColumn {
     Events(OfEvents),
     CheckStreams,
     CheckExpected,
+    SealedPaths,
+    Roots,
 }
 
 impl ToSql for OfBatch<'_> {

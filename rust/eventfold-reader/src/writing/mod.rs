@@ -54,18 +54,9 @@ impl From<ReadError> for WriteError {
         match error {
             ReadError::Refused { .. } => Self::Refused(error),
             ReadError::Lost(message) => Self::Unknown(message),
-            ReadError::Core(error) => Self::Unknown(error.to_string()),
+            ReadError::Core(_) | ReadError::Stale(_) => Self::Unknown(error.to_string()),
         }
     }
-}
-
-/// An append, and the version of the rules that it was checked under.
-#[derive(Debug, Clone)]
-pub struct Checked {
-    /// The append.
-    pub append: Arc<Append>,
-    /// Of the rules.
-    pub catalogue_version: i64,
 }
 
 /// The statements of a writer.
@@ -116,7 +107,7 @@ impl Writer {
     /// decisions on an append that is stored or known are one a part, in order; those on one that
     /// is not hold what did not pass. The work must not be dropped: the statement is carried
     /// through.
-    pub async fn store(&self, batch: &[Checked]) -> Result<Vec<Vec<Decision>>, WriteError> {
+    pub async fn store(&self, batch: &[Arc<Append>]) -> Result<Vec<Vec<Decision>>, WriteError> {
         let mut slot = self.0.connection.lock().await;
         let Some(connection) = slot.as_mut().filter(|connection| !connection.is_closed()) else {
             return Err(WriteError::Unsent);
@@ -148,11 +139,11 @@ impl Writer {
     async fn send(
         &self,
         connection: &mut Connection,
-        batch: &[Checked],
+        batch: &[Arc<Append>],
     ) -> Result<(Option<Vec<Vec<Decision>>>, bool), tokio_postgres::Error> {
         let statements = &self.0.statements;
         let decisions = if let [one] = batch
-            && one.append.is_plain()
+            && one.is_plain()
         {
             // Less work for PostgreSQL than a batch of one.
             let params = Alone::params(one);

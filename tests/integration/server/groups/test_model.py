@@ -29,6 +29,7 @@ from tests.support.group_model import (
     Settle,
 )
 
+from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.groups import GroupSpec, GroupStorage, NextEvents, Settlement
 
@@ -46,7 +47,7 @@ async def store(database_url: str) -> AsyncIterator[tuple[GroupStorage, Any, str
     await database.open()
     connection = await asyncpg.connect(database_url)
     try:
-        yield GroupStorage(database), connection, schema
+        yield GroupStorage(database, Catalogue(database)), connection, schema
     finally:
         await connection.close()
         await database.close()
@@ -69,7 +70,7 @@ class Run:
         attempts_max = self.random.choice([1, 2, 3])
         self.model = GroupModel(ordered, hold_back, attempts_max)
         spec = GroupSpec(
-            None, None, None, None, None, False, HOUR, attempts_max, HOUR, 2.0, 2 * HOUR,
+            None, None, None, None, None, False, None, HOUR, attempts_max, HOUR, 2.0, 2 * HOUR,
             hold_back, ordered,
         )  # fmt: skip
         assert await self.groups.create("g", spec, "w", 0)

@@ -69,7 +69,7 @@ async def test_order_holds_while_consumers_are_cut(
         return asyncio.create_task(one.run())
 
     tasks = [worker(n) for n in range(8)]
-    cuts = 0
+    cuts, enough = 0, asyncio.Event()
 
     async def cut() -> None:
         nonlocal cuts
@@ -82,10 +82,15 @@ async def test_order_holds_while_consumers_are_cut(
             await asyncio.wait([tasks[victim]])
             cuts += 1
             tasks[victim] = worker(100 + cuts)
+            if cuts >= 10:
+                enough.set()
 
     cutting = asyncio.create_task(cut())
     async with running(tasks):
         await append_all(groups, streams, EACH, 1)
+        # A fast machine has appended all before as many were cut.
+        async with asyncio.timeout(10):
+            await enough.wait()
         cutting.cancel()
         await until_done(groups, history, STREAMS * EACH, tasks)
     assert cuts >= 10

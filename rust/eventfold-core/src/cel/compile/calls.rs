@@ -65,6 +65,9 @@ impl Compiler<'_> {
     ) -> Parsed<Typed> {
         let count = args.len() + usize::from(target.is_some());
         let function = match find(name, target.is_some(), count) {
+            Found::Function(function) if function.anonymises() && !self.env.anonymising => {
+                return self.unknown(expr, format!("only transforms have the function `{name}`"));
+            }
             Found::Function(function) => function,
             Found::Misused(name) => {
                 let message = format!("`{name}` is not called with these arguments");

@@ -7,7 +7,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regex::{Regex, RegexBuilder};
 
-use crate::value::{List, Value};
+use crate::value::{Absence, List, Value};
 
 use super::super::budget::Budget;
 use super::super::error::Eval;
@@ -50,6 +50,8 @@ pub(super) fn call(function: Function, args: &[Value], budget: &mut Budget<'_>) 
     match (function, args) {
         (Function::Size, [value]) => size(value, budget),
         (Function::Type, [value]) => Ok(Value::Type(value.type_value())),
+        (Function::Erased, [value]) => Ok(Value::Bool(is_absent(value, Absence::Erased))),
+        (Function::Withheld, [value]) => Ok(Value::Bool(is_absent(value, Absence::Withheld))),
         (Function::Dyn, [value]) => Ok(value.clone()),
         (Function::OptionalNone, _) => Ok(Value::Optional(None)),
         (Function::OptionalOf, [value]) => Ok(Value::Optional(Some(Arc::new(value.clone())))),
@@ -118,12 +120,21 @@ fn unwrap(list: &List, budget: &mut Budget<'_>) -> Eval<Value> {
     for item in list {
         match item {
             Value::Optional(inner) => items.extend(inner.as_deref().cloned()),
+            Value::Absent(_) => items.push(item.clone()),
             other => {
                 return failed(format!("`unwrap` takes optionals, not {}", other.type_name()));
             }
         }
     }
     Ok(Value::list(items))
+}
+
+/// Whether a value, or the one that an optional holds, is absent for that reason.
+fn is_absent(value: &Value, wanted: Absence) -> bool {
+    match value {
+        Value::Optional(Some(inner)) => is_absent(inner, wanted),
+        value => value.absence() == Some(wanted),
+    }
 }
 
 /// Whether a value is the zero value of its type.
@@ -142,6 +153,6 @@ fn is_zero(value: &Value) -> bool {
         Value::Duration(duration) => duration.nanos() == 0,
         Value::Timestamp(time) => time.seconds() == 0 && time.nanos() == 0,
         Value::Optional(inner) => inner.is_none(),
-        Value::Type(_) => false,
+        Value::Type(_) | Value::Absent(_) => false,
     }
 }

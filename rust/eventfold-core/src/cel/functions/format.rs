@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::number::{Decimal, Rounding};
-use crate::value::{Map, Value};
+use crate::value::{Absence, Map, Value};
 
 use super::super::budget::Budget;
 use super::super::error::Eval;
@@ -39,6 +39,11 @@ pub(super) fn call(args: &[Value], budget: &mut Budget<'_>) -> Eval<Value> {
         };
         index += 1;
         budget.step()?;
+        // As much is looked at as is written.
+        if value.absence_within().is_some() {
+            let absence = Absence::among_all(values);
+            return Ok(absence.map_or(Value::Null, Value::Absent));
+        }
         let before = out.len();
         write_clause(&clause, value, &mut out, budget)?;
         budget.spend_bytes(out.len() - before)?;
@@ -125,7 +130,8 @@ fn write_string(value: &Value, out: &mut String, budget: &mut Budget<'_>) -> Eva
             out.push(']');
         }
         Value::Map(map) => write_map(map, out, budget)?,
-        Value::Optional(_) => {
+        // Nothing absent comes here.
+        Value::Optional(_) | Value::Absent(_) => {
             return failed("`%s` of `format` does not take optional_type");
         }
     }

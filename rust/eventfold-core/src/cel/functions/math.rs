@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::number::{Decimal, Rounding};
-use crate::value::Value;
+use crate::value::{Absence, Value};
 
 use super::super::budget::Budget;
 use super::super::error::Eval;
@@ -45,6 +45,11 @@ pub(super) fn call(function: Function, args: &[Value], budget: &mut Budget<'_>) 
     }
 }
 
+/// The items of a list; of another value nothing.
+fn items_of(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_list().into_iter().flat_map(|list| list.iter())
+}
+
 /// The greatest or least of the arguments, or of the items of the only one.
 fn extreme(
     function: Function,
@@ -62,6 +67,10 @@ fn extreme(
     let mut best: Option<&Value> = None;
     for item in items {
         if !is_number(item) {
+            // Items of a list are arguments in all but form.
+            if let Some(absence) = Absence::among(args.iter().flat_map(items_of)) {
+                return Ok(Value::Absent(absence));
+            }
             return failed(format!(
                 "`{}` takes numbers, not {}",
                 function.name(),

@@ -1,5 +1,7 @@
 //! The functions that expressions call.
 
+mod absent;
+mod anonymous;
 mod convert;
 mod core;
 mod format;
@@ -15,10 +17,18 @@ use super::budget::Budget;
 use super::error::Eval;
 
 pub(crate) use self::core::{compile_pattern, matches};
+pub(crate) use absent::{Follow, follow};
 pub(crate) use table::{Found, Function, find, is_namespace, result_type};
 
 /// Calls a function with its arguments, the receiver first.
 pub(crate) fn call(function: Function, args: &[Value], budget: &mut Budget<'_>) -> Eval<Value> {
+    match absent::result(function, args) {
+        Some(value) => Ok(value),
+        None => apply(function, args, budget),
+    }
+}
+
+fn apply(function: Function, args: &[Value], budget: &mut Budget<'_>) -> Eval<Value> {
     match function {
         Function::Size
         | Function::Contains
@@ -27,6 +37,8 @@ pub(crate) fn call(function: Function, args: &[Value], budget: &mut Budget<'_>) 
         | Function::Matches
         | Function::Type
         | Function::Dyn
+        | Function::Erased
+        | Function::Withheld
         | Function::OptionalNone
         | Function::OptionalOf
         | Function::OptionalOfNonZero
@@ -78,6 +90,10 @@ pub(crate) fn call(function: Function, args: &[Value], budget: &mut Budget<'_>) 
         | Function::GetMinutes
         | Function::GetSeconds
         | Function::GetMilliseconds => times::call(function, args),
+        Function::Pseudonym
+        | Function::GeneraliseDate
+        | Function::GeneraliseRange
+        | Function::GeneralisePrefix => anonymous::call(function, args, budget),
         _ => math::call(function, args, budget),
     }
 }

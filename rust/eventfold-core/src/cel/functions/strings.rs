@@ -1,6 +1,6 @@
 //! Functions on strings. Places are counted in characters (Unicode code points) from 0.
 
-use crate::value::{List, Value};
+use crate::value::{Absence, List, Value};
 
 use super::super::budget::Budget;
 use super::super::error::Eval;
@@ -173,6 +173,10 @@ fn join(list: &List, separator: &str, budget: &mut Budget<'_>) -> Eval<Value> {
         budget.step()?;
         match item {
             Value::String(text) => length = length.saturating_add(text.len()),
+            Value::Absent(absence) => {
+                let all = Absence::among(list);
+                return Ok(Value::Absent(all.unwrap_or(*absence)));
+            }
             other => {
                 return failed(format!("`join` takes strings, not {}", other.type_name()));
             }

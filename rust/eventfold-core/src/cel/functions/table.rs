@@ -26,12 +26,16 @@ macro_rules! functions {
             &[$((Function::$function, $name, Style::$style, $min, $max)),*];
 
         impl Function {
+            /// All of them.
+            #[cfg(test)]
+            pub(super) const ALL: &[Function] = &[$(Function::$function),*];
+
             /// The name as expressions write it.
             pub(crate) fn name(self) -> &'static str {
                 match self { $(Self::$function => $name),* }
             }
 
-            fn result(self) -> Result {
+            pub(super) fn result(self) -> Result {
                 match self { $(Self::$function => Result::$result),* }
             }
         }
@@ -39,7 +43,7 @@ macro_rules! functions {
 }
 
 /// What type a function gives.
-enum Result {
+pub(super) enum Result {
     Unknown,
     Bool,
     Int,
@@ -85,6 +89,8 @@ functions! {
     Duration "duration" Global 1 1 Duration
     Type "type" Global 1 1 Type
     Dyn "dyn" Global 1 1 Unknown
+    Erased "erased" Global 1 1 Bool
+    Withheld "withheld" Global 1 1 Bool
     Round "round" Global 2 2 Decimal
     RoundHalfUp "roundHalfUp" Global 2 2 Decimal
     CharAt "charAt" Member 2 2 String
@@ -144,6 +150,28 @@ functions! {
     GetMinutes "getMinutes" Member 1 2 Int
     GetSeconds "getSeconds" Member 1 2 Int
     GetMilliseconds "getMilliseconds" Member 1 2 Int
+    Pseudonym "pseudonym" Global 2 2 String
+    GeneraliseDate "generalise.date" Global 2 2 String
+    GeneraliseRange "generalise.range" Global 2 2 String
+    GeneralisePrefix "generalise.prefix" Global 2 2 String
+}
+
+impl Function {
+    /// Whether it makes personal values less so; only transforms have these.
+    pub(crate) fn anonymises(self) -> bool {
+        matches!(
+            self,
+            Self::Pseudonym | Self::GeneraliseDate | Self::GeneraliseRange | Self::GeneralisePrefix
+        )
+    }
+}
+
+#[cfg(test)]
+impl Function {
+    /// Whether it is called with so many arguments, the receiver included.
+    pub(super) fn takes(self, args: usize) -> bool {
+        TABLE.iter().any(|(known, .., min, max)| *known == self && (*min..=*max).contains(&args))
+    }
 }
 
 /// What a look-up by name gives.
@@ -173,7 +201,7 @@ pub(crate) fn find(name: &str, member: bool, args: usize) -> Found {
 
 /// Whether names such as `math.abs` begin with this word.
 pub(crate) fn is_namespace(name: &str) -> bool {
-    matches!(name, "math" | "strings" | "lists" | "base64" | "optional" | "cel")
+    matches!(name, "math" | "strings" | "lists" | "base64" | "optional" | "cel" | "generalise")
 }
 
 /// The type of a call.

@@ -32,6 +32,8 @@ pub struct Asked<'a> {
     pub order: &'a [Order],
     /// Names of the columns to return; empty: all.
     pub columns: &'a [String],
+    /// Names of the columns whose values are sealed.
+    pub sealed: &'a [String],
     /// The place of a row of this order (`Query::place`), behind which rows begin; `None`: with the
     /// first.
     pub after: Option<&'a [Option<String>]>,
@@ -68,19 +70,31 @@ impl Query {
         now: Timestamp,
         first_parameter: usize,
     ) -> Result<Self, CoreError> {
-        let table = Table::new(columns);
+        let table = Table::new(columns, asked.sealed);
+        let compiled = Self::of_table(&table, asked, now, first_parameter);
+        // Whatever else is wrong with it.
+        table.check()?;
+        compiled
+    }
+
+    fn of_table(
+        table: &Table,
+        asked: &Asked<'_>,
+        now: Timestamp,
+        first_parameter: usize,
+    ) -> Result<Self, CoreError> {
         let mut parameters = Parameters::from(first_parameter);
         let condition = match asked.filter {
             "" => "TRUE".to_owned(),
             text => {
                 let ast = cel::parse(text).map_err(|error| refuse_alone(text, error))?;
-                filter::compile(&ast, &table, Evaluator::new(now), &mut parameters)
+                filter::compile(&ast, table, Evaluator::new(now), &mut parameters)
                     .map_err(|error| refuse_alone(text, *error))?
             }
         };
-        let sorted = order::sorted(&table, asked.order)?;
+        let sorted = order::sorted(table, asked.order)?;
         let branches = order::branches(&sorted, asked.after, &mut parameters)?;
-        let returned = select::returned(&table, asked.columns)?;
+        let returned = select::returned(table, asked.columns)?;
         let mut names: Vec<String> = Vec::new();
         for column in returned.iter().chain(&sorted.columns()) {
             if column.is_of_document && !names.contains(&column.sql) {

@@ -1,0 +1,1 @@
+"""Deleting streams: plans, jobs, and who runs them."""

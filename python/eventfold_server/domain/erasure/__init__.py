@@ -1,0 +1,1 @@
+"""Erasing subjects: plans, jobs, receipts, and who runs them."""

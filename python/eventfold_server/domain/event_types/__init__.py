@@ -1,0 +1,1 @@
+"""What is known of event types: schemas, mappings, and what was said of them."""

@@ -1,0 +1,130 @@
+"""Fences: who gets no key any more, in three places and in this order: the ledger, the key store,
+the log. Whatever ends in between is done to its end from the ledger.
+"""
+
+import logging
+from dataclasses import dataclass
+from uuid import UUID
+
+from eventfold_server import failpoints
+from eventfold_server.errors import Refusal
+from eventfold_server.storage.keys.ledger import EntryKind, FenceLedger, LedgerEntry, Owner
+from eventfold_server.storage.keys.store import KeyStore, SubjectStatus
+from eventfold_server.storage.privacy_leases import PrivacyLeaseStorage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fenced:
+    """A fence that stands in all three places; the keys are gone."""
+
+    # Of the ledger.
+    entry: LedgerEntry
+    subject_id: UUID
+    # Keys that the subject had.
+    keys_destroyed: int
+    # What leases of servers must have seen until nobody uses a key any more.
+    catalogue_version: int
+
+
+class Fences:
+    """The fences of one store."""
+
+    def __init__(self, ledger: FenceLedger, keys: KeyStore, storage: PrivacyLeaseStorage) -> None:
+        """The key store is opened before `start`."""
+        self._ledger = ledger
+        self._keys = keys
+        self._storage = storage
+
+    async def start(self) -> None:
+        """Compares log and key store with the ledger, and does what they lack.
+
+        Raises LedgerRefused if the ledger is missing, or shorter than what one of them has seen, or
+        another one.
+        """
+        in_log, in_keys = await self._storage.followed(), await self._keys.followed()
+        owner = Owner(await self._storage.store_id(), self._keys.key_store_id)
+        may_begin = in_log.number == 0 and in_keys.number == 0
+        await self._ledger.open(owner, may_begin=may_begin)
+        self._ledger.check(in_log, "log")
+        self._ledger.check(in_keys, "key store")
+        last = self._ledger.last.number
+        if last > in_log.number or last > in_keys.number:
+            log.warning(
+                "the ledger of fences has %d entries; the log has followed %d, the key store %d: "
+                "doing the rest again",
+                last,
+                in_log.number,
+                in_keys.number,
+            )
+        await self._follow()
+
+    async def fence(self, subject_hash: bytes, erasure: int | None = None) -> Fenced:
+        """Fences a subject for good and destroys its keys; what is done already is not done again.
+
+        `erasure` is noted with the fence in the log.
+        """
+        entry = await self._ledger.fenced(subject_hash)
+        if entry is None:
+            entry = await self._ledger.append(EntryKind.FENCE, subject_hash)
+        failpoints.reach("fence_written")
+        await self._follow_in_keys()
+        failpoints.reach("keys_destroyed")
+        version = await self._follow_in_log(erasure, entry)
+        failpoints.reach("fence_in_log")
+        subject = await self._keys.subject_of_hash(subject_hash)
+        assert subject is not None
+        return Fenced(entry, subject.subject_id, subject.keys_destroyed, version)
+
+    async def readmit(self, name: str) -> UUID:
+        """Lets an erased subject have keys again, under another id; the id that it had.
+
+        SUBJECT_NOT_ERASED if nobody is fenced under the name.
+        """
+        subject_hash = self._keys.hash_of(name)
+        if await self._ledger.fenced(subject_hash) is None:
+            raise Refusal("SUBJECT_NOT_ERASED", "the subject is not erased")
+        await self._follow()
+        before = await self._keys.subject_of_hash(subject_hash)
+        assert before is not None
+        await self._ledger.append(EntryKind.READMIT, subject_hash)
+        failpoints.reach("readmission_written")
+        await self._follow()
+        return before.subject_id
+
+    async def close(self) -> None:
+        """Closes the ledger."""
+        await self._ledger.close()
+
+    async def _follow(self) -> None:
+        await self._follow_in_keys()
+        await self._follow_in_log(None, None)
+
+    async def _follow_in_keys(self) -> None:
+        """Brings the key store up to the end of the ledger."""
+        followed = await self._keys.followed()
+        for entry in await self._ledger.entries(followed.number):
+            await self._keys.follow(entry)
+
+    async def _follow_in_log(self, erasure: int | None, of: LedgerEntry | None) -> int:
+        """Brings the log up to the end of the ledger; the version of the catalogue since when
+        servers know of the entry `of`.
+        """
+        followed = await self._storage.followed()
+        version = 0
+        entries = list(await self._ledger.entries(followed.number))
+        if of is not None and of not in entries:
+            entries.insert(0, of)
+        for entry in entries:
+            if entry.kind is EntryKind.READMIT:
+                await self._storage.readmit(entry)
+                continue
+            subject = await self._keys.subject_of_hash(entry.subject_hash)
+            # One that is active was admitted again since, and its keys are others.
+            gone = subject is not None and subject.status is not SubjectStatus.ACTIVE
+            subject_id = subject.subject_id if subject is not None and gone else None
+            found = await self._storage.fence(entry, subject_id, erasure if entry == of else None)
+            if entry == of:
+                version = found
+        return version

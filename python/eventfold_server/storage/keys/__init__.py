@@ -1,0 +1,3 @@
+"""The key store: data keys of subjects, apart from the log; and the ledger of fences, apart from
+both.
+"""

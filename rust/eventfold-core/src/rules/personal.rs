@@ -1,0 +1,58 @@
+//! What of folds and projections can be personal, under the rules in force.
+
+use crate::error::CoreError;
+use crate::fold::{Declared, Fold, Marks};
+use crate::json::pointer::Pattern;
+use crate::projection::{Projection, ProjectionMarks};
+
+use super::Rules;
+
+/// What opens a stream carries states of the stream before, whatever they were folded from.
+const OPENED: &str = "$Opened";
+const CARRIED_STATES: &str = "/states";
+
+impl Rules {
+    /// What is declared personal of events of some categories; `None`: of all. Where anything is,
+    /// so are the states that an opening event carries.
+    pub fn declared(&self, categories: Option<&[String]>) -> Declared {
+        let declared = self.declared_alone(categories);
+        if declared.is_empty() {
+            return declared;
+        }
+        declared.with_type(OPENED, Pattern::parse(CARRIED_STATES).iter())
+    }
+
+    fn declared_alone(&self, categories: Option<&[String]>) -> Declared {
+        let named = |category: &String| categories.is_none_or(|named| named.contains(category));
+        let whole = self.personal_categories.iter().filter(|(category, _)| named(category));
+        let mut found = 0;
+        let declared = whole.fold(Declared::default(), |declared, (_, personal)| {
+            found += 1;
+            declared.with(None, personal)
+        });
+        // Where the categories say it, what is said of types does not count.
+        if categories.is_some_and(|categories| found >= categories.len()) {
+            return declared;
+        }
+        self.types.iter().fold(declared, |declared, rules| match &rules.personal {
+            Some(personal) => declared.with(Some(&rules.event_type), personal),
+            None => declared,
+        })
+    }
+
+    /// Which parts of the states of a fold can be personal, on streams of a category.
+    pub fn fold_marks(&self, fold: &Fold, category: &str) -> Result<Marks, CoreError> {
+        let declared = self.declared(Some(&[category.to_owned()]));
+        // States that it accepts of other folds can be personal where its own are not.
+        let whole = Marks::all();
+        let accepts = !declared.is_empty() && fold.accepts_others();
+        let carried: Vec<&Marks> = accepts.then_some(&whole).into_iter().collect();
+        fold.marks(&declared, &self.mappings, &carried)
+    }
+
+    /// What of a projection can be personal. What others refer to can be in any category.
+    pub fn projection_marks(&self, projection: &Projection) -> Result<ProjectionMarks, CoreError> {
+        let categories = projection.categories().filter(|_| !projection.resolves());
+        projection.marks(&self.declared(categories), &self.mappings)
+    }
+}

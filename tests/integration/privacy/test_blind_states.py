@@ -1,0 +1,146 @@
+"""Goal: who may not see personal values gets none in states, by whatever call, and all else of
+them.
+
+Method: a real server with two tokens; every call that gives states is made with both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.integration.privacy.guarded import BLIND, CANARY, SEES, client, declare, guarded
+from tests.support.servers import RunningServer
+
+from eventfold import Client, Event, EventfoldError, PersonalWithheld
+
+
+@pytest.fixture(scope="module")
+def server(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with guarded(tmp_path_factory.mktemp("blind"), postgres, "blind") as started:
+        yield started
+
+
+@pytest.fixture
+def sees(server: RunningServer) -> Iterator[Client]:
+    with client(server, SEES) as made:
+        yield made
+
+
+@pytest.fixture
+def blind(server: RunningServer) -> Iterator[Client]:
+    with client(server, BLIND) as made:
+        yield made
+
+
+def fold(kind: str, name: str = "f") -> dict[str, Any]:
+    return {
+        "fold": name,
+        "initial": {"n": 0, "mail": {"last": None, "all": []}},
+        "keep": {"every": 1},
+        "handlers": {
+            kind: {
+                "n": "state.n + 1",
+                "mail.last": "event.email",
+                "mail.all": "state.mail.all + [event.email]",
+            }
+        },
+    }
+
+
+def states_of(found: Any) -> tuple[Any, tuple[str, ...]]:
+    return found.state, found.withheld_paths
+
+
+OPENED = ({"n": 1, "mail": {"last": CANARY, "all": [CANARY]}}, ())
+HIDDEN = ({"n": 1, "mail": {"last": None, "all": [None]}}, ("/mail/last", "/mail/all/0"))
+
+
+def hydrated(store: Client, stream: str, ref: Any) -> Any:
+    category, _, id_ = stream.partition("-")
+    return store.hydrate(category, id_, fold=ref)
+
+
+def history(store: Client, stream: str, ref: Any) -> Any:
+    category, _, id_ = stream.partition("-")
+    [state] = store.hydrate_history(category, id_, fold=ref)
+    return state
+
+
+def watched(store: Client, stream: str, ref: Any) -> Any:
+    with store.watch(stream, fold=ref) as states:
+        return next(iter(states))
+
+
+CALLS: dict[str, Callable[[Client, str, Any], Any]] = {
+    "hydrate": hydrated,
+    "many": lambda store, stream, ref: store.hydrate_many([stream], fold=ref)[stream],
+    "history": history,
+    "watch": watched,
+}
+
+
+@pytest.mark.parametrize("registered", [False, True])
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_states_come_by_the_permission(
+    sees: Client, blind: Client, kind: str, call: Any, registered: bool
+) -> None:
+    declare(sees, kind, "email")
+    document: Any = fold(kind, f"f{kind}")
+    if registered:
+        sees.put_fold(document)
+        document = f"f{kind}"
+    sees.append(f"{kind}-1", [Event(kind, {"email": CANARY})], expected_version=0)
+    for store, expected in ((sees, OPENED), (blind, HIDDEN), (sees, OPENED), (blind, HIDDEN)):
+        assert states_of(call(store, f"{kind}-1", document)) == expected
+
+
+def test_a_carried_state_is_withheld(sees: Client, blind: Client, kind: str) -> None:
+    declare(sees, kind, "email")
+    first, second = f"{kind}-1", f"{kind}-1@2"
+    sees.append(first, [Event(kind, {"email": CANARY})], expected_version=0)
+    sees.close_stream(first, expected_version=1, successor=second, folds=[fold(kind)])
+    assert states_of(hydrated(sees, second, fold(kind))) == OPENED
+    assert states_of(hydrated(blind, second, fold(kind))) == HIDDEN
+    # What takes it from the opening event itself gets at nothing else.
+    taking = {
+        "fold": "g",
+        "initial": {},
+        "handlers": {"$Opened": {"took": "event.states[0].state.mail.last", "n": "1"}},
+    }
+    assert states_of(hydrated(sees, second, taking)) == ({"took": CANARY, "n": 1}, ())
+    assert states_of(hydrated(blind, second, taking)) == ({"took": None, "n": 1}, ("/took",))
+
+
+def test_states_without_personal_values_come_whole(sees: Client, blind: Client, kind: str) -> None:
+    declare(sees, kind, "email")
+    counting = {"fold": "g", "initial": {"n": 0}, "handlers": {kind: {"n": "state.n + 1"}}}
+    sees.append(f"{kind}-1", [Event(kind, {"email": CANARY})], expected_version=0)
+    assert states_of(hydrated(blind, f"{kind}-1", counting)) == ({"n": 1}, ())
+
+
+def test_what_cannot_be_told_apart_is_refused(sees: Client, blind: Client, kind: str) -> None:
+    declare(sees, kind, "email")
+    stream = f"{kind}-1"
+    sees.append(stream, [Event(kind, {"email": CANARY})], expected_version=0)
+    keyed = {"fold": "g", "initial": {}, "handlers": {kind: {"[event.email]": "1"}}}
+    assert hydrated(sees, stream, keyed).state == {CANARY: 1}
+    with pytest.raises(EventfoldError) as refused:
+        hydrated(blind, stream, keyed)
+    assert refused.value.reason == "PERSONAL_KEY"
+    assert CANARY not in str(refused.value)
+
+
+def test_what_events_changed_is_refused(sees: Client, blind: Client, kind: str) -> None:
+    declare(sees, kind, "email")
+    stream = f"{kind}-1"
+    sees.append(stream, [Event(kind, {"email": CANARY})], expected_version=0)
+    assert list(sees.explain(kind, "1", fold=fold(kind)))
+    with pytest.raises(PersonalWithheld) as refused:
+        list(blind.explain(kind, "1", fold=fold(kind)))
+    assert refused.value.facts == {
+        "field": "/mail/all/*",
+        "category": kind,
+        "permission": "personal",
+    }
