@@ -80,7 +80,7 @@ async def traffic(address: str) -> AsyncIterator[list[Resuming]]:
     # An append that was under way is stored though its writer has left.
     await asyncio.sleep(1)
     log = await asyncio.to_thread(stored, address)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while any(len(one.events) < len(log) for one in followers):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     for task in following:

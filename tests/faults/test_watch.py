@@ -62,7 +62,7 @@ async def traffic(address: str) -> AsyncIterator[list[Resuming]]:
     # An append that was under way is stored though its writer has left.
     await asyncio.sleep(1)
     right = {one.stream: history(address, one.stream, SUM) for one in watches}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while any(len(one.states) < len(right[one.stream]) for one in watches):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     for task in watching:

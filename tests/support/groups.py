@@ -20,7 +20,7 @@ from eventfold.v1 import (
 )
 from eventfold.v1 import consumer_groups_pb2 as pb
 
-ANSWER_SECONDS_MAX = 30.0
+ANSWER_SECONDS_MAX = 60.0
 ACK = pb.SETTLE_ACTION_ACK
 RETRY = pb.SETTLE_ACTION_RETRY
 PARK = pb.SETTLE_ACTION_PARK

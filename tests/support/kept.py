@@ -65,14 +65,14 @@ class KeptStore:
 
     def wait_sql(self, statement: str, *wanted: object) -> None:
         """Waits until the statement has one row, which is this one."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.sql(statement) != [wanted]:
             assert time.monotonic() < deadline, self.sql(statement)
             time.sleep(0.02)
 
     def wait_kept(self, wanted: dict[str, int]) -> None:
         """Waits until the table has these: they are written after the answer."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.kept() != wanted:
             assert time.monotonic() < deadline, self.kept()
             time.sleep(0.02)

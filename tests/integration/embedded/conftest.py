@@ -18,7 +18,7 @@ from eventfold_server.embedded import EmbeddedPostgres, accounts, leftovers, soc
 from eventfold_server.embedded.directory import DataDirectory
 
 HOLDER = Path(__file__).with_name("holder.py")
-GONE_SECONDS_MAX = 7.0
+GONE_SECONDS_MAX = 30.0
 DEADLINE_SECONDS = 30.0
 
 

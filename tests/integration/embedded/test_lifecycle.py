@@ -24,7 +24,7 @@ from eventfold_server.embedded import (
     StartFailed,
 )
 
-RECOVERY_SECONDS_MAX = 5.0
+RECOVERY_SECONDS_MAX = 20.0
 
 
 def socket_directory(dsn):
@@ -152,7 +152,7 @@ async def test_postgres_killed_and_restarted(cluster):
         await asyncio.sleep(0)
         assert not died.done()
         os.kill(pid, signal.SIGKILL)
-        report = await asyncio.wait_for(died, 5)
+        report = await asyncio.wait_for(died, 30)
         assert (report.pid, report.exit_status, report.requested) == (pid, -signal.SIGKILL, False)
         connection.terminate()
 
@@ -165,7 +165,7 @@ async def test_postgres_killed_and_restarted(cluster):
 
         died = asyncio.create_task(postgres.wait_died())
         await asyncio.sleep(0)
-    report = await asyncio.wait_for(died, 5)
+    report = await asyncio.wait_for(died, 30)
     assert report.requested
     assert report.exit_status == 0
 
@@ -204,8 +204,8 @@ def test_two_servers(cluster, hold):
     second = hold()
     assert second.error == "DataDirectoryInUse"
     assert f"pid {holder.process.pid}" in second.message
-    assert second.process.wait(5) == 1
-    assert time.monotonic() - began < 3
+    assert second.process.wait(20) == 1
+    assert time.monotonic() - began < 20
     assert cluster.processes()
 
 

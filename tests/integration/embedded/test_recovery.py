@@ -34,7 +34,7 @@ from eventfold_server.embedded import (
 )
 from eventfold_server.processes import child
 
-RECOVERY_SECONDS_MAX = 5.0
+RECOVERY_SECONDS_MAX = 20.0
 
 
 def account_of(cluster):

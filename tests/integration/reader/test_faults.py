@@ -118,7 +118,7 @@ class LateCancellations:
 
     async def ended(self) -> None:
         """Waits until all connections are closed."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.gather(*self._connections)
 
 
@@ -187,7 +187,7 @@ async def test_a_fold_that_is_cancelled_stops(database: Database, log: LogStorag
             async with asyncio.timeout(0.05):
                 await starts.hydrate("S-0", ref, Upto())
     # Twenty folds to their ends would take far longer.
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert await count(log) == EVENTS
 
 

@@ -156,7 +156,7 @@ async def test_subscriptions(servers: list[RunningServer], direct_url: str) -> N
             start_beside(servers[0]) as beside,
         ):
             # Each listens past the pooler.
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while listeners(connection) < 3:  # noqa: ASYNC110 - told by a query
                     await asyncio.sleep(0.05)
             async with eventfold.AsyncClient(beside.address) as writing:

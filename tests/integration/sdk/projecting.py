@@ -159,7 +159,7 @@ def fill(store: Client, numbers: range, streams: int = 3) -> dict[str, int]:
 
 async def until_sums_are(base: Database, right: dict[str, int]) -> None:
     """Returns when a projection in the background has come so far."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await base.sums() != right:  # noqa: ASYNC110 - they become so elsewhere
             await asyncio.sleep(0.02)
 

@@ -343,7 +343,7 @@ def test_nobody_there_at_first_is_an_error(eventfold_target: str) -> None:
     began = time.monotonic()
     with Client("127.0.0.1:1") as store, pytest.raises(eventfold.ConnectionFailed):
         next(store.subscribe(timeout=0.5))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_reads_wait_for_a_position(store: Client, eventfold_target: str) -> None:

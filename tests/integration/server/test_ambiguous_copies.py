@@ -173,7 +173,7 @@ async def test_who_was_there_before(readers: Readers) -> None:
         readers.at.transform(7, ["Account"], ["Card"])
         await readers.at.grow(30)
         session.grant(1000)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(got) < len(asked.of(readers.at.events)):
                 got += positions((await anext(frames)).events)
             given: list[int] = []

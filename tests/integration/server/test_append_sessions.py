@@ -125,7 +125,7 @@ async def inside(database_url: str) -> AsyncIterator[tuple[Server, str, str]]:
 
 async def until(condition: object, what: str) -> None:
     assert callable(condition)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not await asyncio.to_thread(condition):
         assert time.monotonic() < deadline, f"never: {what}"
         await asyncio.sleep(0.02)

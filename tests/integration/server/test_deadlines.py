@@ -48,7 +48,7 @@ def streams(prefix: str) -> list[str]:
 
 
 async def until(condition: Any, what: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not await asyncio.to_thread(condition):
         assert time.monotonic() < deadline, f"never: {what}"
         await asyncio.sleep(0.02)

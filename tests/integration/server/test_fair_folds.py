@@ -78,6 +78,6 @@ def test_the_work_ends_with_its_caller(filled: RunningServer, channel: grpc.Chan
     time.sleep(0.2)
     for one in calls:
         one.cancel()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while cpu_seconds_in(filled.pid, 0.3) > 0.15:
         assert time.monotonic() < deadline, "folds go on without their callers"

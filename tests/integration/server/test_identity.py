@@ -198,7 +198,7 @@ def test_a_hangup_reads_the_tokens_again(start: Starter, tmp_path: Path) -> None
         def until(name: str, code: str) -> None:
             began = time.monotonic()
             while call(channel, LIST_STREAMS, metadata=bearer(name)).code != code:
-                assert time.monotonic() - began < 5, f"{name} never became {code}"
+                assert time.monotonic() - began < 30, f"{name} never became {code}"
                 time.sleep(0.02)
 
         def ask(name: str) -> Answer:

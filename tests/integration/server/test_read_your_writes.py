@@ -75,7 +75,7 @@ async def test_a_read_sees_what_was_written_through_another_server(
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await read(position + 100, 3)
         refused = answer_of(caught.value)
-        assert 2.5 < time.monotonic() - began < 5
+        assert 2.5 < time.monotonic() - began < 30
         assert (refused.code, refused.reason) == ("DEADLINE_EXCEEDED",) * 2
         assert 2_800 < int(refused.facts.pop("deadline_ms")) < 3_100
         assert refused.facts == {"requested": str(position + 100), "head": str(position + 3)}

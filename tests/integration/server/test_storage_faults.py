@@ -32,7 +32,7 @@ from eventfold_server.storage.database import Database
 from eventfold_server.storage.preparing import StorageRefused
 
 APPEND = "/eventfold.v1.EventStore/Append"
-RECOVERY_SECONDS_MAX = 8.0
+RECOVERY_SECONDS_MAX = 30.0
 OURS = "application_name = 'eventfold'"
 
 
@@ -146,7 +146,7 @@ def test_a_paused_postgres_holds_calls_up_and_loses_nothing(
             with pytest.raises(eventfold.EventfoldError) as failed:
                 attempt()
             assert failed.value.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 10
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
@@ -199,7 +199,7 @@ def test_a_commit_that_did_not_wait_for_its_standby_is_not_acknowledged(
             for thread in threads:
                 thread.start()
             waiting = f"{OURS} AND wait_event = 'SyncRep'"
-            deadline = time.monotonic() + 15
+            deadline = time.monotonic() + 60
             cancelled = 0
             while any(thread.is_alive() for thread in threads):
                 assert time.monotonic() < deadline, reasons
@@ -268,7 +268,7 @@ async def test_a_database_that_is_still_starting_is_waited_for(shared_tmp_path: 
             began = time.monotonic()
             with pytest.raises(StorageRefused, match=name) as told:
                 await Database(dsn, "eventfold", wait_s=20).open()
-            assert time.monotonic() - began < 5, "waiting does not help here"
+            assert time.monotonic() - began < 15, "waiting does not help here"
             password = postgres.dsn.split(":")[2].split("@")[0]
             assert password not in str(told.value)
     finally:

@@ -214,7 +214,7 @@ async def test_a_sign_of_life(server: RunningServer, client: eventfold.AsyncClie
         await one.next()
         took = time.monotonic() - begun
         assert (one.signs, one.versions) == (1, [1])
-        assert WATCH_SIGN_OF_LIFE_S - 0.5 < took < WATCH_SIGN_OF_LIFE_S + 5
+        assert WATCH_SIGN_OF_LIFE_S - 0.5 < took < WATCH_SIGN_OF_LIFE_S + 20
 
 
 async def test_a_deadline_ends_it(server: RunningServer, client: eventfold.AsyncClient) -> None:
@@ -275,7 +275,7 @@ async def test_many_watch_one_stream(start: Starter, database_url: str) -> None:
         for _ in range(10):
             await append(client, "many-1")
         await asyncio.gather(*(one.until_version(11) for one in watches))
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 60
         assert all(one.versions == list(range(1, 12)) for one in watches)
         assert connections(database_url) < before + 25
         for one in watches:
@@ -316,7 +316,7 @@ async def test_the_end_of_the_server_ends_it(start: Starter) -> None:
         server.process.terminate()
         for one in watches:
             assert (await one.refusal()).reason == "SHUTTING_DOWN"
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize("regrown", [0, 1, 2])

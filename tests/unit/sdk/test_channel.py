@@ -139,7 +139,7 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
         with pytest.raises(_core.CallError, match="no sign of life") as caught:
             silent.unary("/test.Test/Never", b"", 30.0)
         assert caught.value.code == "UNAVAILABLE"
-        assert 0.3 < time.monotonic() - begin < 10
+        assert 0.3 < time.monotonic() - begin < 25
 
 
 def test_a_signal_ends_a_call() -> None:
@@ -150,7 +150,7 @@ def test_a_signal_ends_a_call() -> None:
         begin = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             silent.unary("/test.Test/Never", b"", 30.0)
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 25
         timer.join()
 
 

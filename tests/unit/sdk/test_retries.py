@@ -125,7 +125,7 @@ async def test_a_read_that_gets_no_answer_says_so(driver: Any, server: Any, scri
         await driver.result(client.get_stream("a-1"))
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.deadline_ms == 200
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 20
 
 
 async def test_an_append_that_gets_no_answer_may_be_stored(
@@ -143,13 +143,13 @@ async def test_an_append_that_gets_no_answer_may_be_stored(
 async def test_repetitions_stay_within_the_deadline(
     driver: Any, server: Any, script: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventfold._failures._BACKOFF_FIRST_S", 0.4)
+    monkeypatch.setattr("eventfold._failures._BACKOFF_FIRST_S", 1.0)
     server.script("GetStream", script.refuse("STORAGE_UNAVAILABLE"))
-    client = driver.client(server.target, timeout=0.8)
+    client = driver.client(server.target, timeout=2.0)
     begin = time.monotonic()
     with pytest.raises(eventfold.StorageUnavailable):
         await driver.result(client.get_stream("a-1"))
-    assert time.monotonic() - begin < 0.8
+    assert time.monotonic() - begin < 2.0
     first, *later = [call.seconds for call in server.calls]
     assert len(later) < 4
     assert all(seconds < first - 0.1 for seconds in later)
@@ -181,7 +181,7 @@ async def test_no_server(driver: Any) -> None:
         await driver.result(client.get_stream("a-1"))
     assert caught.value.target == client.target
     assert isinstance(caught.value, ConnectionError)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
 
 
 async def test_a_server_that_speaks_something_else(driver: Any) -> None:

@@ -136,14 +136,14 @@ async def test_every_append_keeps_its_own_deadline(driver: Any, appends: AppendS
 
     def hold(request: Any) -> None:
         if request.stream == "slow-1":
-            held.wait(10)
+            held.wait(60)
 
     appends.before = hold
     client = driver.client(appends.target)
     began = time.monotonic()
     calls = [(f"slow-{n}", [Event("A")], 0) for n in range(1, 6)]
     results = await at_once(driver, client, calls, timeout=0.5)
-    assert 0.4 < time.monotonic() - began < 5
+    assert 0.4 < time.monotonic() - began < 30
     held.set()
     # Who waits behind an append that hangs does not know whether the server has seen his own.
     unsure = (eventfold.OutcomeUnknown, eventfold.AppendResult)
@@ -172,7 +172,7 @@ async def test_one_that_is_cancelled_does_not_disturb_the_others(appends: Append
 
 async def test_more_than_a_session_takes_wait_for_room(appends: AppendServer) -> None:
     held = threading.Event()
-    appends.before = lambda _: held.wait(10)
+    appends.before = lambda _: held.wait(60)
     async with eventfold.AsyncClient(appends.target) as client:
         tasks = [
             asyncio.create_task(client.append("a-1", [Event("A")], expected_version=ANY))
@@ -189,7 +189,7 @@ async def test_more_than_a_session_takes_wait_for_room(appends: AppendServer) ->
 
 async def test_an_append_that_was_never_sent_is_surely_not_stored(appends: AppendServer) -> None:
     held = threading.Event()
-    appends.before = lambda _: held.wait(10)
+    appends.before = lambda _: held.wait(60)
     async with eventfold.AsyncClient(appends.target, timeout=1) as client:
         calls = [client.append("a-1", [Event("A")], expected_version=ANY) for _ in range(1_200)]
         errors = await asyncio.gather(*calls, return_exceptions=True)
@@ -226,7 +226,7 @@ async def test_closing_the_client_ends_what_is_under_way(
     driver: Any, appends: AppendServer
 ) -> None:
     held = threading.Event()
-    appends.before = lambda _: held.wait(10)
+    appends.before = lambda _: held.wait(60)
     client = driver.client(appends.target)
 
     async def close() -> None:

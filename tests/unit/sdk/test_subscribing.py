@@ -116,7 +116,7 @@ async def test_giving_up(driver: Any, server: Any, script: Any) -> None:
     subscription = driver.client(server.target).subscribe(give_up_after=0.5)
     with pytest.raises(eventfold.ConnectionFailed):
         await taken(driver, subscription, 2)
-    assert 0.2 < time.monotonic() - began < 10
+    assert 0.2 < time.monotonic() - began < 30
     assert len(server.calls) > 2
     subscription = driver.client(server.target).subscribe(give_up_after=0)
     server.script("Subscribe", [frame(script, 1), gone], [frame(script, 2), gone])
@@ -202,5 +202,5 @@ async def test_closing_ends_a_pause(driver: Any, server: Any, script: Any) -> No
     task = asyncio.create_task(rest())
     await asyncio.sleep(0.5)
     await close(driver, subscription)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await task == []

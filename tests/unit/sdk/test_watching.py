@@ -219,5 +219,5 @@ async def test_closing_ends_a_loop(driver: Any, server: Any, script: Any) -> Non
     await asyncio.sleep(0.3)
     await close(driver, watch)
     await close(driver, watch)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await task == []

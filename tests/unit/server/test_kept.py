@@ -203,7 +203,7 @@ async def test_stopping_does_not_wait_for_a_database_that_hangs(
     notes.open.clear()
     states = KeptStates(notes)
     states.keep("a-1", stored(1, 1))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await states.stop()
     notes.open.set()
 
@@ -233,7 +233,7 @@ async def test_the_sweep_comes_again_after_a_failure(
 
 
 async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             if reached():
                 return

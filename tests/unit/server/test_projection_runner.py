@@ -190,7 +190,7 @@ def claimed(number: int, lease: int = 100, state: int = BUILDING) -> Claimed:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what it looks at tells nobody
             await asyncio.sleep(0.002)
 
@@ -379,7 +379,7 @@ async def test_it_stops_while_it_writes() -> None:
     p.storage.free = [claimed(1)]
     p.storage.caught_up = carried_through  # type: ignore[method-assign]
     p.runner.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await begun.wait()
         begun.clear()
         p.storage.claim = carried_through  # type: ignore[method-assign]
@@ -400,7 +400,7 @@ async def test_what_it_claims_as_it_stops_is_given_back() -> None:
 
     p.storage.claim = slow  # type: ignore[method-assign]
     p.runner.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await begun.wait()
         await p.runner.stop()
     assert p.storage.released == {7: 100}

@@ -33,7 +33,7 @@ async def test_a_group_is_deleted_while_a_session_ends(
         )
         request = pb.DeleteGroupRequest(name=category)
         deleting = asyncio.ensure_future(groups.stub.DeleteGroup(request))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not _waits_for(connection, other):  # noqa: ASYNC110 - another backend waits
                 await asyncio.sleep(0.02)
         await asyncio.to_thread(connection.execute, f"SELECT FROM {schema}.group_lanes FOR UPDATE")

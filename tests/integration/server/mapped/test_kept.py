@@ -60,7 +60,7 @@ def kept(store: Mapped, stream: str) -> dict[str, int]:
 
 async def until_kept(store: Mapped, stream: str, states: int) -> dict[str, int]:
     """The states in the table as soon as there are so many: they are written after the answer."""
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 60
     while len(found := kept(store, stream)) != states:
         assert time.monotonic() < ends, found
         await asyncio.sleep(0.05)
