@@ -163,6 +163,7 @@ class Rules:
         mappings: Sequence[Mapping] = (),
         enforced_references: Sequence[str] = (),
         personal: Sequence[Personal] = (),
+        past_personal: Sequence[Personal] = (),
     ) -> Self:
         """Put rules together.
 
@@ -175,6 +176,8 @@ class Rules:
             mappings: Those in force, at most one for an event type.
             enforced_references: Event types whose references must be there.
             personal: What is personal, at most once for each event type and each category.
+            past_personal: What was personal before: nothing is sealed by it, but what was sealed
+                by it stays personal.
 
         Raises:
             ValueError: there is no such mode.

@@ -37,6 +37,8 @@ class Catalogue:
         self._mappings: dict[str, _core.Mapping] = {}
         # What is personal, by digest and name.
         self._personal: dict[str, _core.Personal] = {}
+        # The same of rules that are in force no more.
+        self._past_personal: dict[str, _core.Personal] = {}
         # Of the version of `rules`, what reads go by.
         self._reads = self._views(_core.ReadRules(0, []))
         self._loading: asyncio.Task[None] | None = None
@@ -105,7 +107,7 @@ class Catalogue:
                 self._queries["catalogue"],
                 list(self._schemas),
                 list(self._mappings),
-                list(self._personal),
+                [*self._personal, *self._past_personal],
             )
         # Large documents take up to a second; all are compiled here, and not at the first append.
         compiled = await asyncio.to_thread(self._compiled, rows)
@@ -125,11 +127,9 @@ class Catalogue:
             or _core.Mapping.stored(row["name"], row["digest"], row["source"])
             for row in mappings
         }
-        personal = of_kind.get("personal", []) + of_kind.get("personal_category", [])
-        self._personal = {
-            row["known_as"]: self._personal.get(row["known_as"]) or _personal(row)
-            for row in personal
-        }
+        known_personal = self._past_personal | self._personal
+        self._personal = _personal(of_kind, "", known_personal)
+        self._past_personal = _personal(of_kind, "past_", known_personal)
         version: int = rows[0]["version"]
         known = self._schemas
         rules = _core.Rules(
@@ -140,6 +140,7 @@ class Catalogue:
             mappings=list(self._mappings.values()),
             enforced_references=[row["name"] for row in of_kind.get("references", [])],
             personal=list(self._personal.values()),
+            past_personal=list(self._past_personal.values()),
         )
         return rules, self._views(_core.ReadRules(version, list(self._mappings.values())))
 
@@ -162,10 +163,18 @@ class Catalogue:
         return _core.Schema.stored(row["source"], resources, row["formats"])
 
 
-def _personal(row: Any) -> _core.Personal:
-    if row["kind"] == "personal":
-        return _core.Personal.stored(row["source"], event_type=row["name"])
-    return _core.Personal.stored(row["source"], category=row["name"])
+def _personal(
+    of_kind: dict[str | None, list[Any]], prefix: str, known: dict[str, _core.Personal]
+) -> dict[str, _core.Personal]:
+    """What event types and categories declare, by digest and name."""
+    found = {}
+    for kind, named in (("personal", "event_type"), ("personal_category", "category")):
+        for row in of_kind.get(prefix + kind, []):
+            known_as = row["known_as"]
+            found[known_as] = known.get(known_as) or _core.Personal.stored(
+                row["source"], **{named: row["name"]}
+            )
+    return found
 
 
 def _modes(rows: list[Any]) -> dict[str, int]:

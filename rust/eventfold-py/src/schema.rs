@@ -222,7 +222,8 @@ impl Rules {
     #[pyo3(signature = (
         version, *, schemas = vec![], type_modes = HashMap::new(),
         category_modes = HashMap::new(), mappings = vec![], enforced_references = vec![],
-        personal = vec![]
+        personal = vec![],
+        past_personal = vec![]
     ))]
     #[expect(clippy::too_many_arguments, reason = "one for each kind of rule")]
     fn new(
@@ -233,6 +234,7 @@ impl Rules {
         mappings: Vec<Bound<'_, Mapping>>,
         enforced_references: Vec<String>,
         personal: Vec<Bound<'_, Personal>>,
+        past_personal: Vec<Bound<'_, Personal>>,
     ) -> PyResult<Self> {
         let mut types = Types::default();
         for (event_type, revision, schema) in schemas {
@@ -265,7 +267,12 @@ impl Rules {
             .collect::<PyResult<_>>()?;
         let types = types.0.into_values().collect();
         let rules = rules::Rules::new(version, types, category_modes);
-        Ok(Self(Arc::new(rules.with_personal_categories(personal_categories))))
+        let past = past_personal.iter().map(|past| {
+            let past = past.get();
+            (past.declared().clone(), past.shared())
+        });
+        let rules = rules.with_personal_categories(personal_categories);
+        Ok(Self(Arc::new(rules.with_past_personal(past.collect()))))
     }
 
     #[getter]

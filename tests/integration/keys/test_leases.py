@@ -121,7 +121,7 @@ async def test_it_stops_while_a_renewal_is_under_way(
         await holder.execute(f"LOCK TABLE {schema}.privacy_servers")
         waiting = f"SELECT count(*) FROM pg_locks WHERE relation = '{schema}.privacy_servers'"
         async with asyncio.timeout(60):
-            while not await holder.fetchval(f"{waiting}::regclass AND NOT granted"):  # noqa: ASYNC110
+            while not await holder.fetchval(f"{waiting}::regclass AND NOT granted"):
                 await asyncio.sleep(0.02)
         stopping = asyncio.create_task(one.stop())
         await asyncio.sleep(0.1)

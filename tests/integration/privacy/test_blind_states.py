@@ -96,6 +96,14 @@ def test_states_come_by_the_permission(
         assert states_of(call(store, f"{kind}-1", document)) == expected
 
 
+def test_what_was_sealed_is_withheld_without_rules(sees: Client, blind: Client, kind: str) -> None:
+    declare(sees, kind, "email")
+    sees.append(f"{kind}-1", [Event(kind, {"email": CANARY})], expected_version=0)
+    sees.drop_privacy_rules(kind)
+    for store, expected in ((sees, OPENED), (blind, HIDDEN), (sees, OPENED)):
+        assert states_of(hydrated(store, f"{kind}-1", fold(kind))) == expected
+
+
 def test_a_carried_state_is_withheld(sees: Client, blind: Client, kind: str) -> None:
     declare(sees, kind, "email")
     first, second = f"{kind}-1", f"{kind}-1@2"

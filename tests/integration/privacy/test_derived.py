@@ -264,3 +264,25 @@ def test_a_verification_finds_no_difference(store: Client, postgres: str, kind: 
     assert found.keys_checked == 5
     assert found.keys_differing == 0
     assert places_of(postgres, text) == []
+
+
+def test_what_was_sealed_stays_personal_without_rules(
+    store: Client, postgres: str, kind: str
+) -> None:
+    declare(store, kind, name=None)
+    stream, text = f"{kind}-1", canary()
+    first = store.append(stream, [Event(kind, {"name": text})], expected_version=0)
+    store.drop_privacy_rules(kind)
+    # Nothing is sealed by them any more.
+    store.append(f"{kind}-2", [Event(kind, {"name": "plain"})], expected_version=0)
+    document = projection(kind)
+    store.put_projection(document)
+    store.put_fold(fold(kind, f"f{kind}"))
+    assert hydrated(store, stream, f"f{kind}").state == {"name": text, "n": 1}
+    [state] = until(lambda: kept_states(postgres, stream))
+    assert state.startswith(b"$sealed:1:")
+    names = {row.key: row.columns["name"] for row in rows_of(store, document, first.positions[-1])}
+    assert names[stream] == text
+    store.close_stream(stream, expected_version=1, successor=f"{stream}@2", folds=[f"f{kind}"])
+    assert hydrated(store, f"{stream}@2", f"f{kind}").state == {"name": text, "n": 1}
+    assert places_of(postgres, text) == []

@@ -43,6 +43,17 @@ SELECT c.catalogue_version AS version, r.*
         CROSS JOIN LATERAL (SELECT p.digest || CASE WHEN p.type IS NULL THEN ' c ' ELSE ' t ' END
                                    || coalesce(p.type, p.category) AS known_as) k
         WHERE p.dropped_version IS NULL
+       UNION ALL
+       -- What was personal once: values that were sealed by it still are.
+       SELECT DISTINCT CASE WHEN p.type IS NULL THEN 'past_personal_category'
+                            ELSE 'past_personal' END,
+              coalesce(p.type, p.category), 0, p.digest, k.known_as, NULL::boolean,
+              CASE WHEN k.known_as <> ALL($3::text[]) THEN p.normal_form END,
+              NULL::text[], NULL::text[], NULL::smallint
+         FROM {schema}.privacy_rules p
+        CROSS JOIN LATERAL (SELECT p.digest || CASE WHEN p.type IS NULL THEN ' c ' ELSE ' t ' END
+                                   || coalesce(p.type, p.category) AS known_as) k
+        WHERE p.dropped_version IS NOT NULL
   ) r ON true;
 
 -- name: lock_catalogue

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::by_type::{ByType, Typed};
 use crate::mapping::{Mapping, Mappings};
-use crate::privacy::Personal;
+use crate::privacy::{Declared, Personal};
 use crate::schema::Schema;
 
 pub(crate) use judge::{Judge, Subject};
@@ -91,6 +91,8 @@ pub struct Rules {
     category_modes: HashMap<String, Mode>,
     personal_categories: HashMap<String, Arc<Personal>>,
     has_personal: bool,
+    /// What was personal once.
+    past_personal: Vec<(Declared, Arc<Personal>)>,
     mappings: Arc<Mappings>,
 }
 
@@ -105,6 +107,7 @@ impl Rules {
             types: ByType::new(types),
             category_modes,
             personal_categories: HashMap::new(),
+            past_personal: Vec::new(),
             mappings: Arc::new(mappings),
         }
     }
@@ -116,6 +119,14 @@ impl Rules {
     ) -> Self {
         self.has_personal |= !personal_categories.is_empty();
         self.personal_categories = personal_categories;
+        self
+    }
+
+    /// The same with what was personal once. Nothing is sealed by it any more, but what was is
+    /// personal for as long as it is stored.
+    #[must_use]
+    pub fn with_past_personal(mut self, past_personal: Vec<(Declared, Arc<Personal>)>) -> Self {
+        self.past_personal = past_personal;
         self
     }
 

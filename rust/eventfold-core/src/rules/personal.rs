@@ -1,8 +1,9 @@
-//! What of folds and projections can be personal, under the rules in force.
+//! What of folds and projections can be personal, under the rules in force and those before.
 
 use crate::error::CoreError;
 use crate::fold::{Declared, Fold, Marks};
 use crate::json::pointer::Pattern;
+use crate::privacy;
 use crate::projection::{Projection, ProjectionMarks};
 
 use super::Rules;
@@ -12,17 +13,29 @@ const OPENED: &str = "$Opened";
 const CARRIED_STATES: &str = "/states";
 
 impl Rules {
-    /// What is declared personal of events of some categories; `None`: of all. Where anything is,
-    /// so are the states that an opening event carries.
+    /// What is declared personal of events of some categories, or was once: values that were sealed
+    /// then are opened now. `None`: of all categories. Where anything is, so are the states that an
+    /// opening event carries.
     pub fn declared(&self, categories: Option<&[String]>) -> Declared {
-        let declared = self.declared_alone(categories);
+        let declared = self.declared_now(categories);
+        let declared = self.past_personal.iter().fold(declared, |declared, (of, personal)| {
+            match of {
+                privacy::Declared::EventType(name) => declared.with(Some(name), personal),
+                privacy::Declared::Category(name)
+                    if categories.is_none_or(|named| named.contains(name)) =>
+                {
+                    declared.with(None, personal)
+                }
+                privacy::Declared::Category(_) => declared,
+            }
+        });
         if declared.is_empty() {
             return declared;
         }
         declared.with_type(OPENED, Pattern::parse(CARRIED_STATES).iter())
     }
 
-    fn declared_alone(&self, categories: Option<&[String]>) -> Declared {
+    fn declared_now(&self, categories: Option<&[String]>) -> Declared {
         let named = |category: &String| categories.is_none_or(|named| named.contains(category));
         let whole = self.personal_categories.iter().filter(|(category, _)| named(category));
         let mut found = 0;
