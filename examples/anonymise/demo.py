@@ -19,8 +19,18 @@ PATIENTS: dict[str, tuple[str, str, str, list[tuple[str, float, str]]]] = {
 }
 
 
+# What is sealed, of the patient whose stream it is in.
+PERSONAL = {
+    "PatientRegistered": ("/name", "/email", "/born", "/postcode"),
+    "PatientVisited": ("/weight", "/day", "/note"),
+}
+
+
 def fill(store: Client) -> None:
-    """Registers the patients and notes their visits."""
+    """Says what is personal, registers the patients and notes their visits."""
+    for event_type, pointers in PERSONAL.items():
+        personal = dict.fromkeys(pointers)
+        store.put_privacy_rules({"privacy": event_type, "personal": personal})
     for number, (name, born, postcode, visits) in PATIENTS.items():
         data = {"name": name, "email": f"{name}@x.org", "born": born, "postcode": postcode}
         events = [Event("PatientRegistered", data)]

@@ -7,6 +7,7 @@ from typing import Any, Self, final
 
 from eventfold._core import CoreError, Keyring, References
 from eventfold._core_schema import Rules, Violation
+from eventfold._core_transform import CopiedAppend
 
 @final
 class Append:
@@ -102,6 +103,13 @@ class Append:
         """Digest of type, data, metadata and tags of each event for that stream: SHA-256, of events
         with personal values under the keys of their subjects; None: these are gone, or it is not
         sealed.
+        """
+    def carry(self, copied: CopiedAppend) -> None:
+        """Adds the values that were personal in the sources of its events, in the same order. They
+        stay with their subjects, whatever the rules say.
+
+        Raises:
+            CoreError: PERSONAL_TWO_SUBJECTS where the rules make one value of those of several.
         """
     @property
     def is_personal(self) -> bool:

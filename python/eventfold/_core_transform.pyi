@@ -55,6 +55,7 @@ class Transform:
         first: int = 0,
         examples_max: int = 0,
         pseudonym_key: bytes | None = None,
+        seals: bool = True,
     ) -> Transformed:
         """Copy the events of a page, which are held to the rules as appends are.
 
@@ -68,10 +69,12 @@ class Transform:
             first: Index of the first row to copy.
             examples_max: Most events of each type of which an example is kept.
             pseudonym_key: 32 bytes that pseudonyms are made under; without it they fail.
+            seals: Whether copies are sealed before they are stored. If not, an event of which a
+                copy would have personal values fails.
 
         Raises:
-            CoreError: BUG for rows that cannot be decoded, mapped ones, and ones without what is
-                needed.
+            CoreError: KEYS_UNAVAILABLE for sealed values that were not opened; BUG for rows that
+                cannot be decoded, mapped ones, and ones without what is needed.
             ValueError: `job` is no UUID.
         """
     @staticmethod
@@ -156,8 +159,8 @@ class TransformExample:
         position: Its position.
         event_id: Its id.
         event_type: Its type.
-        data: Its data, JSON; empty if its payload was deleted.
-        copies: Its copies: stream, type, id, data, metadata, tags.
+        data: Its data, JSON, with `null` for personal values; empty if its payload was deleted.
+        copies: Its copies: stream, type, id, data with `null` for personal values, metadata, tags.
     """
 
     stream: Final[str]
@@ -178,6 +181,7 @@ class CopiedAppend:
         size_bytes: Their data, metadata, types and tags.
         first_position: Position of the source event of the first.
         last_position: Position of the source event of the last.
+        is_personal: Whether values of them are personal because they were in their sources.
     """
 
     stream: Final[str]
@@ -186,6 +190,12 @@ class CopiedAppend:
     first_position: Final[int]
     last_position: Final[int]
 
+    @property
+    def is_personal(self) -> bool: ...
+    def source_id(self, index: int) -> str | None:
+        """Id of the source event of the copy at an index, from 0; None: there is none."""
+    def carries(self, index: int, pointer: str) -> bool:
+        """Whether a value of the copy at an index, from 0, is personal for that reason."""
     def columns(
         self, expected: int, writer: str, trace_context: str | None = None
     ) -> tuple[Any, ...]:
@@ -206,8 +216,15 @@ class StreamHashes:
     used from many threads.
     """
 
-    def __new__(cls, streams: Sequence[tuple[str, int, bytes]] = ()) -> StreamHashes:
-        """Hashes of no stream, or those that `streams` of another gave, to be gone on with."""
+    def __new__(
+        cls, streams: Sequence[tuple[str, int, bytes]] = (), *, key: bytes | None = None
+    ) -> StreamHashes:
+        """Hashes of no stream, or those that `streams` of another gave, to be gone on with.
+
+        Args:
+            streams: Name, number of copies, hash.
+            key: 32 bytes: who does not know them cannot compare a hash with a guess.
+        """
     def __len__(self) -> int: ...
     @property
     def events(self) -> int:

@@ -10,8 +10,6 @@ from eventfold import _core
 # Of the columns of an append, those that have an element for each event.
 _IDS, _TYPES, _DATA, _METADATA, _TAGS, _TAG_ENDS, _TIMES, _FLAGS, _SENT, _STORED = range(3, 13)
 _CANCELS, _COPIED_FROM = 16, 17
-# Of an event with sealed values: the number of the proto's EventFlag.
-_SEALED = 4
 _BY_EVENT = (_IDS, _TYPES, _DATA, _METADATA, _TIMES, _FLAGS, _SENT, _STORED, _COPIED_FROM)
 
 
@@ -58,9 +56,9 @@ class Chunk:
         return [(append.stream, append.columns(-2, "")) for append in appends]
 
     @property
-    def has_sealed(self) -> bool:
-        """Whether values of the source events are sealed."""
-        return any(flags & _SEALED for _, columns in self.sent for flags in columns[_FLAGS])
+    def is_personal(self) -> bool:
+        """Whether values of the copies are personal because they were in the sources."""
+        return self.copies is not None and any(one.is_personal for one in self.copies.appends)
 
     @property
     def failed(self) -> _core.CoreError | None:

@@ -80,6 +80,7 @@ class TransformWriter:
             page_bytes=TRANSFORM_CHUNK_BYTES,
             window=window,
             encoded=False,
+            rules=self._catalogue.opening,
         )
 
     @property
@@ -88,28 +89,35 @@ class TransformWriter:
         return self._catalogue.rules
 
     async def sealed(self, chunk: Chunk, writer: str) -> list[_core.Append | None]:
-        """What the rules say is personal of copies, sealed; empty: nothing is. SUBJECT_ERASED and
-        others for a copy that may not be stored.
+        """What is personal of copies, by the rules or because it was in the sources, sealed; empty:
+        nothing is. TRANSFORM_FAILED for a copy that may not be stored.
         """
-        found: list[_core.Append | None] = []
-        if not self._catalogue.declares_personal:
-            return found
-        for stream, columns in chunk.sent:
-            request = copies(stream, columns, 0, 0, len(columns[_IDS])).append
-            try:
-                append = await asyncio.to_thread(
-                    _core.Append.of_request, request.SerializeToString(), writer, None, self.rules
-                )
-            except _core.CoreError as error:
-                raise Refusal.of_core(error) from None
-            if not append.is_personal:
-                found.append(None)
-                continue
-            await self._sealer.seal(append)
-            for refused in append.refused:
-                raise Refusal.of_core(refused.error)
-            found.append(append)
+        if chunk.copies is None or not (self._catalogue.declares_personal or chunk.is_personal):
+            return []
+        found = [await self._sealed(copied, writer) for copied in chunk.copies.appends]
         return found if any(found) else []
+
+    async def _sealed(self, copied: _core.CopiedAppend, writer: str) -> _core.Append | None:
+        columns = copied.columns(-2, "")
+        request = copies(copied.stream, columns, 0, 0, copied.events).append
+        try:
+            append = await asyncio.to_thread(
+                _core.Append.of_request, request.SerializeToString(), writer, None, self.rules
+            )
+            append.carry(copied)
+        except _core.CoreError as error:
+            raise _failed(Refusal.of_core(error), copied) from None
+        if not append.is_personal:
+            return None
+        await self._sealer.seal(append)
+        for refused in append.refused:
+            refusal = Refusal.of_core(refused.error)
+            index, pointer = refusal.facts.get("event_index"), refusal.facts.get("pointer")
+            if refusal.reason == "SUBJECT_ERASED" and copied.carries(int(index), str(pointer)):
+                # It was erased since the source was read, which has nothing to copy any more.
+                raise refusal
+            raise _failed(refusal, copied)
+        return append
 
     async def append(self, claimed: ClaimedTransform, at: int, chunk: Chunk, counts: str) -> bool:
         """Appends a chunk, and moves the transform from a position; raises Fenced, TARGET_EXISTS,
@@ -255,6 +263,19 @@ class TransformWriter:
             actual=row["actual"],
             problem=outcome,
         )
+
+
+def _failed(refusal: Refusal, copied: _core.CopiedAppend) -> Refusal:
+    """Why a copy cannot be stored, as the transform tells it."""
+    place = f" at `{pointer}`" if (pointer := refusal.facts.get("pointer")) else ""
+    index = refusal.facts.get("event_index")
+    return Refusal(
+        "TRANSFORM_FAILED",
+        f"a personal value of a copy{place} cannot be sealed: {refusal.message}",
+        event_id=None if index is None else copied.source_id(int(index)),
+        cause=refusal.reason,
+        problem=f"a personal value of the copy{place} cannot be sealed",
+    )
 
 
 class HeldAppends:

@@ -35,7 +35,13 @@ fn event(version: i64, event_type: &str, data: &str) -> Event {
 
 fn copy_from(transform: &Transform, events: &[Event], first: usize) -> Copies {
     let rows = Rows::decode(columns(events)).unwrap();
-    let job = Job { id: &JOB, rules: &Rules::default(), pseudonym_key: None, examples_max: 1 };
+    let job = Job {
+        id: &JOB,
+        rules: &Rules::default(),
+        pseudonym_key: None,
+        seals: true,
+        examples_max: 1,
+    };
     transform.copy(&rows, first, job).unwrap()
 }
 
@@ -401,7 +407,13 @@ fn events_that_were_not_validated_are_checked_first() {
 fn pages_must_have_what_is_needed() {
     let refused = |transform: &Transform, event: Event| {
         let rows = Rows::decode(columns(&[event])).unwrap();
-        let job = Job { id: &JOB, rules: &Rules::default(), pseudonym_key: None, examples_max: 0 };
+        let job = Job {
+            id: &JOB,
+            rules: &Rules::default(),
+            pseudonym_key: None,
+            seals: true,
+            examples_max: 0,
+        };
         let error = transform.copy(&rows, 0, job).unwrap_err();
         assert_eq!(error.reason, "BUG");
         error.message

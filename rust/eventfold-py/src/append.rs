@@ -22,6 +22,7 @@ use super::keyring::{Keyring, Nonces};
 use super::personal;
 use super::references::References;
 use super::schema::{Rules, Violation};
+use super::transform::CopiedAppend;
 
 /// An append that passed every check that needs no database.
 #[pyclass(frozen, module = "eventfold._core")]
@@ -183,6 +184,14 @@ impl Append {
         let append = self.inner();
         let digest = |event: StoredEvent<'_>| event.sent_digest.map(|it| PyBytes::new(py, it));
         append.parts[0].events().map(digest).collect()
+    }
+
+    fn carry(&self, py: Python<'_>, copied: &Bound<'_, CopiedAppend>) -> PyResult<()> {
+        let mut append = append::Append::clone(&self.inner());
+        let carried = copied.get().personal().to_vec();
+        append.carry(carried).map_err(|error| errors::raise(py, error))?;
+        self.take(append);
+        Ok(())
     }
 
     #[getter]

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use eventfold_core::envelope::{parse_uuid, uuid_text};
 use eventfold_core::error::CoreError;
+use eventfold_core::privacy::PersonalValue;
 use eventfold_core::transform::{self, Copied, Copies, Job, Source, StreamHash};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
@@ -78,7 +79,10 @@ impl Transform {
         self.0.verify()
     }
 
-    #[pyo3(signature = (batch, job, rules, *, first = 0, examples_max = 0, pseudonym_key = None))]
+    #[pyo3(signature = (
+        batch, job, rules, *, first = 0, examples_max = 0, pseudonym_key = None, seals = true
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "named ones")]
     fn apply(
         &self,
         py: Python<'_>,
@@ -88,13 +92,15 @@ impl Transform {
         first: usize,
         examples_max: usize,
         pseudonym_key: Option<[u8; 32]>,
+        seals: bool,
     ) -> PyResult<Transformed> {
         let rows = &batch.get().rows;
         let rules = rules.get().inner();
         let id = uuid(job, "job")?;
         let copies = errors::run(py, errors::ANY_BYTES, || {
             let pseudonym_key = pseudonym_key.as_ref();
-            self.0.copy(rows, first, Job { id: &id, rules, pseudonym_key, examples_max })
+            let job = Job { id: &id, rules, pseudonym_key, seals, examples_max };
+            self.0.copy(rows, first, job)
         })?;
         Ok(Transformed { copies, catalogue_version: rules.version() })
     }
@@ -188,7 +194,7 @@ fn example_copy(py: Python<'_>, copy: &Copied) -> ExampleCopy {
         copy.stream.to_string(),
         copy.event_type.to_string(),
         uuid_text(&copy.id),
-        PyBytes::new(py, &copy.data).unbind(),
+        PyBytes::new(py, &copy.shown()).unbind(),
         PyBytes::new(py, &copy.metadata).unbind(),
         copy.tags.clone(),
     )
@@ -237,6 +243,7 @@ pub struct CopiedAppend {
     of_events: Vec<Py<PyAny>>,
     cancels: Vec<Option<String>>,
     copied_from: Vec<String>,
+    personal: Vec<(usize, Vec<PersonalValue>)>,
 }
 
 impl CopiedAppend {
@@ -260,12 +267,37 @@ impl CopiedAppend {
             of_events: columns.into_iter().map(Bound::unbind).collect(),
             cancels: events.iter().map(|copy| copy.cancels.as_ref().map(uuid_text)).collect(),
             copied_from: events.iter().map(|copy| uuid_text(&copy.copied_from)).collect(),
+            personal: events
+                .iter()
+                .enumerate()
+                .filter(|(_, copy)| !copy.personal.is_empty())
+                .map(|(index, copy)| (index, copy.personal.clone()))
+                .collect(),
         })
+    }
+
+    /// Values of the sources that were opened, by the indexes of the copies.
+    pub fn personal(&self) -> &[(usize, Vec<PersonalValue>)] {
+        &self.personal
     }
 }
 
 #[pymethods]
 impl CopiedAppend {
+    #[getter]
+    fn is_personal(&self) -> bool {
+        !self.personal.is_empty()
+    }
+
+    fn source_id(&self, index: usize) -> Option<&str> {
+        self.copied_from.get(index).map(String::as_str)
+    }
+
+    fn carries(&self, index: usize, pointer: &str) -> bool {
+        let mut events = self.personal.iter().filter(|(known, _)| *known == index);
+        events.any(|(_, values)| values.iter().any(|value| value.pointer == pointer))
+    }
+
     #[pyo3(signature = (expected, writer, trace_context = None))]
     fn columns<'py>(
         &self,
@@ -321,11 +353,13 @@ impl StreamHashes {
 #[pymethods]
 impl StreamHashes {
     #[new]
-    #[pyo3(signature = (streams = vec![]), text_signature = "(streams=())")]
-    fn new(streams: Vec<(String, u64, [u8; 32])>) -> Self {
+    #[pyo3(signature = (streams = vec![], *, key = None),
+        text_signature = "(streams=(), *, key=None)")]
+    fn new(streams: Vec<(String, u64, [u8; 32])>, key: Option<[u8; 32]>) -> Self {
         let streams = streams.into_iter();
         let hash = |(name, events, hash)| (name, StreamHash { events, hash });
-        Self { hashes: Mutex::new(transform::StreamHashes::of(streams.map(hash))) }
+        let hashes = transform::StreamHashes::of(streams.map(hash)).keyed(key);
+        Self { hashes: Mutex::new(hashes) }
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {

@@ -118,7 +118,13 @@ impl Page for Alone<'_> {
 
 fn copies(transform: &Transform, event: &Stored<'_>, flags: i32) -> Copies {
     let page = Alone(event, (flags | event.marks).to_be_bytes());
-    let job = Job { id: &JOB, rules: &Rules::default(), pseudonym_key: None, examples_max: 1 };
+    let job = Job {
+        id: &JOB,
+        rules: &Rules::default(),
+        pseudonym_key: None,
+        seals: true,
+        examples_max: 1,
+    };
     transform.copy(&page, 0, job).expect("the page can be read")
 }
 

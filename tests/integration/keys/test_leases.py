@@ -119,9 +119,12 @@ async def test_it_stops_while_a_renewal_is_under_way(
         held = holder.transaction()
         await held.start()
         await holder.execute(f"LOCK TABLE {schema}.privacy_servers")
-        waiting = f"SELECT count(*) FROM pg_locks WHERE relation = '{schema}.privacy_servers'"
+        waiting = (
+            "SELECT count(*) FROM pg_locks"
+            f" WHERE relation = '{schema}.privacy_servers'::regclass AND NOT granted"
+        )
         async with asyncio.timeout(60):
-            while not await holder.fetchval(f"{waiting}::regclass AND NOT granted"):
+            while not await holder.fetchval(waiting):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         stopping = asyncio.create_task(one.stop())
         await asyncio.sleep(0.1)

@@ -18,10 +18,15 @@ _NOTHING = bytes(32)
 
 
 async def compare(
-    writer: TransformWriter, claimed: ClaimedTransform, chunk: Chunk, remote: RemoteTarget | None
+    writer: TransformWriter,
+    claimed: ClaimedTransform,
+    chunk: Chunk,
+    remote: RemoteTarget | None,
+    key: bytes | None,
 ) -> tuple[int, Compared]:
     """Compares what a chunk should have become with what is stored: the number of copies, and by
-    target the digests of all that was compared so far. Raises TRANSFORM_DIFFERS.
+    target the digests of all that was compared so far, under a key if there is one: what they are
+    of can be personal. Raises TRANSFORM_DIFFERS.
     """
     if chunk.copies is None or not chunk.copies.events:
         return 0, {}
@@ -30,12 +35,13 @@ async def compare(
     targets = [stream for stream, _, _ in fresh.streams]
     known = await writer.verified_targets(claimed.number, targets)
     wanted = _core.StreamHashes(
-        [(name, events, wanted or _NOTHING) for name, (events, wanted, _) in known.items()]
+        [(name, events, wanted or _NOTHING) for name, (events, wanted, _) in known.items()],
+        key=key,
     )
     before = {name: (events, found or _NOTHING) for name, (events, _, found) in known.items()}
     wanted.add_copies(chunk.copies)
     if remote is None:
-        found = await digested(writer, before, [id_ for _, id_ in chunk.ids])
+        found = await digested(writer, before, [id_ for _, id_ in chunk.ids], key)
     else:
         there = await remote.digests(before, chunk.ids)
         found = _core.StreamHashes([(name, *digest) for name, digest in there.items()])
@@ -51,10 +57,13 @@ async def compare(
 
 
 async def digested(
-    writer: TransformWriter, streams: Mapping[str, tuple[int, bytes]], ids: Sequence[str]
+    writer: TransformWriter,
+    streams: Mapping[str, tuple[int, bytes]],
+    ids: Sequence[str],
+    key: bytes | None = None,
 ) -> _core.StreamHashes:
     """Hashes of streams, gone on with by those of the copies with these ids that are stored."""
-    found = _core.StreamHashes([(name, *digest) for name, digest in streams.items()])
+    found = _core.StreamHashes([(name, *digest) for name, digest in streams.items()], key=key)
     async with aclosing(writer.copies(ids)) as pages:
         async for page in pages:
             if page.batch is not None and page.rows:

@@ -1,13 +1,14 @@
 """One transform under one lease: trying, copying, comparing, naming successors, undoing."""
 
 import asyncio
+import hmac
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from eventfold import _core
 from eventfold_server import failpoints, limits
-from eventfold_server.domain.transforms.comparing import compare
+from eventfold_server.domain.transforms.comparing import Compared, compare
 from eventfold_server.domain.transforms.documents import Document
 from eventfold_server.domain.transforms.remote import RemoteTarget
 from eventfold_server.domain.transforms.tally import Counts, Trial
@@ -28,6 +29,8 @@ _FAILURES = frozenset(
         "TRANSFORM_TARGET_STORE",
     }
 )
+# What the key of the digests of copies is made from.
+_DIGESTS = b"digests of copies"
 # What is compared was held to the rules when it was copied; another server has rules of its own.
 _NO_RULES = _core.Rules(0)
 
@@ -70,6 +73,9 @@ class Job:
         pseudonyms under; without it they fail.
         """
         self._pseudonym_key = pseudonym_key
+        # Another server digests what it has, which is not personal here, and has no key of ours.
+        keyed = remote is None and pseudonym_key is not None
+        self._digest_key = hmac.digest(pseudonym_key, _DIGESTS, "sha256") if keyed else None
         self.remote = remote
         self._storage = storage
         self._writer = writer
@@ -140,23 +146,17 @@ class Job:
             first=first,
             examples_max=examples_max,
             pseudonym_key=self._pseudonym_key,
+            seals=self.remote is None,
         )
         end = copies.next
         # Of an event that fails at once: the position before it.
         position = batch.position(end - 1) if end > first else batch.position(first) - 1
         chunk = Chunk(position, copies, batch, first, rules.version)
-        if chunk.has_sealed:
-            raise Failed(
-                Refusal(
-                    "TRANSFORM_FAILED",
-                    "events of the sources have sealed values, which copies cannot have yet",
-                    transform_id=self.claimed.transform_id,
-                    problem="sealed",
-                )
-            )
-        # A trial stores nothing, and needs no keys.
+        # A trial stores nothing, and makes no keys.
         if held_to_rules and copies.events and not examples_max:
-            chunk = replace(chunk, sealed=await self._writer.sealed(chunk, self.claimed.started_by))
+            with failing():
+                sealed = await self._writer.sealed(chunk, self.claimed.started_by)
+            chunk = replace(chunk, sealed=sealed)
         return chunk
 
     async def try_all(self, stage: Stage) -> Trial:
@@ -281,18 +281,31 @@ class Job:
         """Compares a chunk of what is copied; whether that was all."""
         if self._verified >= self.position:
             return True
+        try:
+            chunk, (events, targets) = await self._compared()
+        except Failed as failed:
+            if failed.refusal.reason != "TRANSFORM_DIFFERS" or self.remote is not None:
+                raise
+            # Values may have been erased between the two looks, and are so in both from now on.
+            chunk, (events, targets) = await self._compared()
+        failpoints.reach("transform_compared")
+        await self._writer.verified(self.claimed, self._verified, chunk.position, events, targets)
+        self._verified = chunk.position
+        self._going()
+        return self._verified >= self.position
+
+    async def _compared(self) -> tuple[Chunk, tuple[int, Compared]]:
+        """What comes next of what is copied, and what comparing it came to."""
         chunks = self.chunks(self._verified, self.position, held_to_rules=False)
         async with aclosing(chunks):
             chunk = await anext(chunks)
         if chunk.failed is not None:
             raise Failed(Refusal.of_core(chunk.failed))
         with failing():
-            events, targets = await compare(self._writer, self.claimed, chunk, self.remote)
-        failpoints.reach("transform_compared")
-        await self._writer.verified(self.claimed, self._verified, chunk.position, events, targets)
-        self._verified = chunk.position
-        self._going()
-        return self._verified >= self.position
+            compared = await compare(
+                self._writer, self.claimed, chunk, self.remote, self._digest_key
+            )
+        return chunk, compared
 
     async def verify_all(self) -> None:
         """Compares all that is copied, and that targets hold nothing else."""

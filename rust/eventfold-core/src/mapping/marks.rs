@@ -13,14 +13,17 @@ use super::tree::{ROOT, Tree};
 impl Mapping {
     /// The mark of data as they are read, from that of those that are stored.
     pub(crate) fn marks(&self, stored: Mark) -> Mark {
-        self.passes.iter().fold(stored, |mark, pass| pass.marks(mark, &self.computed).bounded())
+        self.passes.iter().fold(stored, |event, pass| {
+            let scope = PassScope { event: &event, computed: &self.computed };
+            pass.marks(&event, &scope).bounded()
+        })
     }
 }
 
 impl Pass {
-    fn marks(&self, event: Mark, computed: &Computed) -> Mark {
+    /// The mark of what it makes of an event, whose expressions see the marks of a scope.
+    pub(crate) fn marks(&self, event: &Mark, scope: &dyn Marked) -> Mark {
         let mut mapped = event.clone();
-        let scope = PassScope { event: &event, computed };
         for step in &self.steps {
             match &step.kind {
                 // An event that has both places keeps what was at the first.
@@ -33,7 +36,7 @@ impl Pass {
                 }
                 StepKind::Default { .. } => {}
                 StepKind::Compute { at, program, .. } => {
-                    mapped.replace(&keys(&self.tree, *at), &program.mark(&scope));
+                    mapped.replace(&keys(&self.tree, *at), &program.mark(scope));
                 }
             }
         }

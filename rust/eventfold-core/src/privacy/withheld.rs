@@ -1,5 +1,7 @@
 //! Stored data for those who try something on them: without the values that are sealed.
 
+use std::ops::Range;
+
 use crate::error::CoreError;
 use crate::json::pointer::Pattern;
 use crate::rows::Row;
@@ -22,13 +24,22 @@ pub(crate) fn withheld(row: &Row<'_>, sealed: &[&str]) -> Result<Vec<u8>, CoreEr
         .fact("position", row.position)
         .fact("version", row.version));
     };
-    let mut out = Vec::with_capacity(row.data.len());
+    Ok(replaced(row.data, found.into_iter().map(|value| value.value), WITHHELD))
+}
+
+/// Data with a word in other places, which stand in their order and apart.
+pub(crate) fn replaced(
+    data: &[u8],
+    places: impl IntoIterator<Item = Range<usize>>,
+    word: &str,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len());
     let mut done = 0;
-    for value in found {
-        out.extend_from_slice(&row.data[done..value.value.start]);
-        out.extend_from_slice(WITHHELD.as_bytes());
-        done = value.value.end;
+    for place in places {
+        out.extend_from_slice(&data[done..place.start]);
+        out.extend_from_slice(word.as_bytes());
+        done = place.end;
     }
-    out.extend_from_slice(&row.data[done..]);
-    Ok(out)
+    out.extend_from_slice(&data[done..]);
+    out
 }

@@ -18,8 +18,8 @@ impl Rules {
     /// opening event carries.
     pub fn declared(&self, categories: Option<&[String]>) -> Declared {
         let declared = self.declared_now(categories);
-        let declared = self.past_personal.iter().fold(declared, |declared, (of, personal)| {
-            match of {
+        let declared =
+            self.past_personal.iter().fold(declared, |declared, (of, personal)| match of {
                 privacy::Declared::EventType(name) => declared.with(Some(name), personal),
                 privacy::Declared::Category(name)
                     if categories.is_none_or(|named| named.contains(name)) =>
@@ -27,8 +27,7 @@ impl Rules {
                     declared.with(None, personal)
                 }
                 privacy::Declared::Category(_) => declared,
-            }
-        });
+            });
         if declared.is_empty() {
             return declared;
         }

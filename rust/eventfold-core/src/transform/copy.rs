@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::append::StoredEvent;
 use crate::envelope::uuid5;
+use crate::privacy::PersonalValue;
+use crate::privacy::withheld::replaced;
 
 /// The id of a copy: the UUID of version 5 in the namespace of the job, of the sixteen bytes of the
 /// id of the source event and the ordinal of its rule as four bytes, the most significant first.
@@ -49,6 +51,8 @@ pub struct Copied {
     pub cancels: Option<[u8; 16]>,
     /// Data, metadata, type and tags together.
     pub size_bytes: usize,
+    /// Values of the source event that were opened, where they stand now.
+    pub personal: Vec<PersonalValue>,
 }
 
 impl Copied {
@@ -57,7 +61,13 @@ impl Copied {
         &self.stream[..self.category_bytes]
     }
 
-    /// The event as it is stored, of an append in which its tags end at a place.
+    /// The data without personal values, for those who look at an example.
+    pub fn shown(&self) -> Vec<u8> {
+        replaced(&self.data, self.personal.iter().map(|value| value.value.clone()), "null")
+    }
+
+    /// The event as it is stored but for what is sealed, of an append in which its tags end at a
+    /// place.
     pub fn stored(&self, tags_end: usize) -> StoredEvent<'_> {
         StoredEvent {
             id: &self.id,

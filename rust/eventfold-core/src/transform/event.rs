@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::append::Origin;
 use crate::cel::{Budget, EvalError, Program};
 use crate::envelope::{
-    CheckedEvent, FLAG_CLOSES, FLAG_OPENS, FLAG_SEALED, NO_METADATA, NewEvent, check_event_under,
+    CheckedEvent, FLAG_CLOSES, FLAG_OPENS, NO_METADATA, NewEvent, check_event_under,
 };
 use crate::error::CoreError;
 use crate::fold::engine::read_event;
@@ -18,14 +18,16 @@ use crate::json::write::{to_json_value, write_value};
 use crate::limits::EVALUATION_STEPS_MAX;
 use crate::mapping::changes::{Changes, Trouble};
 use crate::mapping::failure::Failure;
+use crate::privacy::PersonalValue;
 use crate::rows::{Row, Tags};
-use crate::rules::{Judge, Rules, Ruling, Steps};
+use crate::rules::{Judge, Rules, Ruling, Steps, Subject};
 use crate::value::Value;
 
 use super::Targets;
 use super::compile::{Rule, Shape, TypeRules};
 use super::copy::{Copied, copy_id};
 use super::failure::Failed;
+use super::personal::Opened;
 
 /// An event that is to be copied.
 pub(super) struct Event<'a> {
@@ -34,6 +36,16 @@ pub(super) struct Event<'a> {
     pub(super) index: usize,
     pub(super) stream: &'a str,
     pub(super) root: &'a str,
+    pub(super) opened: Opened<'a>,
+}
+
+impl Event<'_> {
+    /// The data without what is personal, for those who look at an example.
+    pub(super) fn shown(&self) -> Vec<u8> {
+        let data = without_absent(self.row.data);
+        let data = data.as_ref().map_or(self.row.data, |shown| &shown.text);
+        self.opened.shown(data)
+    }
 }
 
 /// Copies one event after the other; memory that is used again, and what all have cost.
@@ -46,6 +58,8 @@ pub(super) struct Copier<'a> {
     /// The rules in force, to which copies are held as all appends are.
     pub(super) rules: &'a Rules,
     pub(super) pseudonym_key: Option<&'a [u8; 32]>,
+    /// Whether copies are sealed before they are stored.
+    pub(super) seals: bool,
     pub(super) memory: Memory,
 }
 
@@ -296,6 +310,24 @@ impl Evaluation<'_, '_> {
         }
     }
 
+    /// What of a copy is sealed because it was in the source.
+    fn personal(&self, rule: &Rule, data: &[u8]) -> Result<Vec<PersonalValue>, Failed> {
+        if self.event.opened.is_empty() {
+            return Ok(Vec::new());
+        }
+        let personal = self.event.opened.of_copy(self.rules, rule, data)?;
+        match personal.first() {
+            Some(value) if !self.copier.seals => {
+                let problem = format!(
+                    "`{}` can be personal, and goes to another server only anonymised",
+                    value.pointer
+                );
+                Err(Failed::new(&rule.name, Failure::new(problem).path("data")))
+            }
+            _ => Ok(personal),
+        }
+    }
+
     /// Holds a copy to all that an append is held to.
     fn check(
         &self,
@@ -315,6 +347,7 @@ impl Evaluation<'_, '_> {
         let CheckedEvent { tags, flags, sent_digest, stored_digest, .. } = checked;
         let size_bytes = new.bytes();
         let NewEvent { data, metadata, .. } = new;
+        let personal = self.personal(rule, data)?;
         let id = copy_id(self.copier.job, row.event_id, rule.ordinal);
         if judge.maps() && !ruling.refuses() {
             let tags = Tags::from_texts(&tags);
@@ -334,6 +367,11 @@ impl Evaluation<'_, '_> {
             };
             judge.map(&copy, 0, stream, &mut ruling);
         }
+        if !ruling.refuses() {
+            // It must be clear whose values are that the rules say are personal.
+            let subject = Subject { index: 0, event_type, category };
+            let _ = judge.personal(subject, data, &mut ruling);
+        }
         if let Some(refusal) = ruling.refusal() {
             return Err(refused(refusal).into());
         }
@@ -349,12 +387,13 @@ impl Evaluation<'_, '_> {
             metadata: metadata.to_vec(),
             tags: tags.into_iter().map(str::to_owned).collect(),
             occurred_us: row.occurred_us,
-            flags: flags | row.flags & FLAG_SEALED,
+            flags,
             sent_digest,
             stored_digest,
             copied_from: *row.event_id,
             cancels: row.cancels.map(|id| copy_id(self.copier.job, id, rule.ordinal)),
             size_bytes,
+            personal,
         })
     }
 }

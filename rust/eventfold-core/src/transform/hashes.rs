@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::envelope::FLAG_MAPPED;
+use crate::envelope::{FLAG_ABSENT, FLAG_MAPPED};
 use crate::error::CoreError;
+use crate::json::absent::without_absent;
 use crate::rows::Page;
 
 use super::copy::Copied;
@@ -21,8 +22,10 @@ pub struct StreamHash {
 
 impl StreamHash {
     /// Adds the next copy of the stream.
-    fn add(&mut self, part: &Part<'_>) {
+    fn add(&mut self, part: &Part<'_>, key: Option<&[u8; 32]>) {
         let mut hash = Sha256::new_with_prefix(b"eventfold copied event 1\n");
+        // All that follows has fixed lengths, so that a key in front is enough.
+        hash.update(key.map_or(&[][..], |key| key));
         hash.update(self.hash);
         hash.update(part.id);
         hash.update(part.copied_from);
@@ -49,6 +52,7 @@ struct Part<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamHashes {
     streams: BTreeMap<String, StreamHash>,
+    key: Option<[u8; 32]>,
 }
 
 /// Streams whose copies are not the same: the name, and both hashes.
@@ -57,7 +61,14 @@ pub type Differences = Vec<(String, StreamHash, StreamHash)>;
 impl StreamHashes {
     /// Hashes that were taken before, of streams that are to be gone on with.
     pub fn of(streams: impl IntoIterator<Item = (String, StreamHash)>) -> Self {
-        Self { streams: streams.into_iter().collect() }
+        Self { streams: streams.into_iter().collect(), key: None }
+    }
+
+    /// The same under a key: nobody without it can compare a hash with a guess of what was hashed.
+    #[must_use]
+    pub fn keyed(mut self, key: Option<[u8; 32]>) -> Self {
+        self.key = key;
+        self
     }
 
     /// Adds copies as a transform makes them.
@@ -87,6 +98,12 @@ impl StreamHashes {
                 .stream
                 .ok_or_else(|| CoreError::new("BUG", "the page has no names of streams"))?;
             let tags: Vec<&str> = row.tags.iter().collect();
+            // What was erased since is `null` in what a transform makes now.
+            let shown = match row.flags & FLAG_ABSENT {
+                0 => None,
+                _ => without_absent(row.data),
+            };
+            let data = shown.as_ref().map_or(row.data, |shown| &shown.text);
             let part = Part {
                 id: row.event_id,
                 copied_from,
@@ -94,7 +111,7 @@ impl StreamHashes {
                 occurred_us: row.occurred_us,
                 sent_digest: crate::envelope::sent_digest(
                     row.event_type,
-                    row.data,
+                    data,
                     row.metadata,
                     &tags,
                 ),
@@ -106,11 +123,11 @@ impl StreamHashes {
 
     fn add(&mut self, stream: &str, part: &Part<'_>) {
         if let Some(hash) = self.streams.get_mut(stream) {
-            hash.add(part);
+            hash.add(part, self.key.as_ref());
             return;
         }
         let mut hash = StreamHash::default();
-        hash.add(part);
+        hash.add(part, self.key.as_ref());
         self.streams.insert(stream.to_owned(), hash);
     }
 

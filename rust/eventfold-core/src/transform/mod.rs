@@ -12,6 +12,7 @@ mod failure;
 mod hashes;
 mod normal;
 mod page;
+pub(crate) mod personal;
 
 use crate::error::CoreError;
 use crate::fold::refusal::{Parsed, Source as Text};

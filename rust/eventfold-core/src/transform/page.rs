@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::envelope::FLAG_MAPPED;
+use crate::envelope::{FLAG_ABSENT, FLAG_MAPPED, FLAG_SEALED};
 use crate::error::CoreError;
 use crate::limits::{
     APPEND_BYTES_MAX, APPEND_EVENTS_MAX, TRANSFORM_PAGE_BYTES, TRANSFORM_PAGE_STEPS,
@@ -14,6 +14,7 @@ use super::Transform;
 use super::compile::TypeRules;
 use super::copy::Copied;
 use super::event::{Copier, Event, Memory};
+use super::personal::Opened;
 
 /// What copies are made for.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,9 @@ pub struct Job<'a> {
     pub rules: &'a Rules,
     /// What pseudonyms are made under; without it they fail.
     pub pseudonym_key: Option<&'a [u8; 32]>,
+    /// Whether copies are sealed before they are stored; if not, none may have personal values of
+    /// its source.
+    pub seals: bool,
     /// Most events of each type of which an example is kept.
     pub examples_max: usize,
 }
@@ -98,6 +102,7 @@ impl Transform {
             job: job.id,
             rules: job.rules,
             pseudonym_key: job.pseudonym_key,
+            seals: job.seals,
             memory: Memory::default(),
         };
         let mut copies = Copies { next: first, ..Copies::default() };
@@ -112,7 +117,13 @@ impl Transform {
                     None if self.reads_root => return Err(bug("the page has no roots")),
                     root => root.unwrap_or(stream),
                 };
-                let event = Event { row: &row, index: copies.next, stream, root };
+                let opened = page.opened(copies.next);
+                let hidden = row.flags & (FLAG_SEALED | FLAG_ABSENT) == FLAG_SEALED;
+                if hidden && opened.is_empty() && !row.deleted {
+                    return Err(not_opened());
+                }
+                let opened = Opened::of(opened);
+                let event = Event { row: &row, index: copies.next, stream, root, opened };
                 if let Err(error) = copies.add(self.rules_of(&row), &event, &mut copier, job) {
                     copies.failed = Some(error);
                     return Ok(copies);
@@ -183,7 +194,7 @@ impl Copies {
             position: row.position,
             event_id: *row.event_id,
             event_type: row.event_type.to_owned(),
-            data: row.data.to_vec(),
+            data: event.shown(),
             copies: first..self.events.len(),
         });
     }
@@ -208,6 +219,14 @@ impl Copies {
         }
         appends.into_iter().map(|(_, events)| events).collect()
     }
+}
+
+fn not_opened() -> CoreError {
+    CoreError::new(
+        "KEYS_UNAVAILABLE",
+        "events of the sources have sealed values, and this server has no key store",
+    )
+    .fact("problem", "not_configured")
 }
 
 fn bug(problem: &str) -> CoreError {

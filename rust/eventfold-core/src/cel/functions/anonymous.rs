@@ -176,7 +176,10 @@ mod tests {
         assert_eq!(of(Value::Int(34), 10).unwrap(), "[30,40)");
         assert_eq!(of(Value::Int(-1), 10).unwrap(), "[-10,0)");
         assert_eq!(of(Value::Int(30), 10).unwrap(), "[30,40)");
-        assert_eq!(of(Value::Decimal("39.99".parse::<Decimal>().unwrap()), 10).unwrap(), "[30,40)");
+        assert_eq!(
+            of(Value::Decimal(Decimal::from_json("39.99").unwrap()), 10).unwrap(),
+            "[30,40)"
+        );
         assert!(of(Value::Int(1), 0).is_err());
         assert!(of(Value::Int(i64::MAX), 10).is_err());
     }
