@@ -18,6 +18,7 @@ from eventfold_server.storage.appends import AppendStorage
 from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.lines import LineStorage
+from eventfold_server.storage.sealing import Sealer
 from eventfold_server.storage.writer import Writer
 
 from .database import appends_waiting, connected
@@ -83,7 +84,7 @@ class Store:
         self.schema = schema
         self.storage = AppendStorage(database)
         self.catalogue = Catalogue(database)
-        self.writer = Writer(self.storage, self.catalogue)
+        self.writer = Writer(self.storage, self.catalogue, Sealer(self.storage, None, None))
         self.appender = Appender(self.storage, self.writer, self.catalogue, LineStorage(database))
 
     def start(self, new: NewEvents) -> Begun:

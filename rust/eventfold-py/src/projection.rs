@@ -99,7 +99,8 @@ impl Projection {
         let mappings = personal::mappings(&mappings);
         errors::run(py, errors::ANY_BYTES, || {
             let declared = personal::declared(&types, &everywhere)?;
-            let marks = self.0.marks(&declared, &mappings)?;
+            let referred = self.0.resolves().then_some(&declared);
+            let marks = self.0.marks(&declared, referred, &mappings)?;
             let columns = self.0.columns().iter().zip(&marks.columns);
             let columns = columns.filter(|(_, marked)| **marked);
             let columns = columns.map(|(column, _)| column.name.clone()).collect();

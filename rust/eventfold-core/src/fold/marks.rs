@@ -246,7 +246,7 @@ pub(crate) fn state_mark(
     given: &Mark,
     mut state: Mark,
 ) -> Result<Mark, CoreError> {
-    if declared.is_empty() && !state.any() {
+    if declared.is_empty() && !state.any() && !given.any() {
         return Ok(state);
     }
     let events: Vec<Mark> =

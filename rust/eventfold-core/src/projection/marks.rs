@@ -30,16 +30,17 @@ impl ProjectionMarks {
 
 impl Projection {
     /// What of its keys, states and columns can be personal, also where it comes from events that
-    /// others refer to. Refused with PERSONAL_KEY as [`Fold::marks`](crate::fold::Fold::marks).
+    /// its own refer to, of which `referred` is declared. Refused with PERSONAL_KEY as [`Fold::marks`](crate::fold::Fold::marks).
     pub fn marks(
         &self,
         declared: &Declared,
+        referred: Option<&Declared>,
         mappings: &Mappings,
     ) -> Result<ProjectionMarks, CoreError> {
         // What a name of `resolve` stands for may be an event of any type.
         let mut given = Mark::default();
-        if self.resolves() {
-            given.put(&[Some("data".into())], &declared.any_event(mappings));
+        if let Some(referred) = referred {
+            given.put(&[Some("data".into())], &referred.any_event(mappings));
         }
         let types = self.types.iter().map(String::as_str);
         let handlers: Vec<_> =

@@ -62,9 +62,10 @@ impl Rules {
         fold.marks(&declared, &self.mappings, &carried)
     }
 
-    /// What of a projection can be personal. What others refer to can be in any category.
+    /// What of a projection can be personal. What its events refer to can be in any category.
     pub fn projection_marks(&self, projection: &Projection) -> Result<ProjectionMarks, CoreError> {
-        let categories = projection.categories().filter(|_| !projection.resolves());
-        projection.marks(&self.declared(categories), &self.mappings)
+        let own = self.declared(projection.categories());
+        let referred = projection.resolves().then(|| self.declared(None));
+        projection.marks(&own, referred.as_ref(), &self.mappings)
     }
 }
