@@ -84,8 +84,11 @@ class Store:
         self.schema = schema
         self.storage = AppendStorage(database)
         self.catalogue = Catalogue(database)
-        self.writer = Writer(self.storage, self.catalogue, Sealer(self.storage, None, None))
-        self.appender = Appender(self.storage, self.writer, self.catalogue, LineStorage(database))
+        sealer = Sealer(self.storage, None, None)
+        self.writer = Writer(self.storage, self.catalogue, sealer)
+        self.appender = Appender(
+            self.storage, self.writer, self.catalogue, LineStorage(database), sealer
+        )
 
     def start(self, new: NewEvents) -> Begun:
         """Begins an append as a session does."""

@@ -112,8 +112,8 @@ class TransformWriter:
         await self._sealer.seal(append)
         for refused in append.refused:
             refusal = Refusal.of_core(refused.error)
-            index, pointer = refusal.facts.get("event_index"), refusal.facts.get("pointer")
-            if refusal.reason == "SUBJECT_ERASED" and copied.carries(int(index), str(pointer)):
+            index, pointer = refusal.facts.get("event_index", "0"), refusal.facts.get("pointer", "")
+            if refusal.reason == "SUBJECT_ERASED" and copied.carries(int(index), pointer):
                 # It was erased since the source was read, which has nothing to copy any more.
                 raise refusal
             raise _failed(refusal, copied)

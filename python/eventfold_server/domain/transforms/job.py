@@ -74,8 +74,9 @@ class Job:
         """
         self._pseudonym_key = pseudonym_key
         # Another server digests what it has, which is not personal here, and has no key of ours.
-        keyed = remote is None and pseudonym_key is not None
-        self._digest_key = hmac.digest(pseudonym_key, _DIGESTS, "sha256") if keyed else None
+        self._digest_key: bytes | None = None
+        if remote is None and pseudonym_key is not None:
+            self._digest_key = hmac.digest(pseudonym_key, _DIGESTS, "sha256")
         self.remote = remote
         self._storage = storage
         self._writer = writer
