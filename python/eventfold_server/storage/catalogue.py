@@ -6,7 +6,7 @@ from typing import Any
 
 from eventfold import _core
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.views import OPEN, View
+from eventfold_server.storage.views import OPEN, SENT, View
 
 
 class Catalogue:
@@ -53,13 +53,6 @@ class Catalogue:
     def seals(self) -> bool:
         """Whether there are keys to seal and to open by."""
         return self._keyring is not None
-
-    @property
-    def opening(self) -> _core.ReadRules | None:
-        """How events are read as they were sent, without mappings; None: as they are stored."""
-        if self._keyring is None:
-            return None
-        return _core.ReadRules(0, []).with_keys(self._keyring, [], open=True)
 
     @property
     def reads(self) -> _core.ReadRules:
@@ -153,6 +146,9 @@ class Catalogue:
                 if self._keyring is not None:
                     shown = reads.with_keys(self._keyring, declared, open=personal)
                 views[View(raw, personal)] = shown
+        views[SENT] = mapped.unmapped()
+        if self._keyring is not None:
+            views[SENT] = views[SENT].with_keys(self._keyring, [], open=True)
         return views
 
     def _schema(self, row: Any) -> _core.Schema:

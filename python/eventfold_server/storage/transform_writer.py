@@ -23,6 +23,7 @@ from eventfold_server.storage.sealing import Sealer
 from eventfold_server.storage.transaction import Transaction
 from eventfold_server.storage.transform_chunks import Chunk, Columns
 from eventfold_server.storage.transforms import ClaimedTransform
+from eventfold_server.storage.views import SENT
 
 _NO_END = (1 << 63) - 1
 # Place of the ids among the columns of an append.
@@ -80,7 +81,7 @@ class TransformWriter:
             page_bytes=TRANSFORM_CHUNK_BYTES,
             window=window,
             encoded=False,
-            rules=self._catalogue.opening,
+            rules=self._catalogue.reads_for(SENT),
         )
 
     @property
@@ -181,7 +182,7 @@ class TransformWriter:
             page_bytes=PAGE_BYTES,
             encoded=False,
             # What was to be written is compared, which is what is sealed.
-            rules=self._catalogue.opening,
+            rules=self._catalogue.reads_for(SENT),
         )
 
     async def verified_targets(

@@ -11,9 +11,13 @@ class View:
     raw: bool = False
     # With their personal values; else these are withheld.
     personal: bool = False
+    # With what the rules say in place of what was erased; else it is absent.
+    replaced: bool = True
 
 
 # For whatever runs by itself, and for what comes to nobody as an event.
 OPEN = View(personal=True)
+# As they were sent, without what was erased since.
+SENT = View(raw=True, personal=True, replaced=False)
 # Nobody's permission is known.
 WITHHELD = View()

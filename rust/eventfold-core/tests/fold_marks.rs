@@ -211,7 +211,8 @@ columns:
     let projection = Projection::parse(source, None);
     let projection = projection.unwrap_or_else(|error| panic!("{error} {:?}", error.facts));
     let named = |texts: &[&str]| {
-        let found = projection.marks(&declared(texts), &Mappings::default()).unwrap();
+        let declared = declared(texts);
+        let found = projection.marks(&declared, Some(&declared), &Mappings::default()).unwrap();
         let columns = projection.columns().iter().zip(&found.columns);
         let names = columns.filter(|(_, marked)| **marked).map(|(column, _)| column.name.clone());
         (found.key, found.state.pointers(), names.collect::<Vec<_>>(), found.is_empty())

@@ -14,7 +14,15 @@ import pytest
 from tests.integration.privacy.guarded import BLIND, CANARY, SEES, client, declare, guarded
 from tests.support.servers import RunningServer
 
-from eventfold import AsyncClient, Client, Event, PersonalWithheld, RecordedEvent, References
+from eventfold import (
+    AsyncClient,
+    Client,
+    Event,
+    EventfoldError,
+    PersonalWithheld,
+    RecordedEvent,
+    References,
+)
 
 DATA = {"email": CANARY, "n": 1, "friend": {"name": CANARY}}
 WITHHELD = {"email": None, "n": 1, "friend": {"name": None}}
@@ -188,3 +196,25 @@ async def test_the_async_client_says_what_is_withheld(
         async with store.subscribe(stream) as following:
             event = await asyncio.wait_for(anext(aiter(following)), 10)
         assert event.data == WITHHELD
+
+
+def test_what_is_tried_on_stored_events_opens_them(sees: Client, blind: Client, kind: str) -> None:
+    declare(sees, kind, "email")
+    sees.append(f"{kind}-1", [Event(kind, {"email": CANARY})], expected_version=0)
+    short: dict[str, Any] = {"properties": {"email": {"type": "string", "maxLength": 3}}}
+    same: dict[str, Any] = {"properties": {"email": {"const": CANARY}}}
+    for schema, misfits in ((short, 1), (same, 0)):
+        trial = sees.check_schema(kind, schema).trial
+        assert trial is not None
+        assert trial.misfits == misfits
+    mapping = {"mapping": kind, "computed": {"n": "int(event.email)"}}
+    assert sees.check_mapping(mapping).trial.misfits == 1
+    with pytest.raises(EventfoldError) as refused:
+        sees.put_schema(kind, short)
+    assert CANARY not in f"{refused.value!r} {refused.value.facts}"
+    # Who may not see them learns nothing of them.
+    for call in (lambda: blind.check_schema(kind, short), lambda: blind.check_mapping(mapping)):
+        with pytest.raises(EventfoldError) as refused:
+            call()
+        assert refused.value.reason == "PERMISSION_DENIED"
+    assert blind.put_schema(kind, short).created

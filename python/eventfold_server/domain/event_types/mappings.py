@@ -98,7 +98,9 @@ class Mappings:
             if basis is not None and basis.digest == compiled.digest:
                 yield MappingPut(basis, created=False, stale=(), progress=progress(None, head))
                 return
-            trial = self._trials.trial(compiled.event_type, attempt(compiled))
+            trial = self._trials.trial(
+                compiled.event_type, attempt(compiled), opens=caller.personal
+            )
             candidate = MappingCandidate(compiled, source, basis, trial, caller.writer)
             async with aclosing(self._putting.put(candidate, head)) as steps:
                 async for step in steps:
@@ -120,7 +122,10 @@ class Mappings:
         head = await self._trials.head()
         async with self._trials.checks:
             trial = self._trials.trial(
-                compiled.event_type, attempt(compiled), misfits_max=misfits_max
+                compiled.event_type,
+                attempt(compiled),
+                misfits_max=misfits_max,
+                opens=caller.personal,
             )
             async with aclosing(trial.go_on(head)) as steps:
                 async for _ in steps:

@@ -158,7 +158,14 @@ class Schemas:
                 return
             differences = [] if is_same else await self._differences(compiled, before)
             verdict = Verdict.of(asked.event_type, differences, accepts_misfits=accept_misfits)
-            trial = self._trial(asked.event_type, compiled, basis, verdict.asks, annotated.tried)
+            trial = self._trial(
+                asked.event_type,
+                compiled,
+                basis,
+                verdict.asks,
+                annotated.tried,
+                opens=caller.personal,
+            )
             candidate = SchemaCandidate(new, basis, verdict, annotated, trial, caller.writer)
             async with aclosing(self._putting.put(candidate, head)) as steps:
                 async for step in steps:
@@ -188,7 +195,13 @@ class Schemas:
             return
         async with self._trials.checks:
             trial = self._trial(
-                asked.event_type, compiled, basis, Asks.FIT, annotated.tried, misfits_max
+                asked.event_type,
+                compiled,
+                basis,
+                Asks.FIT,
+                annotated.tried,
+                misfits_max,
+                opens=caller.personal,
             )
             assert trial is not None
             async with aclosing(trial.go_on(head)) as steps:
@@ -281,6 +294,8 @@ class Schemas:
         asks: Asks,
         declaration: Declaration | None,
         misfits_max: int = 1,
+        *,
+        opens: bool = False,
     ) -> Trial | None:
         """What answers a question to the stored events; None: nothing is asked. `declaration`: what
         they are asked too; where there may be none at all, that answers both.
@@ -297,7 +312,7 @@ class Schemas:
         fits = attempt(compiled, mapping)
         if declaration is not None:
             fits = beside(declaration, fits)
-        return self._trials.trial(event_type, fits, misfits_max=misfits_max)
+        return self._trials.trial(event_type, fits, misfits_max=misfits_max, opens=opens)
 
 
 def attempt(schema: _core.Schema, mapping: _core.Mapping | None) -> Attempt:

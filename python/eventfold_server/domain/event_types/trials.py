@@ -20,6 +20,7 @@ from eventfold_server.limits import (
 )
 from eventfold_server.storage.event_types import Change
 from eventfold_server.storage.log import LogStorage
+from eventfold_server.storage.views import SENT
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,12 @@ class Trial:
         misfits_max: int = 1,
         first_only: bool = False,
         category: str | None = None,
+        opens: bool = False,
     ) -> None:
         """`first_only`: the first event says all. `category`: all of its events are tried, and the
-        type is empty.
+        type is empty. `opens`: what is sealed is opened for attempts; else they take it for absent.
         """
+        self._view = SENT if opens else None
         self._log = log
         self.event_type = event_type
         self._category = category
@@ -123,8 +126,8 @@ class Trial:
             tags=None,
             window=LOG_WINDOW_POSITIONS,
             encoded=False,
-            # Attempts know the mapping that they go by, and take what is sealed for absent.
-            view=None,
+            # Attempts know the mapping that they go by.
+            view=self._view,
             page_bytes=TRIAL_PAGE_BYTES,
         )
 
@@ -169,6 +172,7 @@ class Trials:
         misfits_max: int = 1,
         first_only: bool = False,
         category: str | None = None,
+        opens: bool = False,
     ) -> Trial:
         """A trial, which reports so many misfits; see `Trial`."""
         return Trial(
@@ -178,6 +182,7 @@ class Trials:
             misfits_max=misfits_max,
             first_only=first_only,
             category=category,
+            opens=opens,
         )
 
     async def head(self) -> int:

@@ -47,8 +47,7 @@ impl Mapping {
             if row.deleted || row.event_type != self.event_type() {
                 continue;
             }
-            let sealed: Vec<&str> = page.sealed_paths(index)?.iter().collect();
-            let shown = if sealed.is_empty() { None } else { Some(withheld(&row, &sealed)?) };
+            let shown = withheld(page, index, &row)?;
             if let Some(shown) = &shown {
                 row.data = shown;
                 row.flags |= FLAG_ABSENT;

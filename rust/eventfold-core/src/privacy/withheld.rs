@@ -1,16 +1,26 @@
-//! Stored data for those who try something on them: without the values that are sealed.
+//! Data without personal values, for those who try something on them.
 
 use std::ops::Range;
 
+use crate::envelope::FLAG_ABSENT;
 use crate::error::CoreError;
 use crate::json::pointer::Pattern;
-use crate::rows::Row;
+use crate::rows::{Page, Row};
 
 use super::WITHHELD;
 
-/// The data of an event with the word for a withheld value at the pointers to its sealed values.
-/// EVENT_CORRUPT, if they do not lead there.
-pub(crate) fn withheld(row: &Row<'_>, sealed: &[&str]) -> Result<Vec<u8>, CoreError> {
+/// The data of the row at an index of a page with the word for a withheld value in place of sealed
+/// ones; `None`: it has none, or they were shown already. EVENT_CORRUPT, if they are not where they
+/// are listed.
+pub(crate) fn withheld(
+    page: &impl Page,
+    index: usize,
+    row: &Row<'_>,
+) -> Result<Option<Vec<u8>>, CoreError> {
+    let sealed: Vec<&str> = page.sealed_paths(index)?.iter().collect();
+    if sealed.is_empty() || row.flags & FLAG_ABSENT != 0 || !page.opened(index).is_empty() {
+        return Ok(None);
+    }
     let patterns = sealed.iter().map(|pointer| Pattern::pointer(pointer));
     let patterns = patterns.collect::<Result<Vec<_>, _>>().ok();
     let found = patterns.and_then(|patterns| Pattern::find(&patterns, row.data));
@@ -24,7 +34,7 @@ pub(crate) fn withheld(row: &Row<'_>, sealed: &[&str]) -> Result<Vec<u8>, CoreEr
         .fact("position", row.position)
         .fact("version", row.version));
     };
-    Ok(replaced(row.data, found.into_iter().map(|value| value.value), WITHHELD))
+    Ok(Some(replaced(row.data, found.into_iter().map(|value| value.value), WITHHELD)))
 }
 
 /// Data with a word in other places, which stand in their order and apart.

@@ -59,8 +59,7 @@ impl Schema {
             }
             let stream = row.stream.unwrap_or_default();
             trial.events += 1;
-            let sealed: Vec<&str> = page.sealed_paths(index)?.iter().collect();
-            let shown = if sealed.is_empty() { None } else { Some(withheld(&row, &sealed)?) };
+            let shown = withheld(page, index, &row)?;
             if let Some(shown) = &shown {
                 row.data = shown;
                 row.flags |= FLAG_ABSENT;
