@@ -1,4 +1,4 @@
-"""Goal: migrations and `schema.sql` say the same, and the database itself keeps its promises.
+"""Goal: migrations and `schema/` say the same, and the database itself keeps its promises.
 
 Method: a real PostgreSQL; the schema is built both ways and its whole definition compared; then
 statements that would break a promise are tried as the owner of the tables.

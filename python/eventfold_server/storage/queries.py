@@ -141,5 +141,13 @@ def migrations(of: str = "migrations") -> list[Migration]:
 
 
 def schema_sql(schema: str) -> str:
-    """The whole schema in one script, equal to all migrations together."""
-    return _read("schema.sql").replace("{schema}", quote_identifier(schema))
+    """The whole schema in one script, equal to all migrations together: the files of the folder in
+    the order of their numbers.
+
+    They are what a reader should read. {schema} stands for the quoted name of the store's schema;
+    every name is qualified with it, so that no search_path is needed behind a pooler.
+    """
+    folder = resources.files(__package__).joinpath("sql", "schema")
+    files = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    text = "\n".join(entry.read_text(encoding="utf-8") for entry in files)
+    return text.replace("{schema}", quote_identifier(schema))

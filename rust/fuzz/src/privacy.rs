@@ -134,7 +134,16 @@ fn show(
     keys: &Knows,
 ) -> Result<(Vec<u8>, bool), ShowError> {
     let mut out = Vec::new();
-    let absent = show_data(data, pointers, (&STORE, event_id), sight, keys, &|_| None, &mut out)?;
+    let absent = show_data(
+        data,
+        pointers,
+        (&STORE, event_id),
+        sight,
+        keys,
+        &|_| None,
+        &mut out,
+        &mut Vec::new(),
+    )?;
     Ok((out, absent))
 }
 

@@ -30,7 +30,8 @@ impl ProjectionMarks {
 
 impl Projection {
     /// What of its keys, states and columns can be personal, also where it comes from events that
-    /// its own refer to, of which `referred` is declared. Refused with PERSONAL_KEY as [`Fold::marks`](crate::fold::Fold::marks).
+    /// its own refer to, of which `referred` is declared. Refused with PERSONAL_KEY as
+    /// [`Fold::marks`](crate::fold::Fold::marks).
     pub fn marks(
         &self,
         declared: &Declared,
