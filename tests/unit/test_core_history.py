@@ -103,7 +103,7 @@ def test_rows_tell_version_id_and_stream() -> None:
             ask(-1)
     with pytest.raises(_core.CoreError, match="BUG"):
         page(EVENTS).streams()
-    assert _core.Batch([None] * 16).streams() == []
+    assert _core.Batch([None] * 17).streams() == []
 
 
 def test_rows_of_one_stream_are_picked() -> None:
