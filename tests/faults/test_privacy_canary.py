@@ -3,7 +3,8 @@ itself holds one.
 
 Method: a real server, as the command starts it, with its own PostgreSQL, tokens, the log at `debug`
 and metrics. Values that stand nowhere else, the canaries, go through what takes events: appends,
-folds that are kept, closing, compensation, exports and errors. Then every table, every file of the
+sessions, folds that are kept, watches, conditions, projections, copies, trials, closing,
+compensation, exports and errors. Then every table, every file of the
 data directory (WAL included), the log and the metrics are searched for them, before and after the
 subject is erased. A value that is not personal is searched for in the same way, and is found: a
 search that finds nothing would prove nothing.
@@ -11,6 +12,7 @@ search that finds nothing would prove nothing.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -33,7 +35,7 @@ import pytest
 from tests.support.keys import master_key_file
 
 import eventfold
-from eventfold import Client, Event, StreamAppend
+from eventfold import AsyncClient, Client, Event, StreamAppend
 
 STOP_SECONDS_MAX = 60.0
 # All begin alike, so that one search finds all of them.
@@ -198,11 +200,56 @@ def compensate_and_close(store: Client) -> None:
     store.close_stream("User-5", successor="User-5~2", folds=["user"])
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.2)
+async def together(address: str) -> None:
+    """Canaries by a session of appends, and in what watches and subscriptions send."""
+    async with AsyncClient(address, token="t-all") as client:
+        await asyncio.gather(
+            *(
+                client.append(f"User-s{n}", [registered(f"session{n}")], expected_version=0)
+                for n in range(60)
+            )
+        )
+        async with client.watch("User-s1", fold="user") as states:
+            async for state in states:
+                assert state.state["name"] == value("session1") + "!"
+                break
+        condition = f"event.name == '{value('session2')}'"
+        async with client.subscribe(types=["Registered"], where=condition) as events:
+            async for event in events:
+                assert event.stream == "User-s2"
+                break
+
+
+def derive(client: Client) -> None:
+    """Canaries in rows of projections, in copies, and in what tries documents on them."""
+    projection = {
+        "projection": "users",
+        "source": {"category": "User"},
+        "initial": {"name": None, "plan": ""},
+        "handlers": {"Registered": {"name": "event.name", "plan": "event.plan"}},
+        "columns": {"name": "text", "plan": "text"},
+    }
+    client.put_projection(projection)
+    client.wait_projection("users", timeout=60)
+    rows = list(client.query_projection("users", f"plan == '{PLAIN}'"))
+    assert value("session3") in [row.columns["name"] for row in rows]
+    refused(lambda: list(client.query_projection("users", f"name == '{CANARY}'")))
+    client.verify_projection("users")
+    transform = {
+        "transform": "members",
+        "source": {"category": "User"},
+        "into": ["Member"],
+        "stream": "'Member-' + meta.stream_id",
+        "events": {"Registered": {"type": "Joined", "data": {"greeting": "'Dear ' + event.name"}}},
+    }
+    for dry_run in (True, False):
+        job = client.start_transform(transform, dry_run=dry_run)
+        done = client.wait_transform(job.transform_id, timeout=60)
+        assert done.failure is None
+    [joined] = client.read("Member-s4")
+    assert joined.data["greeting"] == "Dear " + value("session4")
+    client.check_schema("Registered", {"properties": {"name": {"maxLength": 3}}})
+    client.check_mapping({"mapping": "Registered", "computed": {"n": "int(event.name)"}})
 
 
 def rows_of(dsn: str) -> Iterator[tuple[str, str]]:
@@ -255,6 +302,8 @@ def test_no_canary_is_anywhere(store: Store) -> None:
     fold(client)
     fail(client)
     compensate_and_close(client)
+    asyncio.run(together(client.target))
+    derive(client)
     assert client.read("User-2").to_list()[0].data["friend"] == value("friend")
     exported = list(client.export_subject("User-1", linked=True))
     assert len(exported) > 300

@@ -88,7 +88,7 @@ def test_the_stream_name_may_be_given_once() -> None:
 
 
 def test_empty_and_malformed_pages() -> None:
-    empty = _core.Batch([None] * 16)
+    empty = _core.Batch([None] * 17)
     assert (len(empty), empty.last_version, empty.encode()) == (0, 0, b"")
     columns = page(2)
     columns[1] = b"junk"

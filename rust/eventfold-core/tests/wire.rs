@@ -147,6 +147,7 @@ fn event() -> impl Strategy<Value = Event> {
             cancels: ids.2,
             trace_context,
             deleted: numbers.3,
+            sealed_paths: Vec::new(),
             root: None,
         },
     )

@@ -286,3 +286,26 @@ def test_what_was_sealed_stays_personal_without_rules(
     store.close_stream(stream, expected_version=1, successor=f"{stream}@2", folds=[f"f{kind}"])
     assert hydrated(store, f"{stream}@2", f"f{kind}").state == {"name": text, "n": 1}
     assert places_of(postgres, text) == []
+
+
+def test_what_a_state_does_not_read_is_of_nobody_in_it(
+    store: Client, postgres: str, kind: str
+) -> None:
+    declare(store, kind, name=None, friend={"subject": {"pointer": "/who", "category": "User"}})
+    store.put_fold(fold(kind, f"f{kind}"))
+    document = projection(kind)
+    store.put_projection(document)
+    stream, text = f"{kind}-1", canary()
+    data = {"name": text, "friend": canary(), "who": kind}
+    done = store.append(stream, [Event(kind, data)], expected_version=0)
+    assert hydrated(store, stream, f"f{kind}").state == {"name": text, "n": 1}
+    [state] = until(lambda: kept_states(postgres, stream))
+    assert state.startswith(b"$sealed:1:")
+    [row] = rows_of(store, document, done.positions[-1])
+    assert row.columns == {"name": text, "n": 1}
+    # Where a mapping may have moved a value, all of them count.
+    store.put_mapping({"mapping": kind, "computed": {"name": "event.friend"}})
+    store.append(stream, [Event(kind, data)], expected_version=1)
+    for _ in range(2):
+        assert hydrated(store, stream, f"f{kind}").state == {"name": data["friend"], "n": 2}
+    assert places_of(postgres, data["friend"]) == []

@@ -1,6 +1,7 @@
 //! What the expressions of one event type read, so that nothing else is decoded.
 
 use crate::cel::Program;
+use crate::envelope::FLAG_MAPPED;
 
 use super::scope::{self, EVENT, META, MetaField, STATE, Source};
 
@@ -23,6 +24,17 @@ impl Inputs {
             self.needs_event || self.wanted.iter().any(is_wanted)
         };
         names.iter().filter(is_read).copied().collect()
+    }
+
+    /// Whether an expression can read the value that stood at a pointer of the data as they were
+    /// stored, of an event with these flags.
+    pub(crate) fn reads_value(&self, pointer: &str, flags: i32) -> bool {
+        let name = pointer.split('/').nth(1).unwrap_or_default();
+        // A mapping may have moved it, and a name with escapes is not worth a closer look.
+        self.needs_event
+            || flags & FLAG_MAPPED != 0
+            || name.contains('~')
+            || self.wanted.iter().any(|wanted| wanted == name)
     }
 
     /// The sources of the slots of an environment, as far as programs read them.
@@ -67,5 +79,20 @@ impl Inputs {
             },
             _ => Source::Unused,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FLAG_MAPPED, Inputs};
+
+    #[test]
+    fn what_can_be_read_is_told_by_its_field() {
+        let inputs = Inputs { wanted: vec!["name".to_owned()], ..Inputs::default() };
+        assert!(inputs.reads_value("/name", 0) && inputs.reads_value("/name/first", 0));
+        assert!(!inputs.reads_value("/friend/name", 0));
+        // Where it stands as it is read, nobody knows.
+        assert!(inputs.reads_value("/friend", FLAG_MAPPED) && inputs.reads_value("/a~1b", 0));
+        assert!(Inputs { needs_event: true, ..Inputs::default() }.reads_value("/friend", 0));
     }
 }

@@ -253,11 +253,16 @@ impl FoldRun {
     /// Notes whose personal values the row at an index brings.
     #[inline]
     pub(super) fn see(&mut self, rows: &impl Page, index: usize, handler: Option<&TypeHandler>) {
-        if !rows.opened(index).is_empty()
-            && (handler.is_some() || rows.flags(index).is_ok_and(|flags| flags & FLAG_OPENS != 0))
-        {
-            self.whose = self.whose.with(rows.whose(index));
+        if rows.opened(index).is_empty() {
+            return;
         }
+        // Flags that cannot be read are told when the row is.
+        let flags = rows.flags(index).unwrap_or(FLAG_OPENS);
+        let opens = flags & FLAG_OPENS != 0;
+        let read = |pointer: &str| {
+            opens || handler.is_some_and(|handler| handler.inputs.reads_value(pointer, flags))
+        };
+        self.whose = self.whose.with(rows.whose(index, &read));
     }
 
     /// Folds one event.

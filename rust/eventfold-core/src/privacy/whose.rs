@@ -25,8 +25,8 @@ pub enum Whose {
 
 impl Whose {
     /// Whose values these are.
-    pub fn of(values: &[OpenedValue]) -> Self {
-        let one = values.iter().map(|value| Self::One(value.subject));
+    pub fn of<'a>(values: impl IntoIterator<Item = &'a OpenedValue>) -> Self {
+        let one = values.into_iter().map(|value| Self::One(value.subject));
         one.fold(Self::Nobody, Self::with)
     }
 

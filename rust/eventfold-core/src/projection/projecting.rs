@@ -310,7 +310,8 @@ impl Projecting {
             Ok(given) => given,
             Err(error) => return Err(error.fact("key", &entry.key)),
         };
-        let whose = entry.row.whose.with(page.whose(index));
+        let read = |pointer: &str| handler.inputs.reads_value(pointer, row.flags);
+        let whose = entry.row.whose.with(page.whose(index, &read));
         if whose == Whose::Several && self.of_one_subject {
             return Err(two_subjects(projection, &entry.key, stream, &row));
         }

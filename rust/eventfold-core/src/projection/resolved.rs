@@ -221,8 +221,8 @@ impl<P: Page> Page for Resolved<P> {
         self.page.opened(index)
     }
 
-    fn whose(&self, index: usize) -> Whose {
-        let own = Whose::of(self.opened(index));
+    fn whose(&self, index: usize, read: &dyn Fn(&str) -> bool) -> Whose {
+        let own = self.page.whose(index, read);
         let Some(found) = &self.found else { return own };
         let Some(row) = index.checked_sub(found.rows.start) else { return own };
         let places = row * found.names..(row + 1) * found.names;

@@ -182,10 +182,11 @@ pub trait Page {
         &[]
     }
 
-    /// Whose personal values the row at an index brings, with what it refers to.
+    /// Whose personal values the row at an index brings, with what it refers to. Of its own, those
+    /// whose pointers are `read` count.
     #[inline]
-    fn whose(&self, index: usize) -> Whose {
-        Whose::of(self.opened(index))
+    fn whose(&self, index: usize, read: &dyn Fn(&str) -> bool) -> Whose {
+        Whose::of(self.opened(index).iter().filter(|value| read(&value.pointer)))
     }
 
     /// The row at an index from 0.
@@ -314,8 +315,8 @@ impl<P: Page> Page for &P {
         (**self).opened(index)
     }
 
-    fn whose(&self, index: usize) -> Whose {
-        (**self).whose(index)
+    fn whose(&self, index: usize, read: &dyn Fn(&str) -> bool) -> Whose {
+        (**self).whose(index, read)
     }
 }
 

@@ -27,7 +27,7 @@ impl<P: Page> Page for Chosen<'_, P> {
         self.rows.get(index).map_or(&[], |row| self.page.opened(*row))
     }
 
-    fn whose(&self, index: usize) -> Whose {
-        self.rows.get(index).map_or(Whose::Nobody, |row| self.page.whose(*row))
+    fn whose(&self, index: usize, read: &dyn Fn(&str) -> bool) -> Whose {
+        self.rows.get(index).map_or(Whose::Nobody, |row| self.page.whose(*row, read))
     }
 }
