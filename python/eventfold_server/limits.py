@@ -404,8 +404,6 @@ METRICS_CACHE_S = 5.0
 METRICS_S_MAX = 10.0
 
 ERASURE_REASON_BYTES_MAX = 1_024
-# Events that a plan of an erasure tells projections by; of more, their streams count.
-ERASURE_PLAN_EVENTS = 10_000
 # Events whose rows are made anew at once.
 ERASURE_CHUNK_EVENTS = 10_000
 # How long an erasure waits for the subject index before it lets another server try.

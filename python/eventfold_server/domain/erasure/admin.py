@@ -1,6 +1,6 @@
 """Planning, starting and showing erasures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -16,13 +16,15 @@ from eventfold_server.domain.erasure.plans import (
 from eventfold_server.domain.links import LinkFollowing
 from eventfold_server.domain.privacy.administration import KeyParts
 from eventfold_server.domain.privacy.cleanup import CleanedStream, Cleanup, Touched
-from eventfold_server.domain.privacy.subject_index import SubjectEvent, SubjectIndex
+from eventfold_server.domain.privacy.subject_index import SubjectIndex
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
-from eventfold_server.limits import ERASURE_PLAN_EVENTS, ERASURE_REASON_BYTES_MAX
+from eventfold_server.limits import ERASURE_REASON_BYTES_MAX
 from eventfold_server.storage.deletions import DeletionStorage
 from eventfold_server.storage.erasures import ErasureRow, ErasureStorage
 
+# Number, name, and root.
+_Stream = tuple[int, str, str]
 # What the domain knows of a job is its row.
 Erasure = ErasureRow
 
@@ -163,20 +165,20 @@ class ErasureAdmin:
         )
 
     async def _projections(self, plan: ErasurePlan, ids: Sequence[UUID]) -> list[Touched]:
-        events: list[SubjectEvent] = []
+        found: dict[tuple[str, int], Touched] = {}
+
+        async def touch(streams: Iterable[_Stream], positions: Sequence[int] | None) -> None:
+            cleaned = [CleanedStream(*one) for one in sorted(streams)]
+            for one in await self._cleanup.touched(cleaned, positions) if cleaned else ():
+                key = (one.projection, one.generation)
+                known = found.get(key, one)
+                found[key] = replace(one, rebuilt=one.rebuilt or known.rebuilt)
+
+        await touch({(one.stream_no, one.stream, one.root) for one in plan.deleted}, None)
         async for page in self._index.events(ids):
-            events += page
-            if len(events) >= ERASURE_PLAN_EVENTS:
-                break
-        of_events = {(one.stream_no, one.stream, one.root) for one in events}
-        deleted = {(one.stream_no, one.stream, one.root) for one in plan.deleted}
-        streams = [CleanedStream(*one) for one in sorted(of_events | deleted)]
-        if not streams:
-            return []
-        # Of many events, all of their streams count: that is never too few.
-        whole = bool(plan.deleted) or len(events) >= ERASURE_PLAN_EVENTS
-        positions = None if whole else [one.position for one in events]
-        return await self._cleanup.touched(streams, positions)
+            of_page = {(one.stream_no, one.stream, one.root) for one in page}
+            await touch(of_page, [one.position for one in page])
+        return [found[key] for key in sorted(found)]
 
     async def _plaintext(self, subject: str) -> list[PlaintextFound]:
         """Events of the subject from before their fields were declared."""
