@@ -194,9 +194,8 @@ projection: p
 source: {categories: [c]}
 key: event.by + 'x'
 resolve: {order: event.order}
-fold:
-  initial: {n: 0}
-  handlers:
+initial: {n: 0}
+handlers:
     E: {name: event.p, n: state.n + 1, city: order.data.p, kind: order.type}
 where: state.name != 'x'
 columns:

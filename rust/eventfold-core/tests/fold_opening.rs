@@ -180,7 +180,11 @@ fn what_others_wrote_is_checked() {
         metadata: Some(b"{}".to_vec()),
         ..Event::new(1, "Opened", data)
     };
-    for event in [broken("{", false), broken(r#"{"a":1,"a":2}"#, false), broken("{}", true)] {
-        assert_eq!(run(begun(&fold), &[event]).unwrap_err().reason, "EVENT_CORRUPT");
+    for (event, reason) in [
+        (broken("{", false), "EVENT_CORRUPT"),
+        (broken(r#"{"a":1,"a":2}"#, false), "EVENT_CORRUPT"),
+        (broken("{}", true), "STREAM_DELETED"),
+    ] {
+        assert_eq!(run(begun(&fold), &[event]).unwrap_err().reason, reason);
     }
 }

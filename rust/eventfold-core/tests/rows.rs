@@ -42,10 +42,10 @@ fn rows_have_their_values_and_defaults() {
 
 #[test]
 fn pages_without_rows() {
-    for empty in [vec![None; 16], columns(&[]), vec![Some(array(common::TEXT, &[])); 1]] {
+    for empty in [vec![None; 17], columns(&[]), vec![Some(array(common::TEXT, &[])); 1]] {
         match Rows::decode(empty.clone()) {
             Ok(rows) => assert!(rows.is_empty()),
-            Err(error) => assert!(empty.len() != 16, "{error}"),
+            Err(error) => assert!(empty.len() != 17, "{error}"),
         }
     }
 }
@@ -106,7 +106,7 @@ fn malformed_pages_are_refused() {
     };
     let three = |oid, element: &[u8]| Some(array(oid, &vec![Some(element.to_vec()); 3]));
     refuse(good()[..15].to_vec(), "15 columns");
-    refuse(good().into_iter().chain([None, None]).collect(), "more than 17");
+    refuse(good().into_iter().chain([None, None]).collect(), "more than 18");
     let root = array(common::TEXT, &vec![Some(b"\xff".to_vec()); 3]);
     let rows = Rows::decode(good().into_iter().chain([Some(root)])).unwrap();
     assert!(rows.root(0).unwrap_err().message.contains("root_name is not UTF-8"));

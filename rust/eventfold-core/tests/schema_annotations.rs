@@ -61,7 +61,7 @@ fn older_drafts_and_what_stands_beside_a_reference() {
             "pair": {"items": [{"x-personal": true}, {}]},
             "email": {"$ref": "#/definitions/text", "x-personal": true}},
         "definitions": {"text": {"type": "string"}}}"##;
-    assert_eq!(pointers(old), ["/pair/0", "/email"]);
+    assert_eq!(pointers(old), ["/email", "/pair/0"]);
 }
 
 #[test]

@@ -399,8 +399,22 @@ fn events_that_were_not_validated_are_checked_first() {
         let error = fails_with(&keep, others(data, metadata));
         assert_eq!(error.reason, "EVENT_CORRUPT", "{data} {metadata}");
     }
+}
+
+/// The page says which values were opened; here there is none that does.
+#[test]
+fn what_is_sealed_still_is_not_copied() {
     let sealed = Event { flags: FLAG_VALIDATED_V1 | FLAG_SEALED, ..event(1, "T", "{}") };
-    assert_eq!(copy(&keep, &[sealed]).events[0].flags, FLAG_VALIDATED_V1 | FLAG_SEALED);
+    let rows = Rows::decode(columns(&[sealed])).unwrap();
+    let job = Job {
+        id: &JOB,
+        rules: &Rules::default(),
+        pseudonym_key: None,
+        seals: true,
+        examples_max: 0,
+    };
+    let refused = transform("others: keep").copy(&rows, 0, job).unwrap_err();
+    assert_eq!(refused.reason, "KEYS_UNAVAILABLE");
 }
 
 #[test]

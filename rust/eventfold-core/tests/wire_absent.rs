@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{Event, columns};
-use eventfold_core::envelope::{FLAG_ABSENT, FLAG_MAPPED, FLAG_VALIDATED_V1};
+use eventfold_core::envelope::{FLAG_ABSENT, FLAG_ESCAPED_KEYS, FLAG_MAPPED, FLAG_VALIDATED_V1};
 use eventfold_core::fold::{Fold, FoldRun};
 use eventfold_core::rows::{Page, Rows};
 use eventfold_core::wire::{
@@ -106,7 +106,7 @@ const DATA: &str = r#"{ "name" : erased, "a/b":[1,withheld ,"erased"], "k\u0065y
 const SHOWN: &str = r#"{ "name" : null, "a/b":[1,null ,"erased"], "k\u0065y": null }"#;
 
 fn rows() -> Rows<Vec<u8>> {
-    let absent = FLAG_ABSENT | FLAG_VALIDATED_V1 | FLAG_MAPPED;
+    let absent = FLAG_ABSENT | FLAG_VALIDATED_V1 | FLAG_MAPPED | FLAG_ESCAPED_KEYS;
     let event = |version, data, flags| Event { flags, ..Event::new(version, "E", data) };
     let events = [
         event(1, DATA, absent),

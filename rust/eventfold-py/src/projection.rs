@@ -26,6 +26,9 @@ use super::personal;
 #[pyclass(frozen, module = "eventfold._core")]
 pub struct Projection(Arc<projection::Projection>);
 
+/// Columns of a row, names of those that are erased and withheld, and subjects whose keys are missing.
+type OpenRow<'py> = (String, Vec<String>, Vec<String>, Vec<Bound<'py, PyBytes>>);
+
 #[pymethods]
 impl Projection {
     #[new]
@@ -156,7 +159,7 @@ impl Projection {
         generation_no: i64,
         sealed: Vec<String>,
         keyring: Option<&Bound<'py, Keyring>>,
-    ) -> PyResult<(String, Vec<String>, Vec<String>, Vec<Bound<'py, PyBytes>>)> {
+    ) -> PyResult<OpenRow<'py>> {
         let keyring = keyring.map(|keyring| Arc::clone(keyring.get().shared()));
         let found = errors::run(py, columns.len(), || {
             if keyring.as_ref().is_some_and(|keyring| !keyring.is_leased()) {

@@ -102,7 +102,7 @@ impl Page for Alone<'_> {
     fn cell(&self, column: usize, _: usize) -> Option<&[u8]> {
         let Self(event, flags) = self;
         Some(match column {
-            0 | 16 => event.stream.as_bytes(),
+            0 | 17 => event.stream.as_bytes(),
             1 | 2 | 8 => &[0, 0, 0, 0, 0, 0, 0, 1],
             3 => &[5; 16],
             4 => event.event_type.as_bytes(),

@@ -173,6 +173,7 @@ impl StreamAppend {
         (self.root, self.erased) = (None, None);
     }
 
+    #[cfg(feature = "sealing")]
     /// Of an event at an index: its id, and data, metadata and digest as they were sent.
     pub(super) fn to_seal(&self, index: usize) -> (&[u8; 16], &[u8], &[u8], &[u8; 32]) {
         let event = &self.events[index];

@@ -93,6 +93,16 @@ impl Mark {
         }
     }
 
+    /// What items of a list are: of their index nothing is known, but that it is one.
+    pub(crate) fn items(&self) -> Self {
+        if self.whole {
+            return Self::whole();
+        }
+        let indexes = self.fields.iter().filter(|(name, _)| is_index(name));
+        let every = self.every.as_deref().cloned().unwrap_or_default();
+        indexes.fold(every, |mark, (_, index)| mark.joined(index))
+    }
+
     /// Marks what a path leads to.
     pub(crate) fn put(&mut self, path: &[MarkStep], mark: &Self) {
         if !self.whole && mark.any() {
@@ -309,6 +319,10 @@ impl Mark {
     fn listed_unless_whole(self) -> Self {
         if self.fields.is_empty() { self } else { self.listed() }
     }
+}
+
+fn is_index(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The key that a constant is, as states have it.

@@ -168,7 +168,7 @@ fn replace<E>(
     let length = pointer.len();
     match value {
         Value::List(items) if mark.any() => {
-            let part = mark.part(None);
+            let part = mark.items();
             let mut replaced = Vec::with_capacity(items.len());
             for (index, item) in items.iter().enumerate() {
                 push_step(pointer, &index.to_string());
@@ -203,7 +203,7 @@ fn withhold(mark: &Mark, value: &Value) -> Value {
     }
     match value {
         Value::List(items) if mark.any() => {
-            let part = mark.part(None);
+            let part = mark.items();
             Value::List(items.iter().map(|item| withhold(&part, item)).collect::<List>())
         }
         Value::Map(map) if mark.any() => {
