@@ -14,6 +14,7 @@ from eventfold._core import (
     Projection,
     ProjectionMarks,
 )
+from eventfold._core_transform import Transform
 
 @final
 class Schema:
@@ -164,6 +165,8 @@ class Rules:
         enforced_references: Sequence[str] = (),
         personal: Sequence[Personal] = (),
         past_personal: Sequence[Personal] = (),
+        carried: Sequence[tuple[str, str]] = (),
+        past_mappings: Sequence[Mapping] = (),
     ) -> Self:
         """Put rules together.
 
@@ -178,6 +181,9 @@ class Rules:
             personal: What is personal, at most once for each event type and each category.
             past_personal: What was personal before: nothing is sealed by it, but what was sealed
                 by it stays personal.
+            carried: What is personal in events of categories since it came into them sealed:
+                categories and pointers with `*`.
+            past_mappings: Mappings that are in force no more.
 
         Raises:
             ValueError: there is no such mode.
@@ -185,6 +191,22 @@ class Rules:
     @property
     def version(self) -> int:
         """Of the catalogue."""
+    def declares(self, categories: Sequence[str] | None = None) -> bool:
+        """Whether something can be personal in events of some categories; None: of any."""
+    def read_by(self, fold: Fold, category: str) -> tuple[str, str] | None:
+        """An event type and a field of its data that can be personal on streams of a category and
+        that a fold reads, whatever it makes of it; None: it reads none.
+        """
+    def carried_by(self, transform: Transform) -> list[tuple[str, str]]:
+        """What a transform brings of personal values into its target categories that these do not
+        declare: categories, and pointers with `*`.
+        """
+    def uncovered(self, category: str, event_type: str, pointers: Sequence[str]) -> list[str]:
+        """Those of pointers with `*` that are not declared of events of a type in a category.
+
+        Raises:
+            ValueError: One of them is no pointer.
+        """
     def personal_paths(self, fold: Fold, category: str) -> list[str]:
         """Parts of the states of a fold on streams of a category that can hold personal values, as
         pointers with `*`; see `Fold.personal_paths`.

@@ -56,6 +56,7 @@ class Transform:
         examples_max: int = 0,
         pseudonym_key: bytes | None = None,
         seals: bool = True,
+        hides: Rules | None = None,
     ) -> Transformed:
         """Copy the events of a page, which are held to the rules as appends are.
 
@@ -71,6 +72,8 @@ class Transform:
             pseudonym_key: 32 bytes that pseudonyms are made under; without it they fail.
             seals: Whether copies are sealed before they are stored. If not, an event of which a
                 copy would have personal values fails.
+            hides: The rules of the store that is read, by which examples and errors leave out what
+                is personal; None: `rules`.
 
         Raises:
             CoreError: KEYS_UNAVAILABLE for sealed values that were not opened; BUG for rows that

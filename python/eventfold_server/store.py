@@ -331,7 +331,13 @@ class Store:
         storage = self._transform_storage
         planner = Planner(storage, self._copy_readers)
         return TransformsService(
-            TransformAdmin(storage, self._registry, planner, self._targets),
+            TransformAdmin(
+                storage,
+                self._registry,
+                planner,
+                self._targets,
+                self._catalogue.declares,
+            ),
             Receiver(
                 self._appender,
                 self._appends,

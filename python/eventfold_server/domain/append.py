@@ -84,6 +84,11 @@ class Appender:
         self._catalogue = catalogue
         self._sealer = sealer
 
+    async def note_carried(self, category: str, event_type: str, pointers: list[str]) -> None:
+        """Has values of events of a type in a category be personal, unless they are declared so."""
+        missing = self._catalogue.rules.uncovered(category, event_type, pointers)
+        await self._catalogue.note_carried([(category, pointer) for pointer in missing])
+
     async def append(self, caller: Caller, request: bytes, tried: Collection[str] = ()) -> Appended:
         """Appends all events of a serialised `AppendRequest`, or none. See the proto for the
         refusals. `tried`: streams that have sent one that follows on; they get it no more.

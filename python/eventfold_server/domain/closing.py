@@ -84,6 +84,9 @@ class Closed:
     duplicate: bool = False
 
 
+# Where an opening event has the states that it carries.
+_STATES = "/states"
+
 # An event that is to be stored, as a serialised `AppendRequest`: stream, version that is expected,
 # id, type, data.
 Encode = Callable[[str, int, str, str, bytes], bytes]
@@ -120,6 +123,7 @@ class Closer:
                 return done
             version = _open_version(ending, closing)
             states = await self._states(closing, version)
+            await self._note_carried(closing, states)
             failpoints.reach("close_folded")
             events = self._events(caller, closing, version, states, encode)
             decided = await self._appender.under_rules(
@@ -160,6 +164,12 @@ class Closer:
                 Carried(fold.name, fold.digest, result.exists, result.public_state, personal)
             )
         return states
+
+    async def _note_carried(self, closing: Closing, states: Sequence[Carried]) -> None:
+        """Has all readers know that an opening event of whatever type carries personal values."""
+        if closing.successor is not None and any(state.personal for state in states):
+            category = closing.successor.partition("-")[0]
+            await self._appender.note_carried(category, closing.opening_type, [_STATES])
 
     async def _personal(
         self, stream: str, fold: _core.Fold, result: _core.FoldResult

@@ -1,7 +1,7 @@
 """The catalogue of one store: the schemas, mappings, modes and demands that are in force."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from eventfold import _core
@@ -39,6 +39,7 @@ class Catalogue:
         self._personal: dict[str, _core.Personal] = {}
         # The same of rules that are in force no more.
         self._past_personal: dict[str, _core.Personal] = {}
+        self._past_mappings: dict[str, _core.Mapping] = {}
         # Of the version of `rules`, what reads go by.
         self._reads = self._views(_core.ReadRules(0, []))
         self._loading: asyncio.Task[None] | None = None
@@ -62,6 +63,21 @@ class Catalogue:
     def reads_for(self, view: View) -> _core.ReadRules:
         """What somebody reads by."""
         return self._reads[view]
+
+    def declares(self, categories: Sequence[str] | None) -> bool:
+        """Whether something can be personal in events of categories; None: of any."""
+        return self.rules.declares(categories)
+
+    async def note_carried(self, marks: Collection[tuple[str, str]]) -> None:
+        """Has values be personal that come into events of categories sealed, whatever the rules
+        say: pairs of a category and a pointer. The rules say so from then on.
+        """
+        if marks:
+            categories, pointers = zip(*marks, strict=True)
+            await self._database.write(
+                self._queries["note_carried"], list(categories), list(pointers)
+            )
+            await self.load()
 
     @property
     def personal(self) -> Collection[_core.Personal]:
@@ -99,7 +115,7 @@ class Catalogue:
             rows = await connection.fetch(
                 self._queries["catalogue"],
                 list(self._schemas),
-                list(self._mappings),
+                [*self._mappings, *self._past_mappings],
                 [*self._personal, *self._past_personal],
             )
         # Large documents take up to a second; all are compiled here, and not at the first append.
@@ -113,13 +129,11 @@ class Catalogue:
         of_kind: dict[str | None, list[Any]] = {}
         for row in rows:
             of_kind.setdefault(row["kind"], []).append(row)
-        schemas, mappings = of_kind.get("schema", []), of_kind.get("mapping", [])
+        schemas = of_kind.get("schema", [])
         self._schemas = {row["digest"]: self._schema(row) for row in schemas}
-        self._mappings = {
-            row["known_as"]: self._mappings.get(row["known_as"])
-            or _core.Mapping.stored(row["name"], row["digest"], row["source"])
-            for row in mappings
-        }
+        known_mappings = self._past_mappings | self._mappings
+        self._mappings = _mappings(of_kind.get("mapping", []), known_mappings)
+        self._past_mappings = _mappings(of_kind.get("past_mapping", []), known_mappings)
         known_personal = self._past_personal | self._personal
         self._personal = _personal(of_kind, "", known_personal)
         self._past_personal = _personal(of_kind, "past_", known_personal)
@@ -134,6 +148,8 @@ class Catalogue:
             enforced_references=[row["name"] for row in of_kind.get("references", [])],
             personal=list(self._personal.values()),
             past_personal=list(self._past_personal.values()),
+            carried=[(row["name"], row["source"]) for row in of_kind.get("carried", [])],
+            past_mappings=list(self._past_mappings.values()),
         )
         return rules, self._views(_core.ReadRules(version, list(self._mappings.values())))
 
@@ -157,6 +173,15 @@ class Catalogue:
             return known
         resources = list(zip(row["resource_ids"], row["resources"], strict=True))
         return _core.Schema.stored(row["source"], resources, row["formats"])
+
+
+def _mappings(rows: list[Any], known: dict[str, _core.Mapping]) -> dict[str, _core.Mapping]:
+    """Mappings by digest and type."""
+    return {
+        row["known_as"]: known.get(row["known_as"])
+        or _core.Mapping.stored(row["name"], row["digest"], row["source"])
+        for row in rows
+    }
 
 
 def _personal(

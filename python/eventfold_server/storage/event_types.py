@@ -185,6 +185,7 @@ class Change:
         """Puts the next revision of privacy rules, in place of the one before."""
         version = await self._changed()
         await self._fetch("drop_privacy", new.type, new.category, version)
+        await self._fetch("forget_examples")
         until = self.head if plaintext_events else 0
         [row] = await self._fetch(
             "put_privacy", new.type, new.category, new.digest, new.source, new.normal_form,

@@ -38,6 +38,7 @@ from eventfold_server.storage.projection_calls import told
 from eventfold_server.storage.projection_table import ProjectionTable, sealed_columns
 from eventfold_server.storage.refolding import Retry, Trial, Verification
 from eventfold_server.storage.stored_errors import restored
+from eventfold_server.storage.views import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +238,11 @@ class Projector:
         after: int,
         up_to: int,
         events_max: int,
+        personal: bool,
         **bounds: float,
     ) -> Trial:
         """A trial of a document with events behind a position, up to another that is not above the
-        head.
+        head. `personal`: what is sealed is opened for it; else it is withheld.
         """
         parts = self._generation(0, document, bounds)
         del parts["generation_no"]
@@ -248,7 +250,7 @@ class Projector:
         trial = self._projector.trial(
             document,
             **parts,
-            rules=self._reads.rules,
+            rules=self._reads.rules_for(View(personal=personal)),
             marks=marks,
             after=after,
             up_to=up_to,

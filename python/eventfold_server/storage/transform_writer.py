@@ -89,6 +89,12 @@ class TransformWriter:
         """The rules that copies are held to, as far as this process knows."""
         return self._catalogue.rules
 
+    async def rules_for(self, transform: _core.Transform) -> _core.Rules:
+        """The same, once they say what copies bring of personal values into their categories."""
+        while marks := await asyncio.to_thread(self.rules.carried_by, transform):
+            await self._catalogue.note_carried(marks)
+        return self.rules
+
     async def sealed(self, chunk: Chunk, writer: str) -> list[_core.Append | None]:
         """What is personal of copies, by the rules or because it was in the sources, sealed; empty:
         nothing is. TRANSFORM_FAILED for a copy that may not be stored.

@@ -33,16 +33,13 @@ fn event(version: i64, event_type: &str, data: &str) -> Event {
     Event { stream: Some("a-1".to_owned()), ..Event::new(version, event_type, data) }
 }
 
+fn job(rules: &Rules) -> Job<'_> {
+    Job { id: &JOB, rules, pseudonym_key: None, seals: true, hides: rules, examples_max: 1 }
+}
+
 fn copy_from(transform: &Transform, events: &[Event], first: usize) -> Copies {
     let rows = Rows::decode(columns(events)).unwrap();
-    let job = Job {
-        id: &JOB,
-        rules: &Rules::default(),
-        pseudonym_key: None,
-        seals: true,
-        examples_max: 1,
-    };
-    transform.copy(&rows, first, job).unwrap()
+    transform.copy(&rows, first, job(&Rules::default())).unwrap()
 }
 
 fn copy(transform: &Transform, events: &[Event]) -> Copies {
@@ -406,14 +403,8 @@ fn events_that_were_not_validated_are_checked_first() {
 fn what_is_sealed_still_is_not_copied() {
     let sealed = Event { flags: FLAG_VALIDATED_V1 | FLAG_SEALED, ..event(1, "T", "{}") };
     let rows = Rows::decode(columns(&[sealed])).unwrap();
-    let job = Job {
-        id: &JOB,
-        rules: &Rules::default(),
-        pseudonym_key: None,
-        seals: true,
-        examples_max: 0,
-    };
-    let refused = transform("others: keep").copy(&rows, 0, job).unwrap_err();
+    let rules = Rules::default();
+    let refused = transform("others: keep").copy(&rows, 0, job(&rules)).unwrap_err();
     assert_eq!(refused.reason, "KEYS_UNAVAILABLE");
 }
 
@@ -421,14 +412,7 @@ fn what_is_sealed_still_is_not_copied() {
 fn pages_must_have_what_is_needed() {
     let refused = |transform: &Transform, event: Event| {
         let rows = Rows::decode(columns(&[event])).unwrap();
-        let job = Job {
-            id: &JOB,
-            rules: &Rules::default(),
-            pseudonym_key: None,
-            seals: true,
-            examples_max: 0,
-        };
-        let error = transform.copy(&rows, 0, job).unwrap_err();
+        let error = transform.copy(&rows, 0, job(&Rules::default())).unwrap_err();
         assert_eq!(error.reason, "BUG");
         error.message
     };

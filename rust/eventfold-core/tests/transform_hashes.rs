@@ -25,7 +25,14 @@ fn copy(rule: &str, events: &[Event], rules: &Rules) -> Copies {
          events: {{T: {rule}}}"
     );
     let rows = Rows::decode(columns(events)).unwrap();
-    let job = Job { id: &[7; 16], rules, pseudonym_key: None, seals: true, examples_max: 0 };
+    let job = Job {
+        id: &[7; 16],
+        rules,
+        pseudonym_key: None,
+        seals: true,
+        hides: &Rules::default(),
+        examples_max: 0,
+    };
     Transform::parse(&source).unwrap().copy(&rows, 0, job).unwrap()
 }
 

@@ -26,7 +26,8 @@ use super::personal;
 #[pyclass(frozen, module = "eventfold._core")]
 pub struct Projection(Arc<projection::Projection>);
 
-/// Columns of a row, names of those that are erased and withheld, and subjects whose keys are missing.
+/// Columns of a row, names of those that are erased and withheld, and subjects whose keys are
+/// missing.
 type OpenRow<'py> = (String, Vec<String>, Vec<String>, Vec<Bound<'py, PyBytes>>);
 
 #[pymethods]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use eventfold_core::json::absent::Shown;
+use eventfold_core::json::pointer::Pattern;
 use eventfold_core::limits::VIOLATIONS_MAX;
 use eventfold_core::privacy::Declared;
 use eventfold_core::rules::{self, EventViolation, Mode, SchemaInForce, TypeRules};
@@ -20,6 +21,7 @@ use super::fold::Fold;
 use super::mapping::Mapping;
 use super::privacy::Personal;
 use super::projection::{Projection, ProjectionMarks};
+use super::transform::Transform;
 
 /// A JSON Schema with all that it refers to.
 #[pyclass(frozen, module = "eventfold._core")]
@@ -223,7 +225,9 @@ impl Rules {
         version, *, schemas = vec![], type_modes = HashMap::new(),
         category_modes = HashMap::new(), mappings = vec![], enforced_references = vec![],
         personal = vec![],
-        past_personal = vec![]
+        past_personal = vec![],
+        carried = vec![],
+        past_mappings = vec![]
     ))]
     #[expect(clippy::too_many_arguments, reason = "one for each kind of rule")]
     fn new(
@@ -235,6 +239,8 @@ impl Rules {
         enforced_references: Vec<String>,
         personal: Vec<Bound<'_, Personal>>,
         past_personal: Vec<Bound<'_, Personal>>,
+        carried: Vec<(String, String)>,
+        past_mappings: Vec<Bound<'_, Mapping>>,
     ) -> PyResult<Self> {
         let mut types = Types::default();
         for (event_type, revision, schema) in schemas {
@@ -272,7 +278,18 @@ impl Rules {
             (past.declared().clone(), past.shared())
         });
         let rules = rules.with_personal_categories(personal_categories);
-        Ok(Self(Arc::new(rules.with_past_personal(past.collect()))))
+        let mut patterns: HashMap<String, Vec<Pattern>> = HashMap::new();
+        for (category, pointer) in carried {
+            let pattern = Pattern::parse(&pointer);
+            let pattern = pattern.map_err(|problem| PyValueError::new_err(problem.prose()))?;
+            patterns.entry(category).or_default().push(pattern);
+        }
+        let mappings = past_mappings.iter().map(|mapping| Arc::clone(mapping.get().inner()));
+        let rules = rules
+            .with_past_personal(past.collect())
+            .with_carried(patterns)
+            .with_past_mappings(mappings.collect());
+        Ok(Self(Arc::new(rules)))
     }
 
     #[getter]
@@ -287,6 +304,38 @@ impl Rules {
     ) -> PyResult<Vec<(String, String)>> {
         let fold = fold.get().inner();
         errors::run(py, errors::ANY_BYTES, || self.0.undeclared_fields(fold))
+    }
+
+    #[pyo3(signature = (categories = None))]
+    fn declares(&self, categories: Option<Vec<String>>) -> bool {
+        self.0.declares(categories.as_deref())
+    }
+
+    fn read_by(&self, fold: &Bound<'_, Fold>, category: &str) -> Option<(String, String)> {
+        let fold = fold.get().inner();
+        let found = self.0.read_by(fold, category)?;
+        Some((found.0.to_owned(), found.1))
+    }
+
+    fn carried_by(
+        &self,
+        py: Python<'_>,
+        transform: &Bound<'_, Transform>,
+    ) -> PyResult<Vec<(String, String)>> {
+        let transform = transform.get().inner();
+        errors::run(py, errors::ANY_BYTES, || Ok(self.0.carried_by(transform)))
+    }
+
+    fn uncovered(
+        &self,
+        category: &str,
+        event_type: &str,
+        pointers: Vec<String>,
+    ) -> PyResult<Vec<String>> {
+        let patterns = pointers.iter().map(|pointer| Pattern::parse(pointer));
+        let patterns = patterns.collect::<Result<Vec<_>, _>>();
+        let patterns = patterns.map_err(|problem| PyValueError::new_err(problem.prose()))?;
+        Ok(self.0.uncovered(category, event_type, &patterns))
     }
 
     fn personal_paths(

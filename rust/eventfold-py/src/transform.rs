@@ -80,7 +80,8 @@ impl Transform {
     }
 
     #[pyo3(signature = (
-        batch, job, rules, *, first = 0, examples_max = 0, pseudonym_key = None, seals = true
+        batch, job, rules, *, first = 0, examples_max = 0, pseudonym_key = None, seals = true,
+        hides = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "named ones")]
     fn apply(
@@ -93,13 +94,15 @@ impl Transform {
         examples_max: usize,
         pseudonym_key: Option<[u8; 32]>,
         seals: bool,
+        hides: Option<&Bound<'_, Rules>>,
     ) -> PyResult<Transformed> {
         let rows = &batch.get().rows;
         let rules = rules.get().inner();
+        let hides = hides.map_or(rules, |hides| hides.get().inner());
         let id = uuid(job, "job")?;
         let copies = errors::run(py, errors::ANY_BYTES, || {
             let pseudonym_key = pseudonym_key.as_ref();
-            let job = Job { id: &id, rules, pseudonym_key, seals, examples_max };
+            let job = Job { id: &id, rules, pseudonym_key, seals, hides, examples_max };
             self.0.copy(rows, first, job)
         })?;
         Ok(Transformed { copies, catalogue_version: rules.version() })
@@ -110,6 +113,13 @@ impl Transform {
     fn copy_id(job: &str, source_id: &str, ordinal: u32) -> PyResult<String> {
         let (job, source_id) = (uuid(job, "job")?, uuid(source_id, "source_id")?);
         Ok(uuid_text(&transform::copy_id(&job, &source_id, ordinal)))
+    }
+}
+
+impl Transform {
+    /// What was compiled.
+    pub fn inner(&self) -> &transform::Transform {
+        &self.0
     }
 }
 
@@ -173,7 +183,8 @@ impl Transformed {
             data: PyBytes::new(py, &example.data).unbind(),
             copies: self.copies.events[example.copies.clone()]
                 .iter()
-                .map(|copy| example_copy(py, copy))
+                .zip(&example.copied)
+                .map(|(copy, shown)| example_copy(py, copy, shown))
                 .collect(),
         };
         self.copies.examples.iter().map(example).collect()
@@ -189,12 +200,12 @@ impl Transformed {
 /// A copy of an example: stream, type, id, data, metadata, tags.
 type ExampleCopy = (String, String, String, Py<PyBytes>, Py<PyBytes>, Vec<String>);
 
-fn example_copy(py: Python<'_>, copy: &Copied) -> ExampleCopy {
+fn example_copy(py: Python<'_>, copy: &Copied, shown: &[u8]) -> ExampleCopy {
     (
         copy.stream.to_string(),
         copy.event_type.to_string(),
         uuid_text(&copy.id),
-        PyBytes::new(py, &copy.shown()).unbind(),
+        PyBytes::new(py, shown).unbind(),
         PyBytes::new(py, &copy.metadata).unbind(),
         copy.tags.clone(),
     )

@@ -123,6 +123,7 @@ fn copies(transform: &Transform, event: &Stored<'_>, flags: i32) -> Copies {
         rules: &Rules::default(),
         pseudonym_key: None,
         seals: true,
+        hides: &Rules::default(),
         examples_max: 1,
     };
     transform.copy(&page, 0, job).expect("the page can be read")

@@ -309,3 +309,47 @@ def test_what_a_state_does_not_read_is_of_nobody_in_it(
     for _ in range(2):
         assert hydrated(store, stream, f"f{kind}").state == {"name": data["friend"], "n": 2}
     assert places_of(postgres, data["friend"]) == []
+
+
+def test_what_was_read_by_a_mapping_of_before_stays_personal(
+    store: Client, postgres: str, kind: str
+) -> None:
+    declare(store, kind, email=None)
+    document = {
+        "fold": f"f{kind}",
+        "initial": {"name": "", "n": 0},
+        "keep": {"every": 1},
+        "handlers": {kind: {"name": "event.?contact.orValue(state.name)", "n": "state.n + 1"}},
+    }
+    store.put_fold(document)
+    store.put_mapping({"mapping": kind, "renames": {"email": "contact"}})
+    stream, text = f"{kind}-1", canary()
+    store.append(stream, [Event(kind, {"email": text})], expected_version=0)
+    store.close_stream(stream, expected_version=1, successor=f"{stream}@2", folds=[f"f{kind}"])
+    store.put_mapping({"mapping": kind, "renames": {"email": "address"}})
+    store.append(f"{stream}@2", [Event(kind, {"email": canary()})], expected_version=1)
+    assert hydrated(store, f"{stream}@2", f"f{kind}").state == {"name": text, "n": 2}
+    store.close_stream(
+        f"{stream}@2", expected_version=2, successor=f"{stream}@3", folds=[f"f{kind}"]
+    )
+    assert hydrated(store, f"{stream}@3", f"f{kind}").state == {"name": text, "n": 2}
+    time.sleep(0.5)
+    assert places_of(postgres, text) == []
+
+
+def test_what_else_a_close_brings_is_sealed(store: Client, postgres: str, kind: str) -> None:
+    """Only what the server writes there itself is no personal value of a category as a whole."""
+    store.put_privacy_rules({"category": kind, "personal": "all"})
+    stream, text = f"{kind}-1", canary()
+    store.append(stream, [Event("Any", {"a": text})], expected_version=0)
+    store.close_stream(
+        stream,
+        expected_version=1,
+        successor=f"{stream}@2",
+        closing_data={"states": {"name": text}, "predecessor": text, "": text},
+        opening_data={"successor": text, "": text},
+    )
+    assert places_of(postgres, text) == []
+    closing, opening = store.read(stream).to_list()[-1], store.read(f"{stream}@2").to_list()[0]
+    assert closing.data["states"] == {"name": text}
+    assert (closing.data["successor"], opening.data["predecessor"]) == (f"{stream}@2", stream)

@@ -8,6 +8,7 @@ server. The states of copies and sources are erased in turn.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -190,6 +191,109 @@ def test_erased_while_it_runs(store: Client, postgres: str, kind: str) -> None:
     }  # fmt: skip
     found = ended(store, again)
     assert (found.state, found.failure) == ("verified", None)
+
+
+def test_what_a_copy_carries_is_personal_wherever_it_is_read(
+    store: Client, postgres: str, kind: str
+) -> None:
+    """No rule says so of the type that it has come into."""
+    declare(store, kind, name=None)
+    text, into = canary(), f"Into{kind}"
+    store.append(f"{kind}-1", [Event(kind, {"name": text})], expected_version=0)
+    rule = {"type": f"{kind}Copied", "data": {"contact": "event.name", "name": "optional.none()"}}
+    found = ended(store, document(kind, rule))
+    assert (found.state, found.failure) == ("verified", None)
+    assert sealed_paths(postgres, kind) == ["/contact"]
+    fold = {
+        "fold": f"f{kind}",
+        "initial": {"contact": ""},
+        "keep": {"every": 1},
+        "handlers": {f"{kind}Copied": {"contact": "event.contact"}},
+    }
+    store.put_fold(fold)
+    assert store.hydrate(into, "1", fold=f"f{kind}").state == {"contact": text}
+    projection = {
+        "projection": f"p_{kind.lower()}",
+        "source": {"category": into},
+        "initial": {"contact": None},
+        "handlers": {f"{kind}Copied": {"contact": "event.contact"}},
+        "columns": {"contact": "text"},
+    }
+    store.put_projection(projection)
+    store.wait_projection(projection["projection"], timeout=60)
+    [row] = store.query_projection(projection["projection"])
+    assert row.columns == {"contact": text}
+    store.close_stream(
+        f"{into}-1",
+        expected_version=1,
+        successor=f"{into}-1@2",
+        folds=[f"f{kind}"],
+        opening_type=f"{kind}Begun",
+    )
+    # An opening event of whatever type carries states.
+    taking = {
+        "fold": f"g{kind}",
+        "initial": {"took": ""},
+        "keep": {"every": 1},
+        "handlers": {f"{kind}Begun": {"took": "event.states[0].state.contact"}},
+    }
+    store.put_fold(taking)
+    assert store.hydrate(into, "1@2", fold=f"g{kind}").state == {"took": text}
+    time.sleep(0.5)
+    assert places_of(postgres, text) == []
+
+
+def test_a_dry_run_of_plaintext_shows_and_stores_none(
+    store: Client, postgres: str, kind: str
+) -> None:
+    """Events of before their fields were declared are copied into streams where they are sealed."""
+    text = canary()
+    store.append(f"{kind}-1", [Event(kind, {"name": text, "n": 1})], expected_version=0)
+    store.put_privacy_rules({"privacy": kind, "personal": {"/name": None}}, existing="plaintext")
+    before = places_of(postgres, text)
+    rule = {"data": {"again": "'Dear ' + event.name"}}
+    found = ended(store, document(kind, rule), dry_run=True)
+    assert found.trial is not None
+    [example] = found.trial.examples
+    assert json.loads(example.data) == {"name": None, "n": 1}
+    [copy] = example.copies
+    assert json.loads(copy.data) == {"name": None, "n": 1, "again": None}
+    # Where it was before, and nowhere else.
+    assert places_of(postgres, text) == before == ["personal.events.data"]
+
+
+def test_an_example_goes_with_its_event(store: Client, postgres: str, kind: str) -> None:
+    text = canary()
+    store.append(f"{kind}-1", [Event(kind, {"name": text})], expected_version=0)
+    found = ended(store, document(kind, {"data": {"n": "1"}}), dry_run=True)
+    assert found.trial is not None
+    assert len(found.trial.examples) == 1
+    assert "personal.transforms.trial" in places_of(postgres, text)
+    plan = store.plan_delete(f"{kind}-1")
+    job = store.delete_stream(
+        f"{kind}-1", expected_version=1, reason="asked", plan_digest=plan.digest
+    )
+    store.wait_deletion(job.deletion_id, timeout=60)
+    assert places_of(postgres, text) == []
+
+
+def test_an_error_does_not_tell_keys_of_what_is_sealed(
+    store: Client, postgres: str, kind: str
+) -> None:
+    declare(store, kind, contacts=None)
+    text = canary()
+    data = {"contacts": {text: {"phone": 1}}}
+    store.append(f"{kind}-1", [Event(kind, data)], expected_version=0)
+    phone = {"properties": {"phone": {"type": "string"}}}
+    schema = {"properties": {"contacts": {"additionalProperties": phone}}}
+    store.put_schema(f"{kind}Copied", schema)
+    found = ended(store, document(kind, {"type": f"{kind}Copied"}))
+    assert found.state == "failed"
+    assert found.failure is not None
+    assert found.failure.facts["cause"] == "SCHEMA_VIOLATION"
+    assert text not in f"{found.failure!r} {found.failure.facts}"
+    assert "`/contacts`" in found.failure.facts["problem"]
+    assert places_of(postgres, text) == []
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,22 @@ class Blinds:
         except _core.CoreError as error:
             raise Refusal.of_core(error) from None
 
+    def refuse_reading(self, stream: str) -> None:
+        """PERSONAL_WITHHELD for a fold that reads what can be personal on a stream."""
+        category = stream.partition("-")[0]
+        found = self._catalogue.rules.read_by(self._fold, category)
+        if found is not None:
+            type_, field = found
+            raise Refusal(
+                "PERSONAL_WITHHELD",
+                f"the fold reads `{field}` of `{type_}`, which can be personal: that needs the "
+                f"permission {PERSONAL}, or a registered fold",
+                type=type_,
+                field=field,
+                category=category,
+                permission=PERSONAL,
+            )
+
     async def refuse(self, stream: str) -> None:
         """PERSONAL_WITHHELD for a fold whose states can hold personal values on a stream."""
         pointers = await self.paths(stream)
@@ -69,7 +85,9 @@ class PersonalStates:
         """What is kept from a caller of the states of a fold; None: nothing, as the caller may see
         personal values, or nothing is sealed.
 
-        PERSONAL_KEY for a fold of which it cannot be told what can be personal on these streams.
+        PERSONAL_KEY for a fold of which it cannot be told what can be personal on these streams;
+        PERSONAL_WITHHELD for one that came with the call and reads what can be personal: whoever
+        writes a fold can have it tell in numbers and truth values what it has read.
         """
         if caller.personal or not self._catalogue.seals:
             return None
@@ -79,5 +97,7 @@ class PersonalStates:
         found = Blinds(self._catalogue, await self._registry.compiled.get(source), source)
         # One of each category.
         for stream in sorted({stream.partition("-")[0]: stream for stream in streams}.values()):
+            if ref.source is not None:
+                found.refuse_reading(stream)
             await found.paths(stream)
         return found

@@ -8,7 +8,7 @@ from dataclasses import replace
 from eventfold_server import failpoints, limits
 from eventfold_server.domain import requests
 from eventfold_server.domain.copies import refuse_ambiguous_document
-from eventfold_server.domain.projections.documents import Documents
+from eventfold_server.domain.projections.documents import Documents, personal_column
 from eventfold_server.domain.projections.remapped import of_types_read
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
@@ -166,13 +166,7 @@ class ProjectionAdmin:
         indexed = {name for index in document.compiled.indexes for name in index}
         refused = ["key"] if marks.key else [name for name in marks.columns if name in indexed]
         if refused:
-            raise Refusal(
-                "PERSONAL_COLUMN",
-                f"`{refused[0]}` can hold personal values: what is sealed can be neither key nor "
-                "in an index",
-                projection=document.compiled.name,
-                column=refused[0],
-            )
+            raise personal_column(document.compiled.name, refused[0])
         return replace(document, sealed=marks.columns)
 
     async def _replace(self, caller: Caller, document: Document, switch: int) -> int | None:

@@ -53,3 +53,13 @@ class Documents:
         if len(self._compiled) > PROJECTION_CACHE_ENTRIES_MAX:
             self._compiled.popitem(last=False)
         return found
+
+
+def personal_column(projection: str, column: str) -> Refusal:
+    """The refusal of a key or an indexed column that can hold personal values."""
+    return Refusal(
+        "PERSONAL_COLUMN",
+        f"`{column}` can hold personal values: what is sealed can be neither key nor in an index",
+        projection=projection,
+        column=column,
+    )

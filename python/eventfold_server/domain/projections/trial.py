@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eventfold_server.domain import requests
 from eventfold_server.domain.copies import refuse_ambiguous_document
-from eventfold_server.domain.projections.documents import Documents
+from eventfold_server.domain.projections.documents import Documents, personal_column
 from eventfold_server.domain.projections.query import compiled_query
 from eventfold_server.domain.requests import Caller
 from eventfold_server.errors import Refusal
@@ -90,6 +90,8 @@ class ProjectionTrials:
         await refuse_ambiguous_document(self._storage.ambiguous_transform, document)
         # What can be personal, they do not show.
         marks = await self._projector.newest_marks(document)
+        if marks.key:
+            raise personal_column(document.name, "key")
         query = compiled_query(
             document,
             marks.columns,
@@ -111,7 +113,11 @@ class ProjectionTrials:
         after = max(asked.from_position - 1, 0)
         async with self._projector.aside:
             trial = await self._projector.trial(
-                document, after=after, up_to=head, events_max=events_max
+                document,
+                after=after,
+                up_to=head,
+                events_max=events_max,
+                personal=caller.personal,
             )
             tried = await trial.go_on()
             while not tried.done and clock() < until:

@@ -1,12 +1,13 @@
 """Starting, showing, cutting over and cancelling transforms."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from eventfold_server import failpoints, limits
 from eventfold_server.domain import requests
 from eventfold_server.domain.folding import FoldRegistry
+from eventfold_server.domain.privacy.declaring import check_sight
 from eventfold_server.domain.requests import Caller
 from eventfold_server.domain.transforms.documents import compiled
 from eventfold_server.domain.transforms.plans import Plan, Planner, refusal_of_circle
@@ -47,6 +48,9 @@ class Streams:
     more: bool
 
 
+_START = "/eventfold.v1.Transforms/StartTransform"
+
+
 class TransformAdmin:
     """The transforms of one store."""
 
@@ -56,7 +60,10 @@ class TransformAdmin:
         folds: FoldRegistry,
         planner: Planner,
         targets: Mapping[str, RemoteStore],
+        declares: Callable[[Sequence[str] | None], bool],
     ) -> None:
+        """`declares`: whether something can be personal in events of categories; None: of any."""
+        self._declares = declares
         self._storage = storage
         self._targets = targets
         self._folds = folds
@@ -69,6 +76,10 @@ class TransformAdmin:
         empty: none.
         """
         document = await compiled(source)
+        if dry_run:
+            categories = sorted(document.source_categories) or None
+            is_personal = self._declares(categories)
+            check_sight(caller, is_personal=is_personal, method=_START)
         if not target and (circle := await refusal_of_circle(self._storage, document)) is not None:
             raise circle
         if not 0 <= states_max <= limits.TRANSFORM_STATES_MAX:

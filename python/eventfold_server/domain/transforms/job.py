@@ -78,6 +78,8 @@ class Job:
         if remote is None and pseudonym_key is not None:
             self._digest_key = hmac.digest(pseudonym_key, _DIGESTS, "sha256")
         self.remote = remote
+        # The rules of which it is known that they say what copies bring.
+        self._covering: _core.Rules | None = None
         self._storage = storage
         self._writer = writer
         self.claimed = claimed
@@ -138,7 +140,7 @@ class Job:
         self, batch: _core.Batch, first: int, held_to_rules: bool, examples_max: int
     ) -> Chunk:
         held_to_rules = held_to_rules and self.remote is None
-        rules = self._writer.rules if held_to_rules else _NO_RULES
+        rules = await self._rules(copies=not examples_max) if held_to_rules else _NO_RULES
         copies = await asyncio.to_thread(
             self.document.transform.apply,
             batch,
@@ -148,6 +150,7 @@ class Job:
             examples_max=examples_max,
             pseudonym_key=self._pseudonym_key,
             seals=self.remote is None,
+            hides=self._writer.rules,
         )
         end = copies.next
         # Of an event that fails at once: the position before it.
@@ -159,6 +162,15 @@ class Job:
                 sealed = await self._writer.sealed(chunk, self.claimed.started_by)
             chunk = replace(chunk, sealed=sealed)
         return chunk
+
+    async def _rules(self, *, copies: bool) -> _core.Rules:
+        """The rules that copies are held to. Before the first one is stored they say what of it is
+        personal.
+        """
+        rules = self._writer.rules
+        if copies and rules is not self._covering:
+            rules = self._covering = await self._writer.rules_for(self.document.transform)
+        return rules
 
     async def try_all(self, stage: Stage) -> Trial:
         """Tries the document on what is there; nothing is stored but what that came to."""

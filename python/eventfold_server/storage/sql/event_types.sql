@@ -26,6 +26,17 @@ SELECT c.catalogue_version AS version, r.*
         CROSS JOIN LATERAL (SELECT m.digest || ' ' || m.type AS known_as) k
         WHERE m.dropped_version IS NULL
        UNION ALL
+       -- Mappings of before: what was made of events as these gave them may be gone on from.
+       SELECT DISTINCT 'past_mapping', m.type, 0, m.digest, k.known_as, NULL::boolean,
+              CASE WHEN k.known_as <> ALL($2::text[]) THEN m.source END, NULL::text[],
+              NULL::text[], NULL::smallint
+         FROM {schema}.mappings m
+        CROSS JOIN LATERAL (SELECT m.digest || ' ' || m.type AS known_as) k
+        WHERE m.dropped_version IS NOT NULL
+       UNION ALL
+       SELECT 'carried', m.category, 0, NULL, NULL, NULL, m.pointer, NULL, NULL, NULL
+         FROM {schema}.carried_marks m
+       UNION ALL
        SELECT 'type_mode', t.type, NULL, NULL, NULL, NULL, NULL, NULL, NULL, t.schema_mode
          FROM {schema}.event_types t WHERE t.schema_mode <> 0
        UNION ALL

@@ -75,3 +75,18 @@ SELECT {rules_row}, p.found
                  ORDER BY f.type NULLS LAST, f.category LIMIT $3) q) p
  WHERE p.bytes - octet_length(p.source) < $4
  ORDER BY p.type NULLS LAST, p.category;
+
+-- name: note_carried
+-- Notes that values at the pointers $2 are personal in events of the categories $1, pair by pair; a
+-- new catalogue, if that was not known.
+WITH fresh AS (
+    INSERT INTO {schema}.carried_marks (category, pointer)
+    SELECT c.category, c.pointer FROM unnest($1::text[], $2::text[]) AS c (category, pointer)
+        ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT {schema}.catalogue_changed_v1() WHERE EXISTS (SELECT FROM fresh);
+
+-- name: forget_examples
+-- Examples of transforms may hold what is personal from now on.
+UPDATE {schema}.transforms t SET trial = jsonb_set(t.trial, '{examples}', '[]')
+ WHERE t.trial -> 'examples' <> '[]';

@@ -103,6 +103,11 @@ impl Mark {
         indexes.fold(every, |mark, (_, index)| mark.joined(index))
     }
 
+    /// What parts under keys are that are not named.
+    pub(crate) fn every(&self) -> Self {
+        if self.whole { Self::whole() } else { self.every.as_deref().cloned().unwrap_or_default() }
+    }
+
     /// Marks what a path leads to.
     pub(crate) fn put(&mut self, path: &[MarkStep], mark: &Self) {
         if !self.whole && mark.any() {

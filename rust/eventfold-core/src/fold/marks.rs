@@ -7,7 +7,7 @@ use crate::cel::marks::{Mark, MarkStep, Marked};
 use crate::error::CoreError;
 use crate::json::pointer::{Pattern, push_step};
 use crate::limits::MARK_ROUNDS_MAX;
-use crate::mapping::Mappings;
+use crate::mapping::{Mapping, Mappings};
 use crate::privacy::Personal;
 use crate::value::{Absence, List, Map, Value};
 
@@ -25,6 +25,8 @@ pub struct Declared {
     types: HashMap<String, Mark>,
     /// Of events of any type, as categories declare it.
     all: Mark,
+    /// How events of a type were read before, by the type.
+    read_before: Arc<HashMap<Arc<str>, Vec<Arc<Mapping>>>>,
 }
 
 impl Declared {
@@ -56,21 +58,65 @@ impl Declared {
         }
     }
 
+    /// With mappings that are in force no more, by the types of their events: states that go on
+    /// from ones of before were made of events as these gave them.
+    #[must_use]
+    pub fn read_before(mut self, mappings: &Arc<HashMap<Arc<str>, Vec<Arc<Mapping>>>>) -> Self {
+        self.read_before = Arc::clone(mappings);
+        self
+    }
+
     /// Whether nothing is declared.
     pub fn is_empty(&self) -> bool {
         !self.all.any() && !self.types.values().any(Mark::any)
     }
 
-    /// The mark of the data of events of a type, as they are read.
+    /// The mark of the data of events of a type, as they are read now, or were once: as they are
+    /// stored before there was a mapping, and then by each that there was.
     pub(crate) fn event(&self, event_type: &str, mappings: &Mappings) -> Mark {
+        let stored = self.stored(event_type);
+        if !stored.any() {
+            return stored;
+        }
+        let before = self.read_before.get(event_type).map_or(&[][..], Vec::as_slice);
+        let now = mappings.get(event_type.as_bytes());
+        let mut mark = stored.clone();
+        for mapping in before.iter().chain(now) {
+            mark.join(&mapping.marks(stored.clone()));
+        }
+        mark.bounded()
+    }
+
+    /// The mark of the data of events of whatever type, as they are stored.
+    pub(crate) fn any_stored(&self) -> Mark {
+        let mut mark = self.all.clone();
+        self.types.values().for_each(|of_type| mark.join(of_type));
+        mark.bounded()
+    }
+
+    /// The mark of the data of events of a type, as they are stored.
+    pub(crate) fn stored(&self, event_type: &str) -> Mark {
         let mut mark = self.all.clone();
         if let Some(of_type) = self.types.get(event_type) {
             mark.join(of_type);
         }
-        match mappings.get(event_type.as_bytes()) {
-            Some(mapping) if mark.any() => mapping.marks(mark),
-            _ => mark,
+        mark
+    }
+
+    /// Whether all that a pattern leads to in data of a type is declared.
+    pub(crate) fn covers(&self, event_type: &str, pattern: &Pattern) -> bool {
+        let mut mark = self.stored(event_type);
+        for step in pattern.steps() {
+            if mark.is_whole() {
+                return true;
+            }
+            mark = match step {
+                Some(name) => mark.part(Some(name)),
+                // Every one of them: what is known of some is not enough.
+                None => mark.every(),
+            };
         }
+        mark.is_whole()
     }
 
     /// The mark of the data of events of whatever type, read in whatever way.
@@ -234,6 +280,33 @@ impl Fold {
         let handlers: Vec<_> = self.handlers.iter().collect();
         let given = Mark::default();
         state_mark(self.name(), &handlers, declared, mappings, &given, state).map(Marks)
+    }
+}
+
+impl Fold {
+    /// An event type and a field of its data that is marked and that an expression reads, for
+    /// whatever it makes of it.
+    pub(crate) fn reads_marked(
+        &self,
+        declared: &Declared,
+        mappings: &Mappings,
+    ) -> Option<(&str, String)> {
+        if let Some(name) = self.accepts.first() {
+            return Some((name, "states".to_owned()));
+        }
+        self.handlers.iter().find_map(|handler| {
+            let event = declared.event(&handler.event_type, mappings);
+            let marked = |name: &&String| event.part(Some(name)).any();
+            let field = match handler.inputs.wanted.iter().find(marked) {
+                Some(name) => Some(name.clone()),
+                None if handler.inputs.needs_event && event.any() => {
+                    let mut parts = event.parts().map(|(name, _)| name.map_or("*", |name| name));
+                    Some(parts.next().unwrap_or("*").to_owned())
+                }
+                None => None,
+            };
+            field.map(|field| (&*handler.event_type, field))
+        })
     }
 }
 

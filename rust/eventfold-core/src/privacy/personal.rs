@@ -111,6 +111,15 @@ impl Personal {
         field.replacement.as_deref()
     }
 
+    /// Where the personal values of data stand that were strictly checked, in the order of the
+    /// text, whose ever they are. Of what is not understood here all is.
+    pub(crate) fn places(&self, data: &[u8]) -> Vec<(String, Range<usize>)> {
+        let all = Pattern::parse("/*").into_iter().collect::<Vec<_>>();
+        let patterns = if self.broken.is_some() { &all } else { &self.pointers };
+        let found = Pattern::find(patterns, data).unwrap_or_default();
+        found.into_iter().map(|found| (found.pointer, found.value)).collect()
+    }
+
     /// The personal values of data that were strictly checked, in the order of the text.
     /// SUBJECT_INVALID if it cannot be told whose one is.
     pub fn find(&self, data: &[u8]) -> Result<Vec<PersonalValue>, CoreError> {

@@ -173,7 +173,7 @@ impl<'r> Judge<'r> {
             }
         };
         if marks & (FLAG_CLOSES | FLAG_OPENS) != 0 {
-            values.retain(|value| !is_of_server(&value.pointer));
+            values.retain(|value| !is_of_server(*marks, &value.pointer));
         }
         if !carried.is_empty() {
             carried.iter().for_each(|carried| carried.find(data, &mut values));
@@ -190,9 +190,12 @@ impl<'r> Judge<'r> {
 
 /// Whether a pointer leads to what the server writes into events that close or open streams. What
 /// of it is personal it says itself; the rest must be readable without any key.
-fn is_of_server(pointer: &str) -> bool {
-    let first = pointer.split('/').nth(1).unwrap_or_default();
-    matches!(first, "" | "predecessor" | "states" | "successor")
+fn is_of_server(marks: i32, pointer: &str) -> bool {
+    match pointer.split('/').nth(1) {
+        Some("successor") => marks & FLAG_CLOSES != 0,
+        Some("predecessor" | "states") => marks & FLAG_OPENS != 0,
+        _ => false,
+    }
 }
 
 const STEPS_EXCEEDED: &str =

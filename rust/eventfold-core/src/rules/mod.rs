@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::by_type::{ByType, Typed};
+use crate::json::pointer::Pattern;
 use crate::mapping::{Mapping, Mappings};
 use crate::privacy::{Declared, Personal};
 use crate::schema::Schema;
@@ -93,7 +94,11 @@ pub struct Rules {
     has_personal: bool,
     /// What was personal once.
     past_personal: Vec<(Declared, Arc<Personal>)>,
+    /// What is personal in events of categories since it came from events where it was.
+    carried: HashMap<String, Vec<Pattern>>,
     mappings: Arc<Mappings>,
+    /// Mappings that are in force no more, by the types of their events.
+    past_mappings: Arc<HashMap<Arc<str>, Vec<Arc<Mapping>>>>,
 }
 
 impl Rules {
@@ -108,7 +113,9 @@ impl Rules {
             category_modes,
             personal_categories: HashMap::new(),
             past_personal: Vec::new(),
+            carried: HashMap::new(),
             mappings: Arc::new(mappings),
+            past_mappings: Arc::default(),
         }
     }
 
@@ -127,6 +134,25 @@ impl Rules {
     #[must_use]
     pub fn with_past_personal(mut self, past_personal: Vec<(Declared, Arc<Personal>)>) -> Self {
         self.past_personal = past_personal;
+        self
+    }
+
+    /// The same with what came into events of categories sealed, whatever the rules say: pointers
+    /// to it, by category.
+    #[must_use]
+    pub fn with_carried(mut self, carried: HashMap<String, Vec<Pattern>>) -> Self {
+        self.carried = carried;
+        self
+    }
+
+    /// The same with mappings that are in force no more.
+    #[must_use]
+    pub fn with_past_mappings(mut self, mappings: Vec<Arc<Mapping>>) -> Self {
+        let mut past: HashMap<Arc<str>, Vec<Arc<Mapping>>> = HashMap::new();
+        for mapping in mappings {
+            past.entry(Arc::clone(mapping.event_type())).or_default().push(mapping);
+        }
+        self.past_mappings = Arc::new(past);
         self
     }
 

@@ -5,6 +5,7 @@ use crate::fold::{Declared, Fold, Marks};
 use crate::json::pointer::Pattern;
 use crate::privacy;
 use crate::projection::{Projection, ProjectionMarks};
+use crate::transform::Transform;
 
 use super::Rules;
 
@@ -28,10 +29,52 @@ impl Rules {
                 }
                 privacy::Declared::Category(_) => declared,
             });
+        let named = |category: &String| categories.is_none_or(|named| named.contains(category));
+        let carried = self.carried.iter().filter(|(category, _)| named(category));
+        let declared =
+            carried.fold(declared, |declared, (_, patterns)| declared.with_all(patterns));
         if declared.is_empty() {
             return declared;
         }
-        declared.with_type(OPENED, Pattern::parse(CARRIED_STATES).iter())
+        let opened = Pattern::parse(CARRIED_STATES);
+        declared.with_type(OPENED, opened.iter()).read_before(&self.past_mappings)
+    }
+
+    /// Whether something can be personal in events of some categories; `None`: of all.
+    pub fn declares(&self, categories: Option<&[String]>) -> bool {
+        !self.declared(categories).is_empty()
+    }
+
+    /// An event type and a field of its data that can be personal on streams of a category and that
+    /// a fold reads, for whatever it makes of it; `None`: it reads none.
+    pub fn read_by<'f>(&self, fold: &'f Fold, category: &str) -> Option<(&'f str, String)> {
+        let declared = self.declared(Some(&[category.to_owned()]));
+        if declared.is_empty() {
+            return None;
+        }
+        fold.reads_marked(&declared, &self.mappings)
+    }
+
+    /// What a transform brings of personal values into its target categories that is not declared
+    /// there: a category and a pointer each.
+    pub fn carried_by(&self, transform: &Transform) -> Vec<(String, String)> {
+        let sources = transform.source_categories();
+        let declared = self.declared(sources.as_deref());
+        let patterns = transform.personal(&declared);
+        let into = transform.target_categories().iter();
+        let missing = |category: &String| {
+            let missing = self.uncovered(category, "", &patterns).into_iter();
+            missing.map(|pointer| (category.clone(), pointer)).collect::<Vec<_>>()
+        };
+        into.flat_map(missing).collect()
+    }
+
+    /// Those of patterns that are not declared of events of a type in a category; an empty type is
+    /// any.
+    pub fn uncovered(&self, category: &str, event_type: &str, patterns: &[Pattern]) -> Vec<String> {
+        let declared = self.declared(Some(&[category.to_owned()]));
+        let missing = patterns.iter().filter(|pattern| !declared.covers(event_type, pattern));
+        missing.map(ToString::to_string).collect()
     }
 
     fn declared_now(&self, categories: Option<&[String]>) -> Declared {

@@ -76,6 +76,11 @@ impl Typed for TypeRules {
 }
 
 impl TypeRules {
+    /// The event type; empty for those that are not named.
+    pub(super) fn name(&self) -> &str {
+        &self.event_type
+    }
+
     /// Whether a rule reads the name of the first stream of a line of periods.
     pub(super) fn reads_root(&self) -> bool {
         self.sources.iter().any(|source| matches!(source, Source::Meta(MetaField::Root)))

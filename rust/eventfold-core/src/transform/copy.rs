@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::append::StoredEvent;
 use crate::envelope::uuid5;
 use crate::privacy::PersonalValue;
-use crate::privacy::withheld::replaced;
 
 /// The id of a copy: the UUID of version 5 in the namespace of the job, of the sixteen bytes of the
 /// id of the source event and the ordinal of its rule as four bytes, the most significant first.
@@ -59,11 +58,6 @@ impl Copied {
     /// Category of the target stream.
     pub fn category(&self) -> &str {
         &self.stream[..self.category_bytes]
-    }
-
-    /// The data without personal values, for those who look at an example.
-    pub fn shown(&self) -> Vec<u8> {
-        replaced(&self.data, self.personal.iter().map(|value| value.value.clone()), "null")
     }
 
     /// The event as it is stored but for what is sealed, of an append in which its tags end at a

@@ -18,6 +18,7 @@ use crate::json::write::{to_json_value, write_value};
 use crate::limits::EVALUATION_STEPS_MAX;
 use crate::mapping::changes::{Changes, Trouble};
 use crate::mapping::failure::Failure;
+use crate::names::category;
 use crate::privacy::PersonalValue;
 use crate::rows::{Row, Tags};
 use crate::rules::{Judge, Rules, Ruling, Steps, Subject};
@@ -27,7 +28,7 @@ use super::Targets;
 use super::compile::{Rule, Shape, TypeRules};
 use super::copy::{Copied, copy_id};
 use super::failure::Failed;
-use super::personal::Opened;
+use super::personal::{Hidden, Opened};
 
 /// An event that is to be copied.
 pub(super) struct Event<'a> {
@@ -40,11 +41,8 @@ pub(super) struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// The data without what is personal, for those who look at an example.
-    pub(super) fn shown(&self) -> Vec<u8> {
-        let data = without_absent(self.row.data);
-        let data = data.as_ref().map_or(self.row.data, |shown| &shown.text);
-        self.opened.shown(data)
+    fn category(&self) -> &str {
+        category(self.stream)
     }
 }
 
@@ -60,6 +58,8 @@ pub(super) struct Copier<'a> {
     pub(super) pseudonym_key: Option<&'a [u8; 32]>,
     /// Whether copies are sealed before they are stored.
     pub(super) seals: bool,
+    /// The rules by which something is hidden from who looks at examples and errors.
+    pub(super) hides: &'a Rules,
     pub(super) memory: Memory,
 }
 
@@ -95,6 +95,26 @@ fn belongs_to_stream(row: &Row<'_>) -> bool {
 }
 
 impl Copier<'_> {
+    /// What of a copy nobody may see who has not the permission: what was opened of its source, or
+    /// is declared of it, and what is declared of itself.
+    pub(super) fn hidden<'h>(
+        &'h self,
+        event: &Event<'_>,
+        types: &TypeRules,
+        rule: &Rule,
+        (category, event_type): (&str, &str),
+    ) -> Hidden<'h> {
+        let of_source = self.hides.personal(event.row.event_type, event.category());
+        let opened = event.opened.with_plaintext(of_source.map(Arc::as_ref), event.row.data);
+        Hidden::new(opened.in_copy(types, rule), self.hides.personal(event_type, category))
+    }
+
+    /// The data of an event without what nobody may see who has not the permission.
+    pub(super) fn shown(&self, event: &Event<'_>) -> Vec<u8> {
+        let personal = self.hides.personal(event.row.event_type, event.category());
+        Hidden::new(event.opened.in_source(), personal).shown(event.row.data)
+    }
+
     /// Adds the copies of an event to `out`; after an error there is none of it.
     pub(super) fn copy(
         &mut self,
@@ -373,7 +393,8 @@ impl Evaluation<'_, '_> {
             let _ = judge.personal(subject, data, &mut ruling);
         }
         if let Some(refusal) = ruling.refusal() {
-            return Err(refused(refusal).into());
+            let hidden = self.copier.hidden(self.event, self.rules, rule, (category, event_type));
+            return Err(Failed::refused_within(&rule.name, refusal, &hidden.places(data)).into());
         }
         Ok(Copied {
             index,

@@ -1,5 +1,7 @@
 //! What goes wrong with an event of a transform, and what the error tells of it: never a value.
 
+use std::ops::Range;
+
 use crate::envelope::uuid_text;
 use crate::error::CoreError;
 use crate::mapping::failure::Failure;
@@ -16,6 +18,27 @@ pub(super) struct Failed {
 impl Failed {
     pub(super) fn new(rule: &str, failure: Box<Failure>) -> Self {
         Self { rule: rule.to_owned(), failure, cause: None }
+    }
+
+    /// A copy that an append would refuse, of which some places are hidden: what lies within these
+    /// is not told apart, since keys there can be personal too.
+    pub(super) fn refused_within(
+        rule: &str,
+        mut refusal: CoreError,
+        hidden: &[(String, Range<usize>)],
+    ) -> Self {
+        for (name, pointer) in &mut refusal.facts {
+            let within = |place: &&(String, Range<usize>)| {
+                let rest = pointer.strip_prefix(place.0.as_str());
+                rest.is_some_and(|rest| rest.starts_with('/'))
+            };
+            if *name == "pointer"
+                && let Some((place, _)) = hidden.iter().find(within)
+            {
+                *pointer = place.clone();
+            }
+        }
+        Self::refused(rule, refusal)
     }
 
     /// A copy that an append would refuse.

@@ -134,6 +134,17 @@ impl Transform {
         &self.targets.source
     }
 
+    /// The categories that it reads; `None`: any.
+    pub fn source_categories(&self) -> Option<Vec<String>> {
+        match &self.targets.source {
+            Source::Categories(names) => Some(names.clone()),
+            Source::Streams(names) => {
+                Some(names.iter().map(|name| category(name).to_owned()).collect())
+            }
+            Source::Log => None,
+        }
+    }
+
     /// The categories that it writes to, in byte order.
     pub fn target_categories(&self) -> &[String] {
         &self.targets.into

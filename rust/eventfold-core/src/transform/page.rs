@@ -28,6 +28,9 @@ pub struct Job<'a> {
     /// Whether copies are sealed before they are stored; if not, none may have personal values of
     /// its source.
     pub seals: bool,
+    /// The rules of the store that is read: what they say is personal is left out of examples and
+    /// errors, whatever rules copies are held to.
+    pub hides: &'a Rules,
     /// Most events of each type of which an example is kept.
     pub examples_max: usize,
 }
@@ -64,10 +67,12 @@ pub struct Example {
     pub event_id: [u8; 16],
     /// Its type.
     pub event_type: String,
-    /// Its data.
+    /// Its data, with `null` for what is personal.
     pub data: Vec<u8>,
     /// Its copies, as a range of those of the page.
     pub copies: std::ops::Range<usize>,
+    /// The data of the copies; in these too `null` stands for what is personal.
+    pub copied: Vec<Vec<u8>>,
 }
 
 /// The copies of a page, or of the part of it that was done.
@@ -103,6 +108,7 @@ impl Transform {
             rules: job.rules,
             pseudonym_key: job.pseudonym_key,
             seals: job.seals,
+            hides: job.hides,
             memory: Memory::default(),
         };
         let mut copies = Copies { next: first, ..Copies::default() };
@@ -160,7 +166,7 @@ impl Copies {
         self.count(event.row, first);
         let copies = &self.events[first..];
         self.size_bytes += copies.iter().map(|copy| copy.size_bytes).sum::<usize>();
-        self.note(event, first, job.examples_max);
+        self.note(rules, event, first, copier, job.examples_max);
         Ok(())
     }
 
@@ -182,20 +188,35 @@ impl Copies {
         }
     }
 
-    fn note(&mut self, event: &Event<'_>, first: usize, examples_max: usize) {
+    fn note(
+        &mut self,
+        rules: Option<&TypeRules>,
+        event: &Event<'_>,
+        first: usize,
+        copier: &Copier<'_>,
+        examples_max: usize,
+    ) {
         let Event { row, stream, .. } = event;
         let known = || self.examples.iter().filter(|one| one.event_type == row.event_type).count();
         if examples_max == 0 || known() >= examples_max {
             return;
         }
+        let shown = |copy: &Copied| {
+            let types = rules?;
+            let rule = types.rules.iter().find(|rule| rule.ordinal == copy.ordinal)?;
+            let hidden = copier.hidden(event, types, rule, (copy.category(), &copy.event_type));
+            Some(hidden.shown(&copy.data))
+        };
+        let shown = |copy: &Copied| shown(copy).unwrap_or_default();
         self.examples.push(Example {
             stream: (*stream).to_owned(),
             version: row.version,
             position: row.position,
             event_id: *row.event_id,
             event_type: row.event_type.to_owned(),
-            data: event.shown(),
+            data: copier.shown(event),
             copies: first..self.events.len(),
+            copied: self.events[first..].iter().map(shown).collect(),
         });
     }
 

@@ -107,6 +107,13 @@ BEGIN
     DELETE FROM {schema}.links l
      USING unnest(p_detached, p_detached_owners) AS a (stream, owner)
      WHERE l.stream = a.stream AND l.owner = a.owner;
+    -- Examples of transforms hold what is to go.
+    UPDATE {schema}.transforms t SET trial = jsonb_set(t.trial, '{examples}', '[]')
+     WHERE EXISTS (SELECT FROM jsonb_array_elements(t.trial -> 'examples') AS x (example)
+                    WHERE x.example ->> 'stream' = ANY (p_streams)
+                       OR EXISTS (SELECT
+                                    FROM jsonb_array_elements(x.example -> 'copies') AS c (copy)
+                                   WHERE c.copy ->> 0 = ANY (p_streams)));
     PERFORM {schema}.catalogue_changed_v1();
 END
 $function$;

@@ -38,3 +38,11 @@ CREATE UNIQUE INDEX privacy_rules_type_in_force ON {schema}.privacy_rules (type)
     WHERE type IS NOT NULL AND dropped_version IS NULL;
 CREATE UNIQUE INDEX privacy_rules_category_in_force ON {schema}.privacy_rules (category)
     WHERE category IS NOT NULL AND dropped_version IS NULL;
+
+-- What is personal in events of a category although no rule says so: it came into them from events
+-- where it was, sealed for its subject. `pointer` leads to it, with `*` for every element.
+CREATE TABLE {schema}.carried_marks (
+    category text COLLATE "C" NOT NULL CHECK (octet_length(category) BETWEEN 1 AND 64),
+    pointer  text COLLATE "C" NOT NULL,
+    PRIMARY KEY (category, pointer)
+);
