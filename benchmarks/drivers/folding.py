@@ -56,6 +56,7 @@ def _batch(texts: Sequence[bytes]) -> _core.Batch:
             None,
             None,
             _array(_BOOL, [b"\0"] * len(texts)),
+            None,
         ]
     )
 

@@ -41,6 +41,7 @@ def page(
             None,
             None,
             b"\0",
+            None,
         ]
         for column, cell in zip(columns, row, strict=True):
             column.append(cell)

@@ -1,6 +1,6 @@
 """What folds events of projections beside those who build them: verifications, retries, trials."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -142,10 +142,13 @@ class RefoldStorage:
         document: _core.Projection,
         tried: _core.ProjectionTriedRows,
         query: _core.ProjectionQuery,
+        sealed: Collection[str],
         size: int,
         page_bytes: int,
     ) -> tuple[int, Sequence[Row]]:
-        """How many of the rows pass, and the first of those, in order."""
+        """How many of the rows pass, and the first of those, in order. `sealed`: columns that are
+        sealed in a table, and have no values here.
+        """
         first = ROWS_FIRST_PARAMETER + len(query.parameters)
         numbered = list(enumerate(document.columns, 1))
         statement = rows_statement(
@@ -155,7 +158,7 @@ class RefoldStorage:
             query,
             condition=query.condition,
             values="".join(
-                f", a.c{number}::{kind} AS {quote_identifier(name)}"
+                f", a.c{number}::{'text' if name in sealed else kind} AS {quote_identifier(name)}"
                 for number, (name, kind) in numbered
             ),
             arrays=", ".join(

@@ -108,6 +108,15 @@ pub const EXPLAINED_CHANGES_MAX: usize = 1_000;
 /// Most bytes of all changes of one explained event, so that it fits a message of gRPC's 4 MiB:
 /// a change without room is counted with those that are left out.
 pub const EXPLAINED_CHANGES_BYTES_MAX: usize = 3 * 1024 * 1024 + 512 * 1024;
+/// How deep the marks of personal values follow the parts of a state; deeper ones are marked with
+/// all that is around them.
+pub const MARK_DEPTH_MAX: usize = 8;
+/// Most parts of one value that marks of personal values tell apart; a value with more is marked as
+/// a whole.
+pub const MARK_NODES_MAX: usize = 256;
+/// How often the handlers of a fold are gone through to find what of its state can be personal;
+/// where that does not come to an end, all of it is.
+pub const MARK_ROUNDS_MAX: usize = 64;
 /// Most columns that a query orders rows by, before their keys.
 pub const QUERY_ORDER_COLUMNS_MAX: usize = 8;
 /// Longest value of a column at which a page of a query may end, in bytes of its text; also that of
@@ -159,12 +168,3 @@ pub const VIOLATION_POINTER_BYTES_MAX: usize = 512;
 pub const VIOLATIONS_TOLD_BYTES_MAX: usize = 2 * 1024;
 /// Most violations of schemas that are listed for one append; the others are counted.
 pub const VIOLATIONS_MAX: usize = 1_000;
-/// How deep the marks of personal values follow the parts of a state; deeper ones are marked with
-/// all that is around them.
-pub const MARK_DEPTH_MAX: usize = 8;
-/// Most parts of one value that marks of personal values tell apart; a value with more is marked as
-/// a whole.
-pub const MARK_NODES_MAX: usize = 256;
-/// How often the handlers of a fold are gone through to find what of its state can be personal;
-/// where that does not come to an end, all of it is.
-pub const MARK_ROUNDS_MAX: usize = 64;

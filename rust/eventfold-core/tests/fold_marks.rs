@@ -2,6 +2,7 @@
 //! Method: a table of handlers with the paths that are marked, where `/p` of events is personal;
 //! what of states is withheld by that; projections and mappings.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use eventfold_core::fold::{Declared, Fold, Marks};
@@ -173,7 +174,13 @@ fn marks_pass_through_mappings() {
     let fold =
         fold("{n: event.person, m: event.moved, i: event.initials, l: event.long, q: event.q}");
     let found = fold.marks(&declared(&["/p", "/q/*/r"]), &mapping, &[]).unwrap();
-    assert_eq!(found.pointers(), ["/i", "/m/r", "/n/name"]);
+    // What a mapping computes anew was read as it is stored before there was a mapping.
+    assert_eq!(found.pointers(), ["/i", "/m/r", "/n/name", "/q/*/r"]);
+    // A state may have come from events as another mapping gave them.
+    let before = HashMap::from([("E".into(), vec![Arc::new(Mapping::parse(source).unwrap())])]);
+    let declared = declared(&["/p", "/q/*/r"]).read_before(&Arc::new(before));
+    let found = fold.marks(&declared, &Mappings::default(), &[]).unwrap();
+    assert_eq!(found.pointers(), ["/i", "/m/r", "/n/name", "/q/*/r"]);
 }
 
 /// Types that nothing is declared of have what a category declares of all.

@@ -124,7 +124,7 @@ class ProjectionTrials:
                 tried = await trial.go_on()
             found = await trial.rows()
         passing, rows = await self._refolds.tried_rows(
-            document, found, query, asked.page_size, PAGE_BYTES
+            document, found, query, marks.columns, asked.page_size, PAGE_BYTES
         )
         return Tried(
             rows=rows,
