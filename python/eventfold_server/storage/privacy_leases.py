@@ -18,6 +18,8 @@ class Renewed:
     fenced: Sequence[UUID]
     # Data keys got new versions since then.
     rotated: bool
+    # How far the log has followed the ledger of fences; the key store has done so before.
+    ledger_no: int
 
 
 class PrivacyLeaseStorage:
@@ -32,7 +34,9 @@ class PrivacyLeaseStorage:
         fences it has followed; None: it has no key in memory.
         """
         [row] = await self._write("renew_privacy_lease", server_id, lease_ms, seen)
-        return Renewed(row["catalogue_version"], row["subject_ids"], row["rotated"])
+        return Renewed(
+            row["catalogue_version"], row["subject_ids"], row["rotated"], row["ledger_no"]
+        )
 
     async def end(self, server_id: UUID) -> None:
         """Ends the lease of a server that has no key in memory any more."""

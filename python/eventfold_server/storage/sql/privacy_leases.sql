@@ -1,7 +1,8 @@
 -- Statements on leases of servers, and on fences.
 
 -- name: renew_privacy_lease
-SELECT catalogue_version, subject_ids, rotated FROM {schema}.renew_privacy_lease_v1($1, $2, $3);
+SELECT catalogue_version, subject_ids, rotated, ledger_no
+  FROM {schema}.renew_privacy_lease_v1($1, $2, $3);
 
 -- name: end_privacy_lease
 -- Ends the lease of the server $1, which has no key in memory any more.
