@@ -30,6 +30,18 @@ class Fenced:
 
 
 @dataclass(frozen=True)
+class Readmitted:
+    """A re-admission that stands in all three places."""
+
+    # Of the ledger.
+    entry: LedgerEntry
+    # The id that was erased.
+    subject_id: UUID
+    # It stood in the ledger before: somebody else has begun it, and perhaps not ended.
+    repeated: bool
+
+
+@dataclass(frozen=True)
 class _InKeys:
     """How the key store was brought up to the ledger."""
 
@@ -91,21 +103,27 @@ class Fences:
         assert subject is not None
         return Fenced(entry, subject.subject_id, subject.keys_destroyed, version)
 
-    async def readmit(self, name: str) -> UUID:
-        """Lets an erased subject have keys again, under another id; the id that it had.
+    async def readmit(self, name: str) -> Readmitted:
+        """Lets an erased subject have keys again, under another id; if that stands in the ledger
+        already it is done to its end.
 
-        SUBJECT_NOT_ERASED if nobody is fenced under the name.
+        SUBJECT_NOT_ERASED if nobody was fenced under the name.
         """
         subject_hash = self._keys.hash_of(name)
-        if await self._ledger.fenced(subject_hash) is None:
-            raise Refusal("SUBJECT_NOT_ERASED", "the subject is not erased")
+        entry = await self._ledger.last_of(subject_hash)
+        if entry is None:
+            raise not_erased()
+        repeated = entry.kind is EntryKind.READMIT
+        if not repeated:
+            await self._follow()
+            entry = await self._ledger.append(EntryKind.READMIT, subject_hash)
+            failpoints.reach("readmission_written")
         await self._follow()
-        before = await self._keys.subject_of_hash(subject_hash)
-        assert before is not None
-        await self._ledger.append(EntryKind.READMIT, subject_hash)
-        failpoints.reach("readmission_written")
-        await self._follow()
-        return before.subject_id
+        subject_id = await self._storage.readmitted(entry)
+        if subject_id is None:
+            # Another server was faster.
+            raise not_erased()
+        return Readmitted(entry, subject_id, repeated)
 
     async def close(self) -> None:
         """Closes the ledger."""
@@ -175,3 +193,8 @@ class Fences:
             # these any more.
             await self._storage.rotated()
         return version
+
+
+def not_erased() -> Refusal:
+    """The refusal of a re-admission of who is not erased."""
+    return Refusal("SUBJECT_NOT_ERASED", "the subject is not erased")

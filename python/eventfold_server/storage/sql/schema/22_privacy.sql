@@ -34,13 +34,14 @@ CREATE UNIQUE INDEX fences_in_force ON {schema}.fences (subject_hash)
     WHERE readmitted_at IS NULL;
 CREATE INDEX fences_catalogue_version ON {schema}.fences (catalogue_version);
 
--- The last time that data keys got new versions: servers seal under these from then on.
+-- The last time that data keys got new versions, or that a name got keys again: servers seal under
+-- these from then on.
 CREATE TABLE {schema}.key_rotation (
     only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     catalogue_version bigint  NOT NULL
 );
 
--- Has every server look for the newest versions of data keys.
+-- Has every server throw all data keys away, and look for them anew.
 CREATE FUNCTION {schema}.keys_rotated_v1() RETURNS bigint LANGUAGE sql AS $function$
     INSERT INTO {schema}.key_rotation AS r (catalogue_version)
     VALUES ({schema}.catalogue_changed_v1())
@@ -89,8 +90,9 @@ BEGIN
 END
 $function$;
 
--- Lets a subject have keys again, as the entry p_ledger_no of the ledger says. False: it was not
--- fenced before that entry, or is no more.
+-- Lets a subject have keys again, as the entry p_ledger_no of the ledger says, and has every server
+-- look again: they remember that its name has none. False: it was not fenced before that entry, or
+-- is no more.
 CREATE FUNCTION {schema}.readmit_subject_v1(
     p_subject_hash  bytea,
     p_ledger_no     bigint,
@@ -106,7 +108,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM {schema}.catalogue_changed_v1();
+    PERFORM {schema}.keys_rotated_v1();
     RETURN true;
 END
 $function$;
