@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -238,6 +239,38 @@ async def test_what_is_done_again_is_told_to_servers_that_run(
     assert set(renewed.fenced) == set(subjects)
     # They have keys in memory that the key store may have lost.
     assert renewed.rotated
+
+
+@pytest.mark.parametrize("appended", [False, True])
+async def test_who_is_admitted_again_beside_it_is_fenced_as_another(
+    path: Path, keys: KeyStore, storage: PrivacyLeaseStorage, monkeypatch: pytest.MonkeyPatch,
+    appended: bool,
+) -> None:  # fmt: skip
+    """Another server admits the subject again, which is erased already, while it is fenced."""
+    fences = await started(path, keys, storage)
+    await keys.current(["User-1"])
+    first = await fences.fence(keys.hash_of("User-1"))
+    follow, found = fences._follow_in_log, list[object]()
+
+    async def follow_late(*arguments: Any) -> int:
+        monkeypatch.undo()
+        version = await follow(*arguments)
+        await fences.readmit("User-1")
+        if appended:
+            found.append((await keys.current(["User-1"]))["User-1"])
+        return version
+
+    monkeypatch.setattr(fences, "_follow_in_log", follow_late)
+    fenced = await fences.fence(keys.hash_of("User-1"))
+    assert (fenced.entry.number, fenced.keys_destroyed) == (3, int(appended))
+    assert fenced.subject_id != first.subject_id
+    for row in found:
+        assert isinstance(row, KeyRow)
+        assert fenced.subject_id == row.subject_id
+    subject = await keys.subject_of_id(fenced.subject_id)
+    assert subject is not None
+    assert subject.status is SubjectStatus.ERASED
+    assert await keys.current(["User-1"]) == {"User-1": Erased(fenced.subject_id)}
 
 
 async def test_the_log_hears_of_nobody_before_the_key_store(

@@ -91,6 +91,15 @@ class Fences:
         """Fences a subject for good and destroys its keys. What is done already is not done again,
         but servers are told of it again. `erasure` is noted with the fence in the log.
         """
+        while True:
+            fenced = await self._fenced(subject_hash, erasure)
+            if fenced is not None:
+                return fenced
+            # Who has the name since then is somebody else, and is fenced like anybody.
+            log.info("a subject was admitted again while it was fenced: begins again")
+
+    async def _fenced(self, subject_hash: bytes, erasure: int | None) -> Fenced | None:
+        """The fence; None: the subject was admitted again meanwhile."""
         entry = await self._ledger.fenced(subject_hash)
         if entry is None:
             entry = await self._ledger.append(EntryKind.FENCE, subject_hash)
@@ -100,7 +109,15 @@ class Fences:
         version = await self._follow_in_log(in_keys, erasure, entry)
         failpoints.reach("fence_in_log")
         subject = await self._keys.subject_of_hash(subject_hash)
-        assert subject is not None
+        # In this order: with this entry as the last one it was still the one that was fenced.
+        if await self._ledger.fenced(subject_hash) != entry:
+            return None
+        if subject is None or subject.status is not SubjectStatus.ERASED:
+            raise Refusal(
+                "KEYS_UNAVAILABLE",
+                "the key store was restored while a subject was fenced",
+                problem="key_store_restored",
+            )
         return Fenced(entry, subject.subject_id, subject.keys_destroyed, version)
 
     async def readmit(self, name: str) -> Readmitted:
