@@ -83,6 +83,8 @@ NAMES = (
     "fence_in_log",
     # A re-admission stands in the ledger, and nowhere else.
     "readmission_written",
+    # It stands everywhere; $audit does not say so.
+    "readmission_followed",
     # Streams are deleted, and the job is stored; the caller does not know it.
     "deletion_asked",
     # It is in $audit; the job does not say so.

@@ -74,7 +74,7 @@ from eventfold_server.domain.transforms.receiving import Receiver
 from eventfold_server.domain.transforms.runner import TransformRunner
 from eventfold_server.domain.type_counts import TypeCounting
 from eventfold_server.domain.watch import Watcher
-from eventfold_server.services.audit_messages import audit_append
+from eventfold_server.services.audit_messages import audit_append, is_duplicate
 from eventfold_server.services.consumer_groups import ConsumerGroupsService
 from eventfold_server.services.deletion import DeletionService
 from eventfold_server.services.erasures import ErasuresService
@@ -152,7 +152,7 @@ class Store:
         self._appender = Appender(
             self._appends, self._writer, self._catalogue, self._line_storage, sealer
         )
-        self.audit = Audit(self._appender, audit_append)
+        self.audit = Audit(self._appender, audit_append, is_duplicate)
         self._registry = FoldRegistry(FoldStorage(database))
         kept_storage = KeptStorage(database, self._catalogue, keys.keyring, keys.loader)
         self._kept = KeptStates(kept_storage)

@@ -145,8 +145,9 @@ OF_CLOSING = {"close_folded", "close_stored"}
 # Points of `test_transform_kills.py` and `test_remote_transform_kills.py`, which look by themselves
 # whether each of these has a case.
 OF_TRANSFORMS = {name for name in failpoints.NAMES if name.startswith(("transform_", "copies_"))}
-# Points of `tests/integration/keys/test_fences.py`.
-OF_FENCES = {"fence_written", "keys_destroyed", "fence_in_log", "readmission_written"}
+# Points of `tests/integration/keys/test_fences.py` and of `test_readmission_kills.py`.
+OF_FENCES = {"fence_written", "keys_destroyed", "fence_in_log"}
+OF_FENCES |= {"readmission_written", "readmission_followed"}
 
 
 # Of `test_deletion_kills.py`, which looks by itself too.

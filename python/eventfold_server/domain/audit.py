@@ -20,9 +20,13 @@ Encode = Callable[[str, str, str, bytes], bytes]
 class Audit:
     """Writes what was done in one store."""
 
-    def __init__(self, appender: Appender, encode: Encode) -> None:
+    def __init__(
+        self, appender: Appender, encode: Encode, is_duplicate: Callable[[bytes], bool]
+    ) -> None:
+        """`is_duplicate` tells of a serialised `AppendResponse` whether all was there already."""
         self._appender = appender
         self._encode = encode
+        self._is_duplicate = is_duplicate
 
     async def write(
         self,
@@ -42,6 +46,12 @@ class Audit:
         id_ = "" if event_id is None else str(event_id)
         request = self._encode(AUDIT_STREAM, id_, type_, data.encode())
         return await self._appender.append_system(caller, request)
+
+    async def write_once(
+        self, caller: Caller, type_: str, facts: Mapping[str, object], event_id: UUID
+    ) -> bool:
+        """The same; false: it was written before."""
+        return not self._is_duplicate(await self.write(caller, type_, facts, event_id=event_id))
 
 
 def _plain(value: object) -> str:

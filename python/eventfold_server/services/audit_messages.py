@@ -12,3 +12,8 @@ def audit_append(stream: str, id_: str, type_: str, data: bytes) -> bytes:
         expected_version=pb.ExpectedVersion(any=empty_pb2.Empty()),
         events=[pb.NewEvent(id=id_, type=type_, data=data)],
     ).SerializeToString()
+
+
+def is_duplicate(response: bytes) -> bool:
+    """Whether what was appended was there already."""
+    return pb.AppendResponse.FromString(response).duplicate

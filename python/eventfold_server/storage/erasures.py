@@ -45,6 +45,7 @@ class ErasureRow:
     rows: int
     projections: Sequence[str]
     waiting: Sequence[str]
+    projections_dropped: Sequence[str]
     scrubbed_at: datetime | None
     announced_at: datetime | None
     ended_at: datetime | None
@@ -284,11 +285,13 @@ class ErasureStorage:
         rows: int,
         projections: Sequence[str],
         waiting: Sequence[str],
+        dropped: Sequence[str],
     ) -> bool:
-        """Adds what was dropped, and notes which projections are waited for."""
+        """Adds what was dropped, also projections, and notes which are waited for."""
         return await self._note(
-            "erasure_cleaned", number, lease, kept_states, rows, list(projections), list(waiting)
-        )
+            "erasure_cleaned",
+            number, lease, kept_states, rows, list(projections), list(waiting), list(dropped),
+        )  # fmt: skip
 
     async def counted(self, number: int, lease: int, events: int) -> bool:
         """Notes how many events have values of the subject."""

@@ -18,6 +18,8 @@ class Renewed:
     fenced: Sequence[UUID]
     # Data keys got new versions since then.
     rotated: bool
+    # How far the log has followed the ledger of fences; the key store has done so before.
+    ledger_no: int
 
 
 class PrivacyLeaseStorage:
@@ -32,7 +34,9 @@ class PrivacyLeaseStorage:
         fences it has followed; None: it has no key in memory.
         """
         [row] = await self._write("renew_privacy_lease", server_id, lease_ms, seen)
-        return Renewed(row["catalogue_version"], row["subject_ids"], row["rotated"])
+        return Renewed(
+            row["catalogue_version"], row["subject_ids"], row["rotated"], row["ledger_no"]
+        )
 
     async def end(self, server_id: UUID) -> None:
         """Ends the lease of a server that has no key in memory any more."""
@@ -64,12 +68,22 @@ class PrivacyLeaseStorage:
         return version
 
     async def readmit(self, entry: LedgerEntry) -> bool:
-        """Takes the fence of the subject of an entry away; False: there is none in force."""
+        """Takes the fence of the subject of an entry away, and has every server look for keys anew;
+        False: there is none in force.
+        """
         [row] = await self._write(
             "readmit_subject_in_log", entry.subject_hash, entry.number, entry.digest
         )
         done: bool = row["done"]
         return done
+
+    async def readmitted(self, entry: LedgerEntry) -> UUID | None:
+        """Whose fence an entry took away; None: nobody's, or it is not known."""
+        async with self._database.reading() as connection:
+            found: UUID | None = await connection.fetchval(
+                self._queries["readmitted_in_log"], entry.number
+            )
+        return found
 
     async def rotated(self) -> int:
         """Has every server look for the newest versions of data keys; the version of the catalogue

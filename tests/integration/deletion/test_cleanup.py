@@ -14,6 +14,7 @@ from tests.integration.deletion.conftest import Names
 from tests.integration.deletion.test_projections import document, fill, ready, rows
 from tests.support.database import connected
 
+import eventfold
 from eventfold import Client, Event
 from eventfold_server.domain.folding import FoldRegistry
 from eventfold_server.domain.kept import KeptStates
@@ -123,3 +124,34 @@ async def test_other_keys_wait_for_a_generation(
         "0": ["n2"] * 3 + ["n4"] * 3, "1": ["n1"] * 3 + ["n3"] * 3
     }  # fmt: skip
     assert [one.generation for one in store.get_projection(name).generations] == [2]
+
+
+async def test_one_whose_document_does_not_compile_is_dropped(
+    cleanup: Cleanup, store: Client, names: Names, deletion_url: str
+) -> None:
+    """Not before whoever cleans up could note which one."""
+    stream, name = fill(store, names), f"c{names.drawn}"
+    store.put_projection(document(name, names("User"), "string(event.town)"))
+    ready(store, name)
+    touched, positions = stream_of(deletion_url, stream)
+    with connected(deletion_url) as connection:
+        connection.execute(
+            "UPDATE deletion.projection_generations g SET source = 'none' FROM"
+            " deletion.projections p WHERE p.projection_no = g.projection_no AND p.name = %s",
+            (name,),
+        )
+        row = connection.execute("SELECT nextval('deletion.projection_numbers')").fetchone()
+    assert row is not None
+    [found] = await cleanup.touched([touched], positions)
+    assert (found.projection, found.rebuilt) == (name, True)
+    cleaned = await cleanup.run([touched], positions, mark=row[0], by="test", so_far=Cleaned())
+    assert (cleaned.waiting, cleaned.dropped) == ([name], [name])
+    with connected(deletion_url) as connection:
+        [count] = connection.execute(
+            "SELECT count(*) FROM deletion.projections WHERE name = %s", (name,)
+        ).fetchone() or [0]
+    assert count == 1
+    cleaned = await cleanup.run([touched], positions, mark=row[0], by="test", so_far=cleaned)
+    assert (cleaned.waiting, cleaned.dropped) == ([], [name])
+    with pytest.raises(eventfold.ProjectionNotFound):
+        store.get_projection(name)

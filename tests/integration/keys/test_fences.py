@@ -7,22 +7,29 @@ a copy of its rows from before; a kill is a process of its own that ends itself 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from tests.support.keys import key_store, master_key
 
+from eventfold import _core
 from eventfold_server.domain.privacy.fences import Fences
+from eventfold_server.domain.privacy.leases import Leases
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.database import Database
-from eventfold_server.storage.keys.ledger import LedgerRefused
+from eventfold_server.storage.keys.ledger import EntryKind, LedgerRefused
 from eventfold_server.storage.keys.ledger_file import FileLedger
-from eventfold_server.storage.keys.store import Erased, KeyRow, KeyStore
+from eventfold_server.storage.keys.loading import KeyLoader
+from eventfold_server.storage.keys.store import Erased, KeyRow, KeyStore, SubjectStatus
 from eventfold_server.storage.privacy_leases import PrivacyLeaseStorage
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,9 +97,14 @@ async def test_a_fence_stands_in_three_places(
     assert fenced.catalogue_version > 1
     assert await keys.current(["User-1"]) == {"User-1": Erased(row.subject_id)}
     assert (await storage.followed()).number == (await keys.followed()).number == 1
-    assert await fences.fence(hash_, 5) == fenced
-    # Again in another server, whose ledger is the same.
-    assert await (await started(path, keys, storage)).fence(hash_) == fenced
+    # Again in another server, whose ledger is the same; servers are told each time.
+    for again in (fences, await started(path, keys, storage)):
+        version = fenced.catalogue_version
+        fenced_again = await again.fence(hash_)
+        assert fenced_again.catalogue_version > version
+        fenced = replace(fenced, catalogue_version=fenced_again.catalogue_version)
+        assert fenced_again == fenced
+    assert (await storage.followed()).number == (await keys.followed()).number == 1
     assert "User-1" not in path.read_text()  # noqa: ASYNC240
 
 
@@ -103,9 +115,10 @@ async def test_who_is_admitted_again_is_another(
     with pytest.raises(Refusal, match="SUBJECT_NOT_ERASED"):
         await fences.readmit("User-1")
     first = await fences.fence(keys.hash_of("User-1"))
-    assert await fences.readmit("User-1") == first.subject_id
-    with pytest.raises(Refusal, match="SUBJECT_NOT_ERASED"):
-        await fences.readmit("User-1")
+    readmitted = await fences.readmit("User-1")
+    assert (readmitted.subject_id, readmitted.repeated) == (first.subject_id, False)
+    # Whoever began it may have been killed.
+    assert await fences.readmit("User-1") == replace(readmitted, repeated=True)
     again = (await keys.current(["User-1"]))["User-1"]
     assert isinstance(again, KeyRow)
     await started(path, keys, storage)
@@ -134,7 +147,9 @@ async def test_old_backups_bring_nobody_back(
         log.restore()
     if restored in ("keys", "both"):
         store.restore()
-        assert isinstance((await keys.current(["User-1"]))["User-1"], KeyRow), "it is an old one"
+        subject = await keys.subject("User-1")
+        assert subject is not None
+        assert subject.status is SubjectStatus.ACTIVE, "it is an old one"
     await started(path, keys, storage)
     found = await keys.current(names)
     assert isinstance(found["User-1"], Erased)
@@ -152,6 +167,134 @@ async def test_old_backups_bring_nobody_back(
     assert [(row[0], row[2]) for row in rows] == [(1, None), (2, None), (3, 4)]
     # The one that was admitted again has a key, which no server may be told to throw away.
     assert again.subject_id not in {row[1] for row in rows}
+
+
+async def test_a_key_store_restored_under_a_server_brings_nobody_back(
+    path: Path, keys: KeyStore, storage: PrivacyLeaseStorage, postgres: str, schema: str
+) -> None:
+    """Another server erased somebody, and this one was told; then it looks for the keys again."""
+    fences = await started(path, keys, storage)
+    keyring = _core.Keyring(10)
+    leases, loader = Leases(storage, keyring, keys.saw), KeyLoader(keys, keyring)
+    await leases.start()
+    row = (await keys.current(["User-1"]))["User-1"]
+    assert isinstance(row, KeyRow)
+    backup = Backup(postgres, f"{schema}_keys", KEY_TABLES)
+    other = key_store(postgres, f"{schema}_keys", MAIN)
+    await other.open(await storage.store_id())
+    try:
+        beside = await started(path, other, storage)
+        fenced = await beside.fence(keys.hash_of("User-1"))
+        await leases.follow(fenced.catalogue_version)
+        loads = (
+            lambda: loader.load_ids([row.subject_id.bytes]),
+            lambda: loader.load_names(["User-1"]),
+        )
+        for load in loads:
+            backup.restore()
+            keyring.evict_all()
+            with pytest.raises(Refusal, match="KEYS_UNAVAILABLE") as refused:
+                await load()
+            assert refused.value.facts["problem"] == "key_store_restored"
+            await until_given(load)
+        assert await keys.current(["User-1"]) == {"User-1": Erased(row.subject_id)}
+        # Told to all, and waited for, once more.
+        backup.restore()
+        again = await beside.fence(keys.hash_of("User-1"))
+        assert again.catalogue_version > fenced.catalogue_version
+        assert await keys.current(["User-1"]) == {"User-1": Erased(row.subject_id)}
+    finally:
+        await leases.stop()
+        await fences.close()
+        await other.close()
+
+
+async def until_given(load: Callable[[], Awaitable[None]]) -> None:
+    """The ledger is followed again, and what the key store says then is heard."""
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(Refusal):
+                return await load()
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("act", ["start", "erase"])
+async def test_what_is_done_again_is_told_to_servers_that_run(
+    path: Path, keys: KeyStore, storage: PrivacyLeaseStorage, postgres: str, schema: str, act: str
+) -> None:
+    fences = await started(path, keys, storage)
+    await keys.current(["User-1", "User-2"])
+    backup = Backup(postgres, f"{schema}_keys", KEY_TABLES)
+    subjects = [
+        (await fences.fence(keys.hash_of(name))).subject_id for name in ("User-1", "User-2")
+    ]
+    seen = await storage.renew(uuid.uuid4(), 1_000, None)
+    assert seen.ledger_no == 2
+    backup.restore()
+    if act == "start":
+        await started(path, keys, storage)
+    else:
+        await fences.fence(keys.hash_of("User-1"))
+    renewed = await storage.renew(uuid.uuid4(), 1_000, seen.catalogue_version)
+    assert set(renewed.fenced) == set(subjects)
+    # They have keys in memory that the key store may have lost.
+    assert renewed.rotated
+
+
+@pytest.mark.parametrize("appended", [False, True])
+async def test_who_is_admitted_again_beside_it_is_fenced_as_another(
+    path: Path, keys: KeyStore, storage: PrivacyLeaseStorage, monkeypatch: pytest.MonkeyPatch,
+    appended: bool,
+) -> None:  # fmt: skip
+    """Another server admits the subject again, which is erased already, while it is fenced."""
+    fences = await started(path, keys, storage)
+    await keys.current(["User-1"])
+    first = await fences.fence(keys.hash_of("User-1"))
+    follow, found = fences._follow_in_log, list[object]()
+
+    async def follow_late(*arguments: Any) -> int:
+        monkeypatch.undo()
+        version = await follow(*arguments)
+        await fences.readmit("User-1")
+        if appended:
+            found.append((await keys.current(["User-1"]))["User-1"])
+        return version
+
+    monkeypatch.setattr(fences, "_follow_in_log", follow_late)
+    fenced = await fences.fence(keys.hash_of("User-1"))
+    assert (fenced.entry.number, fenced.keys_destroyed) == (3, int(appended))
+    assert fenced.subject_id != first.subject_id
+    for row in found:
+        assert isinstance(row, KeyRow)
+        assert fenced.subject_id == row.subject_id
+    subject = await keys.subject_of_id(fenced.subject_id)
+    assert subject is not None
+    assert subject.status is SubjectStatus.ERASED
+    assert await keys.current(["User-1"]) == {"User-1": Erased(fenced.subject_id)}
+
+
+async def test_the_log_hears_of_nobody_before_the_key_store(
+    path: Path, keys: KeyStore, storage: PrivacyLeaseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server writes into the ledger while this one follows it."""
+    fences = await started(path, keys, storage)
+    rows = await keys.current(["User-1", "User-2"])
+    follow = fences._follow_in_keys
+
+    async def follow_late() -> object:
+        found = await follow()
+        monkeypatch.undo()
+        await fences._ledger.append(EntryKind.FENCE, keys.hash_of("User-2"))
+        return found
+
+    monkeypatch.setattr(fences, "_follow_in_keys", follow_late)
+    seen = await storage.renew(uuid.uuid4(), 1_000, None)
+    await fences.fence(keys.hash_of("User-1"))
+    assert (await storage.followed()).number == 1
+    await fences.fence(keys.hash_of("User-2"))
+    renewed = await storage.renew(uuid.uuid4(), 1_000, seen.catalogue_version)
+    assert set(renewed.fenced) == {row.subject_id for row in rows.values()}
+    assert not renewed.rotated
 
 
 async def test_a_ledger_that_is_older_than_log_or_key_store_is_refused(

@@ -258,6 +258,63 @@ def test_rows_of_projections_are_made_anew(store: Client, kind: str) -> None:
     assert [one.generation for one in built.generations] == [built.active] == [2]
 
 
+@pytest.mark.parametrize("key", ["string(event.n)", "meta.stream"])
+def test_a_projection_that_cannot_be_built_anew_holds_nothing_up(
+    key: str, store: Client, kind: str, postgres: str
+) -> None:
+    """Rules came later, for a column that has an index."""
+    store.put_privacy_rules({"privacy": kind, "personal": {"/name": None}})
+    for number in (1, 2):
+        data = {"name": "n", "n": number, "city": f"{kind} {number}"}
+        store.append(f"{kind}-{number}", [Event(kind, data)], expected_version=0)
+    name = kind.lower()
+    store.put_projection(
+        {
+            "projection": name,
+            "source": {"category": kind},
+            "key": key,
+            "initial": {"city": ""},
+            "handlers": {kind: {"city": "event.city"}},
+            "columns": {"city": "text"},
+            "indexes": [["city"]],
+        }
+    )
+    head = max(event.position for event in store.read(f"{kind}-2"))
+    store.query_projection_page(name, at_least_position=head, timeout=30)
+    personal = {"/name": None, "/city": None}
+    store.put_privacy_rules({"privacy": kind, "personal": personal}, existing="plaintext")
+    with pytest.raises(eventfold.PersonalColumn):
+        store.rebuild_projection(name)
+    removed = erase(store, f"{kind}-1")["removed"]
+    assert removed["projections"] == [name]
+    if key == "meta.stream":
+        # Its rows are told by the stream: those of the subject are gone, and the others stay.
+        assert removed["projections_dropped"] == []
+        assert [row.key for row in store.query_projection(name)] == [f"{kind}-2"]
+    else:
+        assert removed["projections_dropped"] == [name]
+        with pytest.raises(eventfold.ProjectionNotFound):
+            store.get_projection(name)
+    assert in_projections(postgres, f"{kind} 1") == []
+
+
+def in_projections(url: str, text: str) -> list[str]:
+    """Tables of projections that hold a text."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'personal'"
+            " AND table_name ~ '^projection_[0-9]+$'"
+        ).fetchall()
+        return [
+            table
+            for (table,) in tables
+            if connection.execute(
+                f"SELECT FROM personal.{table} t WHERE t::text LIKE %s LIMIT 1", [f"%{text}%"]
+            ).fetchone()
+            is not None
+        ]
+
+
 def test_legal_holds_forbid_it(store: Client, kind: str) -> None:
     fill(store, kind)
     hold = store.put_legal_hold(f"h{kind}", subject=f"{kind}-1", reason="case 7")

@@ -33,6 +33,8 @@ def receipt(
             "kept_states": erasure.kept_states + sum(one.kept_states for one in deletions),
             "projection_rows": erasure.rows + sum(one.rows for one in deletions),
             "projections": list(erasure.projections),
+            # Of these, those that could not be built anew.
+            "projections_dropped": list(erasure.projections_dropped),
             "streams": sum(one.streams for one in deletions),
             "events_of_streams": sum(one.events for one in deletions),
             "deletions": [str(one.deletion_id) for one in deletions],

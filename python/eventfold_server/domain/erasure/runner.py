@@ -224,7 +224,13 @@ class ErasureRunner(LeaseLoop[ClaimedErasure]):
             )
             _demand(
                 await self._erasures.cleaned(
-                    number, lease, kept_states, cleaned.rows - rows, touched, cleaned.waiting
+                    number,
+                    lease,
+                    kept_states,
+                    cleaned.rows - rows,
+                    touched,
+                    cleaned.waiting,
+                    cleaned.dropped,
                 )
             )
             kept_states, rows = 0, cleaned.rows

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from eventfold import _core
+from eventfold_server import failpoints
 from eventfold_server.domain.audit import Audit
-from eventfold_server.domain.privacy.fences import Fences
+from eventfold_server.domain.privacy.fences import Fences, not_erased
 from eventfold_server.domain.privacy.leases import Leases
 from eventfold_server.domain.requests import Caller, invalid, waiting_time
 from eventfold_server.errors import Refusal
@@ -16,6 +17,8 @@ from eventfold_server.storage.keys.rotation import START, MasterKeyRotation, Pla
 from eventfold_server.storage.keys.store import KeyStore, SubjectRow, SubjectStatus
 from eventfold_server.storage.privacy_leases import PrivacyLeaseStorage
 
+# Ids of the events of `$audit` on re-admissions are made of this and of the entry of the ledger.
+_READMITTED = UUID("3c8f0c52-7a0d-4a3e-9b1e-55c4a2d6f0e7")
 # What the domain knows of a subject is its row.
 Subject = SubjectRow
 __all__ = ["KeyAdmin", "KeyParts", "MasterKeyProgress", "Subject", "SubjectStatus", "not_active"]
@@ -123,17 +126,23 @@ class KeyAdmin:
         return rotated, more
 
     async def readmit(self, caller: Caller, name: str) -> UUID:
-        """Lets an erased subject have keys again; the id that was erased."""
+        """Lets an erased subject have keys again; the id that was erased. One that a server began,
+        and was killed at, is done to its end.
+        """
         parts = self._configured()
         # The erasure would take the new keys for those that it is to destroy.
         if (erasure_id := await self._erasing(parts.store.hash_of(_checked(name)))) is not None:
             raise Refusal("ERASURE_UNDER_WAY", "the subject is being erased", erasure_id=erasure_id)
-        erased = await parts.fences.readmit(name)
+        readmitted = await parts.fences.readmit(name)
+        failpoints.reach("readmission_followed")
         # Servers remember that the name has no keys.
         await self._tell(parts)
-        facts = {"subject_hash": parts.store.hash_of(name), "subject_id": erased}
-        await self._audit.write(caller, "$SubjectReadmitted", facts)
-        return erased
+        facts = {"subject_hash": readmitted.entry.subject_hash, "subject_id": readmitted.subject_id}
+        event_id = uuid5(_READMITTED, readmitted.entry.digest.hex())
+        is_new = await self._audit.write_once(caller, "$SubjectReadmitted", facts, event_id)
+        if readmitted.repeated and not is_new:
+            raise not_erased()
+        return readmitted.subject_id
 
     async def subject(self, name: str) -> SubjectRow:
         """The subject that has a name now."""

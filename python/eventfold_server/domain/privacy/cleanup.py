@@ -20,6 +20,23 @@ from eventfold_server.storage.refolding import RefoldStorage
 
 log = logging.getLogger(__name__)
 
+# Refusals of a document, which stand until somebody puts another one, or other rules.
+_REFUSED_FOR_GOOD = frozenset(
+    {
+        "COPIES_AMBIGUOUS",
+        "EXPRESSION_TOO_DEEP",
+        "EXPRESSION_TOO_LONG",
+        "FOLD_NOT_FOUND",
+        "FOLD_TOO_LARGE",
+        "INVALID_EXPRESSION",
+        "INVALID_FOLD",
+        "INVALID_PROJECTION",
+        "PERSONAL_COLUMN",
+        "PERSONAL_KEY",
+        "PROJECTION_TOO_LARGE",
+    }
+)
+
 
 @dataclass(frozen=True)
 class CleanedStream:
@@ -45,8 +62,11 @@ class Cleaned:
     """What cleaning came to. Of one that is not over, the same is given to the next call."""
 
     rows: int = 0
-    # Projections that are built anew; empty: all is done.
+    # Projections that are built anew, or about to be dropped; empty: all is done.
     waiting: list[str] = field(default_factory=list)
+    # Projections that are dropped, by the next call at the earliest, since they cannot be built
+    # anew: who was killed in between has noted them.
+    dropped: list[str] = field(default_factory=list)
     # Generations that are clean, and those that others take the place of.
     clean: set[int] = field(default_factory=set)
     replaced: set[int] = field(default_factory=set)
@@ -92,7 +112,7 @@ class Cleanup:
             Touched(projection.name, row.generation, _is_rebuilt(document, events))
             for projection in await self._all()
             for row in projection.generations
-            if _reads(document := await self._documents.of(row), events)
+            if _reads(document := await self._document(row), events)
             and row.position >= (events.first_position or 0)
         ]
 
@@ -125,7 +145,7 @@ class Cleanup:
                     clean = await self._clean(projection, row, events, streams, positions, so_far)
                     (so_far.clean if clean else so_far.replaced).add(number)
                 waits = waits or number in so_far.replaced
-            if waits and not await self._replaced(projection.name, mark, by):
+            if waits and not await self._replaced(projection.name, mark, by, so_far):
                 so_far.waiting.append(projection.name)
         return so_far
 
@@ -143,6 +163,15 @@ class Cleanup:
             if len(page) < LIST_PAGE_SIZE_MAX:
                 return found
 
+    async def _document(self, row: GenerationRow) -> _core.Projection | None:
+        """The document of a generation; None: it does not compile any more."""
+        try:
+            return await self._documents.of(row)
+        except Refusal as refusal:
+            if refusal.reason not in _REFUSED_FOR_GOOD:
+                raise
+            return None
+
     async def _clean(
         self,
         projection: ProjectionRow,
@@ -157,7 +186,7 @@ class Cleanup:
         Whoever takes the lease fences the process that builds it: what that had read before is
         never written.
         """
-        document = await self._documents.of(row)
+        document = await self._document(row)
         if not _reads(document, events):
             return True
         taken = await self._refolds.take(row.generation_no, PROJECTION_LEASE_S)
@@ -166,7 +195,7 @@ class Cleanup:
             return True
         lease, _ = taken
         try:
-            if _is_rebuilt(document, events):
+            if document is None or _is_rebuilt(document, events):
                 at = await self._storage.generation_at(row.generation_no)
                 return at is None or at < (events.first_position or 0)
             keys = sorted(
@@ -178,9 +207,18 @@ class Cleanup:
         if positions is not None:
             for start in range(0, len(keys), CLEANUP_KEYS):
                 some = keys[start : start + CLEANUP_KEYS]
-                await self._retries.retry(projection.name, row.generation, some)
+                await self._retry(projection.name, row.generation, some)
         failpoints.reach("deletion_rows")
         return True
+
+    async def _retry(self, name: str, generation: int, keys: Sequence[str]) -> None:
+        """Makes rows of parked keys anew. They are gone: where that is refused they stay so."""
+        try:
+            await self._retries.retry(name, generation, keys)
+        except Refusal as refusal:
+            if refusal.reason not in _REFUSED_FOR_GOOD:
+                raise
+            log.warning("rows of projection %s are not made anew: %s", name, refusal.reason)
 
     async def _keys(
         self,
@@ -212,16 +250,19 @@ class Cleanup:
             # It runs out by itself.
             log.warning("a generation of a projection is held for a while: %s", refusal.reason)
 
-    async def _replaced(self, name: str, mark: int, by: str) -> bool:
+    async def _replaced(self, name: str, mark: int, by: str, so_far: Cleaned) -> bool:
         """Has a projection built anew, and drops what is older once queries see that; whether
-        nothing older is left.
+        nothing older is left. One that can never be built anew is dropped.
         """
         found = await self._projections.get(name)
         if found is None:
             return True
         last = max(found.generations, key=lambda one: (one.put_at, one.generation))
         try:
-            if last.generation_no <= mark:
+            # One that was begun before rules were declared may be refused by now, or not: it is
+            # begun again.
+            refused = last.stopped is not None and last.stopped.reason in _REFUSED_FOR_GOOD
+            if last.generation_no <= mark or refused:
                 # One that waits for somebody to switch to it goes on waiting for that.
                 waits = found.active and last.generation != found.active
                 switch = last.switch if waits else WHEN_CAUGHT_UP
@@ -235,13 +276,32 @@ class Cleanup:
                 if one.generation_no <= mark:
                     await self._admin.drop(name, one.generation)
         except Refusal as refusal:
+            if refusal.reason in _REFUSED_FOR_GOOD:
+                return await self._dropped(name, so_far, refusal)
             log.warning("projection %s cannot be built anew: %s", name, refusal.reason)
             return False
         return True
 
+    async def _dropped(self, name: str, so_far: Cleaned, why: Refusal) -> bool:
+        """Drops a projection whose document is refused, with all that queries see of it; whether it
+        is gone.
+        """
+        if name not in so_far.dropped:
+            so_far.dropped.append(name)
+            return False
+        try:
+            await self._admin.drop(name, 0)
+        except Refusal as refusal:
+            log.warning("projection %s cannot be dropped: %s", name, refusal.reason)
+            return refusal.reason == "PROJECTION_NOT_FOUND"
+        log.warning("projection %s is dropped, since it cannot be built anew: %s", name, why.reason)
+        return True
 
-def _reads(document: _core.Projection, events: TouchedEvents) -> bool:
-    """Whether rows may hold something of the events."""
+
+def _reads(document: _core.Projection | None, events: TouchedEvents) -> bool:
+    """Whether rows may hold something of the events; nobody knows, without a document."""
+    if document is None:
+        return True
     if document.resolves and events.referred:
         return True
     categories = document.categories
@@ -250,6 +310,8 @@ def _reads(document: _core.Projection, events: TouchedEvents) -> bool:
     )
 
 
-def _is_rebuilt(document: _core.Projection, events: TouchedEvents) -> bool:
+def _is_rebuilt(document: _core.Projection | None, events: TouchedEvents) -> bool:
     """Whether rows of other keys may hold something of the events."""
+    if document is None:
+        return True
     return document.key_kind == "expression" or (document.resolves and events.referred)

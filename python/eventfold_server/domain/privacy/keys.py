@@ -40,7 +40,7 @@ class PersonalKeys:
         self.parts = KeyParts(
             store,
             Fences(ledger_of(config, dsn), store, self._storage),
-            Leases(self._storage, self.keyring),
+            Leases(self._storage, self.keyring, store.saw),
             self._storage,
         )
 

@@ -47,10 +47,18 @@ class Keyring(Protocol):
 class Leases:
     """The lease of this process, and the wait for those of all others."""
 
-    def __init__(self, storage: PrivacyLeaseStorage, keyring: Keyring) -> None:
-        """Nothing is asked for yet."""
+    def __init__(
+        self,
+        storage: PrivacyLeaseStorage,
+        keyring: Keyring,
+        saw: Callable[[int], object] = lambda _: None,
+    ) -> None:
+        """Nothing is asked for yet. `saw` is told how far the ledger of fences was followed, before
+        a key is thrown away that might come in again from an old backup.
+        """
         self._storage = storage
         self._keyring = keyring
+        self._saw = saw
         self._server_id = uuid4()
         # The version of the catalogue whose fences this process has followed.
         self._seen: int | None = None
@@ -125,6 +133,7 @@ class Leases:
                 lease_ms = round(PRIVACY_LEASE_S * 1000)
                 renewed = await self._storage.renew(self._server_id, lease_ms, self._seen)
                 version, seen = renewed.catalogue_version, self._seen
+                self._saw(renewed.ledger_no)
                 # A log that has gone back, as a restored one does, does not say whom it fenced.
                 if renewed.rotated or (seen is not None and version < seen):
                     self._keyring.evict_all()

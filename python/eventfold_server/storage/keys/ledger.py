@@ -139,10 +139,14 @@ class FenceLedger(ABC):
 
     async def fenced(self, subject_hash: bytes) -> LedgerEntry | None:
         """The entry by which a subject is fenced now; None: it is not."""
+        last = await self.last_of(subject_hash)
+        return last if last is not None and last.kind is EntryKind.FENCE else None
+
+    async def last_of(self, subject_hash: bytes) -> LedgerEntry | None:
+        """The last entry of a subject."""
         async with self._turn:
             await self._read_on()
-        last = self._of_subject.get(subject_hash)
-        return last if last is not None and last.kind is EntryKind.FENCE else None
+        return self._of_subject.get(subject_hash)
 
     async def append(self, kind: EntryKind, subject_hash: bytes) -> LedgerEntry:
         """Appends an entry; it is on disk when this returns."""

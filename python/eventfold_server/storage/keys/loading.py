@@ -42,8 +42,10 @@ class KeyLoader:
             by_id: dict[UUID, str] = {}
             for name, found in (await self._store.current(sorted(wanted))).items():
                 if isinstance(found, Erased):
-                    self._keyring.put_erased(name, found.subject_id.bytes)
-                    wanted.discard(name)
+                    # If some were taken out meanwhile, it may have been admitted again.
+                    if self._keyring.epoch == epoch:
+                        self._keyring.put_erased(name, found.subject_id.bytes)
+                        wanted.discard(name)
                 else:
                     by_id[found.subject_id] = name
             put = await self._load(list(by_id), epoch)

@@ -4,7 +4,7 @@ import enum
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -84,6 +84,9 @@ class KeyStore:
         self.provider = provider
         self._id: UUID | None = None
         self._index_key: bytes | None = None
+        # How far this process knows that the key store has followed the ledger of fences.
+        self._seen = 0
+        self._went_back: Callable[[], object] | None = None
 
     async def open(self, store_id: UUID) -> None:
         """Opens the key store of a log, and makes it if it is the first time.
@@ -131,6 +134,16 @@ class KeyStore:
         assert self._id is not None
         return self._id
 
+    def saw(self, ledger_no: int) -> None:
+        """Gives no key away any more from a key store that has not followed the ledger of fences so
+        far: it is an old backup, with keys in it that were destroyed.
+        """
+        self._seen = max(self._seen, ledger_no)
+
+    def when_gone_back(self, tell: Callable[[], object]) -> None:
+        """Has `tell` called when keys are refused since the key store is an old backup."""
+        self._went_back = tell
+
     def hash_of(self, name: str) -> bytes:
         """What stands for the name of a subject where that must not stand."""
         assert self._index_key is not None
@@ -171,7 +184,7 @@ class KeyStore:
     async def of_subjects(self, subject_ids: Sequence[UUID]) -> dict[UUID, SubjectKeys]:
         """All keys of each subject; one that this key store does not know is left out."""
         found: dict[UUID, SubjectKeys] = {}
-        for row in await self.database.rows("keys_of_subjects", list(subject_ids)):
+        for row in await self._rows_not_gone_back("keys_of_subjects", list(subject_ids)):
             id_ = row["subject_id"]
             if row["status"] != SubjectStatus.ACTIVE:
                 found[id_] = SubjectKeys(None, None)
@@ -285,7 +298,7 @@ class KeyStore:
 
     async def _present(self, hashes: dict[bytes, str]) -> dict[str, KeyRow | Erased]:
         found: dict[str, KeyRow | Erased] = {}
-        for row in await self.database.rows("current_keys", list(hashes)):
+        for row in await self._rows_not_gone_back("current_keys", list(hashes)):
             name = hashes[row["subject_hash"]]
             if row["status"] != SubjectStatus.ACTIVE:
                 found[name] = Erased(row["subject_id"])
@@ -296,6 +309,23 @@ class KeyStore:
             else:
                 found[name] = _key_row(row)
         return found
+
+    async def _rows_not_gone_back(self, name: str, *arguments: object) -> list[Any]:
+        """Rows of subjects, if the key store is at least where this process has seen it, or the
+        log, which follows the ledger after it.
+        """
+        rows = await self.database.rows(name, *arguments)
+        # In the same statement: a restore comes before both or after both.
+        if not rows or rows[0]["ledger_no"] < self._seen:
+            if self._went_back is not None:
+                self._went_back()
+            raise Refusal(
+                "KEYS_UNAVAILABLE",
+                "the key store is an old backup, which is brought up to the ledger of fences",
+                problem="key_store_restored",
+            )
+        self.saw(rows[0]["ledger_no"])
+        return [row for row in rows if row["subject_id"] is not None]
 
     async def _make(self, names: dict[bytes, str]) -> None:
         """Makes subjects of names, by their hashes, as far as nobody else has."""

@@ -110,8 +110,8 @@ RETURNING e.erasure_id;
 e.erasure_no, e.erasure_id, e.subject_hash, e.subject_id, e.reason, e.plan_digest, e.plan, e.state,
        e.requested_at, e.requested_by, e.ledger_no, e.ledger_digest, e.fenced_at,
        e.keys_destroyed_at, e.keys_destroyed, e.evicted_at, e.acknowledged, e.expired, e.events,
-       e.kept_states, e.rows, e.projections, e.waiting, e.scrubbed_at, e.announced_at, e.ended_at,
-       e.receipt
+       e.kept_states, e.rows, e.projections, e.waiting, e.projections_dropped, e.scrubbed_at,
+       e.announced_at, e.ended_at, e.receipt
   FROM {schema}.erasures e
 
 -- name: erasure
@@ -198,11 +198,14 @@ UPDATE {schema}.erasures e
 
 -- name: erasure_cleaned
 -- Notes what cleaning up for the job $1 came to: kept states $3 and rows $4 that were dropped or
--- made anew, in the projections $5, and the projections $6 that are waited for.
+-- made anew, in the projections $5, the projections $6 that are waited for, and those that are
+-- dropped, $7.
 UPDATE {schema}.erasures e
    SET kept_states = e.kept_states + $3, rows = e.rows + $4, waiting = $6,
        projections = ARRAY(SELECT DISTINCT p FROM unnest(e.projections || $5::text[]) AS p
-                            ORDER BY p)
+                            ORDER BY p),
+       projections_dropped = ARRAY(
+           SELECT DISTINCT p FROM unnest(e.projections_dropped || $7::text[]) AS p ORDER BY p)
  WHERE e.erasure_no = $1 AND e.lease = $2 AND e.state = 3 RETURNING e.state;
 
 -- name: erasure_counted

@@ -25,13 +25,15 @@ SELECT m.master_key, sum(m.keys)::bigint AS keys
  GROUP BY m.master_key ORDER BY m.master_key;
 
 -- name: current_keys
--- The newest key of each subject with one of the hashes $1; no key, if it is not active.
-SELECT s.subject_hash, s.status, s.subject_id, k.version, k.wrapped, k.master_key
-  FROM {schema}.subjects s
+-- The newest key of each subject with one of the hashes $1; no key, if it is not active. With each,
+-- and where there is none, how far the key store has followed the ledger of fences.
+SELECT q.ledger_no, s.subject_hash, s.status, s.subject_id, k.version, k.wrapped, k.master_key
+  FROM {schema}.key_store q
+  LEFT JOIN {schema}.subjects s
+       ON s.subject_hash = ANY ($1::bytea[]) AND s.readmitted_at IS NULL
   LEFT JOIN LATERAL
        (SELECT * FROM {schema}.data_keys d WHERE d.subject_id = s.subject_id AND s.status = 1
-         ORDER BY d.version DESC LIMIT 1) k ON true
- WHERE s.subject_hash = ANY ($1::bytea[]) AND s.readmitted_at IS NULL;
+         ORDER BY d.version DESC LIMIT 1) k ON true;
 
 -- name: make_keys
 -- Makes subjects $1 with the names $2 and the hashes $3, and their first keys $4 that the master
@@ -59,12 +61,16 @@ SELECT a.n, s.status, {key_row}
 
 -- name: keys_of_subjects
 -- Status and name of each of the subjects $1, and every version of its key, the oldest first; one
--- row without a key, if it is not active.
-SELECT s.subject_id, s.status, s.name, k.version, k.wrapped, k.master_key
-  FROM {schema}.subjects s
-  LEFT JOIN {schema}.data_keys k ON k.subject_id = s.subject_id AND s.status = 1
- WHERE s.subject_id = ANY ($1::uuid[]) AND (s.status <> 1 OR k.version IS NOT NULL)
- ORDER BY s.subject_id, k.version;
+-- row without a key, if it is not active. With each, and where there is none, how far the key store
+-- has followed the ledger of fences.
+SELECT q.ledger_no, f.*
+  FROM {schema}.key_store q
+  LEFT JOIN (SELECT s.subject_id, s.status, s.name, k.version, k.wrapped, k.master_key
+               FROM {schema}.subjects s
+               LEFT JOIN {schema}.data_keys k ON k.subject_id = s.subject_id AND s.status = 1
+              WHERE s.subject_id = ANY ($1::uuid[])
+                AND (s.status <> 1 OR k.version IS NOT NULL)) f ON true
+ ORDER BY f.subject_id, f.version;
 
 -- name: add_key_version
 -- The next version of the key of the active subject $1, which is $2, if nobody else has made it.

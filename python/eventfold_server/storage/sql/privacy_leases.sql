@@ -1,7 +1,8 @@
 -- Statements on leases of servers, and on fences.
 
 -- name: renew_privacy_lease
-SELECT catalogue_version, subject_ids, rotated FROM {schema}.renew_privacy_lease_v1($1, $2, $3);
+SELECT catalogue_version, subject_ids, rotated, ledger_no
+  FROM {schema}.renew_privacy_lease_v1($1, $2, $3);
 
 -- name: end_privacy_lease
 -- Ends the lease of the server $1, which has no key in memory any more.
@@ -26,6 +27,10 @@ SELECT {schema}.fence_subject_v1($1, $2, $3, $4, $5) AS catalogue_version;
 
 -- name: readmit_subject_in_log
 SELECT {schema}.readmit_subject_v1($1, $2, $3) AS done;
+
+-- name: readmitted_in_log
+-- The subject whose name was admitted again by the entry $1 of the ledger of fences.
+SELECT f.subject_id FROM {schema}.fences f WHERE f.readmit_no = $1;
 
 -- name: followed_in_log
 -- The last entry of the ledger of fences that the log has followed.

@@ -14,7 +14,7 @@ CREATE TABLE {schema}.fences (
     subject_hash      bytea       NOT NULL CHECK (octet_length(subject_hash) = 32),
     -- In the key store; NULL if that did not know it.
     subject_id        uuid,
-    -- The version of the catalogue that appends are held to since then.
+    -- The version of the catalogue from which on servers know, as they were told last.
     catalogue_version bigint      NOT NULL,
     fenced_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- The entry of the ledger, and its digest.
@@ -34,13 +34,14 @@ CREATE UNIQUE INDEX fences_in_force ON {schema}.fences (subject_hash)
     WHERE readmitted_at IS NULL;
 CREATE INDEX fences_catalogue_version ON {schema}.fences (catalogue_version);
 
--- The last time that data keys got new versions: servers seal under these from then on.
+-- The last time that data keys got new versions, or that a name got keys again: servers seal under
+-- these from then on.
 CREATE TABLE {schema}.key_rotation (
     only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     catalogue_version bigint  NOT NULL
 );
 
--- Has every server look for the newest versions of data keys.
+-- Has every server throw all data keys away, and look for them anew.
 CREATE FUNCTION {schema}.keys_rotated_v1() RETURNS bigint LANGUAGE sql AS $function$
     INSERT INTO {schema}.key_rotation AS r (catalogue_version)
     VALUES ({schema}.catalogue_changed_v1())
@@ -49,7 +50,8 @@ CREATE FUNCTION {schema}.keys_rotated_v1() RETURNS bigint LANGUAGE sql AS $funct
 $function$;
 
 -- Fences a subject, as the entry p_ledger_no of the ledger says; the version of the catalogue from
--- which on servers know. An entry is followed once, and one that is out of date not at all.
+-- which on servers know. One that stands is told once more: a server may have got keys since then
+-- that an old backup of the key store brought back.
 CREATE FUNCTION {schema}.fence_subject_v1(
     p_subject_hash  bytea,
     p_subject_id    uuid,
@@ -58,17 +60,27 @@ CREATE FUNCTION {schema}.fence_subject_v1(
     p_erasure_no    bigint)
 RETURNS bigint LANGUAGE plpgsql AS $function$
 DECLARE
-    _version bigint;
+    _version  bigint;
+    _fence_no bigint;
 BEGIN
     -- One at a time, and between appends.
     PERFORM FROM {schema}.counter c FOR UPDATE;
-    SELECT f.catalogue_version INTO _version FROM {schema}.fences f
+    _version := {schema}.catalogue_changed_v1();
+    SELECT f.fence_no INTO _fence_no FROM {schema}.fences f
      WHERE f.ledger_no = p_ledger_no
         OR f.subject_hash = p_subject_hash
            AND (f.readmitted_at IS NULL OR f.readmit_no > p_ledger_no)
-     ORDER BY f.fence_no DESC LIMIT 1;
-    IF _version IS NULL THEN
-        _version := {schema}.catalogue_changed_v1();
+     ORDER BY (f.ledger_no = p_ledger_no) DESC, f.fence_no DESC LIMIT 1;
+    IF FOUND THEN
+        -- The name of one that was admitted again may stand for another subject.
+        UPDATE {schema}.fences f
+           SET catalogue_version = _version,
+               subject_id = CASE WHEN f.readmitted_at IS NULL
+                                 THEN coalesce(f.subject_id, p_subject_id)
+                                 ELSE f.subject_id END,
+               erasure_no = coalesce(f.erasure_no, p_erasure_no)
+         WHERE f.fence_no = _fence_no;
+    ELSE
         INSERT INTO {schema}.fences
                (subject_hash, subject_id, catalogue_version, ledger_no, ledger_digest, erasure_no)
         VALUES (p_subject_hash, p_subject_id, _version, p_ledger_no, p_ledger_digest,
@@ -78,8 +90,9 @@ BEGIN
 END
 $function$;
 
--- Lets a subject have keys again, as the entry p_ledger_no of the ledger says. False: it was not
--- fenced before that entry, or is no more.
+-- Lets a subject have keys again, as the entry p_ledger_no of the ledger says, and has every server
+-- look again: they remember that its name has none. False: it was not fenced before that entry, or
+-- is no more.
 CREATE FUNCTION {schema}.readmit_subject_v1(
     p_subject_hash  bytea,
     p_ledger_no     bigint,
@@ -95,7 +108,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM {schema}.catalogue_changed_v1();
+    PERFORM {schema}.keys_rotated_v1();
     RETURN true;
 END
 $function$;
@@ -103,13 +116,15 @@ $function$;
 -- Gives a server process its lease for so long; p_seen is the version of the catalogue whose fences
 -- it has followed, NULL for one that has no key in memory. Answers the version now, and the
 -- subjects that were fenced since p_seen; `rotated`: data keys got new versions since then.
+-- `ledger_no`: how far the log has followed the ledger of fences, and the key store before it.
 CREATE FUNCTION {schema}.renew_privacy_lease_v1(
     p_server_id uuid,
     p_lease_ms  bigint,
     p_seen      bigint,
     OUT catalogue_version bigint,
     OUT subject_ids       uuid[],
-    OUT rotated           boolean
+    OUT rotated           boolean,
+    OUT ledger_no         bigint
 ) LANGUAGE plpgsql AS $function$
 #variable_conflict use_column
 BEGIN
@@ -117,8 +132,10 @@ BEGIN
     SELECT c.catalogue_version,
            ARRAY(SELECT f.subject_id FROM {schema}.fences f
                   WHERE f.catalogue_version > p_seen AND f.subject_id IS NOT NULL),
-           EXISTS (SELECT FROM {schema}.key_rotation r WHERE r.catalogue_version > p_seen)
-      INTO catalogue_version, subject_ids, rotated
+           EXISTS (SELECT FROM {schema}.key_rotation r WHERE r.catalogue_version > p_seen),
+           greatest(0, (SELECT max(f.ledger_no) FROM {schema}.fences f),
+                    (SELECT max(f.readmit_no) FROM {schema}.fences f))
+      INTO catalogue_version, subject_ids, rotated, ledger_no
       FROM {schema}.counter c;
     INSERT INTO {schema}.privacy_servers AS s (server_id, expires_at, seen_catalogue_version)
     VALUES (p_server_id, clock_timestamp() + p_lease_ms * interval '1 millisecond',

@@ -29,12 +29,14 @@ CREATE TABLE {schema}.erasures (
     -- Generations of projections with a higher number were begun when nobody had a key any more.
     generation_mark   bigint,
     -- Events with sealed values, kept states and rows of projections that were dropped or made
-    -- anew, and projections that are built anew and waited for.
+    -- anew, projections that are built anew and waited for, and those that were dropped since
+    -- they cannot be.
     events            bigint      NOT NULL DEFAULT 0,
     kept_states       bigint      NOT NULL DEFAULT 0,
     rows              bigint      NOT NULL DEFAULT 0,
     projections       text[]      NOT NULL DEFAULT '{}',
     waiting           text[]      NOT NULL DEFAULT '{}',
+    projections_dropped text[]    NOT NULL DEFAULT '{}',
     scrubbed_at       timestamptz,
     announced_at      timestamptz,
     ended_at          timestamptz,
