@@ -76,6 +76,9 @@ class AsyncCaller:
             "bare",
             None,
             1,
+            # Nothing is sealed.
+            None,
+            None,
         )
         if row["outcome"] != "append":
             raise RuntimeError(f"the append was answered with {row['outcome']}")
