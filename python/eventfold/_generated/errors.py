@@ -3029,8 +3029,9 @@ class SubjectIndexBehind(EventfoldError):
 
 
 class PersonalWithheld(EventfoldError, PermissionError):
-    """A condition reads a field that is declared personal of an event type or category, and the
-    caller may not see personal values: which events pass would tell of them.
+    """A condition, or a fold that came with the call, reads a field that can be personal, or a
+    call would tell how states came about that can hold such values, and the caller may not
+    see personal values.
     """
 
     reason = "PERSONAL_WITHHELD"

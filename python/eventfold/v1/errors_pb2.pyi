@@ -361,8 +361,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SUBJECT_INDEX_BEHIND: _ErrorReason.ValueType  # 256
     """The log was not looked through for personal values yet; try again when it was."""
     ERROR_REASON_PERSONAL_WITHHELD: _ErrorReason.ValueType  # 260
-    """A condition reads a field that is declared personal of an event type or category, and the
-    caller may not see personal values: which events pass would tell of them.
+    """A condition, or a fold that came with the call, reads a field that can be personal, or a call
+    would tell how states came about that can hold such values, and the caller may not see personal
+    values.
     """
     ERROR_REASON_ERASURE_UNDER_WAY: _ErrorReason.ValueType  # 257
     """An erasure of the subject is under way; admit it again when that is done."""
@@ -708,8 +709,9 @@ ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 255
 ERROR_REASON_SUBJECT_INDEX_BEHIND: ErrorReason.ValueType  # 256
 """The log was not looked through for personal values yet; try again when it was."""
 ERROR_REASON_PERSONAL_WITHHELD: ErrorReason.ValueType  # 260
-"""A condition reads a field that is declared personal of an event type or category, and the
-caller may not see personal values: which events pass would tell of them.
+"""A condition, or a fold that came with the call, reads a field that can be personal, or a call
+would tell how states came about that can hold such values, and the caller may not see personal
+values.
 """
 ERROR_REASON_ERASURE_UNDER_WAY: ErrorReason.ValueType  # 257
 """An erasure of the subject is under way; admit it again when that is done."""

@@ -99,6 +99,10 @@ class FoldsServicer:
         STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
         EVALUATION_LIMIT, EVENT_CORRUPT.
 
+        Without the permission `personal` states come without what can be personal in them, which
+        `withheld_paths` names. PERSONAL_KEY: it cannot be told what can be; PERSONAL_WITHHELD: the
+        fold came with the call and reads such values. So in every call here that gives states.
+
         A stream that goes on from another one starts at the state that its opening event carries for
         the fold, told by name and digest, or by a digest that the fold accepts; if that event carries
         a state of another digest, all periods before are folded, and the state is kept. If it carries

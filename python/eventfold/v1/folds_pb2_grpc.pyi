@@ -45,6 +45,10 @@ class FoldsStub:
     STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
     EVALUATION_LIMIT, EVENT_CORRUPT.
 
+    Without the permission `personal` states come without what can be personal in them, which
+    `withheld_paths` names. PERSONAL_KEY: it cannot be told what can be; PERSONAL_WITHHELD: the
+    fold came with the call and reads such values. So in every call here that gives states.
+
     A stream that goes on from another one starts at the state that its opening event carries for
     the fold, told by name and digest, or by a digest that the fold accepts; if that event carries
     a state of another digest, all periods before are folded, and the state is kept. If it carries
@@ -125,6 +129,10 @@ class FoldsAsyncStub(FoldsStub):
     EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, VERSION_AHEAD, POSITION_AHEAD,
     STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
     EVALUATION_LIMIT, EVENT_CORRUPT.
+
+    Without the permission `personal` states come without what can be personal in them, which
+    `withheld_paths` names. PERSONAL_KEY: it cannot be told what can be; PERSONAL_WITHHELD: the
+    fold came with the call and reads such values. So in every call here that gives states.
 
     A stream that goes on from another one starts at the state that its opening event carries for
     the fold, told by name and digest, or by a digest that the fold accepts; if that event carries
@@ -209,6 +217,10 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
         EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, VERSION_AHEAD, POSITION_AHEAD,
         STREAM_DELETED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE, STATE_NOT_JSON, STATE_TOO_LARGE,
         EVALUATION_LIMIT, EVENT_CORRUPT.
+
+        Without the permission `personal` states come without what can be personal in them, which
+        `withheld_paths` names. PERSONAL_KEY: it cannot be told what can be; PERSONAL_WITHHELD: the
+        fold came with the call and reads such values. So in every call here that gives states.
 
         A stream that goes on from another one starts at the state that its opening event carries for
         the fold, told by name and digest, or by a digest that the fold accepts; if that event carries

@@ -232,7 +232,9 @@ class ProjectionsServicer:
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
         INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
-        COPIES_AMBIGUOUS.
+        COPIES_AMBIGUOUS, PERSONAL_COLUMN, PERSONAL_KEY.
+
+        Without the permission `personal` personal values are withheld from the events that are folded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -115,7 +115,9 @@ class ProjectionsStub:
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
     INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
-    COPIES_AMBIGUOUS.
+    COPIES_AMBIGUOUS, PERSONAL_COLUMN, PERSONAL_KEY.
+
+    Without the permission `personal` personal values are withheld from the events that are folded.
     """
 
 @_typing.type_check_only
@@ -205,7 +207,9 @@ class ProjectionsAsyncStub(ProjectionsStub):
 
     Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
     INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
-    COPIES_AMBIGUOUS.
+    COPIES_AMBIGUOUS, PERSONAL_COLUMN, PERSONAL_KEY.
+
+    Without the permission `personal` personal values are withheld from the events that are folded.
     """
 
 class ProjectionsServicer(metaclass=_abc_1.ABCMeta):
@@ -364,7 +368,9 @@ class ProjectionsServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
         INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
-        COPIES_AMBIGUOUS.
+        COPIES_AMBIGUOUS, PERSONAL_COLUMN, PERSONAL_KEY.
+
+        Without the permission `personal` personal values are withheld from the events that are folded.
         """
 
 def add_ProjectionsServicer_to_server(servicer: ProjectionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -103,7 +103,8 @@ class TransformsServicer:
         EXPRESSION_TOO_DEEP, TRANSFORM_INTO_SOURCE, TRANSFORM_TARGET_UNKNOWN, FOLD_NOT_FOUND,
         COPIES_AMBIGUOUS (a consumer group or a projection reads a source and a target and does not say
         whether it wants copies; a dry run lists it among its failures; not for another server),
-        STORAGE_FULL, OUTCOME_UNKNOWN.
+        PERMISSION_DENIED (a dry run over sources in which something can be personal, without the
+        permission `personal`), STORAGE_FULL, OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

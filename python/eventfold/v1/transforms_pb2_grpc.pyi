@@ -52,7 +52,8 @@ class TransformsStub:
     EXPRESSION_TOO_DEEP, TRANSFORM_INTO_SOURCE, TRANSFORM_TARGET_UNKNOWN, FOLD_NOT_FOUND,
     COPIES_AMBIGUOUS (a consumer group or a projection reads a source and a target and does not say
     whether it wants copies; a dry run lists it among its failures; not for another server),
-    STORAGE_FULL, OUTCOME_UNKNOWN.
+    PERMISSION_DENIED (a dry run over sources in which something can be personal, without the
+    permission `personal`), STORAGE_FULL, OUTCOME_UNKNOWN.
     """
     GetTransform: _grpc.UnaryUnaryMultiCallable[_transforms_pb2.GetTransformRequest, _transforms_pb2.GetTransformResponse]
     """Returns a job, how far it is, and what it found; on request some of its streams too.
@@ -118,7 +119,8 @@ class TransformsAsyncStub(TransformsStub):
     EXPRESSION_TOO_DEEP, TRANSFORM_INTO_SOURCE, TRANSFORM_TARGET_UNKNOWN, FOLD_NOT_FOUND,
     COPIES_AMBIGUOUS (a consumer group or a projection reads a source and a target and does not say
     whether it wants copies; a dry run lists it among its failures; not for another server),
-    STORAGE_FULL, OUTCOME_UNKNOWN.
+    PERMISSION_DENIED (a dry run over sources in which something can be personal, without the
+    permission `personal`), STORAGE_FULL, OUTCOME_UNKNOWN.
     """
     GetTransform: _aio.UnaryUnaryMultiCallable[_transforms_pb2.GetTransformRequest, _transforms_pb2.GetTransformResponse]  # type: ignore[assignment]
     """Returns a job, how far it is, and what it found; on request some of its streams too.
@@ -187,7 +189,8 @@ class TransformsServicer(metaclass=_abc_1.ABCMeta):
         EXPRESSION_TOO_DEEP, TRANSFORM_INTO_SOURCE, TRANSFORM_TARGET_UNKNOWN, FOLD_NOT_FOUND,
         COPIES_AMBIGUOUS (a consumer group or a projection reads a source and a target and does not say
         whether it wants copies; a dry run lists it among its failures; not for another server),
-        STORAGE_FULL, OUTCOME_UNKNOWN.
+        PERMISSION_DENIED (a dry run over sources in which something can be personal, without the
+        permission `personal`), STORAGE_FULL, OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod

@@ -320,8 +320,9 @@ const (
 	ErrorReason_ERROR_REASON_TOO_MANY_HOLDS ErrorReason = 255
 	// The log was not looked through for personal values yet; try again when it was.
 	ErrorReason_ERROR_REASON_SUBJECT_INDEX_BEHIND ErrorReason = 256
-	// A condition reads a field that is declared personal of an event type or category, and the
-	// caller may not see personal values: which events pass would tell of them.
+	// A condition, or a fold that came with the call, reads a field that can be personal, or a call
+	// would tell how states came about that can hold such values, and the caller may not see personal
+	// values.
 	ErrorReason_ERROR_REASON_PERSONAL_WITHHELD ErrorReason = 260
 	// An erasure of the subject is under way; admit it again when that is done.
 	ErrorReason_ERROR_REASON_ERASURE_UNDER_WAY ErrorReason = 257

@@ -110,7 +110,9 @@ type ProjectionsClient interface {
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
 	// INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
-	// COPIES_AMBIGUOUS.
+	// COPIES_AMBIGUOUS, PERSONAL_COLUMN, PERSONAL_KEY.
+	//
+	// Without the permission `personal` personal values are withheld from the events that are folded.
 	TryProjection(ctx context.Context, in *TryProjectionRequest, opts ...grpc.CallOption) (*TryProjectionResponse, error)
 }
 
@@ -326,7 +328,9 @@ type ProjectionsServer interface {
 	//
 	// Errors: INVALID_REQUEST, INVALID_PROJECTION, PROJECTION_TOO_LARGE, INVALID_FOLD,
 	// INVALID_EXPRESSION, EXPRESSION_TOO_LONG, EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, POSITION_AHEAD,
-	// COPIES_AMBIGUOUS.
+	// COPIES_AMBIGUOUS, PERSONAL_COLUMN, PERSONAL_KEY.
+	//
+	// Without the permission `personal` personal values are withheld from the events that are folded.
 	TryProjection(context.Context, *TryProjectionRequest) (*TryProjectionResponse, error)
 	mustEmbedUnimplementedProjectionsServer()
 }

@@ -53,7 +53,8 @@ type TransformsClient interface {
 	// EXPRESSION_TOO_DEEP, TRANSFORM_INTO_SOURCE, TRANSFORM_TARGET_UNKNOWN, FOLD_NOT_FOUND,
 	// COPIES_AMBIGUOUS (a consumer group or a projection reads a source and a target and does not say
 	// whether it wants copies; a dry run lists it among its failures; not for another server),
-	// STORAGE_FULL, OUTCOME_UNKNOWN.
+	// PERMISSION_DENIED (a dry run over sources in which something can be personal, without the
+	// permission `personal`), STORAGE_FULL, OUTCOME_UNKNOWN.
 	StartTransform(ctx context.Context, in *StartTransformRequest, opts ...grpc.CallOption) (*StartTransformResponse, error)
 	// Returns a job, how far it is, and what it found; on request some of its streams too.
 	//
@@ -191,7 +192,8 @@ type TransformsServer interface {
 	// EXPRESSION_TOO_DEEP, TRANSFORM_INTO_SOURCE, TRANSFORM_TARGET_UNKNOWN, FOLD_NOT_FOUND,
 	// COPIES_AMBIGUOUS (a consumer group or a projection reads a source and a target and does not say
 	// whether it wants copies; a dry run lists it among its failures; not for another server),
-	// STORAGE_FULL, OUTCOME_UNKNOWN.
+	// PERMISSION_DENIED (a dry run over sources in which something can be personal, without the
+	// permission `personal`), STORAGE_FULL, OUTCOME_UNKNOWN.
 	StartTransform(context.Context, *StartTransformRequest) (*StartTransformResponse, error)
 	// Returns a job, how far it is, and what it found; on request some of its streams too.
 	//
