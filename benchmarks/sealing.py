@@ -109,7 +109,7 @@ def works(store: Client) -> list[Work]:
             store.append(_stream(event_type, stream), events, expected_version=0)
 
     def hydrate(event_type: str, call: int) -> None:
-        state = store.hydrate(_stream(event_type, call % STREAMS), _FOLD).state
+        state = store.hydrate_stream(_stream(event_type, call % STREAMS), fold=_FOLD).state
         assert state["bookings"] == EVENTS
         assert state["holder"]
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use eventfold_core::envelope::FLAG_SEALED;
 use eventfold_core::error::CoreError;
 use eventfold_core::privacy::{
-    DataKey, Keys, Look, Personal, ShowError, Sight, SubjectId, show_data,
+    DataKey, Keys, Look, Personal, SealedPointers, ShowError, Sight, SubjectId, show_data,
 };
-use eventfold_core::rows::Page;
+use eventfold_core::rows::{Page, Tags};
 use tokio_postgres::Row;
 
 use crate::ahead::RowsAhead;
@@ -29,13 +29,29 @@ const NEAR_KEYS_MAX: usize = 4;
 pub(crate) struct Shower {
     showing: Showing,
     near: Near,
+    last: LastPointers,
     opened: Option<u64>,
+}
+
+/// The pointers of the row that was shown last: those of the next one are mostly the same.
+#[derive(Default)]
+struct LastPointers(RefCell<(Vec<Box<str>>, Arc<SealedPointers>)>);
+
+impl LastPointers {
+    fn of(&self, paths: &Tags<'_>) -> Arc<SealedPointers> {
+        let (texts, pointers) = &mut *self.0.borrow_mut();
+        if !paths.iter().eq(texts.iter().map(|text| &**text)) {
+            *texts = paths.iter().map(Box::from).collect();
+            *pointers = Arc::new(SealedPointers::of(paths.iter()));
+        }
+        Arc::clone(pointers)
+    }
 }
 
 impl Shower {
     pub(crate) fn new(showing: Showing) -> Self {
         let near = Near { keyring: Arc::clone(&showing.keyring), keys: RefCell::default() };
-        Self { showing, near, opened: None }
+        Self { showing, near, last: LastPointers::default(), opened: None }
     }
 
     /// The lowest epoch of the keyring in which a value was opened since this was asked last.
@@ -77,11 +93,12 @@ impl Shower {
         row: &Row,
     ) -> Result<Result<Option<Changed>, Vec<SubjectId>>, CoreError> {
         let epoch = self.near.begin();
-        let shown = show_by(&self.showing, &self.near, &One(row), 0).inspect_err(|error| {
-            if error.reason == "EVENT_CORRUPT" {
-                self.showing.keyring.count_failed();
-            }
-        })?;
+        let shown =
+            show_by(&self.showing, &self.near, &self.last, &One(row), 0).inspect_err(|error| {
+                if error.reason == "EVENT_CORRUPT" {
+                    self.showing.keyring.count_failed();
+                }
+            })?;
         if shown.is_ok() && self.showing.sight != Sight::Withhold {
             self.opened = Some(self.opened.map_or(epoch, |opened| opened.min(epoch)));
         }
@@ -92,7 +109,10 @@ impl Shower {
     /// comes.
     fn missing(&self, row: &Row) -> Vec<SubjectId> {
         let is_sealed = is_sealed(&One(row), 0).unwrap_or(false);
-        let shown = is_sealed.then(|| show_by(&self.showing, &self.near, &One(row), 0));
+        let shown = is_sealed.then(|| {
+            // What is shown next is another row than those ahead.
+            show_by(&self.showing, &self.near, &LastPointers::default(), &One(row), 0)
+        });
         match shown {
             Some(Ok(Err(missing))) => missing,
             _ => Vec::new(),
@@ -149,13 +169,14 @@ pub(crate) fn show(
     page: &impl Page,
     index: usize,
 ) -> Result<Result<Option<Changed>, Vec<SubjectId>>, CoreError> {
-    show_by(showing, showing.keyring.as_ref(), page, index)
+    show_by(showing, showing.keyring.as_ref(), &LastPointers::default(), page, index)
 }
 
 /// The same, with keys that are found there.
 fn show_by(
     showing: &Showing,
     keys: &dyn Keys,
+    last: &LastPointers,
     page: &impl Page,
     index: usize,
 ) -> Result<Result<Option<Changed>, Vec<SubjectId>>, CoreError> {
@@ -168,12 +189,11 @@ fn show_by(
         return Err(unavailable("the lease of this server has run out"));
     }
     let paths = page.sealed_paths(index)?;
-    let pointers: Vec<&str> = paths.iter().collect();
     let personal = showing.personal.get(row.event_type);
     let (mut data, mut opened) = (Vec::with_capacity(row.data.len()), Vec::new());
     let shown = show_data(
         row.data,
-        &pointers,
+        &last.of(&paths),
         (keyring.store_id(), row.event_id),
         showing.sight,
         keys,

@@ -7,7 +7,7 @@ use eventfold_core::json::pointer::Pattern;
 use eventfold_core::limits::PERSONAL_FIELDS_MAX;
 use eventfold_core::privacy::{
     DataKey, ERASED, Field, KEY_BYTES, Keys, Look, NONCE_BYTES, Personal, PersonalValue,
-    PrivacyRules, ShowError, Sight, SubjectId, WITHHELD, seal_data, show_data,
+    PrivacyRules, SealedPointers, ShowError, Sight, SubjectId, WITHHELD, seal_data, show_data,
 };
 
 use super::choices::Choices;
@@ -136,7 +136,7 @@ fn show(
     let mut out = Vec::new();
     let absent = show_data(
         data,
-        pointers,
+        &SealedPointers::of(pointers.iter().copied()),
         (&STORE, event_id),
         sight,
         keys,

@@ -19,6 +19,10 @@ const TAG_BYTES: usize = 16;
 /// How every sealed value of this format begins.
 const PREFIX: &str = "$sealed:1:";
 const HEADER_BYTES: usize = 16 + 4 + NONCE_BYTES;
+/// How what is bound to a value begins.
+const BOUND_PREFIX: &[u8] = b"eventfold sealed value 1\n";
+/// Bytes of it but for the path.
+const BOUND_BYTES: usize = BOUND_PREFIX.len() + 5 * 8 + 3 * 16 + 4;
 
 /// A version of the key of a subject. It prints nothing of itself.
 pub struct DataKey {
@@ -81,12 +85,14 @@ impl DataKey {
 
     /// Opens a value of a place; `None`: it was not sealed under this key for this place.
     pub fn open(&self, place: &Place<'_>, sealed: Sealed) -> Option<Vec<u8>> {
-        let Sealed { nonce, mut text, .. } = sealed;
+        let Sealed { nonce, mut bytes, .. } = sealed;
         let aad = Aad::from(place.bound(&self.subject, self.version));
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let length = self.key.open_in_place(nonce, aad, &mut text).ok()?.len();
-        text.truncate(length);
-        Some(text)
+        let text = bytes.get_mut(HEADER_BYTES..)?;
+        let length = self.key.open_in_place(nonce, aad, text).ok()?.len();
+        bytes.truncate(HEADER_BYTES + length);
+        bytes.drain(..HEADER_BYTES);
+        Some(bytes)
     }
 }
 
@@ -114,7 +120,8 @@ impl Place<'_> {
         let version = version.to_be_bytes();
         let parts: [&[u8]; 5] =
             [self.store_id, self.event_id, self.path.as_bytes(), subject, &version];
-        let mut bound = b"eventfold sealed value 1\n".to_vec();
+        let mut bound = Vec::with_capacity(BOUND_BYTES + self.path.len());
+        bound.extend_from_slice(BOUND_PREFIX);
         for part in parts {
             bound.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bound.extend_from_slice(part);
@@ -131,7 +138,8 @@ pub struct Sealed {
     /// Which version of it.
     pub version: u32,
     nonce: [u8; NONCE_BYTES],
-    text: Vec<u8>,
+    /// All of it; the text begins behind the header.
+    bytes: Vec<u8>,
 }
 
 impl Sealed {
@@ -142,12 +150,8 @@ impl Sealed {
         let (subject, rest) = bytes.split_first_chunk()?;
         let (version, rest) = rest.split_first_chunk()?;
         let (nonce, text) = rest.split_first_chunk()?;
-        (text.len() >= TAG_BYTES).then(|| Self {
-            subject: *subject,
-            version: u32::from_be_bytes(*version),
-            nonce: *nonce,
-            text: text.to_vec(),
-        })
+        let (subject, version, nonce) = (*subject, u32::from_be_bytes(*version), *nonce);
+        (text.len() >= TAG_BYTES).then_some(Self { subject, version, nonce, bytes })
     }
 }
 

@@ -83,13 +83,32 @@ pub fn seal_data(
     Ok(sealed)
 }
 
+/// Pointers to the sealed values of an event. Neighbours have mostly the same, which are read once.
+#[derive(Debug, Clone, Default)]
+pub struct SealedPointers {
+    /// `None`: one of them is no pointer.
+    patterns: Option<Vec<Pattern>>,
+    count: usize,
+}
+
+impl SealedPointers {
+    /// From their texts.
+    pub fn of<'a>(pointers: impl IntoIterator<Item = &'a str>) -> Self {
+        let patterns: Vec<_> = pointers.into_iter().map(Pattern::pointer).collect();
+        Self {
+            count: patterns.len(),
+            patterns: patterns.into_iter().collect::<Result<_, _>>().ok(),
+        }
+    }
+}
+
 /// Writes data with the sealed values at pointers shown into `out`; whether one of them is absent.
 /// `replacement` tells the JSON text that stands for an erased value, by its pointer; `opened` gets
 /// those that were opened.
 #[expect(clippy::too_many_arguments, reason = "what comes out is two things")]
 pub fn show_data(
     data: &[u8],
-    pointers: &[&str],
+    pointers: &SealedPointers,
     (store_id, event_id): (&[u8; 16], &[u8; 16]),
     sight: Sight,
     keys: &dyn Keys,
@@ -97,10 +116,8 @@ pub fn show_data(
     out: &mut Vec<u8>,
     opened: &mut Vec<OpenedValue>,
 ) -> Result<bool, ShowError> {
-    let patterns = pointers.iter().map(|pointer| Pattern::pointer(pointer));
-    let patterns = patterns.collect::<Result<Vec<_>, _>>().ok();
-    let found = patterns.and_then(|patterns| Pattern::find(&patterns, data));
-    let found = found.filter(|found| found.len() == pointers.len());
+    let found = pointers.patterns.as_ref().and_then(|patterns| Pattern::find(patterns, data));
+    let found = found.filter(|found| found.len() == pointers.count);
     let Some(found) = found else {
         return Err(ShowError::Corrupt(corrupt("its sealed values are not where they are listed")));
     };
@@ -169,7 +186,10 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::Arc;
 
-    use super::{DataKey, Field, Keys, Look, ShowError, Sight, SubjectId, seal_data, show_data};
+    use super::{
+        DataKey, Field, Keys, Look, SealedPointers, ShowError, Sight, SubjectId, seal_data,
+        show_data,
+    };
     use crate::json::pointer::Pattern;
 
     #[derive(Default)]
@@ -211,8 +231,16 @@ mod tests {
         let replaced = |pointer: &str| (pointer == "/c").then(|| "\"gone\"".to_owned());
         let pointers = ["/a/b/0", "/a/b/1", "/c"];
         let ids = (&[1; 16], &[2; 16]);
-        let absent =
-            show_data(data, &pointers, ids, sight, keys, &replaced, &mut out, &mut Vec::new())?;
+        let absent = show_data(
+            data,
+            &SealedPointers::of(pointers),
+            ids,
+            sight,
+            keys,
+            &replaced,
+            &mut out,
+            &mut Vec::new(),
+        )?;
         Ok((String::from_utf8(out).unwrap(), absent))
     }
 

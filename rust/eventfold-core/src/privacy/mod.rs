@@ -19,7 +19,7 @@ pub(crate) mod withheld;
 #[cfg(feature = "sealing")]
 pub use cipher::{DataKey, KEY_BYTES, NONCE_BYTES, Place, Sealed};
 #[cfg(feature = "sealing")]
-pub use data::{Field, Keys, Look, ShowError, Sight, seal_data, show_data};
+pub use data::{Field, Keys, Look, SealedPointers, ShowError, Sight, seal_data, show_data};
 pub use personal::{
     CarriedPersonal, Personal, PersonalField, PersonalValue, SubjectName, SubjectSource,
 };
