@@ -76,7 +76,9 @@ def blocks_of(page: Path) -> list[snippets.Block]:
 def test_the_snippets_of_a_page_run(
     page: Path, database_url: str, typed: Commands, tmp_path: Path
 ) -> None:
-    schema = "docs_" + re.sub(r"\W", "_", page.stem.lower())
+    # Pages of two folders may have one name.
+    path = page.relative_to(ROOT).with_suffix("").as_posix()
+    schema = "snippets_" + re.sub(r"\W", "_", path.lower())
     keys = {
         "master_key_file": master_key_file(tmp_path),
         "fence_ledger": f"file:{tmp_path / 'fences'}",
