@@ -300,6 +300,7 @@ class Store:
             Streams(self._log),
             self._tail,
             Closer(self._line_storage, self._lines, appender, committed),
+            PersonalStates(self._registry, self._catalogue),
         )
 
     def _folds(self) -> FoldsService:

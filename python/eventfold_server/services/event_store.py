@@ -11,6 +11,7 @@ from eventfold_server.domain import requests
 from eventfold_server.domain.append import Appender, FailedCheck
 from eventfold_server.domain.closing import Closer
 from eventfold_server.domain.compensation import Compensations, cancellation_data
+from eventfold_server.domain.privacy.states import PersonalStates
 from eventfold_server.domain.read import EventView, Frames, LogRead, ReadEnd, Reader, StreamRead
 from eventfold_server.domain.references import References
 from eventfold_server.domain.refusals import violations_of
@@ -41,7 +42,9 @@ class EventStoreService:
         streams: Streams,
         tail: Tail,
         closer: Closer,
+        personal: PersonalStates,
     ) -> None:
+        self._personal = personal
         self._closer = closer
         self._appender = appender
         self._compensations = compensations
@@ -138,6 +141,9 @@ class EventStoreService:
     ) -> closing_pb.CloseStreamResponse:
         """`EventStore.CloseStream`."""
         closing = closing_of(request)
+        for ref in closing.folds:
+            # What they come to is stored, and not all of it is sealed.
+            await self._personal.blinds(caller, [closing.stream], ref)
         return closed_message(await self._closer.close(caller, closing, append_message))
 
     async def read(self, request: pb.ReadRequest, caller: Caller) -> AsyncIterator[bytes]:

@@ -110,7 +110,6 @@ class FoldsService:
         ref = fold_ref(request.fold)
         blinds = await self._personal.blinds(caller, [request.stream], ref)
         if blinds is not None:
-            await blinds.refuse(request.stream)
             ref = blinds.ref
         wanted = replace(
             _range(request.stream, request.from_version, request.to_version),
@@ -119,6 +118,9 @@ class FoldsService:
         )
         async with aclosing(self._historian.explain(wanted, ref)) as explained:
             async for message in explained:
+                if blinds is not None:
+                    # What was read has the rules that it was sealed under, or newer ones.
+                    await blinds.refuse(request.stream)
                 yield message
 
     async def watch(self, request: pb.WatchRequest, caller: Caller) -> AsyncIterator[bytes]:
@@ -136,12 +138,15 @@ class FoldsService:
                 yield message
 
     async def check_fold(
-        self, request: pb.CheckFoldRequest, _caller: Caller
+        self, request: pb.CheckFoldRequest, caller: Caller
     ) -> AsyncIterator[bytes]:
         """`Folds.CheckFold`; yields serialised messages."""
-        async for report in self._many.check(
-            requests.text("category", request.category), fold_ref(request.fold)
-        ):
+        category, ref = requests.text("category", request.category), fold_ref(request.fold)
+        blinds = await self._personal.blinds(caller, [category], ref)
+        async for report in self._many.check(category, ref):
+            if blinds is not None:
+                # On which streams it fails would tell what it has read.
+                blinds.refuse_reading(category)
             yield _report(report).SerializeToString()
 
     async def put_fold(self, request: pb.PutFoldRequest, caller: Caller) -> pb.PutFoldResponse:

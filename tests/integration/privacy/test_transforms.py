@@ -154,6 +154,26 @@ def test_it_may_not_come_to_where_nothing_is_sealed(
     assert places_of(postgres, text) == []
 
 
+@pytest.mark.parametrize("data", ["event.profile", "{event.name: 1}"])
+def test_keys_of_the_data_are_never_personal(
+    store: Client, postgres: str, kind: str, data: str
+) -> None:
+    declare(store, kind, profile=None, name=None)
+    text = canary()
+    profile = {"profile": {text: 1}, "name": text}
+    store.append(f"{kind}-1", [Event(kind, profile)], expected_version=0)
+    found = ended(store, document(kind, {"data": data}))
+    assert found.state == "failed"
+    assert found.failure is not None
+    assert found.failure.facts["path"] == "data"
+    assert text not in f"{found.failure!r} {found.failure.facts}"
+    assert places_of(postgres, text) == []
+    under = document(kind, {"data": f"{{'under': {data}}}"}) | {"transform": f"u{kind}"}
+    assert ended(store, under).state == "verified"
+    assert sealed_paths(postgres, kind) == ["/under"]
+    assert places_of(postgres, text) == []
+
+
 def test_a_dry_run_shows_and_stores_none(store: Client, postgres: str, kind: str) -> None:
     declare(store, kind, name=None)
     text = canary()
@@ -293,6 +313,33 @@ def test_an_error_does_not_tell_keys_of_what_is_sealed(
     assert found.failure.facts["cause"] == "SCHEMA_VIOLATION"
     assert text not in f"{found.failure!r} {found.failure.facts}"
     assert "`/contacts`" in found.failure.facts["problem"]
+    assert places_of(postgres, text) == []
+
+
+def test_what_resolve_brings_of_copies_is_personal_as_they_are_read(
+    store: Client, postgres: str, kind: str
+) -> None:
+    declare(store, kind, email=None)
+    text = canary()
+    store.append(f"{kind}-1", [Event(kind, {"email": text})], expected_version=0)
+    store.put_mapping({"mapping": f"{kind}Copied", "renames": {"email": "contact"}})
+    found = ended(store, document(kind, {"type": f"{kind}Copied"}))
+    assert found.state == "verified"
+    [copied] = store.read_all(categories=[f"Into{kind}"], copies="include")
+    projection = {
+        "projection": f"p_{kind.lower()}",
+        "source": {"category": f"Order{kind}"},
+        "resolve": {"customer": "event.customer"},
+        "initial": {"contact": None},
+        "handlers": {f"{kind}Ordered": {"contact": "customer.data.contact"}},
+        "columns": {"contact": "text"},
+    }
+    ordered = Event(f"{kind}Ordered", {"customer": str(copied.id)})
+    done = store.append(f"Order{kind}-1", [ordered], expected_version=0)
+    store.put_projection(projection)
+    name = projection["projection"]
+    [row] = store.query_projection(name, at_least_position=done.positions[-1])
+    assert row.columns == {"contact": text}
     assert places_of(postgres, text) == []
 
 

@@ -277,6 +277,10 @@ class Cleanup:
                     await self._admin.drop(name, one.generation)
         except Refusal as refusal:
             if refusal.reason in _REFUSED_FOR_GOOD:
+                if found.active and last.generation != found.active:
+                    # One that nobody sees yet is in the way of the one that is seen.
+                    await self._admin.drop(name, last.generation)
+                    return False
                 return await self._dropped(name, so_far, refusal)
             log.warning("projection %s cannot be built anew: %s", name, refusal.reason)
             return False

@@ -173,6 +173,9 @@ class Fences:
         # In this order: the log follows after the key store, so that it cannot be ahead.
         in_log = (await self._storage.followed()).number
         before = (await self._keys.followed()).number
+        if before < in_log:
+            # Whatever becomes of this process, the others look for their keys anew.
+            await self._storage.rotated()
         entries = await self._ledger.entries(before)
         for entry in entries:
             await self._keys.follow(entry)

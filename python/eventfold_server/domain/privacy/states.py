@@ -16,7 +16,11 @@ PublicState = tuple[bytes, Sequence[str], Sequence[str]]
 class Blinds:
     """What a caller who may not see personal values gets of the states of one fold."""
 
-    def __init__(self, catalogue: Catalogue, fold: _core.Fold, source: str) -> None:
+    def __init__(
+        self, catalogue: Catalogue, fold: _core.Fold, source: str, *, registered: bool
+    ) -> None:
+        """`registered`: the fold did not come with the call."""
+        self._registered = registered
         self._catalogue = catalogue
         self._fold = fold
         # The very document: another revision of a fold may have come into force.
@@ -28,6 +32,7 @@ class Blinds:
         They are to be folded before: whoever reads events has the rules that these were sealed
         under, or newer ones.
         """
+        self.refuse_reading(stream)
         rules = self._catalogue.rules
         category = stream.partition("-")[0]
         try:
@@ -45,7 +50,11 @@ class Blinds:
             raise Refusal.of_core(error) from None
 
     def refuse_reading(self, stream: str) -> None:
-        """PERSONAL_WITHHELD for a fold that reads what can be personal on a stream."""
+        """PERSONAL_WITHHELD for a fold that came with the call and reads what can be personal on a
+        stream, by the rules of now: others may have come into force since the call began.
+        """
+        if self._registered:
+            return
         category = stream.partition("-")[0]
         found = self._catalogue.rules.read_by(self._fold, category)
         if found is not None:
@@ -62,6 +71,7 @@ class Blinds:
 
     async def refuse(self, stream: str) -> None:
         """PERSONAL_WITHHELD for a fold whose states can hold personal values on a stream."""
+        self.refuse_reading(stream)
         pointers = await self.paths(stream)
         if pointers:
             raise Refusal(
@@ -94,10 +104,14 @@ class PersonalStates:
         source = ref.source
         if source is None:
             source = (await self._registry.get(ref.name or "", 0)).source
-        found = Blinds(self._catalogue, await self._registry.compiled.get(source), source)
+        registered = ref.source is None
+        if not registered:
+            # What this process knows may be old: it has read nothing yet.
+            await self._catalogue.load()
+        fold = await self._registry.compiled.get(source)
+        found = Blinds(self._catalogue, fold, source, registered=registered)
         # One of each category.
         for stream in sorted({stream.partition("-")[0]: stream for stream in streams}.values()):
-            if ref.source is not None:
-                found.refuse_reading(stream)
+            found.refuse_reading(stream)
             await found.paths(stream)
         return found

@@ -38,6 +38,7 @@ class CutOver:
             while not await self._job.verify_some():
                 pass
             await self._job.copy_all()
+            await self._job.cover()
             began = loop.time()
             try:
                 left = await self._step(stage.cutover_ms_max)

@@ -163,6 +163,10 @@ class Job:
             chunk = replace(chunk, sealed=sealed)
         return chunk
 
+    async def cover(self) -> None:
+        """Has the rules say what copies bring, before a step that holds others up."""
+        await self._rules(copies=True)
+
     async def _rules(self, *, copies: bool) -> _core.Rules:
         """The rules that copies are held to. Before the first one is stored they say what of it is
         personal.

@@ -33,6 +33,8 @@ SELECT c.catalogue_version AS version, r.*
          FROM {schema}.mappings m
         CROSS JOIN LATERAL (SELECT m.digest || ' ' || m.type AS known_as) k
         WHERE m.dropped_version IS NOT NULL
+          AND (EXISTS (SELECT FROM {schema}.privacy_rules)
+               OR EXISTS (SELECT FROM {schema}.carried_marks))
        UNION ALL
        SELECT 'carried', m.category, 0, NULL, NULL, NULL, m.pointer, NULL, NULL, NULL
          FROM {schema}.carried_marks m

@@ -64,7 +64,7 @@ impl<'a> Opened<'a> {
         let mut found = Vec::new();
         for (subject, event) in &self.subjects {
             let scope = Scope::new(types, event);
-            scope.check(rule).map_err(|failure| Failed::new(&rule.name, failure))?;
+            scope.check(rule, event).map_err(|failure| Failed::new(&rule.name, failure))?;
             let patterns = self.places(types, rule, subject, event);
             let values = Pattern::find(&patterns, data).unwrap_or_default();
             found.extend(values.into_iter().map(|value| PersonalValue {
@@ -219,8 +219,18 @@ impl<'a> Scope<'a> {
         scope
     }
 
-    /// Names, tags and metadata are never sealed.
-    fn check(&self, rule: &Rule) -> Result<(), Box<Failure>> {
+    /// Names, tags and metadata are never sealed, and neither are the keys of the data.
+    fn check(&self, rule: &Rule, event: &Mark) -> Result<(), Box<Failure>> {
+        let data = match &rule.data {
+            Shape::Kept => Mark::default(),
+            Shape::Whole(program) => program.mark(self),
+            Shape::Fields(pass) => pass.marks(event, self),
+        };
+        if data.is_whole() {
+            let problem = "all of the data can be personal, also its keys, which are never sealed: \
+                           put it under a field";
+            return Err(Failure::new(problem).path("data"));
+        }
         let refuse = |name: &str| {
             let problem =
                 format!("`{name}` can hold personal values, which are never sealed there");
