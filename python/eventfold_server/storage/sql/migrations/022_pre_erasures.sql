@@ -4,7 +4,10 @@
 CREATE FUNCTION {schema}.pointer_parts_v1(p_pointer text) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $function$
     SELECT coalesce(array_agg(replace(replace(p.part, '~1', '/'), '~0', '~') ORDER BY p.n), '{}')
-      FROM unnest(string_to_array(substr(p_pointer, 2), '/')) WITH ORDINALITY AS p (part, n)
+      -- An empty text has no parts for PostgreSQL; that of a pointer is one.
+      FROM unnest(CASE p_pointer WHEN '/' THEN ARRAY['']
+                                 ELSE string_to_array(substr(p_pointer, 2), '/') END)
+           WITH ORDINALITY AS p (part, n)
      WHERE p_pointer <> ''
 $function$;
 
