@@ -2482,9 +2482,10 @@ class SubjectErased(EventfoldError):
 
 class KeysUnavailable(EventfoldError, ConnectionError):
     """Personal values can be neither sealed nor opened now: the key store or the key provider
-    cannot be reached, the lease of the server to use keys has run out, or it has no master
-    key (`problem`). `master_key` is the one that is needed, where it is known. Nothing was
-    stored.
+    cannot be reached, the lease of the server to use keys has run out, it has no master key,
+    or the key store is an older one than the server has seen (`key_store_restored`), which is
+    brought up to the ledger of fences first. `problem` says which. `master_key` is the one
+    that is needed, where it is known. Nothing was stored.
     """
 
     reason = "KEYS_UNAVAILABLE"

@@ -285,8 +285,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_KEYS_UNAVAILABLE: _ErrorReason.ValueType  # 202
     """Personal values can be neither sealed nor opened now: the key store or the key provider cannot
-    be reached, the lease of the server to use keys has run out, or it has no master key
-    (`problem`). `master_key` is the one that is needed, where it is known. Nothing was stored.
+    be reached, the lease of the server to use keys has run out, it has no master key, or the key
+    store is an older one than the server has seen (`key_store_restored`), which is brought up to
+    the ledger of fences first. `problem` says which. `master_key` is the one that is needed, where
+    it is known. Nothing was stored.
     """
     ERROR_REASON_KEYS_NOT_CONFIGURED: _ErrorReason.ValueType  # 210
     """The server has no master key: it can neither seal nor open personal values, nor administer
@@ -633,8 +635,10 @@ are stored again only after the subject was admitted again.
 """
 ERROR_REASON_KEYS_UNAVAILABLE: ErrorReason.ValueType  # 202
 """Personal values can be neither sealed nor opened now: the key store or the key provider cannot
-be reached, the lease of the server to use keys has run out, or it has no master key
-(`problem`). `master_key` is the one that is needed, where it is known. Nothing was stored.
+be reached, the lease of the server to use keys has run out, it has no master key, or the key
+store is an older one than the server has seen (`key_store_restored`), which is brought up to
+the ledger of fences first. `problem` says which. `master_key` is the one that is needed, where
+it is known. Nothing was stored.
 """
 ERROR_REASON_KEYS_NOT_CONFIGURED: ErrorReason.ValueType  # 210
 """The server has no master key: it can neither seal nor open personal values, nor administer

@@ -112,7 +112,8 @@ class EventStoreStub:
     FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
     VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
     STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
-    MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+    MAPPING_FAILED, PERSONAL_TWO_SUBJECTS, PERSONAL_KEY, PERSONAL_WITHHELD (a fold came with the
+    call and reads what the caller may not see), STORAGE_FULL, OUTCOME_UNKNOWN.
     """
     Read: _grpc.UnaryStreamMultiCallable[_event_store_pb2.ReadRequest, _event_store_pb2.ReadResponse]
     """Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
@@ -225,7 +226,8 @@ class EventStoreAsyncStub(EventStoreStub):
     FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
     VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
     STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
-    MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+    MAPPING_FAILED, PERSONAL_TWO_SUBJECTS, PERSONAL_KEY, PERSONAL_WITHHELD (a fold came with the
+    call and reads what the caller may not see), STORAGE_FULL, OUTCOME_UNKNOWN.
     """
     Read: _aio.UnaryStreamMultiCallable[_event_store_pb2.ReadRequest, _event_store_pb2.ReadResponse]  # type: ignore[assignment]
     """Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
@@ -371,7 +373,8 @@ class EventStoreServicer(metaclass=_abc_1.ABCMeta):
         FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
         VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
         STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
-        MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+        MAPPING_FAILED, PERSONAL_TWO_SUBJECTS, PERSONAL_KEY, PERSONAL_WITHHELD (a fold came with the
+        call and reads what the caller may not see), STORAGE_FULL, OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod

@@ -166,7 +166,7 @@ class FoldsServicer:
         stored.
 
         Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
+        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY, PERSONAL_WITHHELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -92,7 +92,7 @@ class FoldsStub:
     stored.
 
     Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
+    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY, PERSONAL_WITHHELD.
     """
     PutFold: _grpc.UnaryUnaryMultiCallable[_folds_pb2.PutFoldRequest, _folds_pb2.PutFoldResponse]
     """Registers a fold document under the name that it carries. The same fold again (by digest, order
@@ -177,7 +177,7 @@ class FoldsAsyncStub(FoldsStub):
     stored.
 
     Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
+    EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY, PERSONAL_WITHHELD.
     """
     PutFold: _aio.UnaryUnaryMultiCallable[_folds_pb2.PutFoldRequest, _folds_pb2.PutFoldResponse]  # type: ignore[assignment]
     """Registers a fold document under the name that it carries. The same fold again (by digest, order
@@ -295,7 +295,7 @@ class FoldsServicer(metaclass=_abc_1.ABCMeta):
         stored.
 
         Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
+        EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY, PERSONAL_WITHHELD.
         """
 
     @_abc_1.abstractmethod

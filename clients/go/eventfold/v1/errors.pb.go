@@ -254,8 +254,10 @@ const (
 	// are stored again only after the subject was admitted again.
 	ErrorReason_ERROR_REASON_SUBJECT_ERASED ErrorReason = 201
 	// Personal values can be neither sealed nor opened now: the key store or the key provider cannot
-	// be reached, the lease of the server to use keys has run out, or it has no master key
-	// (`problem`). `master_key` is the one that is needed, where it is known. Nothing was stored.
+	// be reached, the lease of the server to use keys has run out, it has no master key, or the key
+	// store is an older one than the server has seen (`key_store_restored`), which is brought up to
+	// the ledger of fences first. `problem` says which. `master_key` is the one that is needed, where
+	// it is known. Nothing was stored.
 	ErrorReason_ERROR_REASON_KEYS_UNAVAILABLE ErrorReason = 202
 	// The server has no master key: it can neither seal nor open personal values, nor administer
 	// keys, and nothing can be declared personal.

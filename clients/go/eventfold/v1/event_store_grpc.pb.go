@@ -109,7 +109,8 @@ type EventStoreClient interface {
 	// FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
 	// VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
 	// STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
-	// MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+	// MAPPING_FAILED, PERSONAL_TWO_SUBJECTS, PERSONAL_KEY, PERSONAL_WITHHELD (a fold came with the
+	// call and reads what the caller may not see), STORAGE_FULL, OUTCOME_UNKNOWN.
 	CloseStream(ctx context.Context, in *CloseStreamRequest, opts ...grpc.CallOption) (*CloseStreamResponse, error)
 	// Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
 	// The last message has `end`; it may hold events too.
@@ -351,7 +352,8 @@ type EventStoreServer interface {
 	// FOLD_NOT_FOUND, STREAM_NOT_FOUND, STREAM_DELETED, STREAM_CLOSED, SUCCESSOR_EXISTS,
 	// VERSION_CONFLICT, EVENT_ID_REUSED, STATE_NOT_CARRIED, FOLD_FAILED, NUMBER_RANGE,
 	// STATE_NOT_JSON, STATE_TOO_LARGE, EVALUATION_LIMIT, EVENT_CORRUPT, SCHEMA_VIOLATION,
-	// MAPPING_FAILED, STORAGE_FULL, OUTCOME_UNKNOWN.
+	// MAPPING_FAILED, PERSONAL_TWO_SUBJECTS, PERSONAL_KEY, PERSONAL_WITHHELD (a fold came with the
+	// call and reads what the caller may not see), STORAGE_FULL, OUTCOME_UNKNOWN.
 	CloseStream(context.Context, *CloseStreamRequest) (*CloseStreamResponse, error)
 	// Reads one stream, forwards or backwards. The stream is read as it stood when the call began.
 	// The last message has `end`; it may hold events too.

@@ -90,7 +90,7 @@ type FoldsClient interface {
 	// stored.
 	//
 	// Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-	// EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
+	// EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY, PERSONAL_WITHHELD.
 	CheckFold(ctx context.Context, in *CheckFoldRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckFoldResponse], error)
 	// Registers a fold document under the name that it carries. The same fold again (by digest, order
 	// of the keys in `initial`, and `keep`) changes nothing, whatever its comments and layout;
@@ -310,7 +310,7 @@ type FoldsServer interface {
 	// stored.
 	//
 	// Errors: INVALID_REQUEST, INVALID_FOLD, FOLD_TOO_LARGE, EXPRESSION_TOO_LONG,
-	// EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY.
+	// EXPRESSION_TOO_DEEP, FOLD_NOT_FOUND, EVENT_CORRUPT, PERSONAL_KEY, PERSONAL_WITHHELD.
 	CheckFold(*CheckFoldRequest, grpc.ServerStreamingServer[CheckFoldResponse]) error
 	// Registers a fold document under the name that it carries. The same fold again (by digest, order
 	// of the keys in `initial`, and `keep`) changes nothing, whatever its comments and layout;
