@@ -28,7 +28,7 @@ import eventfold
 from eventfold import ANY, Event
 from eventfold.cli.failures import ExitCode
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 
 
 @dataclass

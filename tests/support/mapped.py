@@ -27,7 +27,7 @@ from eventfold.v1 import consumer_groups_pb2 as groups_pb
 from eventfold.v1 import event_store_pb2 as pb
 from eventfold.v1 import event_store_pb2_grpc, folds_pb2, folds_pb2_grpc, projections_pb2
 
-SECONDS = 30.0
+SECONDS = 90.0
 
 # Computed fields read the envelope too, of which folds of data alone ask for nothing.
 MAPPING = """

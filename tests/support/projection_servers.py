@@ -13,8 +13,8 @@ from tests.support.database import connected
 from eventfold.v1 import projections_pb2 as pb
 from eventfold.v1 import projections_pb2_grpc
 
-CALL_SECONDS = 20.0
-SOON_SECONDS = 30.0
+CALL_SECONDS = 60.0
+SOON_SECONDS = 90.0
 CAUGHT_UP = pb.PROJECTION_SWITCH_WHEN_CAUGHT_UP
 VERIFIED = pb.PROJECTION_SWITCH_WHEN_VERIFIED
 BY_HAND = pb.PROJECTION_SWITCH_BY_HAND

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-CALL_SECONDS = 20.0
+CALL_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

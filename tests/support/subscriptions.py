@@ -15,7 +15,7 @@ from eventfold.v1 import event_store_pb2 as store_pb
 from eventfold.v1 import event_store_pb2_grpc, subscriptions_pb2_grpc
 from eventfold.v1 import subscriptions_pb2 as pb
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 _OPTIONS = [("grpc.max_receive_message_length", 4 * 1024 * 1024)]
 
 

@@ -13,7 +13,7 @@ from tests.support.raw import Answer, answer_of
 from eventfold.v1 import folds_pb2 as pb
 from eventfold.v1 import folds_pb2_grpc
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 _OPTIONS = [("grpc.max_receive_message_length", 4 * 1024 * 1024)]
 
 

@@ -23,7 +23,7 @@ from tests.support.proxy import cutting
 import eventfold
 from eventfold import ANY, Client, Event, FrameKind, Place
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from eventfold_server.storage.database import Database
 from eventfold_server.storage.event_types import Change, EventTypeStorage
 from eventfold_server.storage.log import LogStorage
 
-SECONDS = 30.0
+SECONDS = 90.0
 
 
 @dataclass
