@@ -121,7 +121,7 @@ impl Declared {
 
     /// The mark of the data of events of whatever type, read in whatever way.
     pub(crate) fn any_event(&self, mappings: &Mappings) -> Mark {
-        let mapped = mappings.iter().map(|mapping| mapping.event_type().as_ref());
+        let mapped = mappings.iter().map(|mapping| mapping.event_type());
         let before = self.read_before.keys().map(|event_type| &**event_type);
         let types = self.types.keys().map(String::as_str).chain(mapped).chain(before);
         types.fold(self.any_stored(), |mut all, event_type| {
