@@ -298,6 +298,41 @@ def test_a_projection_that_cannot_be_built_anew_holds_nothing_up(
     assert in_projections(postgres, f"{kind} 1") == []
 
 
+def test_only_a_generation_that_nobody_sees_is_dropped_where_that_is_enough(
+    store: Client, kind: str
+) -> None:
+    store.put_privacy_rules({"privacy": kind, "personal": {"/name": None}})
+    for number in (1, 2):
+        data = {"name": "n", "n": number, "city": f"{kind} {number}"}
+        store.append(f"{kind}-{number}", [Event(kind, data)], expected_version=0)
+    name = kind.lower()
+    seen = {
+        "projection": name,
+        "source": {"category": kind},
+        "key": "string(event.n)",
+        "initial": {"n": 0, "name": None},
+        "handlers": {kind: {"n": "event.n", "name": "event.name"}},
+        "columns": {"n": "integer", "name": "text"},
+    }
+    store.put_projection(seen)
+    store.wait_projection(name, timeout=60)
+    waiting = seen | {
+        "handlers": {kind: {"n": "event.n", "city": "event.city"}},
+        "columns": {"n": "integer", "city": "text"},
+        "indexes": [["city"]],
+    }
+    store.put_projection(waiting, switch="by hand")
+    head = max(event.position for event in store.read(f"{kind}-2"))
+    store.query_projection_page(name, at_least_position=head, timeout=30)
+    personal = {"/name": None, "/city": None}
+    store.put_privacy_rules({"privacy": kind, "personal": personal}, existing="plaintext")
+    removed = erase(store, f"{kind}-1")["removed"]
+    assert removed["projections_dropped"] == []
+    names = {row.key: row.columns["name"] for row in store.query_projection(name)}
+    assert names == {"1": None, "2": "n"}
+    assert len(store.get_projection(name).generations) == 1
+
+
 def in_projections(url: str, text: str) -> list[str]:
     """Tables of projections that hold a text."""
     with psycopg.connect(url) as connection:
