@@ -7,6 +7,7 @@ Method: a real server with two tokens; every call that gives states is made with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,9 +107,14 @@ def checked(store: Client, stream: str, ref: Any) -> Any:
     store.check_fold(ref, stream.partition("-")[0])
 
 
+def histories(store: Client, stream: str, ref: Any) -> Any:
+    category, _, id_ = stream.partition("-")
+    return list(store.hydrate_history(category, id_, fold=ref))
+
+
 def explained(store: Client, stream: str, ref: Any) -> Any:
     category, _, id_ = stream.partition("-")
-    list(store.explain(category, id_, fold=ref))
+    return list(store.explain(category, id_, fold=ref))
 
 
 def closed(store: Client, stream: str, ref: Any) -> Any:
@@ -133,6 +139,33 @@ def test_whoever_may_not_see_them_has_no_fold_of_ones_own_read_them(
     call(blind, f"{kind}-1", counting)
     if call is not closed:
         call(sees, f"{kind}-1", telling)
+
+
+@pytest.mark.parametrize("call", [explained, hydrated, histories, checked])
+def test_rules_that_a_server_has_not_heard_of_yet_hold_there(
+    server: RunningServer,
+    sees: Client,
+    postgres: str,
+    kind: str,
+    tmp_path: Path,
+    call: Any,
+) -> None:
+    same = {name: server.options[name] for name in ("master_key_file", "fence_ledger")}
+    own = fold(kind, f"f{kind}")
+    sees.put_fold(own)
+    with guarded(tmp_path, postgres, "blind", **same) as other, client(other, BLIND) as blind:
+        sees.append(f"{kind}-1", [Event(kind, {"email": "plain"})], expected_version=0)
+        # By the rules that were there when it began.
+        call(blind, f"{kind}-1", own)
+        declare_plaintext = {"privacy": kind, "personal": {"/email": None}}
+        sees.put_privacy_rules(declare_plaintext, existing="plaintext")
+        sees.append(f"{kind}-1", [Event(kind, {"email": CANARY})], expected_version=1)
+        for ref in (own, f"f{kind}"):
+            try:
+                found = call(blind, f"{kind}-1", ref)
+            except PersonalWithheld:
+                continue
+            assert CANARY not in repr(found)
 
 
 def test_a_projection_is_tried_without_what_the_caller_may_not_see(
