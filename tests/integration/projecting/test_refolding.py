@@ -185,7 +185,13 @@ async def test_a_trial_bounds_its_memory(
     store_events(database_url, database.queries.schema, log.grow(300))
     document = _core.Projection(BY_ROOT)
     trial = await projector.trial(
-        document, after=0, up_to=300, events_max=300, sheet_bytes=1, page_bytes=1
+        document,
+        after=0,
+        up_to=300,
+        events_max=300,
+        sheet_bytes=1,
+        page_bytes=1,
+        personal=True,
     )
     while not (tried := await trial.go_on()).done:
         pass
@@ -350,7 +356,9 @@ async def test_a_trial_is_the_projection_on_a_prefix(
         if event.type in document.types and event.stream.partition("-")[0] in document.categories
     ]
     events_max = rng.randrange(1, len(counted))
-    trial = await projector.trial(document, after=0, up_to=400, events_max=events_max)
+    trial = await projector.trial(
+        document, after=0, up_to=400, events_max=events_max, personal=True
+    )
     while not (tried := await trial.go_on()).done:
         pass
     assert tried.position == counted[events_max - 1]
@@ -371,7 +379,7 @@ async def test_a_trial_is_the_projection_on_a_prefix(
         first_parameter=ROWS_FIRST_PARAMETER,
     )  # fmt: skip
     refolds = RefoldStorage(database)
-    passing, rows = await refolds.tried_rows(document, found, query, 5, 1_000_000)
+    passing, rows = await refolds.tried_rows(document, found, query, (), 5, 1_000_000)
     shown = [row for row in real.rows if row[2] and row[6] > 1]
     shown.sort(key=lambda row: (-row[7], row[0].encode()))
     assert passing == len(shown)
@@ -396,7 +404,7 @@ async def test_a_trial_ends_where_an_event_fails(
     assert model.stopped is not None
     document = _core.Projection(BY_ROOT)
 
-    trial = await projector.trial(document, after=0, up_to=400, events_max=100_000)
+    trial = await projector.trial(document, after=0, up_to=400, events_max=100_000, personal=True)
     while not (tried := await trial.go_on()).done:
         pass
 

@@ -177,7 +177,9 @@ async def test_all_see_the_same(
     assert compared is not None
     assert (compared.keys_differing, compared.keys_checked) == (0, len(rows))
 
-    trial = await projector.trial(document, after=0, up_to=up_to, events_max=10**6, **few(rng))
+    trial = await projector.trial(
+        document, after=0, up_to=up_to, events_max=10**6, personal=True, **few(rng)
+    )
     while not (tried := await trial.go_on()).done:
         assert tried.stopped is None
     told = await trial.rows()

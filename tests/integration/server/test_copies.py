@@ -265,7 +265,9 @@ async def test_projections(database_url: str, source: str, said: Copies) -> None
         assert compared is not None
         assert (compared.keys_differing, compared.position) == (0, head)
 
-        trial = await projecting.trial(document, after=0, up_to=head, events_max=10_000)
+        trial = await projecting.trial(
+            document, after=0, up_to=head, events_max=10_000, personal=True
+        )
         tried = await trial.go_on()
         while not tried.done:
             tried = await trial.go_on()

@@ -88,5 +88,5 @@ SELECT {schema}.catalogue_changed_v1() WHERE EXISTS (SELECT FROM fresh);
 
 -- name: forget_examples
 -- Examples of transforms may hold what is personal from now on.
-UPDATE {schema}.transforms t SET trial = jsonb_set(t.trial, '{examples}', '[]')
+UPDATE {schema}.transforms t SET trial = jsonb_set(t.trial, ARRAY['examples'], '[]')
  WHERE t.trial -> 'examples' <> '[]';

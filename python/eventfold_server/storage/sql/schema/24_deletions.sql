@@ -84,7 +84,7 @@ BEGIN
      USING unnest(p_detached, p_detached_owners) AS a (stream, owner)
      WHERE l.stream = a.stream AND l.owner = a.owner;
     -- Examples of transforms hold what is to go.
-    UPDATE {schema}.transforms t SET trial = jsonb_set(t.trial, '{examples}', '[]')
+    UPDATE {schema}.transforms t SET trial = jsonb_set(t.trial, ARRAY['examples'], '[]')
      WHERE EXISTS (SELECT FROM jsonb_array_elements(t.trial -> 'examples') AS x (example)
                     WHERE x.example ->> 'stream' = ANY (p_streams)
                        OR EXISTS (SELECT
