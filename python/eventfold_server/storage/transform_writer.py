@@ -89,6 +89,11 @@ class TransformWriter:
         """The rules that copies are held to, as far as this process knows."""
         return self._catalogue.rules
 
+    async def newest_rules(self) -> _core.Rules:
+        """The rules that are in force now."""
+        await self._catalogue.load()
+        return self.rules
+
     async def rules_for(self, transform: _core.Transform) -> _core.Rules:
         """The same, once they say what copies bring of personal values into their categories."""
         while marks := await asyncio.to_thread(self.rules.carried_by, transform):

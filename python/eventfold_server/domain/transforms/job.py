@@ -179,6 +179,8 @@ class Job:
     async def try_all(self, stage: Stage) -> Trial:
         """Tries the document on what is there; nothing is stored but what that came to."""
         trial = Trial.restored(stage.trial)
+        # Examples are shown by the rules of now.
+        under = await self._writer.newest_rules()
         if not stage.tried:
             trial.to = await self._storage.head()
         position, looked_up = stage.tried, set[str]()
@@ -195,6 +197,11 @@ class Job:
                     # Goes on behind the event.
                     position = chunk.failed_at
                 failpoints.reach("transform_tried")
+                newest = await self._writer.newest_rules()
+                if newest.version != under.version:
+                    # They may hold what is personal by now.
+                    trial.examples.clear()
+                    under = newest
                 await self.note_trial(position, trial)
         return trial
 
