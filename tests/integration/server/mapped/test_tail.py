@@ -133,7 +133,7 @@ async def test_no_seam_while_mappings_change(at: Following, seed: int) -> None:
     for one, (got, _) in zip(wanted, await asyncio.gather(*followers), strict=True):
         assert [position for position, _ in got] == list(range(1, head + 1))
         for _, data in got:
-            if one.raw:
+            if one.view.raw:
                 assert "number" not in data
             else:
                 assert data["number"] >= data["at_least"]
