@@ -4,8 +4,9 @@ import enum
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
+from eventfold._errors import UnexpectedAnswer
 from eventfold.v1 import appends_pb2 as appends_pb
 from eventfold.v1 import closing_pb2 as closing_pb
 from eventfold.v1 import compensation_pb2 as compensation_pb
@@ -51,10 +52,18 @@ class Method(Generic[RequestT, AnswerT]):
         return request if isinstance(request, bytes) else request.SerializeToString()
 
     def decode(self, answer: bytes) -> AnswerT:
-        """The answer of its bytes, which may be these bytes."""
-        if issubclass(self.answer, Message):
+        """The answer of its bytes, which may be these bytes.
+
+        Raises:
+            UnexpectedAnswer: they are no such message.
+        """
+        if not issubclass(self.answer, Message):
+            return cast(AnswerT, answer)
+        try:
             return self.answer.FromString(answer)
-        return cast(AnswerT, answer)
+        except DecodeError:
+            name = self.answer.DESCRIPTOR.name
+            raise UnexpectedAnswer(f"the answer is no {name} of eventfold") from None
 
 
 _EVENT_TYPES = "/eventfold.v1.EventTypes/"

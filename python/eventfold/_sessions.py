@@ -2,6 +2,8 @@
 
 from typing import Any, TypeAlias, TypedDict
 
+from eventfold._core import CoreError, decode_appended
+from eventfold._errors import UnexpectedAnswer
 from eventfold._failures import error_from_status, unanswered
 from eventfold._violations import violations_of
 from eventfold.v1 import appends_pb2 as pb
@@ -57,3 +59,15 @@ def appended(outcome: object, timeout: float) -> Appended:
         answer = pb.SessionAnswer.FromString(outcome)
         raise error_from_status(answer.refused, violations_of(answer.violations))
     raise unanswered(timeout, is_sent=outcome is True)
+
+
+def appended_alone(message: bytes) -> Appended:
+    """What an `AppendResponse` says.
+
+    Raises:
+        UnexpectedAnswer: it is no such message.
+    """
+    try:
+        return decode_appended(message)
+    except CoreError as error:
+        raise UnexpectedAnswer(error.message) from error

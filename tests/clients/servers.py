@@ -188,23 +188,36 @@ class _Page(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def handed_out() -> Iterator[dict[str, str]]:
-    """Yields the environment of a command that needs such servers."""
+def worlds() -> Iterator[Callable[[], contextlib.AbstractContextManager[World]]]:
+    """Yields what makes worlds, which share one PostgreSQL."""
     folder = Path(tempfile.mkdtemp(prefix="eventfold-clients-"))
     # PostgreSQL refuses to run as root, and its account must reach its data.
     folder.chmod(0o711)
+
+    @contextlib.contextmanager
+    def world() -> Iterator[World]:
+        with contextlib.ExitStack() as asked:
+            yield World(folder, url, asked)
+
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         url = stack.enter_context(start_postgres(folder / "postgres"))
+        yield world
+
+
+@contextlib.contextmanager
+def handed_out() -> Iterator[dict[str, str]]:
+    """Yields the environment of a command that needs such servers."""
+    with worlds() as world:
 
         class Desk(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                with contextlib.ExitStack() as asked:
-                    world = World(folder, url, asked)
+                with world() as asked:
                     for line in self.rfile:
-                        answer = json.dumps(world.answer(line.decode()))
+                        answer = json.dumps(asked.answer(line.decode()))
                         self.wfile.write(f"{answer}\n".encode())
 
+        # Its threads are joined when it is closed, so that no server outlives it.
         with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Desk) as desk:
             threading.Thread(target=desk.serve_forever, daemon=True).start()
             host, port = desk.server_address[:2]

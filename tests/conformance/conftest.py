@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import grpc
 import pytest
 from tests.conformance.runner import Runner
 from tests.conformance.servers import Servers, run_servers
+from tests.conformance.transports import AsyncSdk, Stubs, SyncSdk, Transport
 
 
 @pytest.fixture(scope="session")
@@ -20,21 +22,48 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def runner(servers: Servers) -> Iterator[Runner]:
-    """Runs cases on these servers."""
-    channels: dict[str, grpc.Channel] = {}
+def runners(servers: Servers) -> Iterator[dict[str, Runner]]:
+    """By the name of a transport what runs cases over it, on these servers."""
     with contextlib.ExitStack() as stack:
+        yield {name: Runner(_lease(opened, servers, stack)) for name, opened in OPENED.items()}
 
-        @contextlib.contextmanager
-        def lease(target: str) -> Iterator[grpc.Channel]:
-            # A server of one case only would hold its connections to PostgreSQL to the end.
-            if target == "fresh":
-                with servers.lease(target) as address, grpc.insecure_channel(address) as opened:
-                    yield opened
-                return
-            if target not in channels:
-                address = stack.enter_context(servers.lease(target))
-                channels[target] = stack.enter_context(grpc.insecure_channel(address))
-            yield channels[target]
 
-        yield Runner(lease)
+@pytest.fixture
+def runner(runners: dict[str, Runner]) -> Runner:
+    """Runs cases over plain stubs."""
+    return runners["stubs"]
+
+
+@contextlib.contextmanager
+def _stubs(address: str) -> Iterator[Transport]:
+    with grpc.insecure_channel(address) as channel:
+        yield Stubs(channel)
+
+
+OPENED: dict[str, Callable[[str], AbstractContextManager[Transport]]] = {
+    "stubs": _stubs,
+    "sync": lambda address: contextlib.closing(SyncSdk(address)),
+    "async": lambda address: contextlib.closing(AsyncSdk(address)),
+}
+
+
+def _lease(
+    opened: Callable[[str], AbstractContextManager[Transport]],
+    servers: Servers,
+    stack: contextlib.ExitStack,
+) -> Callable[[str], AbstractContextManager[Transport]]:
+    transports: dict[str, Transport] = {}
+
+    @contextlib.contextmanager
+    def lease(target: str) -> Iterator[Transport]:
+        # A server of one case only would hold its connections to PostgreSQL to the end.
+        if target == "fresh":
+            with servers.lease(target) as address, opened(address) as transport:
+                yield transport
+            return
+        if target not in transports:
+            address = stack.enter_context(servers.lease(target))
+            transports[target] = stack.enter_context(opened(address))
+        yield transports[target]
+
+    return lease

@@ -1,4 +1,4 @@
-"""Runs conformance cases over plain gRPC; docs/conformance.md describes the format."""
+"""Runs conformance cases; docs/conformance.md describes the format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import grpc
 import yaml
 from google.protobuf import descriptor_pool, json_format
 from google.protobuf.message import Message
@@ -23,11 +22,11 @@ import eventfold.v1
 
 from .compare import differences
 from .expand import CaseError, Json, Variables, expand
+from .transports import Refused, Transport, TransportFault, sdk_can_say
 
 # The loader in C where it exists: the files are long.
 _YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FOLDER = Path(__file__).resolve().parent
-DEADLINE_SECONDS = 30.0
 DETAILS_BYTES_MAX = 4096
 EVENTUALLY_PAUSE_SECONDS = 0.05
 
@@ -61,6 +60,11 @@ class Case:
     def id(self) -> str:
         """Unique over all files."""
         return f"{self.subject}/{self.name}"
+
+    def is_for(self, transport: str) -> bool:
+        """Whether its calls can be made over this transport: the SDK cannot say everything."""
+        written = [step.get("metadata", {}) for step in self.steps]
+        return transport == "stubs" or all(map(sdk_can_say, written))
 
     @property
     def targets(self) -> set[str]:
@@ -122,37 +126,37 @@ class Outcome:
 class Runner:
     """Runs cases against servers that are running already."""
 
-    def __init__(self, lease: Callable[[str], AbstractContextManager[grpc.Channel]]) -> None:
-        """`lease` opens the channel to `shared` or `tokens`, and for each call with `fresh` the
-        channel to a store that nobody has used yet; a case closes what it opened."""
+    def __init__(self, lease: Callable[[str], AbstractContextManager[Transport]]) -> None:
+        """`lease` opens the way to `shared` or `tokens`, and for each call with `fresh` that to a
+        store that nobody has used yet; a case closes what it opened."""
         self._lease = lease
 
     def run(self, case: Case) -> None:
         """Runs all steps; raises CaseFailed at the first that goes wrong."""
         with ExitStack() as stack:
-            channels = {
+            transports = {
                 target: stack.enter_context(self._lease(target)) for target in sorted(case.targets)
             }
-            self._run(case, channels)
+            self._run(case, transports)
 
-    def _run(self, case: Case, channels: dict[str, grpc.Channel]) -> None:
+    def _run(self, case: Case, transports: dict[str, Transport]) -> None:
         variables = Variables(case.texts)
         for number, step in enumerate(case.steps, 1):
             for repetition in range(step.get("repeat", 1)):
                 variables.set("n", repetition)
                 where = f"{case.id}, step {number} ({step['call']})"
                 try:
-                    _run_in_time(step, channels[step.get("server", case.server)], variables)
-                except (CaseFailed, CaseError) as error:
+                    _run_in_time(step, transports[step.get("server", case.server)], variables)
+                except (CaseFailed, CaseError, TransportFault) as error:
                     raise type(error)(f"{where}: {error}") from None
 
 
-def _run_in_time(step: dict[str, Json], channel: grpc.Channel, variables: Variables) -> None:
+def _run_in_time(step: dict[str, Json], transport: Transport, variables: Variables) -> None:
     """Runs a step, again and again if it says that it need not go well at once."""
     ends = time.monotonic() + step.get("eventually", 0)
     while True:
         try:
-            _run_step(step, channel, variables)
+            _run_step(step, transport, variables)
             return
         except CaseFailed:
             if time.monotonic() >= ends:
@@ -160,13 +164,13 @@ def _run_in_time(step: dict[str, Json], channel: grpc.Channel, variables: Variab
         time.sleep(EVENTUALLY_PAUSE_SECONDS)
 
 
-def _run_step(step: dict[str, Json], channel: grpc.Channel, variables: Variables) -> None:
+def _run_step(step: dict[str, Json], transport: Transport, variables: Variables) -> None:
     metadata = expand(step.get("metadata", {}), variables)
     if "conversation" in step:
-        outcome = converse(channel, step["call"], step["conversation"], metadata, variables)
+        outcome = converse(transport, step["call"], step["conversation"], metadata, variables)
     else:
         stop_at = expand(step["stop_at"], variables) if "stop_at" in step else None
-        outcome = call(channel, step["call"], _requests(step, variables), metadata, stop_at)
+        outcome = call(transport, step["call"], _requests(step, variables), metadata, stop_at)
     error = step.get("error")
     if error is not None:
         _check_error(expand(error, variables), outcome)
@@ -232,7 +236,7 @@ def encoded(name: str, request: Json) -> bytes:
 
 
 def call(
-    channel: grpc.Channel,
+    transport: Transport,
     name: str,
     requests: list[bytes],
     metadata: dict[str, str],
@@ -245,37 +249,33 @@ def call(
     method = _method(name)
     if len(requests) != 1 and not method.client_streaming:
         raise CaseError(f"{name} takes one request")
-    path = f"/{method.containing_service.full_name}/{method.name}"
     read = method.output_type._concrete_class.FromString
-    # Without a serializer, which gRPC's types do not know of, the bytes go out as they are.
-    calls: Any = channel
-    options: dict[str, Any] = {
-        "timeout": DEADLINE_SECONDS,
-        "metadata": tuple(metadata.items()),
-    }
     parts: list[Json] = []
     try:
         if not method.server_streaming:
-            return Outcome(_json(calls.unary_unary(path, None, read)(requests[0], **options)))
-        if method.client_streaming:
-            messages = calls.stream_stream(path, None, read)(iter(requests), **options)
-        else:
-            messages = calls.unary_stream(path, None, read)(requests[0], **options)
-        for message in messages:
-            parts.append(_json(message))
+            return Outcome(_json(read(transport.unary(_path(method), requests[0], metadata))))
+        answers = transport.stream(
+            _path(method), requests, metadata, many=bool(method.client_streaming)
+        )
+        for message in answers:
+            parts.append(_json(read(message)))
             if stop_at is not None and not list(differences(stop_at, parts[-1])):
-                messages.cancel()
+                answers.cancel()
                 break
         else:
             if stop_at is not None:
                 raise CaseFailed(f"the call ended before {stop_at} had come")
-    except grpc.RpcError as error:
-        return replace(_failure(error), answer=_merged(method, parts, whole=False))
+    except Refused as refused:
+        return replace(_told(refused.status), answer=_merged(method, parts, whole=False))
     return Outcome(_merged(method, parts, whole=True))
 
 
+def _path(method: Any) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
 def converse(
-    channel: grpc.Channel,
+    transport: Transport,
     name: str,
     turns: list[dict[str, Json]],
     metadata: dict[str, str],
@@ -287,10 +287,8 @@ def converse(
     method = _method(name)
     read = method.output_type._concrete_class.FromString
     requests: queue.Queue[bytes | None] = queue.Queue()
-    calls: Any = channel
-    messages = calls.stream_stream(
-        f"/{method.containing_service.full_name}/{method.name}", None, read
-    )(iter(requests.get, None), timeout=DEADLINE_SECONDS, metadata=tuple(metadata.items()))
+    answers = transport.stream(_path(method), iter(requests.get, None), metadata, many=True)
+    messages = iter(answers)
     parts: list[Json] = []
     try:
         for turn in turns:
@@ -299,18 +297,18 @@ def converse(
             wanted = turn.get("receive", {})
             while any(len(_merged(method, parts, whole=False)[key]) < count
                       for key, count in wanted.items()):  # fmt: skip
-                parts.append(_json(next(messages)))
+                parts.append(_json(read(next(messages))))
             for variable, path in turn.get("save", {}).items():
                 variables.set(variable, _at(_merged(method, parts, whole=False), path))
         requests.put(None)
-        parts.extend(_json(message) for message in messages)
+        parts.extend(_json(read(message)) for message in messages)
     except StopIteration:
         raise CaseFailed(f"the call ended before {wanted} had come") from None
-    except grpc.RpcError as error:
-        return replace(_failure(error), answer=_merged(method, parts, whole=False))
+    except Refused as refused:
+        return replace(_told(refused.status), answer=_merged(method, parts, whole=False))
     finally:
         requests.put(None)
-        messages.cancel()
+        answers.cancel()
     return Outcome(_merged(method, parts, whole=True))
 
 
@@ -351,18 +349,6 @@ def _merged(method: Any, parts: list[Json], *, whole: bool) -> Json:
     if method.name == "AppendSession":
         merged["answers"].sort(key=lambda one: int(one.get("number", 0)))
     return merged
-
-
-def _failure(error: Any) -> Outcome:
-    """Reads the status of a call that failed, and checks what is true of every error."""
-    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
-    told = f"{error.code().name}: {error.details()}"
-    if details is None:
-        raise CaseFailed(f"an error without details: {told}")
-    status = status_pb2.Status.FromString(details)
-    if status.code != error.code().value[0] or status.message != error.details():
-        raise CaseFailed(f"the status is not that of the call: {told}")
-    return _told(status)
 
 
 def _told(status: status_pb2.Status) -> Outcome:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from eventfold import _methods as methods
 from eventfold._async import _platform
 from eventfold._async.connection import AsyncConnection
-from eventfold._core import CallError, decode_appended
+from eventfold._core import CallError
 from eventfold._errors import EventfoldError
 from eventfold._failures import is_retryable, is_unknown, may_be_done
 from eventfold._methods import Safety
-from eventfold._sessions import APPEND_BYTES_MAX, LIMITS, Appended, appended
+from eventfold._sessions import APPEND_BYTES_MAX, LIMITS, Appended, appended, appended_alone
 
 # A further one is begun when all are full: one carries as much as several.
 _SESSIONS_MAX = 4
@@ -137,4 +137,4 @@ class AsyncAppends:
         return appended(outcome, begun.seconds)
 
     async def _call(self, request: bytes, seconds: float) -> Appended:
-        return decode_appended(await self._connection.call(methods.APPEND, request, seconds))
+        return appended_alone(await self._connection.call(methods.APPEND, request, seconds))

@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass
 
 from eventfold import _methods as methods
-from eventfold._core import CallError, decode_appended
+from eventfold._core import CallError
 from eventfold._errors import EventfoldError
 from eventfold._failures import is_retryable, is_unknown, may_be_done
 from eventfold._methods import Safety
-from eventfold._sessions import APPEND_BYTES_MAX, LIMITS, Appended, appended
+from eventfold._sessions import APPEND_BYTES_MAX, LIMITS, Appended, appended, appended_alone
 from eventfold._sync import _platform
 from eventfold._sync.connection import Connection
 
@@ -138,4 +138,4 @@ class Appends:
         return appended(outcome, begun.seconds)
 
     def _call(self, request: bytes, seconds: float) -> Appended:
-        return decode_appended(self._connection.call(methods.APPEND, request, seconds))
+        return appended_alone(self._connection.call(methods.APPEND, request, seconds))
