@@ -95,21 +95,26 @@ def fill(store: Client) -> None:
 
 
 def ask(store: Client) -> None:
-    """Asks for the deletion, if that has not come through before, and waits for it."""
+    """Asks for the deletion."""
+    store.delete_stream("User-1", expected_version=EXISTS, reason="asked for")
+
+
+def finish(store: Client) -> None:
+    """Asks for it, if that has not come through before, and waits for its end."""
     with contextlib.suppress(eventfold.StreamDeleted):
-        store.delete_stream("User-1", expected_version=EXISTS, reason="asked for")
+        ask(store)
     [one] = store.list_deletions()
     store.wait_deletion(one.deletion_id, timeout=60)
 
 
 def die(server: RunningServer) -> None:
-    """Acts until the server is dead."""
+    """Asks, and returns when the server is dead: nobody waits for an answer of it."""
     with (
         Client(server.address, timeout=2.0) as store,
         contextlib.suppress(eventfold.EventfoldError),
     ):
         ask(store)
-    assert server.process.wait(timeout=30) == -9, server.log_tail()
+    assert server.process.wait(timeout=60) == -9, server.log_tail()
 
 
 def check(store: Client, url: str, schema: str) -> None:
@@ -157,5 +162,5 @@ def test_killed_at_a_point(failpoint: str, times: int, url: str, tmp_path: Path)
         connection.execute(f"UPDATE {schema}.deletions SET lease_until = NULL")
         connection.execute(f"UPDATE {schema}.projection_progress SET lease_until = NULL")
     with start_server(tmp_path, **options) as server, Client(server.address) as store:
-        ask(store)
+        finish(store)
         check(store, url, schema)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,15 +14,20 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO
 
 from eventfold_server.embedded import EmbeddedPostgres
 
+from .forge import Forge, ForkedProcess
+
 # The first start initialises a cluster, which takes seconds on a slow disk.
 START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 40.0
 LOG_NAME = "server.log"
+# Dozens of clusters share a machine, and their data is in memory where there is enough.
+SMALL_POSTGRES = {"shared_buffers": "64MB", "max_wal_size": "96MB", "min_wal_size": "32MB"}
 
 # The server says its address on standard output once it answers calls.
 _PROGRAM = """
@@ -55,7 +61,7 @@ class RunningServer:
     # What it was told; other servers can be started with the same.
     options: dict[str, object]
     log: Path
-    process: subprocess.Popen[str] = field(repr=False)
+    process: ForkedProcess | subprocess.Popen[str] = field(repr=False)
 
     @property
     def pid(self) -> int:
@@ -98,6 +104,29 @@ def _read_line(stream: IO[str], seconds: float) -> str:
         return ""
 
 
+@cache
+def _forge(pid: int) -> Forge:
+    """The forge of a process, which its children do not share."""
+    return Forge()
+
+
+def _start(
+    options: str, log: Path, environment: Mapping[str, str] | None
+) -> ForkedProcess | subprocess.Popen[str]:
+    with log.open("a", encoding="utf-8") as errors:
+        if not environment:
+            return _forge(os.getpid()).start(_PROGRAM, options, errors)
+        # Some of it is read by the modules that are imported.
+        return subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment),
+        )
+
+
 @contextmanager
 def start_server(
     folder: Path, *, environment: Mapping[str, str] | None = None, **options: object
@@ -111,16 +140,10 @@ def start_server(
     options.setdefault("listen", "127.0.0.1:0")
     if "data_dir" not in options and "database_url" not in options:
         options["data_dir"] = folder / "data"
+    if "data_dir" in options:
+        options.setdefault("postgres_settings", SMALL_POSTGRES)
     log = folder / LOG_NAME
-    with log.open("a", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, json.dumps(options, default=str)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment or {}),
-        )
+    process = _start(json.dumps(options, default=str), log, environment)
     assert process.stdout is not None
     server = RunningServer("", options, log, process)
     try:
@@ -142,10 +165,14 @@ def start_server(
 
 @contextmanager
 def start_postgres(folder: Path) -> Iterator[str]:
-    """Yields the URL of a PostgreSQL that several servers can share, each with its own schema."""
-    postgres = EmbeddedPostgres(folder)
+    """Yields the URL of a PostgreSQL that several servers can share, each with its own schema.
+
+    Nothing is left of it in the end.
+    """
+    postgres = EmbeddedPostgres(folder, settings=SMALL_POSTGRES)
     asyncio.run(postgres.start())
     try:
         yield postgres.dsn
     finally:
         asyncio.run(postgres.stop())
+        shutil.rmtree(folder, ignore_errors=True)

@@ -23,6 +23,8 @@ from eventfold_server.server import Server
 from eventfold_server.storage.database import Database
 
 _LINE_BYTES_MAX = 1 << 16
+# Every process of tests that run side by side has a PostgreSQL of its own, for small stores.
+_SMALL = {"shared_buffers": "128MB", "max_wal_size": "128MB", "min_wal_size": "32MB"}
 
 
 class Host:
@@ -91,7 +93,9 @@ async def main() -> None:
             # Here, because the tests may have been killed; after PostgreSQL has stopped.
             stack.callback(shutil.rmtree, options["data_dir"], ignore_errors=True)
             # The data live as long as the tests, so nothing has to be on disk.
-            postgres = EmbeddedPostgres(Path(options["data_dir"]), unsafe_no_fsync_for_tests=True)
+            postgres = EmbeddedPostgres(
+                Path(options["data_dir"]), settings=_SMALL, unsafe_no_fsync_for_tests=True
+            )
             dsn = (await stack.enter_async_context(postgres)).dsn
         host = Host(dsn)
         stack.push_async_callback(host.drop_all)
