@@ -6,26 +6,16 @@ Method: the library's own test cases, each test on an empty store of a real serv
 from __future__ import annotations
 
 from typing import ClassVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from eventsourcing.persistence import AggregateRecorder, Tracking
-from eventsourcing.tests.application import ApplicationTestCase as Applications
-from eventsourcing.tests.application import ExampleApplicationTestCase as ExampleApplication
-from eventsourcing.tests.persistence import (
-    AggregateRecorderTestCase,
-    ApplicationRecorderTestCase,
-    InfrastructureFactoryTestCase,
-    NonInterleavingNotificationIDsBaseCase,
-    ProcessRecorderTestCase,
-    TrackingRecorderTestCase,
-)
-from eventsourcing.tests.projection import (
-    AggregateEventCountersProjectionTestCase,
-    EventCountersInterface,
-    EventCountersViewTestCase,
-    EventSourcedProjectionTestCase,
-)
+from eventsourcing.popo import POPOTrackingRecorder
+
+# As modules: a test case that stands here by its name is run by that name too.
+from eventsourcing.tests import application as applications
+from eventsourcing.tests import persistence as cases
+from eventsourcing.tests import projection as projections
 from eventsourcing.utils import Environment
 
 import eventfold
@@ -56,7 +46,7 @@ class OnAStore:
         monkeypatch.setattr(type(self), "env", variables, raising=False)
 
 
-class TestAggregateRecorder(OnAStore, AggregateRecorderTestCase):
+class TestAggregateRecorder(OnAStore, cases.AggregateRecorderTestCase):
     def create_recorder(self) -> AggregateRecorder:
         return EventfoldAggregateRecorder(self.client)
 
@@ -68,12 +58,14 @@ class TestAggregateRecorderWithTexts(TestAggregateRecorder):
         return f"account/{uuid4()}"
 
 
-class TestSnapshotRecorder(OnAStore, AggregateRecorderTestCase):
+class TestSnapshotRecorder(OnAStore, cases.AggregateRecorderTestCase):
     def create_recorder(self) -> AggregateRecorder:
         return EventfoldSnapshotRecorder(self.client)
 
 
-class TestApplicationRecorder(OnAStore, ApplicationRecorderTestCase[EventfoldApplicationRecorder]):
+class TestApplicationRecorder(
+    OnAStore, cases.ApplicationRecorderTestCase[EventfoldApplicationRecorder]
+):
     def create_recorder(self) -> EventfoldApplicationRecorder:
         return EventfoldApplicationRecorder(self.client)
 
@@ -89,28 +81,28 @@ class TestApplicationRecorderWithTexts(TestApplicationRecorder):
         return str(uuid4())
 
 
-class TestNonInterleaving(OnAStore, NonInterleavingNotificationIDsBaseCase):
+class TestNonInterleaving(OnAStore, cases.NonInterleavingNotificationIDsBaseCase):
     def create_recorder(self) -> EventfoldApplicationRecorder:
         return EventfoldApplicationRecorder(self.client)
 
 
-class TestTrackingRecorder(OnAStore, TrackingRecorderTestCase):
+class TestTrackingRecorder(OnAStore, cases.TrackingRecorderTestCase):
     def create_recorder(self) -> EventfoldTrackingRecorder:
         return EventfoldTrackingRecorder(self.client)
 
 
-class TestProcessRecorder(OnAStore, ProcessRecorderTestCase):
+class TestProcessRecorder(OnAStore, cases.ProcessRecorderTestCase):
     def create_recorder(self) -> EventfoldProcessRecorder:
         return EventfoldProcessRecorder(self.client)
 
 
-class TestProcessRecorderAsTracking(OnAStore, TrackingRecorderTestCase):
+class TestProcessRecorderAsTracking(OnAStore, cases.TrackingRecorderTestCase):
     def create_recorder(self) -> EventfoldProcessRecorder:
         return EventfoldProcessRecorder(self.client)
 
 
 class TestProcessRecorderAsApplication(
-    OnAStore, ApplicationRecorderTestCase[EventfoldProcessRecorder]
+    OnAStore, cases.ApplicationRecorderTestCase[EventfoldProcessRecorder]
 ):
     def create_recorder(self) -> EventfoldProcessRecorder:
         return EventfoldProcessRecorder(self.client)
@@ -123,7 +115,7 @@ class Subclassed(EventfoldTrackingRecorder):
     """A tracking recorder of an application's own."""
 
 
-class TestFactory(OnAStore, InfrastructureFactoryTestCase[Factory]):
+class TestFactory(OnAStore, cases.InfrastructureFactoryTestCase[Factory]):
     def setUp(self) -> None:
         self.env = Environment("TestCase", dict(type(self).env))
         super().setUp()
@@ -147,13 +139,46 @@ class TestFactory(OnAStore, InfrastructureFactoryTestCase[Factory]):
         return EventfoldProcessRecorder
 
 
-class TestExampleApplication(OnAStore, ExampleApplication):
+class TestExampleApplication(OnAStore, applications.ExampleApplicationTestCase):
     expected_factory_topic = f"{MODULE}._factory:Factory"
 
 
-class TestApplications(OnAStore, Applications):
+@pytest.mark.filterwarnings("default::DeprecationWarning")
+class TestApplications(OnAStore, applications.ApplicationTestCase):
     """Application, repository and cache."""
 
 
-class TestEventSourcedProjection(OnAStore, EventSourcedProjectionTestCase):
+class TestEventSourcedProjection(OnAStore, projections.EventSourcedProjectionTestCase):
     """An application that counts the events of another one, through a process recorder."""
+
+
+class Counters(POPOTrackingRecorder, projections.EventCountersView):
+    """A view elsewhere than in eventfold, with its trackings beside what it counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.created = self.subsequent = 0
+
+    def get_created_event_counter(self) -> int:
+        return self.created
+
+    def get_subsequent_event_counter(self) -> int:
+        return self.subsequent
+
+    def incr_created_event_counter(self, tracking: Tracking) -> None:
+        with self._database_lock:
+            self.insert_tracking(tracking)
+            self.created += 1
+
+    def incr_subsequent_event_counter(self, tracking: Tracking) -> None:
+        with self._database_lock:
+            self.insert_tracking(tracking)
+            self.subsequent += 1
+
+
+class TestProjection(OnAStore, projections.AggregateEventCountersProjectionTestCase):
+    view_class = Counters
+
+    @pytest.fixture(autouse=True)
+    def _view_elsewhere(self, _store: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EVENTCOUNTERS_PERSISTENCE_MODULE", "eventsourcing.popo")

@@ -257,11 +257,10 @@ class EventfoldAggregateRecorder(AggregateRecorder):
                 stream, from_version=begin, to_version=low, direction="backwards", limit=limit
             ).to_list()
 
-        if high is None:
-            return read(None)
         try:
-            found = read(high)
+            found = [] if high is None else read(high)
         except VersionAhead:
             found = []
-        # A bound beyond the head is no bound.
-        return found or [event for event in read(None) if event.version <= high]
+        # A bound beyond the head is no bound to begin with, and means the head to end with.
+        found = found or [event for event in read(None) if high is None or event.version <= high]
+        return [event for event in found if event.version >= low]

@@ -44,7 +44,9 @@ def _depth(value: Any) -> int:
 
 def _is_json_object(state: bytes) -> bool:
     """Whether the server would store it as it is, and it cannot be taken for base64 of ours."""
-    if not state.lstrip(b" \t\r\n").startswith(b"{"):
+    # No text of the store holds a NUL. A backslash before `u0000` makes it another text; then it
+    # is packed without need.
+    if not state.lstrip(b" \t\r\n").startswith(b"{") or b"\\u0000" in state:
         return False
     try:
         value = _core.decode_json(state)
@@ -170,6 +172,6 @@ class Names:
         name = f"{self.category}-{originator_id}"
         try:
             _core.check_stream_name(name)
-        except _core.CoreError as error:
+        except (_core.CoreError, UnicodeError) as error:
             raise DataError(f"{originator_id!r} cannot be the id of a stream: {error}") from error
         return name
