@@ -18,10 +18,10 @@ from eventsourcing.cipher import AESCipher
 from eventsourcing.persistence import InfrastructureFactory, IntegrityError
 from eventsourcing.system import SingleThreadedRunner, System
 from eventsourcing.utils import Environment
+from tests.integration.eventsourcing_adapter.bank import Account, Bank, Counter, Counters, use
 
 import eventfold
 from eventfold.integrations.eventsourcing import EventfoldProcessRecorder, Factory
-from tests.integration.eventsourcing_adapter.bank import Account, Bank, Counter, Counters, use
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = "eventfold.integrations.eventsourcing"

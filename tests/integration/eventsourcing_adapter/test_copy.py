@@ -6,7 +6,9 @@ copied in one go, in portions, by the command; then the application goes on here
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -18,6 +20,7 @@ from eventsourcing.persistence import (
     Tracking,
 )
 from eventsourcing.popo import POPOApplicationRecorder, POPOProcessRecorder
+from tests.integration.eventsourcing_adapter.bank import Account, Bank, use
 
 import eventfold
 from eventfold import Event
@@ -28,7 +31,6 @@ from eventfold.integrations.eventsourcing import (
     copy_tracking,
 )
 from eventfold.integrations.eventsourcing.__main__ import main
-from tests.integration.eventsourcing_adapter.bank import Account, Bank, use
 
 
 class WithGaps(POPOApplicationRecorder):
@@ -43,7 +45,9 @@ class WithGaps(POPOApplicationRecorder):
             inner += number <= inner
         return inner
 
-    def select_notifications(self, start, limit, stop=None, topics=(), *, inclusive_of_start=True):  # type: ignore[no-untyped-def]  # noqa: ANN
+    def select_notifications(
+        self, start: int | None, limit: int, *_: Any, inclusive_of_start: bool = True
+    ) -> Sequence[Notification]:
         every = super().select_notifications(None, 10**6)
         found = [
             Notification(
@@ -84,7 +88,7 @@ def test_all_is_copied_in_order(recorder: EventfoldApplicationRecorder) -> None:
 def test_it_goes_on_behind_what_is_copied(recorder: EventfoldApplicationRecorder) -> None:
     source = POPOApplicationRecorder()
     for n in range(1, 4):
-        source.insert_events([StoredEvent(uuid4(), v, "t", b"{}") for v in (1,) for _ in range(n)])
+        source.insert_events([StoredEvent(uuid4(), 1, "t", b"{}") for _ in range(n)])
         source.insert_events([StoredEvent("one", n, "t", b"{}")])
         # By a recorder that knows nothing of the run before.
         target = EventfoldApplicationRecorder(recorder.client, "account")

@@ -60,13 +60,16 @@ def test_insertions_over_a_line_that_breaks_are_stored_once(eventfold_target: st
     repeated by the client under the same ids, and is no IntegrityError.
     """
     stored: list[StoredEvent] = []
-    with cutting(eventfold_target) as proxy:
-        with cuts(proxy), eventfold.Client(proxy.address, timeout=30) as client:
-            recorder = EventfoldProcessRecorder(client)
-            while proxy.cuts < 10:
-                event = StoredEvent(uuid4(), 1, "topic", b"{}")
-                recorder.insert_events([event], tracking=Tracking("upstream", len(stored) + 1))
-                stored.append(event)
+    with (
+        cutting(eventfold_target) as proxy,
+        cuts(proxy),
+        eventfold.Client(proxy.address, timeout=30) as client,
+    ):
+        recorder = EventfoldProcessRecorder(client)
+        while proxy.cuts < 10:
+            event = StoredEvent(uuid4(), 1, "topic", b"{}")
+            recorder.insert_events([event], tracking=Tracking("upstream", len(stored) + 1))
+            stored.append(event)
     with eventfold.Client(eventfold_target) as client:
         recorder = EventfoldProcessRecorder(client)
         found = recorder.select_notifications(None, len(stored) + 1)
@@ -122,7 +125,7 @@ def test_no_server() -> None:
             lambda: recorder.insert_events([StoredEvent("one", 1, "topic", b"{}")]),
             lambda: recorder.select_events("one"),
             lambda: recorder.select_notifications(None, 1),
-            lambda: recorder.max_notification_id(),
+            recorder.max_notification_id,
             lambda: recorder.max_tracking_id("upstream"),
             lambda: recorder.insert_tracking(Tracking("upstream", 1)),
             lambda: next(recorder.subscribe()),

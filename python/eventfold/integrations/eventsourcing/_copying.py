@@ -256,11 +256,11 @@ def _copied_up_to(
     except PositionAhead as error:
         raise IntegrityError("the target has another writer") from error
     notification_id = position if keep_ids else event.metadata.get(states.SOURCE_ID, 0)
-    [copied] = target.select_notifications(position, 1)
+    copied = target.select_notifications(position, 1)
     original = source.select_notifications(notification_id, 1)
     # One may have its ids as texts where the other has UUIDs.
     facts = [(str(one.originator_id), one.originator_version, one.topic, one.state)
-             for one in (copied, *original)]  # fmt: skip
+             for one in (*copied, *original)]  # fmt: skip
     if len(facts) < 2 or facts[0] != facts[1] or original[0].id != notification_id:
         raise IntegrityError(
             f"the newest event of the target, at position {position}, is none of the source"
