@@ -101,6 +101,6 @@ def use(bank: Bank) -> dict[str, Any]:
         "snapshots": [
             [one.originator_version for one in bank.snapshots.get(account_id)] for account_id in ids
         ],
-        "log": [ids.index(one.originator_id) for one in log.select(1, 10)],  # type: ignore[arg-type]
+        "log": [ids.index(UUID(str(one.originator_id))) for one in log.select(1, 10)],
         "versions": [one.originator_version for one in section.items],
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
@@ -71,26 +70,26 @@ def test_any_first_version(first: int, recorder: EventfoldApplicationRecorder) -
     assert [event.metadata for event in stored] == [{"first_version": first}] * 4
 
 
-@pytest.mark.parametrize("first", [-2, 0, 1, 2, 7])
 @pytest.mark.parametrize("knows", [True, False])
 def test_only_the_next_version_is_stored(
-    first: int, knows: bool, recorder: EventfoldApplicationRecorder
+    knows: bool, recorder: EventfoldApplicationRecorder
 ) -> None:
     """Also by a recorder that has not seen the sequence, and must not guess."""
-    originator_id = uuid4()
-    recorder.insert_events(events(originator_id, first, first + 1, first + 2))
-    for version in range(first - 3, first + 8):
-        if version == first + 3:
-            continue
-        writer = recorder
-        if not knows:
-            writer = EventfoldApplicationRecorder(recorder.client, "account")
-        with pytest.raises(IntegrityError):
-            writer.insert_events(events(originator_id, version))
-    writer = EventfoldApplicationRecorder(recorder.client, "account")
-    writer.insert_events(events(originator_id, first + 3))
-    versions = [one.originator_version for one in recorder.select_events(originator_id)]
-    assert versions == list(range(first, first + 4))
+    for first in (-2, 0, 1, 2, 7):
+        originator_id = uuid4()
+        recorder.insert_events(events(originator_id, first, first + 1, first + 2))
+        for version in range(first - 3, first + 8):
+            if version == first + 3:
+                continue
+            writer = recorder
+            if not knows:
+                writer = EventfoldApplicationRecorder(recorder.client, "account")
+            with pytest.raises(IntegrityError):
+                writer.insert_events(events(originator_id, version))
+        writer = EventfoldApplicationRecorder(recorder.client, "account")
+        writer.insert_events(events(originator_id, first + 3))
+        versions = [one.originator_version for one in recorder.select_events(originator_id)]
+        assert versions == list(range(first, first + 4))
 
 
 def test_a_second_event_by_a_recorder_that_knows_nothing(
@@ -107,12 +106,10 @@ def test_a_second_event_by_a_recorder_that_knows_nothing(
         )
 
 
-@pytest.mark.parametrize("versions", [(1, 3), (1, 1), (2, 1)])
-def test_an_insertion_has_no_gaps(
-    versions: Sequence[int], recorder: EventfoldApplicationRecorder
-) -> None:
-    with pytest.raises(IntegrityError, match="gaps"):
-        recorder.insert_events(events(uuid4(), *versions))
+def test_an_insertion_has_no_gaps(recorder: EventfoldApplicationRecorder) -> None:
+    for versions in ((1, 3), (1, 1), (2, 1)):
+        with pytest.raises(IntegrityError, match="gaps"):
+            recorder.insert_events(events(uuid4(), *versions))
 
 
 def test_several_aggregates_are_stored_together(recorder: EventfoldApplicationRecorder) -> None:
