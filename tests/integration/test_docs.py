@@ -34,6 +34,7 @@ RUNNABLE = [
     ROOT / "docs/closing.md",
     ROOT / "docs/compensation.md",
     ROOT / "docs/deletion.md",
+    ROOT / "docs/eventsourcing.md",
     ROOT / "docs/folds.md",
     ROOT / "docs/following.md",
     ROOT / "docs/mappings.md",

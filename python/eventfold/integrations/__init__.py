@@ -1,0 +1,1 @@
+"""Adapters that let other libraries keep their events in eventfold; each is imported by itself."""
