@@ -135,8 +135,9 @@ REBUILT_EVENTS ?= 1000000
 CLOSED_ACCOUNTS ?= 10000
 
 .PHONY: faults
-faults: build ## many random histories, kills at all points, a large rebuild; takes long
-	$(BIN)/python -m pytest tests/faults --histories $(HISTORIES) --with-restarts \
+faults: build ## random histories, kills at all points, a large rebuild, all benchmarks; long
+	$(BIN)/python -m pytest tests/faults tests/integration/test_benchmarks.py --all-benchmarks \
+	  --histories $(HISTORIES) --with-restarts \
 	  --projection-histories $(PROJECTION_HISTORIES) --all-kills \
 	  --rebuilt-events $(REBUILT_EVENTS) --closed-accounts $(CLOSED_ACCOUNTS) $(ARGS)
 

@@ -177,10 +177,19 @@ def check_copied(source: Client, target: Client) -> None:
     assert not list(source.list_streams(category="T"))
 
 
-@pytest.mark.parametrize(
-    ("point", "act", "times"),
-    [(point, act, times) for point, cases in SENDING.items() for act, times in cases],
-)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The points that only another server reaches, once each; with `--all-kills` all others, which
+    a transform within one store reaches too.
+    """
+    everything = metafunc.config.getoption("--all-kills")
+    if "point" in metafunc.fixturenames:
+        chosen = SENDING if everything else {"copies_sent": SENDING["copies_sent"][:1]}
+        cases = [(point, act, times) for point, acts in chosen.items() for act, times in acts]
+        metafunc.parametrize(("point", "act", "times"), cases)
+    if "received" in metafunc.fixturenames:
+        metafunc.parametrize("received", RECEIVING["copies_received"][: None if everything else 1])
+
+
 def test_the_sender_is_killed(point: str, act: Act, times: int, url: str, tmp_path: Path) -> None:
     pair = Pair(url, tmp_path)
     pair.fill()
@@ -205,13 +214,12 @@ def check_copied_into_once(target: Client) -> int:
     return len(ids)
 
 
-@pytest.mark.parametrize("times", RECEIVING["copies_received"])
 @pytest.mark.parametrize("both", [False, True], ids=["alone", "with-the-sender"])
-def test_the_receiver_is_killed(times: int, both: bool, url: str, tmp_path: Path) -> None:
+def test_the_receiver_is_killed(received: int, both: bool, url: str, tmp_path: Path) -> None:
     pair = Pair(url, tmp_path)
     pair.fill()
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(ServerDied), pair.receiver(f"copies_received:{times}") as other:
+        with contextlib.suppress(ServerDied), pair.receiver(f"copies_received:{received}") as other:
             server = stack.enter_context(pair.sender())
             act_until_dead(server, other, copy)
         if both:

@@ -2,8 +2,8 @@
 of projections, rules of event types, with tiny numbers.
 
 Method: the commands behind `make bench`, `make bench-subscriptions`, `make bench-projections` and
-`make bench-event-types` as processes, without the compiled load generator; what they wrote is read
-back. Nothing that they started is left.
+`make bench-event-types` as processes, all but the first in `make faults`; without the compiled load
+generator. What they wrote is read back. Nothing that they started is left.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ from figures import Results
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = 2_000
+
+
+@pytest.fixture
+def all_benchmarks(request: pytest.FixtureRequest) -> None:
+    """Of a test that takes long for what it says."""
+    if not request.config.getoption("--all-benchmarks"):
+        pytest.skip("runs in `make faults`, or with --all-benchmarks")
 
 
 def run(tmp_path: Path, command: str, *options: str) -> Results:
@@ -59,6 +66,7 @@ def test_all_workloads_run_on_an_own_server(tmp_path: Path) -> None:
     assert "| eventfold |" in (tmp_path / "run.md").read_text()
 
 
+@pytest.mark.usefixtures("all_benchmarks")
 @pytest.mark.timeout(240)
 def test_all_parts_of_subscriptions_run(tmp_path: Path) -> None:
     sizes = {"group-seconds": 3, "appends": 4, "subscribers": 3, "stalled": 2, "stall-mib": 1}
@@ -99,6 +107,7 @@ def test_all_parts_of_subscriptions_run(tmp_path: Path) -> None:
     assert "## Consumer groups" in page
 
 
+@pytest.mark.usefixtures("all_benchmarks")
 @pytest.mark.timeout(240)
 def test_all_parts_of_projections_run(tmp_path: Path) -> None:
     found = run(tmp_path, "projections", "--seconds", "0.01", "--visible", "4")
@@ -126,6 +135,7 @@ def test_all_parts_of_projections_run(tmp_path: Path) -> None:
     assert "## Queries" in page
 
 
+@pytest.mark.usefixtures("all_benchmarks")
 @pytest.mark.timeout(240)
 def test_event_types_with_rules_and_without(tmp_path: Path) -> None:
     found = run(tmp_path, "event-types", "--seconds", "0.01")

@@ -48,7 +48,7 @@ class Readers:
     def __init__(self, server: RunningServer, reads: list[Callable[[Client], Any]]) -> None:
         self._server = server
         self._stop = threading.Event()
-        # When an answer came, and whether it held the value.
+        # When a read began whose answer came, and whether it held the value.
         self.answers: list[tuple[float, bool]] = []
         self._threads = [threading.Thread(target=self._run, args=(read,)) for read in reads]
         for thread in self._threads:
@@ -57,11 +57,12 @@ class Readers:
     def _run(self, read: Callable[[Client], Any]) -> None:
         with client(self._server, SEES, timeout=30) as store:
             while not self._stop.is_set():
+                began = time.monotonic()
                 try:
                     answer = repr(read(store))
                 except EventfoldError:
                     continue
-                self.answers.append((time.monotonic(), CANARY in answer))
+                self.answers.append((began, CANARY in answer))
 
     def stop(self) -> None:
         self._stop.set()
@@ -108,6 +109,8 @@ def test_nothing_opened_leaves_a_server_that_slept_through_an_erasure(
             time.sleep(0.05)
     finally:
         readers.stop()
+    # An answer that the network has already arrives, however long the server sleeps: these reads
+    # began when it slept, or after.
     assert readers.since(erased) == {False}
     [event] = store.read(stream)
     assert (event.data, event.erased_paths) == ({"email": None}, ("/email",))

@@ -129,7 +129,7 @@ async def test_reads_while_mappings_change(store: Mapped, readings: list[Reading
     names = ("read", "read all, filtered", "subscribe", "hydrate", "hydrate many", "explain")
     tasks = [read(name, at) for name in names for at in readings]
     await asyncio.gather(change(), *tasks, *(read_events(at) for at in readings))
-    assert history.number > 10
+    assert history.number > 2
     assert history.reads > 50
 
 
