@@ -1,7 +1,7 @@
 // The plugins of protoc that write clients/go, pinned; `scripts/generate.py` builds them.
 module eventfold.dev/tools
 
-go 1.24.0
+go 1.25.0
 
 tool (
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc
