@@ -51,7 +51,7 @@ export type DecideOn<S> =
 /** How to decide on an aggregate. */
 export type RetryOptions<S> = CallOptions &
   DecideOn<S> & {
-    /** `all`: decides on the state through all periods. Default: `open`, on that of the open one. */
+    /** `all`: decides on the state through all periods. Default: `open`, the open one alone. */
     readonly follow?: Follow;
     /** How often to try, at least 1, with a random pause in between. Default: 5. */
     readonly attempts?: number;

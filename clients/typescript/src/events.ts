@@ -192,7 +192,10 @@ export function expectedToWire(
 }
 
 /** An event as the request has it. */
-export function eventToWire(event: NewEvent, path: string): MessageInitShape<typeof NewEventSchema> {
+export function eventToWire(
+  event: NewEvent,
+  path: string,
+): MessageInitShape<typeof NewEventSchema> {
   return {
     id: event.id ?? newId(),
     type: event.type,

@@ -6,7 +6,10 @@ import {
   type FailedCheck as WireCheck,
 } from "./generated/eventfold/v1/appends_pb.js";
 import { Follow as WireFollow } from "./generated/eventfold/v1/follow_pb.js";
-import { Copies as WireCopies, type ReadEnd as WireEnd } from "./generated/eventfold/v1/event_store_pb.js";
+import {
+  Copies as WireCopies,
+  type ReadEnd as WireEnd,
+} from "./generated/eventfold/v1/event_store_pb.js";
 import { ChecksFailed, type FailedCheck } from "./errors.js";
 import { dateOf } from "./events.js";
 import { errorOfStatus } from "./failures.js";

@@ -1,5 +1,6 @@
 /** How a client connects: the target, TLS, the token, deadlines. */
 
+import { X509Certificate } from "node:crypto";
 import { isIPv4, isIPv6 } from "node:net";
 
 import { InsecureConnection, InvalidValue } from "./errors.js";
@@ -53,6 +54,16 @@ export function checkTimeout(ms: number, name = "timeoutMs"): number {
   return ms;
 }
 
+function checkAuthorities(pem: Buffer): Buffer {
+  try {
+    new X509Certificate(pem);
+    return pem;
+  } catch (error) {
+    const failure = new InvalidValue("the authorities are no certificates in PEM", "tls");
+    throw Object.assign(failure, { cause: error });
+  }
+}
+
 /** All that a client knows about its connection, checked. */
 export class Settings {
   readonly token: string | undefined;
@@ -84,7 +95,7 @@ export class Settings {
     this.token = token;
     this.timeoutMs = checkTimeout(options.timeoutMs ?? TIMEOUT_MS);
     if (tls === true) this.authorities = null;
-    else if (tls !== false) this.authorities = Buffer.from(tls);
+    else if (tls !== false) this.authorities = checkAuthorities(Buffer.from(tls));
   }
 
   /** Whether the connection is encrypted. */

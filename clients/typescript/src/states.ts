@@ -1,6 +1,5 @@
 /** Calls on states: folds that the server folds, and the registry of folds. */
 
-import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 import { type EventfoldError, UnexpectedAnswer } from "./errors.js";
@@ -19,11 +18,9 @@ import {
 import {
   type CheckFoldResponse,
   type ExplainedEvent,
-  ExplainRequestSchema,
   type Fold,
   Folds,
   type HistoricState as WireState,
-  HydrateHistoryRequestSchema,
   type HydrateManyResponse,
   type HydrateRequest,
 } from "./generated/eventfold/v1/folds_pb.js";
@@ -221,7 +218,7 @@ export class StateCalls extends LogCalls {
     const versions = new Versions<WireState>();
     const { first, rest } = this.#versions(category, id, options);
     const progress = {
-      request: () => create(HydrateHistoryRequestSchema, { ...rest, fromVersion: versions.fromVersion(first) }),
+      request: () => ({ ...rest, fromVersion: versions.fromVersion(first) }),
       accept: (message: { states: WireState[] }) => versions.accept(message.states),
       finish: () => versions.finish(),
     };
@@ -240,7 +237,7 @@ export class StateCalls extends LogCalls {
     const versions = new Versions<ExplainedEvent>();
     const { first, rest } = this.#versions(category, id, options);
     const progress = {
-      request: () => create(ExplainRequestSchema, { ...rest, fromVersion: versions.fromVersion(first) }),
+      request: () => ({ ...rest, fromVersion: versions.fromVersion(first) }),
       accept: (message: { events: ExplainedEvent[] }) => versions.accept(message.events),
       finish: () => versions.finish(),
     };
