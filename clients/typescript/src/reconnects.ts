@@ -78,7 +78,10 @@ export class Reconnects {
    * @throws the error itself, if no further attempt can mend it, or it took too long.
    */
   pauseMs(error: unknown, position = 0n): number {
-    if (!(error instanceof EventfoldError) || !isMendable(error)) throw error;
+    // A server that was there once may have a stand-in that speaks something else for a while.
+    const again = (one: EventfoldError): boolean =>
+      isMendable(one) || (this.#wasHeard && one.code === "UNAVAILABLE");
+    if (!(error instanceof EventfoldError) || !again(error)) throw error;
     const now = performance.now();
     if (this.#failures === 0) this.#failingSince = now;
     this.#failures += 1;
