@@ -54,9 +54,11 @@ export function methodOf(name: string): DescMethod {
   return found;
 }
 
-/** Integers of cases are texts in JSON of protobuf, which may have them so. */
+/** Integers that a number would round are texts in JSON of protobuf, which may have them so. */
 function plain(value: Value): ProtoJson {
-  if (typeof value === "bigint") return String(value);
+  if (typeof value === "bigint") {
+    return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  }
   if (Array.isArray(value)) return value.map(plain);
   if (!isMapping(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
