@@ -19,7 +19,7 @@ describe("fresh", { concurrency: cpus().length }, () => {
   for (const one of cases.filter(isFresh)) it(`cases/${one.id}`, () => runner.run(one));
 });
 
-describe("shared", { concurrency: 8 }, () => {
+describe("shared", { concurrency: 4 }, () => {
   assert.ok(cases.length > 0, "there are no cases");
   for (const one of cases.filter((item) => !isFresh(item))) {
     it(`cases/${one.id}`, () => runner.run(one));
@@ -27,7 +27,7 @@ describe("shared", { concurrency: 8 }, () => {
 });
 
 // A runner that cannot fail proves nothing.
-describe("wrong cases fail", { concurrency: 8 }, () => {
+describe("wrong cases fail", { concurrency: 4 }, () => {
   for (const one of loadFile("../wrong.yaml")) {
     it(one.id, async () => {
       let said = "";
