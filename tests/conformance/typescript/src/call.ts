@@ -234,7 +234,9 @@ export class Caller {
     if (info.domain !== "eventfold" || known === undefined) {
       throw new CaseFailed(`a reason outside the catalogue: ${info.domain} ${info.reason}`);
     }
-    if (code !== known.code) throw new CaseFailed(`${info.reason} goes with ${known.code}: ${told}`);
+    if (code !== known.code) {
+      throw new CaseFailed(`${info.reason} goes with ${known.code}: ${told}`);
+    }
     const unknown = Object.keys(info.metadata).filter((fact) => !known.facts.includes(fact));
     if (unknown.length > 0) {
       throw new CaseFailed(`facts of ${info.reason} outside the catalogue: ${unknown}`);
@@ -270,7 +272,8 @@ function merged(method: DescMethod, parts: Mapping[], isWhole: boolean): Mapping
     if (name === "end" || name === "done") {
       const marked = parts.filter((part) => name in part);
       const isRight = isWhole ? marked.length === 1 && marked[0] === last : marked.length === 0;
-      if (!isRight) throw new CaseFailed(`\`${name}\` must stand in the last message, and only there`);
+      const told = `\`${name}\` must stand in the last message, and only there`;
+      if (!isRight) throw new CaseFailed(told);
     }
     if (fieldKind === "list") {
       answer[name] = parts.flatMap((part) => part[name] ?? []) as Value[];
