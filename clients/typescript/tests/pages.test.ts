@@ -36,7 +36,8 @@ test("the snippet of README.md compiles, runs, and prints its comments", async (
   await compiling.catch((error: { stdout: string }) => assert.fail(error.stdout));
   const { stdout } = await call("node", [`${folder}/readme.js`, address]);
   const lines = snippet.split("\n");
-  const shown = lines.flatMap((line) => /(?:console\.log\(.*\); |^)\/\/ (\d.*)$/.exec(line)?.[1] ?? []);
+  const comment = /(?:console\.log\(.*\); |^)\/\/ (\d.*)$/;
+  const shown = lines.flatMap((line) => comment.exec(line)?.[1] ?? []);
   assert.equal(shown.length, 4);
   assert.deepEqual(stdout.trim().split("\n"), shown);
 });
