@@ -22,8 +22,11 @@ from pathlib import Path
 import docs_errors
 import go_stubs
 import go_toolchain
+import node_toolchain
 import sdk_errors
 import sdk_sync
+import ts_errors
+import ts_stubs
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
@@ -137,6 +140,17 @@ GENERATORS = (
         owns=(f"{go_stubs.CLIENT}/{CONTRACT}/*.pb.go",),
         write=go_stubs.write,
         require=go_toolchain.require,
+    ),
+    Generator(
+        name="typescript stubs",
+        owns=(f"{ts_stubs.TARGET}/all.ts", f"{ts_stubs.TARGET}/*/*/*_pb.ts"),
+        write=ts_stubs.write,
+        require=node_toolchain.require,
+    ),
+    Generator(
+        name="errors of the typescript client",
+        owns=(str(ts_errors.TARGET),),
+        write=ts_errors.write,
     ),
 )
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections import defaultdict
 
 import go_toolchain
 import pytest
 from tests.conformance.runner import FOLDER, load_cases
 from tests.conformance.servers import Servers, handed_out
+from tests.support.outcomes import read_events, report
 
 # The first build compiles gRPC; a fresh store takes the start of a server.
 SECONDS_MAX = 600
@@ -38,33 +38,7 @@ def test_the_go_runner(toolchain: None, servers: Servers, subtests: pytest.Subte
         done = subprocess.run(
             command, cwd=FOLDER / "go", env=environment, capture_output=True, text=True, check=False
         )
-    outcomes, said = read_events(done.stdout)
-    for name, outcome in outcomes.items():
-        with subtests.test(msg=name):
-            assert outcome == "pass", said[name]
-    told = said[""] + done.stderr
-    assert done.returncode == 0 or set(outcomes.values()) != {"pass"}, told
-    missing = {f"TestCases/{case.id}" for case in load_cases()} - outcomes.keys()
-    assert not missing, f"go test did not tell of {sorted(missing)}: {told}"
-
-
-def read_events(lines: str) -> tuple[dict[str, str], defaultdict[str, str]]:
-    """How each test of `go test -json` ended, and what it printed; what the build and the package
-    printed goes by the name of no test."""
-    outcomes: dict[str, str] = {}
-    said: defaultdict[str, str] = defaultdict(str)
-    for line in lines.splitlines():
-        event = json.loads(line)
-        name = event.get("Test", "")
-        if "Output" in event:
-            said[name] += event["Output"]
-        elif name and event["Action"] in {"pass", "fail", "skip"}:
-            outcomes[name] = event["Action"]
-    # A test that holds others says no more than these do.
-    holders = {name.rpartition("/")[0] for name in outcomes}
-    while inner := {name.rpartition("/")[0] for name in holders} - holders:
-        holders |= inner
-    return {name: how for name, how in outcomes.items() if name not in holders}, said
+    report(subtests, done, {f"TestCases/{case.id}" for case in load_cases()})
 
 
 def test_every_outcome_is_read() -> None:

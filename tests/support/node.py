@@ -1,0 +1,48 @@
+"""Builds and runs what is written in TypeScript."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import node_toolchain
+import pytest
+from go_toolchain import ToolchainMissing, may_be_skipped
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENT = ROOT / "clients/typescript"
+REPORTER = Path(__file__).with_name("node_reporter.mjs")
+
+
+def require() -> None:
+    """Skips without Node.js, and says so; in CI that is an error."""
+    try:
+        node_toolchain.require()
+    except ToolchainMissing as missing:
+        if may_be_skipped():
+            pytest.skip(f"the TypeScript client: {missing}")
+        raise
+
+
+def build(package: Path, *projects: str) -> None:
+    """Installs what a package needs, and compiles it."""
+    node_toolchain.install(package)
+    for project in projects:
+        command = ["node_modules/.bin/tsc", "-p", project]
+        done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def run_tests(
+    package: Path, folder: str, environment: dict[str, str], *options: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs the tests of a package, which tell of each as `tests.support.outcomes` reads it."""
+    files = sorted(str(path) for path in (package / folder).rglob("*.test.js"))
+    return subprocess.run(
+        ["node", "--test", f"--test-reporter={REPORTER}", *options, *files],
+        cwd=package,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
