@@ -9,6 +9,8 @@ import node_toolchain
 import pytest
 from go_toolchain import ToolchainMissing, may_be_skipped
 
+from .locks import locked
+
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = ROOT / "clients/typescript"
 REPORTER = Path(__file__).with_name("node_reporter.mjs")
@@ -25,12 +27,13 @@ def require() -> None:
 
 
 def build(package: Path, *projects: str) -> None:
-    """Installs what a package needs, and compiles it."""
-    node_toolchain.install(package)
-    for project in projects:
-        command = ["node_modules/.bin/tsc", "-p", project]
-        done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    """Installs what a package needs, and compiles it; one process at a time does so."""
+    with locked(package):
+        node_toolchain.install(package)
+        for project in projects:
+            command = ["node_modules/.bin/tsc", "-p", project]
+            done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 def run_tests(
