@@ -51,6 +51,10 @@ test: build ## run every test: cargo, then pytest, fast ones first
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
 	  --no-loadscope-reorder $(ARGS)
 
+.PHONY: conformance
+conformance: build ## run all cases in all languages, and write docs/conformance-table.md
+	$(BIN)/python -m tests.conformance.table
+
 .PHONY: check
 check: lint test ## what a change must pass: lint, then test
 

@@ -54,6 +54,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--closed-accounts", type=int, default=150, help="accounts of a year-end close under load"
     )
 
+    group = parser.getgroup("conformance")
+    group.addoption(
+        "--conformance-outcomes", type=Path, help="folder for what became of each case, by runner"
+    )
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _enterable_base(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import grpc
 import pytest
 from tests.conformance.runner import Runner
 from tests.conformance.servers import Servers, run_servers
 from tests.conformance.transports import AsyncSdk, Stubs, SyncSdk, Transport
+
+Note = Callable[[str, dict[str, str]], None]
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +23,19 @@ def servers() -> Iterator[Servers]:
     with run_servers() as running:
         yield running
         assert running.complaints() == []
+
+
+@pytest.fixture(scope="session")
+def note(request: pytest.FixtureRequest) -> Note:
+    """Notes for the page of `table.py` what became of cases, by the name of a runner."""
+    folder: Path | None = request.config.getoption("--conformance-outcomes")
+
+    def noted(runner: str, outcomes: dict[str, str]) -> None:
+        if folder is not None:
+            with (folder / f"{runner}.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(outcomes) + "\n")
+
+    return noted
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,10 @@ import subprocess
 
 import go_toolchain
 import pytest
+from tests.conformance.conftest import Note
 from tests.conformance.runner import FOLDER, load_cases
 from tests.conformance.servers import Servers, handed_out
-from tests.support.outcomes import read_events, report
+from tests.support.outcomes import of_cases, read_events, report
 
 # The first build compiles gRPC; a fresh store takes the start of a server.
 SECONDS_MAX = 600
@@ -31,14 +32,17 @@ def toolchain() -> None:
 
 
 @pytest.mark.timeout(SECONDS_MAX + 60)
-def test_the_go_runner(toolchain: None, servers: Servers, subtests: pytest.Subtests) -> None:
+def test_the_go_runner(
+    toolchain: None, servers: Servers, subtests: pytest.Subtests, note: Note
+) -> None:
     # Style is the business of `make lint`.
     command = ["go", "test", "-json", "-count=1", "-vet=off", f"-timeout={SECONDS_MAX}s", "./..."]
     with handed_out(servers) as environment:
         done = subprocess.run(
             command, cwd=FOLDER / "go", env=environment, capture_output=True, text=True, check=False
         )
-    report(subtests, done, {f"TestCases/{case.id}" for case in load_cases()})
+    outcomes = report(subtests, done, {f"TestCases/{case.id}" for case in load_cases()})
+    note("go", of_cases(outcomes, "TestCases/"))
 
 
 def test_every_outcome_is_read() -> None:

@@ -11,6 +11,7 @@ import re
 import jsonschema
 import pytest
 import yaml
+from tests.conformance.conftest import Note
 from tests.conformance.expand import CaseError
 from tests.conformance.runner import (
     FOLDER,
@@ -38,8 +39,10 @@ CASES = load_cases()
         if case.is_for(transport)
     ],
 )
-def test_case(transport: str, case: Case, runners: dict[str, Runner]) -> None:
+def test_case(transport: str, case: Case, runners: dict[str, Runner], note: Note) -> None:
+    note(f"python-{transport}", {case.id: "fail"})
     runners[transport].run(case)
+    note(f"python-{transport}", {case.id: "pass"})
 
 
 def test_few_cases_are_beyond_the_sdk() -> None:

@@ -18,6 +18,7 @@ from google.rpc import code_pb2
 from tests.conformance.compare import OPERATORS, PATTERNS, differences
 from tests.conformance.expand import GENERATORS, CaseError, Variables, expand
 from tests.conformance.runner import FOLDER, case_files, encoded, load_cases, reasons
+from tests.conformance.table import NOT_SAID, PAGE, PASSED
 
 from eventfold.v1 import (
     consumer_groups_pb2,
@@ -124,6 +125,20 @@ def test_the_documentation_has_every_word_of_the_format() -> None:
     words += [f"{{{word}: " for word in (*GENERATORS, *OPERATORS)]
     words += [f"{part}:" for part in parts]
     assert [word for word in words if word not in text] == []
+
+
+def test_the_table_has_every_case_and_no_failure() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in page.splitlines()
+        if line.startswith("|")
+    ]
+    cells = {row[0]: row[1:] for row in rows[3:]}
+    assert list(cells) == [case.id for case in load_cases()], "make conformance writes it again"
+    assert {cell for row in cells.values() for cell in row} <= {PASSED, NOT_SAID}
+    # What no other header may say stands in a column of the SDK alone.
+    assert all(row[0] == PASSED and set(row[3:]) == {PASSED} for row in cells.values())
 
 
 def test_names_of_cases_are_unique() -> None:

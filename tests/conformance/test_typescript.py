@@ -7,10 +7,11 @@ of its tests is reported as a subtest.
 from __future__ import annotations
 
 import pytest
+from tests.conformance.conftest import Note
 from tests.conformance.runner import FOLDER, load_cases
 from tests.conformance.servers import Servers, handed_out
 from tests.support import node
-from tests.support.outcomes import report
+from tests.support.outcomes import of_cases, report
 
 # A fresh store takes the start of a server.
 SECONDS_MAX = 900
@@ -25,7 +26,10 @@ def built() -> None:
 
 
 @pytest.mark.timeout(SECONDS_MAX)
-def test_the_typescript_runner(built: None, servers: Servers, subtests: pytest.Subtests) -> None:
+def test_the_typescript_runner(
+    built: None, servers: Servers, subtests: pytest.Subtests, note: Note
+) -> None:
     with handed_out(servers) as environment:
         done = node.run_tests(FOLDER / "typescript", "build", environment)
-    report(subtests, done, {f"cases: cases/{case.id}" for case in load_cases()})
+    outcomes = report(subtests, done, {f"cases: cases/{case.id}" for case in load_cases()})
+    note("typescript", of_cases(outcomes, "cases: cases/"))

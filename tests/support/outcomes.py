@@ -33,8 +33,11 @@ def report(
     subtests: pytest.Subtests,
     done: subprocess.CompletedProcess[str],
     wanted: Iterable[str] = (),
-) -> None:
-    """Reports each test that a program ran; it has to tell of all that are wanted."""
+) -> dict[str, str]:
+    """Reports each test that a program ran; it has to tell of all that are wanted.
+
+    Returns how each ended.
+    """
     outcomes, said = read_events(done.stdout)
     for name, outcome in outcomes.items():
         with subtests.test(msg=name):
@@ -44,3 +47,11 @@ def report(
     assert done.returncode == 0 or set(outcomes.values()) != {"pass"}, told
     missing = set(wanted) - outcomes.keys()
     assert not missing, f"the tests do not tell of {sorted(missing)}: {told}"
+    return outcomes
+
+
+def of_cases(outcomes: dict[str, str], prefix: str) -> dict[str, str]:
+    """How conformance cases ended, by their ids, when their tests are named so."""
+    return {
+        name.removeprefix(prefix): how for name, how in outcomes.items() if name.startswith(prefix)
+    }
