@@ -135,6 +135,10 @@ bench-event-types: build ## measure schemas and mappings, in force or not; some 
 bench-sealing: build ## measure what sealing two fields costs; a minute or so
 	@exec $(BIN)/python benchmarks/sealing.py $(ARGS)
 
+.PHONY: bench-clients
+bench-clients: build ## measure the clients of all languages beside each other; some minutes
+	@exec $(BIN)/python benchmarks/clients.py $(ARGS)
+
 HISTORIES ?= 200
 PROJECTION_HISTORIES ?= 60
 REBUILT_EVENTS ?= 1000000
