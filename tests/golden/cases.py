@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import eventfold
-from eventfold import Fold, RecordedEvent
+from eventfold import Fold, Hydrated, RecordedEvent
 from eventfold.v1 import event_store_pb2 as pb
 
 FOLDER = Path(__file__).resolve().parent / "folds"
@@ -74,11 +74,16 @@ def events_of(case: Case) -> list[RecordedEvent]:
     return [RecordedEvent(message_of(event, case["stream"])) for event in case["events"]]
 
 
-def outcome(case: Case, events: Iterable[RecordedEvent]) -> dict[str, Any]:
-    """What the fold of a case makes of events in this process, as files tell it."""
+def folded(case: Case) -> Hydrated:
+    """What the fold of a case makes of its events in this process."""
+    fold = Fold(fold_of(case))
+    return fold.apply(None, events_of(case), stream=case["stream"], root=case.get("root"))
+
+
+def outcome(case: Case, fold: Callable[[Case], Hydrated] = folded) -> dict[str, Any]:
+    """What a case comes to, as files tell it."""
     try:
-        fold = Fold(fold_of(case))
-        found = fold.apply(None, events, stream=case["stream"], root=case.get("root"))
+        found = fold(case)
     except eventfold.EventfoldError as error:
         return {"reason": error.reason, "facts": dict(error.facts)}
     told: dict[str, Any] = {

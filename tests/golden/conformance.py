@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 import re
 import uuid
 from collections import Counter
@@ -51,11 +52,26 @@ def found_cases(subject: str) -> list[Found]:
     return found
 
 
+def short(name: str) -> str:
+    """Some letters that stand for a name."""
+    return hashlib.sha256(name.encode()).hexdigest()[:10]
+
+
+def stream_of(name: str) -> str:
+    """The stream of a case that names none."""
+    return f"golden-{short(name)}"
+
+
+def id_of(stream: str, version: int) -> str:
+    """The id of an event that none was said of."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{stream}/{version}"))
+
+
 def _of_case(case: Written) -> list[Found]:
     if any(step["call"] not in _CALLS for step in case.steps):
         return []
     variables = Variables(case.texts)
-    variables.set("run", "golden")
+    variables.set("run", short(case.id))
     for label in set(_IDS.findall(str(case.steps))):
         # The same at each writing, unlike in a run.
         variables.set(f"uuid.{label}", str(uuid.uuid5(uuid.NAMESPACE_URL, f"{case.id}/{label}")))

@@ -12,12 +12,11 @@ import itertools
 import json
 import re
 import sys
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 from tests.golden import conformance, events, times
-from tests.golden.cases import FOLDER, Case, events_of, outcome
+from tests.golden.cases import FOLDER, Case, outcome
 
 RECORDED_US = 1_700_000_000_000_000
 # What a server decides; or all of `meta` at once.
@@ -32,24 +31,24 @@ _CASE_CHARS_MAX = 20_000
 
 
 def written(name: str, fold: str, stream: str, given: list[Any]) -> Case:
-    """A case as its file has it."""
+    """A case as its file has it. Streams and ids are of no other case, but for one that goes on."""
     case: Case = {"name": name}
     case |= {"fold": fold} if len(fold) <= _FOLD_BYTES_MAX else {"fold_parts": parts_of(fold)}
-    case |= {"stream": stream, "events": list(recorded(given))}
+    case |= {"stream": stream, "events": list(recorded(stream, given))}
     marked = any(_MARKS & set(others) for *_, others in map(_whole, given))
     if marked or _PLACES.search(fold) or any(not _is_json(data) for _, data, _ in map(_whole, given)):
         case["local"] = True
-    case["expect"] = outcome(case, events_of(case))
+    case["expect"] = outcome(case)
     return case
 
 
-def recorded(given: list[Any]) -> Iterator[dict[str, Any]]:
+def recorded(stream: str, given: list[Any]) -> Iterator[dict[str, Any]]:
     """Events with all that a store adds to them."""
     version = 0
     for kind, data, others in map(_whole, given):
         version = others.get("version", version + 1)
         event = {
-            "id": str(uuid.UUID(int=(4 << 76) | (8 << 60) | version)),
+            "id": conformance.id_of(stream, version),
             "type": kind,
             "version": version,
             "position": conformance.POSITION + version,
@@ -97,7 +96,7 @@ def rendered() -> dict[str, str]:
     files = {subject: cases_of(subject) for subject in conformance.SUBJECTS}
     for subject, module in (("events", events), ("times", times)):
         files[subject] = [
-            written(f"{subject}/{name}", fold, "golden-1", given)
+            written(f"{subject}/{name}", fold, conformance.stream_of(name), given)
             for name, fold, given in module.CASES
         ]
     return {f"{subject}.json": _file(cases) for subject, cases in files.items()}
