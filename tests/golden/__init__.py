@@ -3,9 +3,9 @@
     python -m tests.golden.write            write tests/golden/folds/*.json
     python -m tests.golden.write --check    write nothing; exit 1 and name what is stale
 
-The cases come from the conformance cases that hydrate streams, and from `events.py` and `times.py`
-here. Their files are run by the core (`rust/eventfold-core/tests/golden_folds.rs`), by the SDK, by
-the server, by the package for Node, and by a browser.
+The cases come from the conformance cases that hydrate streams, and from `events.yaml` and
+`times.py` here. Their files are run by the core (`rust/eventfold-core/tests/golden_folds.rs`), by
+the SDK, by the server, by the package for Node, and by a browser.
 
 A file is an object with `cases`; a case has
 

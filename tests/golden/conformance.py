@@ -122,7 +122,7 @@ def _event(event: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
 
 
 def _told(one: Found, step: dict[str, Any], variables: Variables) -> None:
-    """Notes what the step says that must come of it; matchers such as `$nonempty` say too little."""
+    """Notes what must come of the step; matchers such as `$nonempty` say too little."""
     error = step.get("error")
     if error is not None:
         one.reason = error["reason"]

@@ -60,7 +60,7 @@ CASES = [
     _each(
         "sums-of-times",
         "fold: sums\ninitial: {all: []}\nhandlers:\n  At:\n"
-        "    all: \"state.all + [timestamp(event.at) + duration(event.by), "
+        '    all: "state.all + [timestamp(event.at) + duration(event.by), '
         "timestamp(event.at) - duration(event.by), "
         "timestamp(event.at) - timestamp('2000-01-01T00:00:00Z'), "
         "duration(event.by) + duration('1h30m0.000001s'), -duration(event.by)]\"\n",
@@ -83,7 +83,7 @@ CASES = [
     _each(
         "durations",
         "fold: f\ninitial: {all: []}\nhandlers:\n  At:\n"
-        "    all: \"state.all + [duration(event.d), duration(event.d).getHours(), "
+        '    all: "state.all + [duration(event.d), duration(event.d).getHours(), '
         "duration(event.d).getMinutes(), duration(event.d).getSeconds(), "
         "duration(event.d).getMilliseconds(), string(duration(event.d)), "
         "duration(event.d) < duration('1m')]\"\n",
@@ -97,8 +97,8 @@ CASES = [
     _each(
         "times-and-numbers",
         "fold: f\ninitial: {all: []}\nhandlers:\n  At:\n"
-        "    all: \"state.all + [int(timestamp(event.at)), timestamp(event.n), "
-        "string(timestamp(event.at)), type(timestamp(event.at)) == type(meta.occurred_at)]\"\n",
+        '    all: "state.all + [int(timestamp(event.at)), timestamp(event.n), '
+        'string(timestamp(event.at)), type(timestamp(event.at)) == type(meta.occurred_at)]"\n',
         [
             '{"at":"2024-06-01T12:00:00.25Z","n":1717243200}',
             '{"at":"1960-01-01T00:00:00Z","n":-1}',

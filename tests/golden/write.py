@@ -13,9 +13,11 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from tests.golden import conformance, events, times
+import yaml
+from tests.golden import conformance, times
 from tests.golden.cases import FOLDER, Case, outcome
 
 RECORDED_US = 1_700_000_000_000_000
@@ -36,7 +38,11 @@ def written(name: str, fold: str, stream: str, given: list[Any]) -> Case:
     case |= {"fold": fold} if len(fold) <= _FOLD_BYTES_MAX else {"fold_parts": parts_of(fold)}
     case |= {"stream": stream, "events": list(recorded(stream, given))}
     marked = any(_MARKS & set(others) for *_, others in map(_whole, given))
-    if marked or _PLACES.search(fold) or any(not _is_json(data) for _, data, _ in map(_whole, given)):
+    if (
+        marked
+        or _PLACES.search(fold)
+        or any(not _is_json(data) for _, data, _ in map(_whole, given))
+    ):
         case["local"] = True
     case["expect"] = outcome(case)
     return case
@@ -94,12 +100,23 @@ def cases_of(subject: str) -> list[Case]:
 def rendered() -> dict[str, str]:
     """The texts of all files, by name."""
     files = {subject: cases_of(subject) for subject in conformance.SUBJECTS}
-    for subject, module in (("events", events), ("times", times)):
+    for subject, given in (("events", own_cases()), ("times", times.CASES)):
         files[subject] = [
-            written(f"{subject}/{name}", fold, conformance.stream_of(name), given)
-            for name, fold, given in module.CASES
+            written(f"{subject}/{name}", fold, conformance.stream_of(name), told)
+            for name, fold, told in given
         ]
     return {f"{subject}.json": _file(cases) for subject, cases in files.items()}
+
+
+def own_cases() -> Iterator[tuple[str, str, list[Any]]]:
+    """The cases of `events.yaml`."""
+    text = Path(__file__).with_name("events.yaml").read_text(encoding="utf-8")
+    for case in yaml.safe_load(text):
+        given: list[Any] = []
+        for event in case["events"]:
+            others = {key: event[key] for key in event if key not in {"type", "data", "repeat"}}
+            given += [(event["type"], event["data"], others)] * event.get("repeat", 1)
+        yield case["name"], case["fold"], given
 
 
 def _file(cases: list[Case]) -> str:

@@ -23,7 +23,8 @@ fn golden_cases() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/folds");
     let mut cases = 0;
     for entry in fs::read_dir(folder).unwrap() {
-        let file: Value = serde_json::from_slice(&fs::read(entry.unwrap().path()).unwrap()).unwrap();
+        let file: Value =
+            serde_json::from_slice(&fs::read(entry.unwrap().path()).unwrap()).unwrap();
         for case in file["cases"].as_array().unwrap() {
             cases += 1;
             assert_eq!(outcome(case), case["expect"], "{}", case["name"]);

@@ -137,7 +137,7 @@ export class FoldRun implements Disposable {
 
   #recorded(event: RecordedEvent): void {
     const { stream } = event;
-    const version = BigInt(event.version);
+    const version = whole(event.version);
     this.#begun(stream);
     if (stream !== this.#stream) {
       if (this.#stream === undefined || predecessor(event) !== this.#stream) {
@@ -235,6 +235,11 @@ function startOf(start: StartState, foldDigest: string): FoldState | undefined {
     eventsFolded: 0,
     foldDigest,
   });
+}
+
+function whole(version: bigint | number): bigint {
+  if (typeof version === "bigint" || Number.isSafeInteger(version)) return BigInt(version);
+  throw invalidValue("version", "version must be a whole number");
 }
 
 /** Tags as they are stored: each once, in the order of their bytes. */
