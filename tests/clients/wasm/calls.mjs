@@ -12,7 +12,14 @@ const { panic_for_test: panic } = await import(dist("eventfold_wasm.js"));
 const SUM = 'fold: sum\ninitial: {n: 0}\nhandlers:\n  T: {n: "state.n + event.n"}\n';
 const id = (version) => `00000000-0000-4000-8000-${String(version).padStart(12, "0")}`;
 const event = (version, data = '{"n":1}', others = {}) => ({
-  id: id(version), stream: "sum-1", type: "T", version, position: version, writer: "w", data, ...others,
+  id: id(version),
+  stream: "sum-1",
+  type: "T",
+  version,
+  position: version,
+  writer: "w",
+  data,
+  ...others,
 });
 const refusal = (reason, facts = {}) => (error) => {
   assert.ok(error instanceof FoldError, error);
@@ -35,7 +42,8 @@ assert.equal(fold.start().stateText, '{"n":0}');
 assert.equal(fold.start().exists, false);
 const all = fold.fold([event(1), event(2n), event(3)]);
 assert.ok(all instanceof FoldState);
-assert.deepEqual([all.stateText, all.version, all.position, all.eventsRead], ['{"n":3}', 3n, 3n, 3]);
+assert.deepEqual([all.stateText, all.version, all.position], ['{"n":3}', 3n, 3n]);
+assert.deepEqual([all.eventsRead, all.eventsFolded], [3, 3]);
 assert.deepEqual(all.value, { n: 3 });
 assert.equal(fold.apply(fold.fold([event(1)]), [event(2), event(3)]).stateText, all.stateText);
 assert.equal(fold.apply(fold.start(), [event(1)]).stateText, '{"n":1}');
@@ -47,7 +55,8 @@ assert.equal(run.finish().stateText, all.stateText);
 assert.throws(() => run.feed([event(4)]), /over/);
 // Many messages.
 const large = `{"n":1,"x":"${"x".repeat(100_000)}"}`;
-assert.equal(fold.fold(Array.from({ length: 40 }, (_, at) => event(at + 1, large))).stateText, '{"n":40}');
+const many = Array.from({ length: 40 }, (_, at) => event(at + 1, large));
+assert.equal(fold.fold(many).stateText, '{"n":40}');
 
 // Times in all their forms, before 1970 too; texts beyond ASCII and beyond a short one.
 const meta = compileFold(
@@ -73,8 +82,10 @@ assert.equal(tagged.value.at[2], "anonymous");
 
 // What is refused before the core sees it; an error of an event before comes first.
 assert.throws(() => fold.fold([event(2), event(1)]), refusal("INVALID_VALUE", { path: "events" }));
-assert.throws(() => fold.fold([event(1), event(2, "{}", { stream: "b-1" })]), refusal("INVALID_VALUE"));
-assert.throws(() => fold.fold([event(1, "{}"), event(1)]), refusal("FOLD_FAILED", { version: "1" }));
+const elsewhere = event(2, "{}", { stream: "b-1" });
+assert.throws(() => fold.fold([event(1), elsewhere]), refusal("INVALID_VALUE"));
+const failed = refusal("FOLD_FAILED", { version: "1" });
+assert.throws(() => fold.fold([event(1, "{}"), event(1)]), failed);
 assert.throws(() => fold.fold([event(1.5)]), refusal("INVALID_VALUE", { path: "version" }));
 assert.throws(() => fold.fold([event(1, "{}", { writer: "\ud800" })]), refusal("INVALID_VALUE"));
 assert.throws(() => fold.fold([event(1, { n: 1 })]), refusal("INVALID_VALUE", { path: "data" }));
@@ -88,7 +99,11 @@ assert.throws(() => failing.finish(), refusal("FOLD_FAILED"));
 
 // The line of periods goes on through its streams.
 const opens = { stream: "sum-2", type: "$Opened", flags: 128 };
-const line = fold.fold([event(1), event(1, '{"predecessor":"sum-1"}', opens), event(2, '{"n":5}', { stream: "sum-2" })]);
+const second = [
+  event(1, '{"predecessor":"sum-1"}', opens),
+  event(2, '{"n":5}', { stream: "sum-2" }),
+];
+const line = fold.fold([event(1), ...second]);
 assert.deepEqual([line.stateText, line.version], ['{"n":6}', 2n]);
 
 // What is cancelled is passed over, wherever the events are cut.

@@ -72,7 +72,8 @@ async function told(found) {
     outcome.state = found.stateText;
   } else {
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", found.state));
-    outcome.state_sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const letters = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0"));
+    outcome.state_sha256 = letters.join("");
     outcome.state_bytes = found.state.length;
   }
   if (found.erasedPaths.length > 0 || found.withheldPaths.length > 0) {

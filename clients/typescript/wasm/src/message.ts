@@ -38,7 +38,9 @@ export class Message {
   add(event: RecordedEvent): void {
     const before = this.#length;
     try {
-      this.#nested(1, () => this.#event(event));
+      const start = this.#begin(1);
+      this.#event(event);
+      this.#end(start);
     } catch (error) {
       this.#length = before;
       throw error;
@@ -66,12 +68,15 @@ export class Message {
     this.#texts(18, event.withheldPaths, "withheldPaths");
   }
 
-  #nested(field: number, write: () => void): void {
+  /** Begins a field whose length is told at its end. */
+  #begin(field: number): number {
     this.#key(field, DELIMITED);
     this.#room(LENGTH_BYTES);
-    const start = this.#length + LENGTH_BYTES;
-    this.#length = start;
-    write();
+    this.#length += LENGTH_BYTES;
+    return this.#length;
+  }
+
+  #end(start: number): void {
     let rest = this.#length - start;
     for (let place = start - LENGTH_BYTES; place < start; place += 1) {
       this.#bytes[place] = place + 1 < start ? (rest & 0x7f) | 0x80 : rest;
@@ -80,12 +85,11 @@ export class Message {
   }
 
   #time(field: number, time: Time, name: string): void {
-    let { seconds, nanos }: { seconds: bigint | number; nanos: number } =
-      typeof time === "bigint" || time instanceof Date ? timestamp(time, name) : time;
-    this.#nested(field, () => {
-      this.#number(1, seconds, name);
-      this.#number(2, nanos, name);
-    });
+    const whole = typeof time === "bigint" || time instanceof Date ? timestamp(time, name) : time;
+    const start = this.#begin(field);
+    this.#number(1, whole.seconds, name);
+    this.#number(2, whole.nanos, name);
+    this.#end(start);
   }
 
   #json(field: number, text: Json, name: string): void {
@@ -153,11 +157,15 @@ export class Message {
   }
 
   #key(field: number, wire: number): void {
-    this.#varint(field * 8 + wire);
+    this.#varint((field << 3) | wire);
   }
 
   #varint(value: bigint | number): void {
     this.#room(VARINT_BYTES);
+    if (typeof value === "number" && value >= 0 && value < 0x80) {
+      this.#bytes[this.#length++] = value;
+      return;
+    }
     let rest = Number(value);
     if (rest < 0 || !Number.isSafeInteger(rest)) {
       this.#long(BigInt.asUintN(64, BigInt(value)));
