@@ -10,6 +10,7 @@ wasm-bindgen as a library, in `tools/bindgen`, which is built once for each vers
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -81,7 +82,7 @@ def build() -> None:
     built_from = fingerprint()
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     run("cargo", "build", "--locked", "--profile=wasm", "--package=eventfold-wasm",
-        f"--target={TARGET}", f"--target-dir={target}")  # fmt: skip
+        f"--target={TARGET}", f"--target-dir={target}", f"--config={without_paths()}")  # fmt: skip
     # Of a folder of its own: it shares nothing with the workspace.
     run("cargo", "build", "--locked", "--release", f"--manifest-path={BINDGEN / 'Cargo.toml'}",
         f"--target-dir={target / 'bindgen'}")  # fmt: skip
@@ -92,6 +93,13 @@ def build() -> None:
     install()
     run("npm", "run", "--silent", "build", folder=PACKAGE)
     STAMP.write_text(built_from, encoding="utf-8")
+
+
+def without_paths() -> str:
+    """Of Cargo's configuration: places of panics tell nothing of the machine that builds."""
+    home = os.environ.get("CARGO_HOME", Path.home() / ".cargo")
+    flags = [f"--remap-path-prefix={home}=cargo", f"--remap-path-prefix={ROOT}=eventfold"]
+    return f"target.{TARGET}.rustflags={json.dumps(flags)}"
 
 
 def install() -> None:
