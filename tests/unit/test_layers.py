@@ -149,8 +149,8 @@ def violations(module: str, source: str, *, package: bool = False) -> list[str]:
     ]
 
 
-def crates_with_python(manifests: dict[str, str]) -> list[str]:
-    """Returns the crates, by folder, whose manifest depends on PyO3 in any of its tables."""
+def crates_with(prefix: str, manifests: dict[str, str]) -> list[str]:
+    """Returns the crates, by folder, whose manifest depends on a package so named in any table."""
     found = []
     for folder, text in manifests.items():
         manifest = tomllib.loads(text)
@@ -159,7 +159,7 @@ def crates_with_python(manifests: dict[str, str]) -> list[str]:
             for kind in ("dependencies", "dev-dependencies", "build-dependencies"):
                 for name, value in table.get(kind, {}).items():
                     package = value.get("package", name) if isinstance(value, dict) else name
-                    if package.startswith("pyo3"):
+                    if package.startswith(prefix):
                         found.append(folder)
     return sorted(set(found))
 
@@ -172,12 +172,13 @@ def test_no_module_breaks_a_rule() -> None:
     assert not found, "\n".join(found)
 
 
-def test_only_the_binding_crate_knows_python() -> None:
+def test_only_the_binding_crates_know_other_languages() -> None:
     manifests = {
         path.parent.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
         for path in (ROOT / "rust").rglob("Cargo.toml")
     }
-    assert crates_with_python(manifests) == ["rust/eventfold-py"]
+    assert crates_with("pyo3", manifests) == ["rust/eventfold-py"]
+    assert crates_with("wasm-bindgen", manifests) == ["rust/eventfold-wasm"]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def test_a_rule_lets_pass(module: str, source: str) -> None:
 
 
 def test_the_crate_rule_can_fail() -> None:
-    assert crates_with_python({"a": '[dependencies]\npyo3 = "1"'}) == ["a"]
-    assert crates_with_python({"a": '[target.x.dependencies]\npyo3-ffi = "1"'}) == ["a"]
-    assert crates_with_python({"a": '[dev-dependencies]\np = {package = "pyo3"}'}) == ["a"]
-    assert crates_with_python({"a": '[dependencies]\nserde = "1"'}) == []
+    assert crates_with("pyo3", {"a": '[dependencies]\npyo3 = "1"'}) == ["a"]
+    assert crates_with("pyo3", {"a": '[target.x.dependencies]\npyo3-ffi = "1"'}) == ["a"]
+    assert crates_with("pyo3", {"a": '[dev-dependencies]\np = {package = "pyo3"}'}) == ["a"]
+    assert crates_with("pyo3", {"a": '[dependencies]\nserde = "1"'}) == []
