@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docs_errors
+import go_errors
 import go_stubs
 import go_toolchain
 import sdk_errors
@@ -136,6 +137,12 @@ GENERATORS = (
         name="go stubs",
         owns=(f"{go_stubs.CLIENT}/{CONTRACT}/*.pb.go",),
         write=go_stubs.write,
+        require=go_toolchain.require,
+    ),
+    Generator(
+        name="errors of the Go client",
+        owns=(go_errors.TARGET,),
+        write=lambda tree: go_errors.write(tree, PROTO),
         require=go_toolchain.require,
     ),
 )
