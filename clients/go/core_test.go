@@ -173,5 +173,5 @@ handlers:
 	if !errors.As(err, &mismatch) || strings.Contains(err.Error(), "9007") {
 		t.Fatalf("found %v", err)
 	}
-	same(t, "path", mismatch.Path(), "count")
+	same(t, "path", mismatch.Path(), "Count")
 }

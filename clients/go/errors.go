@@ -147,7 +147,8 @@ func (e *StateMismatchError) Unwrap() error { return (*Error)(e) }
 // Model is the name of the type.
 func (e *StateMismatchError) Model() string { return (*Error)(e).text("model") }
 
-// Path is where the fault is, such as `items.price`; empty: the whole state, or not known.
+// Path is where the fault is, by the names of the type, such as `Items.Price`; empty: the whole
+// state, or not known.
 func (e *StateMismatchError) Path() string { return (*Error)(e).text("path") }
 
 // ChecksFailedError is the error of the reason CHECKS_FAILED.
