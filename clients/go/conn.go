@@ -7,7 +7,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 )
+
+// wakeMax is how long a call waits for a connection that is tried again.
+const wakeMax = 300 * time.Millisecond
 
 // Conn is the connection of a client, for the generated stubs: it sends the token, gives calls
 // without a deadline the one of the client, repeats what may be repeated, and turns what fails into
@@ -37,6 +41,7 @@ func (c *Conn) Invoke(
 	kind := safetyOf(method, request)
 	wasUnsure := false
 	for failures := 1; ; failures++ {
+		c.wake(ctx)
 		err := c.inner.Invoke(ctx, method, request, answer, options...)
 		if err == nil {
 			return nil
@@ -66,12 +71,26 @@ func (c *Conn) NewStream(
 		return nil, notSent(ctx)
 	}
 	kind := safetyOf(method, nil)
+	c.wake(ctx)
 	inner, err := c.inner.NewStream(ctx, description, method, options...)
 	if err != nil {
 		defer cancel()
 		return nil, c.errorOfCall(ctx, err, kind, timeout)
 	}
 	return &stream{inner, c, ctx, cancel, kind, timeout, description.ServerStreams}, nil
+}
+
+// wake tries at once to connect again, where gRPC would wait, and fail calls meanwhile: the server
+// may be back by now.
+func (c *Conn) wake(ctx context.Context) {
+	if c.inner.GetState() != connectivity.TransientFailure {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, wakeMax)
+	defer cancel()
+	c.inner.ResetConnectBackoff()
+	// It leaves this state when it is connected.
+	c.inner.WaitForStateChange(ctx, connectivity.TransientFailure)
 }
 
 // bounded gives a context the deadline of the client, unless it has one.

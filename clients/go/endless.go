@@ -180,17 +180,21 @@ func (e *endlessCall[M]) attempt(
 	defer cancel()
 	silence := newSilence(cancel)
 	defer silence.stop()
-	// The first message must come as any other must, also where the connection is silent.
-	silence.begin()
+	limit := silenceMax
+	if !again.wasHeard {
+		limit = again.timeout
+	}
+	silence.begin(limit)
 	call, err := e.open(ctx)
 	for err == nil {
 		var message *M
-		silence.begin()
+		silence.begin(limit)
 		message, err = call.Recv()
 		silence.stop()
 		if err != nil {
 			break
 		}
+		limit = silenceMax
 		isNew, goesOn, wrong := e.take(message)
 		again.heard(isNew)
 		if wrong != nil {
@@ -201,7 +205,7 @@ func (e *endlessCall[M]) attempt(
 		}
 	}
 	if silence.isOver() {
-		return false, silent(c.conn.target)
+		return false, silent(c.conn.target, limit)
 	}
 	if errors.Is(err, io.EOF) {
 		err = connectionFailed(c.conn.target, "the server ended the call")
@@ -209,8 +213,8 @@ func (e *endlessCall[M]) attempt(
 	return false, err
 }
 
-func silent(target string) error {
-	return connectionFailed(target, fmt.Sprintf("nothing came for %s", silenceMax))
+func silent(target string, limit time.Duration) error {
+	return connectionFailed(target, fmt.Sprintf("nothing came for %s", limit))
 }
 
 // silence cancels a call that says nothing for too long.
@@ -230,8 +234,9 @@ func newSilence(cancel context.CancelFunc) *silence {
 	return s
 }
 
-func (s *silence) begin() { s.timer.Reset(silenceMax) }
-func (s *silence) stop()  { s.timer.Stop() }
+func (s *silence) begin(limit time.Duration) { s.timer.Reset(limit) }
+
+func (s *silence) stop() { s.timer.Stop() }
 
 func (s *silence) isOver() bool {
 	select {

@@ -84,7 +84,8 @@ func (c *Conn) errorOfCall(
 		}
 		return connectionFailed(c.target, told.Message())
 	case codes.Unavailable:
-		if strings.Contains(told.Message(), "HTTP/1.1") {
+		// What gRPC says of a peer that answers with something else than HTTP/2.
+		if strings.Contains(told.Message(), "error reading server preface: http2:") {
 			return unexpectedAnswer(c.target, told.Message(), codes.Unavailable)
 		}
 		return connectionFailed(c.target, told.Message())

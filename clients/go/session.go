@@ -50,6 +50,9 @@ func signal(one chan struct{}) {
 
 func (s *session) run(ctx context.Context, c *Client) {
 	defer s.cancel()
+	// The server answers at once, so that a connection that is silent is told soon.
+	silence := time.AfterFunc(c.conn.timeout, func() { s.fail(silent(s.target, c.conn.timeout)) })
+	defer silence.Stop()
 	call, err := c.stubs.ConsumerGroups.Consume(ctx)
 	if err == nil {
 		s.mutex.Lock()
@@ -62,6 +65,7 @@ func (s *session) run(ctx context.Context, c *Client) {
 		if message, err = call.Recv(); err != nil {
 			break
 		}
+		silence.Stop()
 		s.mutex.Lock()
 		s.isUseful = s.desk.receive(message) || s.isUseful
 		s.mutex.Unlock()
@@ -77,14 +81,21 @@ func (s *session) run(ctx context.Context, c *Client) {
 	close(s.over)
 }
 
+// fail breaks the session off.
+func (s *session) fail(err error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.failure == nil {
+		s.failure = err
+	}
+	s.cancel()
+}
+
 func (s *session) send(call consumeCall) {
 	for {
 		s.mutex.Lock()
 		message := s.desk.message()
 		isFinished, isStuck, wait := s.desk.isFinished(), s.desk.isStuck(), s.desk.wait()
-		if message == nil && !isFinished && isStuck && s.failure == nil {
-			s.failure = silent(s.target)
-		}
 		s.mutex.Unlock()
 		switch {
 		case message != nil:
@@ -96,7 +107,7 @@ func (s *session) send(call consumeCall) {
 			_ = call.CloseSend()
 			return
 		case isStuck:
-			s.cancel()
+			s.fail(silent(s.target, silenceMax))
 			return
 		}
 		if !s.pause(wait) {
