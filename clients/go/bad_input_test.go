@@ -60,7 +60,7 @@ func TestWrongServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			options := append(one.options, eventfold.WithTimeout(2*time.Second))
+			options := append(one.options, eventfold.WithTimeout(3*time.Second))
 			began := time.Now()
 			for call, err := range attempts(t.Context(), open(t, one.address, options...)) {
 				var general *eventfold.Error

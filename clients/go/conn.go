@@ -11,7 +11,7 @@ import (
 )
 
 // wakeMax is how long a call waits for a connection that is tried again.
-const wakeMax = 300 * time.Millisecond
+const wakeMax = 200 * time.Millisecond
 
 // Conn is the connection of a client, for the generated stubs: it sends the token, gives calls
 // without a deadline the one of the client, repeats what may be repeated, and turns what fails into
@@ -48,7 +48,7 @@ func (c *Conn) Invoke(
 		}
 		failure := c.errorOfCall(ctx, err, kind, timeout)
 		pause := retryPause(failures)
-		if failures >= attemptsMax || isLate(ctx, pause) || !isRetryable(failure, kind) {
+		if failures >= attemptsMax || isLate(ctx, pause+wakeMax) || !isRetryable(failure, kind) {
 			return finalError(failure, kind, wasUnsure)
 		}
 		wasUnsure = wasUnsure || mayBeDone(failure)
