@@ -9,13 +9,14 @@ import (
 
 	eventfold "eventfold.dev/go"
 	eventfoldv1 "eventfold.dev/go/eventfold/v1"
+	"eventfold.dev/go/internal/servers"
 	"github.com/google/uuid"
 )
 
 // attempts are calls of each kind: a read, an append, a stream, a subscription, a group.
 func attempts(ctx context.Context, store *eventfold.Client) map[string]error {
 	_, hydrating := eventfold.Hydrate[any](ctx, store, "account", "1", eventfold.FoldName("f"))
-	event := []eventfold.Event{opened("A")}
+	event := several(opened("A"))
 	_, appending := store.Append(ctx, "account-1", eventfold.Exact(0), event)
 	found := map[string]error{"hydrate": hydrating, "append": appending}
 	for _, err := range store.Read(ctx, "account-1") {
@@ -33,19 +34,19 @@ func attempts(ctx context.Context, store *eventfold.Client) map[string]error {
 
 // Goal: whatever answers in place of the server, each kind of call ends in a typed error, in time.
 func TestWrongServers(t *testing.T) {
-	w := newWorld(t)
+	w := servers.New(t)
 	unexpected, failed := eventfold.ErrUnexpectedAnswer, eventfold.ErrConnectionFailed
-	tls := w.ask("server", "tls")
-	other := w.ask("authority").Authority
+	tls := w.Ask("server", "tls")
+	other := w.Ask("authority").Authority
 	for name, one := range map[string]struct {
 		address string
 		options []eventfold.Option
 		reason  eventfold.Reason
 	}{
-		"stranger":          {w.ask("stranger").Address, nil, unexpected},
-		"later version":     {w.ask("later").Address, nil, unexpected},
-		"garbled":           {w.ask("garbled").Address, nil, unexpected},
-		"web":               {w.ask("web").Address, nil, unexpected},
+		"stranger":          {w.Ask("stranger").Address, nil, unexpected},
+		"later version":     {w.Ask("later").Address, nil, unexpected},
+		"garbled":           {w.Ask("garbled").Address, nil, unexpected},
+		"web":               {w.Ask("web").Address, nil, unexpected},
 		"nobody":            {"127.0.0.1:1", nil, failed},
 		"plain text to TLS": {tls.Address, nil, failed},
 		"unknown authority": {
@@ -55,7 +56,7 @@ func TestWrongServers(t *testing.T) {
 			tls.Address, []eventfold.Option{eventfold.WithTLS(nil)}, failed,
 		},
 		"TLS to plain text": {
-			w.ask("server").Address, []eventfold.Option{eventfold.WithTLS(nil)}, failed,
+			w.Ask("server").Address, []eventfold.Option{eventfold.WithTLS(nil)}, failed,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,8 +79,8 @@ func TestWrongServers(t *testing.T) {
 // Goal: a server that never says a word costs no more than the deadline, and an append is told to
 // be of unknown outcome.
 func TestSilentServer(t *testing.T) {
-	w := newWorld(t)
-	store := open(t, w.ask("silent").Address, eventfold.WithTimeout(time.Second))
+	w := servers.New(t)
+	store := open(t, w.Ask("silent").Address, eventfold.WithTimeout(time.Second))
 	for call, err := range attempts(t.Context(), store) {
 		reason := eventfold.ErrDeadlineExceeded
 		switch call {
@@ -130,10 +131,10 @@ func TestDeadline(t *testing.T) {
 // Goal: a token goes where it is safe, and is told from none and from a wrong one.
 func TestTokens(t *testing.T) {
 	defer caught(t)
-	w := newWorld(t)
-	ctx, address := limited(t), w.ask("server", "tokens").Address
+	w := servers.New(t)
+	ctx, address := limited(t), w.Ask("server", "tokens").Address
 	writer := open(t, address, eventfold.WithToken("conformance-all"))
-	event := []eventfold.Event{opened("A")}
+	event := several(opened("A"))
 	_ = must(writer.Append(ctx, "account-1", eventfold.Exact(0), event))
 	same(t, "writer", collect(t, writer.Read(ctx, "account-1"))[0].Writer, "all")
 	_, err := open(t, address).Append(ctx, "account-1", eventfold.Exact(1), event)
@@ -160,7 +161,8 @@ func TestTokens(t *testing.T) {
 	for _, target := range []string{"[::1]:1", "localhost:1", "dns:///127.0.0.1:1", "unix:/a"} {
 		_ = must(eventfold.Open(target, eventfold.WithToken("t"))).Close()
 	}
-	_ = must(eventfold.Open("db.example:1", eventfold.WithToken("t"), eventfold.WithInsecure())).Close()
+	guarded := []eventfold.Option{eventfold.WithToken("t"), eventfold.WithInsecure()}
+	_ = must(eventfold.Open("db.example:1", guarded...)).Close()
 	for _, target := range []string{"127.0.0.1.example:1", "10.0.0.1:1", "localhost.example:1"} {
 		if _, err := eventfold.Open(target, eventfold.WithToken("t")); err == nil {
 			t.Errorf("a token may go in plain text to %s", target)
@@ -176,10 +178,10 @@ func TestTokens(t *testing.T) {
 // Goal: TLS with the authority of the server, and a token over it.
 func TestTLS(t *testing.T) {
 	defer caught(t)
-	w := newWorld(t)
-	server := w.ask("server", "tls")
+	w := servers.New(t)
+	server := w.Ask("server", "tls")
 	store := open(t, server.Address, eventfold.WithAuthorities([]byte(server.Authority)))
-	_ = must(store.Append(limited(t), "account-1", eventfold.Exact(0), []eventfold.Event{opened("A")}))
+	_ = must(store.Append(limited(t), "account-1", eventfold.Exact(0), several(opened("A"))))
 	_, err := eventfold.Open(server.Address, eventfold.WithAuthorities([]byte("no PEM")))
 	if !errors.Is(err, eventfold.ErrInvalidValue) {
 		t.Errorf("found %v", err)
@@ -190,23 +192,23 @@ func TestTLS(t *testing.T) {
 func TestWrongRequests(t *testing.T) {
 	ctx, store := onServer(t)
 	_, err := store.Append(ctx, "account-1", eventfold.Exact(0),
-		[]eventfold.Event{opened("A"), eventfold.NewEvent("Odd", func() {})})
+		several(opened("A"), eventfold.NewEvent("Odd", func() {})))
 	var invalid *eventfold.InvalidValueError
 	if !errors.As(err, &invalid) || invalid.Facts["path"] != "events[1].data" {
 		t.Errorf("found %v", err)
 	}
 	_, err = store.Append(ctx, "account-1", eventfold.Exact(0),
-		[]eventfold.Event{eventfold.NewEvent("Odd", []byte(`{"a": secretword}`))})
+		several(eventfold.NewEvent("Odd", []byte(`{"a": secretword}`))))
 	var syntax *eventfold.InvalidJSONError
 	if !errors.As(err, &syntax) || syntax.Problem() != "syntax" || syntax.Field() != "data" {
 		t.Errorf("found %v", err)
 	}
 	huge := eventfold.NewEvent("Odd", map[string]string{"a": string(make([]byte, 2<<20))})
-	_, err = store.Append(ctx, "account-1", eventfold.Exact(0), []eventfold.Event{huge, huge})
+	_, err = store.Append(ctx, "account-1", eventfold.Exact(0), several(huge, huge))
 	if !errors.Is(err, eventfold.ErrAppendTooLarge) {
 		t.Errorf("found %v", err)
 	}
-	_, err = store.Append(ctx, "account-1", eventfold.ExpectedVersion{}, []eventfold.Event{opened("A")})
+	_, err = store.Append(ctx, "account-1", eventfold.ExpectedVersion{}, several(opened("A")))
 	if !errors.Is(err, eventfold.ErrExpectedVersionRequired) {
 		t.Errorf("found %v", err)
 	}
@@ -221,7 +223,8 @@ func TestWrongRequests(t *testing.T) {
 		}
 	}
 	// A stub is bound to the same rules.
-	_, err = store.Stubs().Transforms.GetTransform(ctx, &eventfoldv1.GetTransformRequest{TransformId: uuid.NewString()})
+	request := &eventfoldv1.GetTransformRequest{TransformId: uuid.NewString()}
+	_, err = store.Stubs().Transforms.GetTransform(ctx, request)
 	var unknown *eventfold.TransformNotFoundError
 	if !errors.As(err, &unknown) {
 		t.Errorf("found %v", err)
@@ -231,17 +234,17 @@ func TestWrongRequests(t *testing.T) {
 // Goal: calls survive a server that is started again, and an append is stored once.
 func TestRestart(t *testing.T) {
 	defer caught(t)
-	w := newWorld(t)
-	server := w.ask("server")
+	w := servers.New(t)
+	server := w.Ask("server")
 	ctx, store := limited(t), open(t, server.Address)
-	event := []eventfold.Event{opened("A")}
+	event := several(opened("A"))
 	_ = must(store.Append(ctx, "account-1", eventfold.Exact(0), event))
-	w.ask("kill", server.Number)
+	w.Ask("kill", server.Number)
 	_, err := store.Append(ctx, "account-1", eventfold.Exact(0), event)
 	if !errors.Is(err, eventfold.ErrConnectionFailed) {
 		t.Fatalf("found %v", err)
 	}
-	w.ask("start", server.Number)
+	w.Ask("start", server.Number)
 	again := must(store.Append(ctx, "account-1", eventfold.Exact(0), event))
 	same(t, "again", []any{again.Duplicate, again.LastVersion}, []any{true, 1})
 }
@@ -249,9 +252,9 @@ func TestRestart(t *testing.T) {
 // Goal: a read of many events goes on through cuts, without gap or repetition.
 func TestBigReadThroughCuts(t *testing.T) {
 	defer caught(t)
-	w := newWorld(t)
-	server := w.ask("server").Address
-	proxy := w.ask("proxy", server).Address
+	w := servers.New(t)
+	server := w.Ask("server").Address
+	proxy := w.Ask("proxy", server).Address
 	ctx, direct, store := limited(t), open(t, server), open(t, proxy)
 	filler := strings.Repeat("x", 2_000)
 	for range 10 {
@@ -270,7 +273,7 @@ func TestBigReadThroughCuts(t *testing.T) {
 			t.Fatalf("version %d came as number %d", event.Version, count)
 		}
 		if count%600 == 1 {
-			w.ask("cut", proxy)
+			w.Ask("cut", proxy)
 		}
 	}
 	same(t, "events", count, 2_000)
@@ -281,7 +284,7 @@ func TestBigReadThroughCuts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if count++; count == 700 {
-			w.ask("cut", proxy)
+			w.Ask("cut", proxy)
 		}
 	}
 	same(t, "limited", []any{count, end.Position, end.EndReached}, []any{1_500, 1_500, false})

@@ -37,7 +37,7 @@ func deposited(amount string) eventfold.Event {
 func TestAppendReadHydrate(t *testing.T) {
 	defer caught(t)
 	ctx, store := onServer(t)
-	events := []eventfold.Event{opened("Ada"), deposited("0.1"), deposited("0.2")}
+	events := several(opened("Ada"), deposited("0.1"), deposited("0.2"))
 	events[1].Tags = []string{"cash"}
 	events[1].Metadata = map[string]string{"correlation_id": "c-1"}
 	appended := must(store.Append(ctx, "account-1", eventfold.Exact(0), events))
@@ -87,8 +87,8 @@ func TestAppendReadHydrate(t *testing.T) {
 func TestVersionConflict(t *testing.T) {
 	defer caught(t)
 	ctx, store := onServer(t)
-	_ = must(store.Append(ctx, "account-1", eventfold.AnyVersion(), []eventfold.Event{opened("A")}))
-	_, err := store.Append(ctx, "account-1", eventfold.Exact(0), []eventfold.Event{opened("B")})
+	_ = must(store.Append(ctx, "account-1", eventfold.AnyVersion(), several(opened("A"))))
+	_, err := store.Append(ctx, "account-1", eventfold.Exact(0), several(opened("B")))
 	var conflict *eventfold.VersionConflictError
 	if !errors.As(err, &conflict) || !errors.Is(err, eventfold.ErrVersionConflict) {
 		t.Fatalf("found %v", err)
@@ -102,11 +102,11 @@ func TestVersionConflict(t *testing.T) {
 	same(t, "general", []any{general.Reason, general.Facts["actual"], general.Code.String()},
 		[]any{"VERSION_CONFLICT", "1", "Aborted"})
 
-	checked := must(store.CheckAppend(ctx, "account-1", eventfold.Exact(1), []eventfold.Event{opened("B")}))
+	checked := must(store.CheckAppend(ctx, "account-1", eventfold.Exact(1), several(opened("B"))))
 	same(t, "dry run", []any{checked.FirstVersion, checked.Refused}, []any{2, nil})
 	_, err = store.AppendMany(ctx, []eventfold.StreamAppend{
-		{Stream: "account-2", Expected: eventfold.Exact(0), Events: []eventfold.Event{opened("C")}},
-		{Stream: "account-1", Expected: eventfold.Exact(7), Events: []eventfold.Event{deposited("1")}},
+		{Stream: "account-2", Expected: eventfold.Exact(0), Events: several(opened("C"))},
+		{Stream: "account-1", Expected: eventfold.Exact(7), Events: several(deposited("1"))},
 	}, eventfold.StreamCheck{Stream: "account-9", Expected: eventfold.Exists()})
 	var failed *eventfold.ChecksFailedError
 	if !errors.As(err, &failed) || !errors.Is(err, eventfold.ErrChecksFailed) ||
@@ -116,8 +116,8 @@ func TestVersionConflict(t *testing.T) {
 	same(t, "checks", []any{len(failed.Failed), failed.Failed[0].AppendIndex,
 		failed.Failed[0].ActualVersion, failed.Failed[1].CheckIndex}, []any{2, 1, 1, 0})
 	stored := must(store.AppendMany(ctx, []eventfold.StreamAppend{
-		{Stream: "account-2", Expected: eventfold.Exact(0), Events: []eventfold.Event{opened("C")}},
-		{Stream: "account-3", Expected: eventfold.Exact(0), Events: []eventfold.Event{opened("D")}},
+		{Stream: "account-2", Expected: eventfold.Exact(0), Events: several(opened("C"))},
+		{Stream: "account-3", Expected: eventfold.Exact(0), Events: several(opened("D"))},
 	}))
 	same(t, "stored", []any{stored[1].Stream, stored[1].LastVersion}, []any{"account-3", 1})
 }
@@ -128,9 +128,9 @@ func TestExactNumbers(t *testing.T) {
 	defer caught(t)
 	ctx, store := onServer(t)
 	const beyond, money = "9007199254740993", "0.10000000000000000000000001"
-	text := `{"count": 9007199254740993, "money": 0.10000000000000000000000001, "name": "Zoë <日本> 🦀", "zero": 1.50}`
+	text := `{"count": ` + beyond + `, "money": ` + money + `, "name": "Zoë <日本> 🦀", "zero": 1.50}`
 	event := eventfold.NewEvent("Counted", json.RawMessage(text))
-	_ = must(store.Append(ctx, "count-1", eventfold.Exact(0), []eventfold.Event{event}))
+	_ = must(store.Append(ctx, "count-1", eventfold.Exact(0), several(event)))
 	for recorded, err := range store.Read(ctx, "count-1") {
 		if err != nil {
 			t.Fatal(err)
@@ -152,7 +152,8 @@ handlers:
   Counted: {count: "state.count + event.count", money: "state.money + event.money"}
 `)
 	loose := must(eventfold.Hydrate[map[string]any](ctx, store, "count", "1", fold))
-	same(t, "any", loose.State, map[string]any{"count": json.Number(beyond), "money": json.Number(money)})
+	same(t, "any", loose.State,
+		map[string]any{"count": json.Number(beyond), "money": json.Number(money)})
 	typed := must(eventfold.Hydrate[struct {
 		Count int64
 		Money json.RawMessage
@@ -160,8 +161,9 @@ handlers:
 	same(t, "int64", typed.State.Count, int64(9007199254740993))
 	same(t, "raw", string(typed.State.Money), money)
 	huge, _ := new(big.Int).SetString("123456789012345678901234567890", 10)
-	number := eventfold.NewEvent("Counted", map[string]any{"count": huge, "money": json.Number("1e-7")})
-	_ = must(store.Append(ctx, "count-2", eventfold.Exact(0), []eventfold.Event{number}))
+	number := eventfold.NewEvent("Counted",
+		map[string]any{"count": huge, "money": json.Number("1e-7")})
+	_ = must(store.Append(ctx, "count-2", eventfold.Exact(0), several(number)))
 	last := collect(t, store.Read(ctx, "count-2"))[0]
 	if string(last.Data) != `{"count":123456789012345678901234567890,"money":1e-7}` {
 		t.Errorf("the data came as %s", last.Data)

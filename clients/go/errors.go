@@ -15,7 +15,7 @@ import (
 type Reason string
 
 // Error tells the reason, so that it can be a target of errors.Is.
-func (r Reason) Error() string { return "eventfold: " + string(r) }
+func (r Reason) Error() string { return string(r) }
 
 // The reasons that this client finds itself.
 const (

@@ -30,7 +30,8 @@ type Event struct {
 	Metadata any
 	// Tags are a set of at most 64 texts of 1 to 128 bytes.
 	Tags []string
-	// OccurredAt is when it happened, in whole microseconds. Zero: when the server records it.
+	// OccurredAt is when it happened; what is finer than a microsecond is cut off. Zero: when the
+	// server records it.
 	OccurredAt time.Time
 }
 
@@ -98,7 +99,9 @@ func decode(text []byte, into any) error {
 	if err == nil {
 		return nil
 	}
-	facts := map[string]string{"model": fmt.Sprintf("%T", into), "path": "", "problem": "no JSON of it"}
+	facts := map[string]string{
+		"model": fmt.Sprintf("%T", into), "path": "", "problem": "it is no such JSON",
+	}
 	// The text of the error may have a value of the state.
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
@@ -193,7 +196,8 @@ func timestamp(moment time.Time) *timestamppb.Timestamp {
 	if moment.IsZero() {
 		return nil
 	}
-	return timestamppb.New(moment)
+	// The store knows whole microseconds, and time.Now is finer.
+	return timestamppb.New(moment.Truncate(time.Microsecond))
 }
 
 // ExpectedVersion is what an append demands of its stream: Exact, Exists or AnyVersion.

@@ -193,8 +193,8 @@ func finalError(err error, kind safety, wasUnsure bool) error {
 	return err
 }
 
-// retryPause is how long to wait after so many failures in a row: between half and all of a doubling
-// pause, so that clients that failed together do not come back together.
+// retryPause is how long to wait after so many failures in a row: between half and all of a
+// doubling pause, so that clients that failed together do not come back together.
 func retryPause(failures int) time.Duration {
 	pause := float64(backoffFirst) * math.Pow(2, float64(min(failures-1, 60)))
 	return time.Duration(min(pause, float64(backoffMax)) * (0.5 + rand.Float64()/2))

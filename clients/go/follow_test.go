@@ -9,6 +9,7 @@ import (
 	"time"
 
 	eventfold "eventfold.dev/go"
+	"eventfold.dev/go/internal/servers"
 )
 
 // writer appends numbered events to several streams until it is stopped, over breaks.
@@ -34,7 +35,7 @@ func startWriter(t *testing.T, ctx context.Context, store *eventfold.Client) *wr
 			for {
 				stream := fmt.Sprintf("count-%d", n%3)
 				_, err := store.Append(
-					context.WithoutCancel(ctx), stream, eventfold.AnyVersion(), []eventfold.Event{event})
+					context.WithoutCancel(ctx), stream, eventfold.AnyVersion(), several(event))
 				if err == nil {
 					break
 				}
@@ -110,13 +111,14 @@ func follow(
 // Goal: a subscription loses nothing and repeats nothing when its connections are cut, over and
 // over, while others write.
 func TestSubscriptionThroughCuts(t *testing.T) {
-	w := newWorld(t)
-	server := w.ask("server").Address
-	proxy := w.ask("proxy", server).Address
+	w := servers.New(t)
+	server := w.Ask("server").Address
+	proxy := w.Ask("proxy", server).Address
 	ctx := limited(t)
 	writer := startWriter(t, ctx, open(t, server))
-	cut := func() { w.ask("cut", proxy) }
-	breaks := follow(t, ctx, open(t, proxy), writer, map[int]func(){1: cut, 100: cut, 101: cut, 250: cut})
+	cut := func() { w.Ask("cut", proxy) }
+	trouble := map[int]func(){1: cut, 100: cut, 101: cut, 250: cut}
+	breaks := follow(t, ctx, open(t, proxy), writer, trouble)
 	if breaks < 3 {
 		t.Errorf("%d breaks were told, and 4 were made", breaks)
 	}
@@ -125,13 +127,13 @@ func TestSubscriptionThroughCuts(t *testing.T) {
 // Goal: the same through a server that is killed in the middle of the stream and started again; the
 // writer goes on by repeating its appends.
 func TestSubscriptionThroughKill(t *testing.T) {
-	w := newWorld(t)
-	server := w.ask("server")
+	w := servers.New(t)
+	server := w.Ask("server")
 	ctx := limited(t)
 	writer := startWriter(t, ctx, open(t, server.Address))
 	restart := func() {
-		w.ask("kill", server.Number)
-		w.ask("start", server.Number)
+		w.Ask("kill", server.Number)
+		w.Ask("start", server.Number)
 	}
 	breaks := follow(t, ctx, open(t, server.Address), writer, map[int]func(){150: restart})
 	if breaks < 1 {
@@ -142,11 +144,11 @@ func TestSubscriptionThroughKill(t *testing.T) {
 // Goal: a place in the middle of a frame goes on exactly, and one of another log is refused.
 func TestPlaces(t *testing.T) {
 	defer caught(t)
-	w := newWorld(t)
-	ctx, store := limited(t), open(t, w.ask("server").Address)
+	w := servers.New(t)
+	ctx, store := limited(t), open(t, w.Ask("server").Address)
 	for n := range 10 {
 		event := eventfold.NewEvent("Counted", map[string]int{"n": n})
-		_ = must(store.Append(ctx, "count-1", eventfold.AnyVersion(), []eventfold.Event{event}))
+		_ = must(store.Append(ctx, "count-1", eventfold.AnyVersion(), several(event)))
 	}
 	var places []eventfold.Place
 	sub := store.Subscribe(eventfold.OfStream("count-1"))
@@ -205,9 +207,9 @@ func TestPlaces(t *testing.T) {
 // event is listed, replayed and purged.
 func TestGroupThroughCuts(t *testing.T) {
 	defer caught(t)
-	w := newWorld(t)
-	server := w.ask("server").Address
-	proxy := w.ask("proxy", server).Address
+	w := servers.New(t)
+	server := w.Ask("server").Address
+	proxy := w.Ask("proxy", server).Address
 	ctx, direct := limited(t), open(t, server)
 	store := open(t, proxy)
 	_, created, err := store.CreateGroup(ctx, "mailer", eventfold.Categories("count"),
@@ -233,7 +235,7 @@ func TestGroupThroughCuts(t *testing.T) {
 		handled[n]++
 		delivery.Ack()
 		if len(handled)%60 == 0 && handled[n] == 1 {
-			w.ask("cut", proxy)
+			w.Ask("cut", proxy)
 		}
 		if len(handled) == 300 {
 			break
@@ -291,7 +293,7 @@ func TestGroupRun(t *testing.T) {
 	for n := range 60 {
 		event := eventfold.NewEvent("Counted", map[string]int{"n": n})
 		stream := fmt.Sprintf("count-%d", n%5)
-		_ = must(store.Append(ctx, stream, eventfold.AnyVersion(), []eventfold.Event{event}))
+		_ = must(store.Append(ctx, stream, eventfold.AnyVersion(), several(event)))
 	}
 	running, stop := context.WithCancel(ctx)
 	var mutex sync.Mutex

@@ -9,7 +9,7 @@ import (
 	eventfoldv1 "eventfold.dev/go/eventfold/v1"
 )
 
-const mailRules = `{"privacy": "Mailed", "personal": ["/mail"]}`
+const mailRules = `{"privacy": "Mailed", "personal": {"/mail": {}}}`
 
 // Goal: personal data is declared, found, exported, held and erased.
 func TestPrivacy(t *testing.T) {
@@ -21,9 +21,11 @@ func TestPrivacy(t *testing.T) {
 	same(t, "get", len(must(store.GetPrivacyRules(ctx, of, 0)).Fields), 1)
 	same(t, "list", len(collect(t, store.ListPrivacyRules(ctx))), 1)
 	mailed := eventfold.NewEvent("Mailed", json.RawMessage(`{"mail": "a@b", "n": 1.50}`))
-	_ = must(store.Append(ctx, "user-1", eventfold.Exact(0), []eventfold.Event{mailed}))
+	_ = must(store.Append(ctx, "user-1", eventfold.Exact(0), several(mailed)))
 
-	found := soon(t, func() (*eventfold.FoundSubject, error) { return store.FindSubject(ctx, "user-1") })
+	found := soon(t, func() (*eventfold.FoundSubject, error) {
+		return store.FindSubject(ctx, "user-1")
+	})
 	same(t, "found", []any{found.Subject.Name, found.Events[0].Events}, []any{"user-1", 1})
 	exported := collect(t, store.ExportSubject(ctx, "user-1", eventfold.ExportLinked()))
 	same(t, "exported", []any{len(exported), string(exported[0].Data)},
@@ -78,7 +80,7 @@ func TestDeletion(t *testing.T) {
 	defer caught(t)
 	ctx, store := onServer(t)
 	for _, stream := range []string{"user-1", "order-1"} {
-		_ = must(store.Append(ctx, stream, eventfold.Exact(0), []eventfold.Event{opened("A")}))
+		_ = must(store.Append(ctx, stream, eventfold.Exact(0), several(opened("A"))))
 	}
 	if err := store.PutLink(ctx, "order-1", "user-1", eventfold.LinkRestrict); err != nil {
 		t.Fatal(err)
@@ -110,7 +112,7 @@ func TestDeletion(t *testing.T) {
 			t.Errorf("found %v", err)
 		}
 	}
-	_, err = store.Append(ctx, "user-1", eventfold.AnyVersion(), []eventfold.Event{opened("B")})
+	_, err = store.Append(ctx, "user-1", eventfold.AnyVersion(), several(opened("B")))
 	if !errors.Is(err, eventfold.ErrStreamDeleted) {
 		t.Errorf("found %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	eventfold "eventfold.dev/go"
 	eventfoldv1 "eventfold.dev/go/eventfold/v1"
+	"eventfold.dev/go/internal/servers"
 )
 
 // soon makes a call again until it goes well: what the server does by itself takes its time.
@@ -29,7 +30,8 @@ func TestFolds(t *testing.T) {
 	defer caught(t)
 	ctx, store := onServer(t)
 	fold, created, err := store.PutFold(ctx, accountFold)
-	same(t, "put", []any{fold.GetName(), fold.GetRevision(), created, err}, []any{"account", 1, true, nil})
+	same(t, "put", []any{fold.GetName(), fold.GetRevision(), created, err},
+		[]any{"account", 1, true, nil})
 	_, created, err = store.PutFold(ctx, accountFold)
 	same(t, "again", []any{created, err}, []any{false, nil})
 	same(t, "get", must(store.GetFold(ctx, "account", 0)).Digest, fold.Digest)
@@ -37,13 +39,14 @@ func TestFolds(t *testing.T) {
 	streams := []string{"account-none"}
 	for n := range 30 {
 		name := fmt.Sprintf("account-%d", n)
-		_ = must(store.Append(ctx, name, eventfold.Exact(0), []eventfold.Event{deposited(fmt.Sprint(n))}))
+		_ = must(store.Append(ctx, name, eventfold.Exact(0), several(deposited(fmt.Sprint(n)))))
 		streams = append(streams, name)
 	}
 	broken := eventfold.NewEvent("MoneyDeposited", map[string]string{"amount": "much"})
-	_ = must(store.Append(ctx, "account-7", eventfold.Exact(1), []eventfold.Event{broken}))
+	_ = must(store.Append(ctx, "account-7", eventfold.Exact(1), several(broken)))
 	found := map[string]eventfold.HydratedStream[account]{}
-	for one, err := range eventfold.HydrateMany[account](ctx, store, streams, eventfold.FoldName("account")) {
+	name := eventfold.FoldName("account")
+	for one, err := range eventfold.HydrateMany[account](ctx, store, streams, name) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,16 +80,16 @@ func TestRetry(t *testing.T) {
 	}
 	first := must(eventfold.ReadAggregate(ctx, store, "account", "1", handlers))
 	same(t, "no stream", first, eventfold.Aggregate[int]{Stream: "account-1"})
-	_ = must(store.Append(ctx, "account-1", eventfold.Exact(0), []eventfold.Event{opened("A"), deposited("7")}))
+	_ = must(store.Append(ctx, "account-1", eventfold.Exact(0), several(opened("A"), deposited("7"))))
 	read := must(eventfold.ReadAggregate(ctx, store, "account", "1", handlers))
 	same(t, "read", read, eventfold.Aggregate[int]{State: 7, Version: 2, Stream: "account-1"})
 
 	seen := []string{}
 	decide := func(state account) ([]eventfold.Event, error) {
 		if seen = append(seen, state.Balance.String()); len(seen) == 1 {
-			_ = must(store.Append(ctx, "account-1", eventfold.Exact(2), []eventfold.Event{deposited("1")}))
+			_ = must(store.Append(ctx, "account-1", eventfold.Exact(2), several(deposited("1"))))
 		}
-		return []eventfold.Event{deposited("10")}, nil
+		return several(deposited("10")), nil
 	}
 	fold := eventfold.FoldSource(accountFold)
 	appended := must(eventfold.Retry(ctx, store, "account", "1", fold, decide))
@@ -96,10 +99,11 @@ func TestRetry(t *testing.T) {
 	none, err := eventfold.RetryHandlers(ctx, store, "account", "1", handlers, nothing)
 	same(t, "nothing", []any{none == nil, err}, []any{true, nil})
 	moving := func(int) ([]eventfold.Event, error) {
-		_ = must(store.Append(ctx, "account-1", eventfold.AnyVersion(), []eventfold.Event{deposited("1")}))
-		return []eventfold.Event{deposited("1")}, nil
+		_ = must(store.Append(ctx, "account-1", eventfold.AnyVersion(), several(deposited("1"))))
+		return several(deposited("1")), nil
 	}
-	_, err = eventfold.RetryHandlers(ctx, store, "account", "1", handlers, moving, eventfold.Attempts(2))
+	twice := eventfold.Attempts(2)
+	_, err = eventfold.RetryHandlers(ctx, store, "account", "1", handlers, moving, twice)
 	if !errors.Is(err, eventfold.ErrVersionConflict) {
 		t.Errorf("found %v", err)
 	}
@@ -114,7 +118,7 @@ func TestCompensateAndClose(t *testing.T) {
 	defer caught(t)
 	ctx, store := onServer(t)
 	wrong, right := deposited("97"), deposited("79")
-	_ = must(store.Append(ctx, "account-1", eventfold.Exact(0), []eventfold.Event{opened("A"), wrong}))
+	_ = must(store.Append(ctx, "account-1", eventfold.Exact(0), several(opened("A"), wrong)))
 	appended := must(store.Compensate(ctx, "account-1", eventfold.Exact(2), eventfold.Compensation{
 		EventID: wrong.ID, Reason: "digits were swapped", Correction: &right,
 	}))
@@ -136,18 +140,18 @@ func TestCompensateAndClose(t *testing.T) {
 		eventfold.ClosingEvent("", "", json.RawMessage(`{"year": 2026}`))))
 	same(t, "closed", []any{closed.Version, closed.Successor, len(closed.States)},
 		[]any{5, "account-1@2", 1})
-	_, err = store.Append(ctx, "account-1", eventfold.AnyVersion(), []eventfold.Event{deposited("1")})
+	_, err = store.Append(ctx, "account-1", eventfold.AnyVersion(), several(deposited("1")))
 	var isClosed *eventfold.StreamClosedError
 	if !errors.As(err, &isClosed) || isClosed.Successor() != "account-1@2" {
 		t.Errorf("found %v", err)
 	}
 	followed := must(store.Append(ctx, "account-1", eventfold.AnyVersion(),
-		[]eventfold.Event{deposited("1")}, eventfold.FollowOpen))
+		several(deposited("1")), eventfold.FollowOpen))
 	same(t, "followed", followed.Stream, "account-1@2")
 	decided := must(eventfold.Retry(ctx, store, "account", "1", eventfold.FoldSource(accountFold),
 		func(state account) ([]eventfold.Event, error) {
-			same(t, "carried", state.Balance, json.Number("80"))
-			return []eventfold.Event{deposited("2")}, nil
+			same(t, "carried", state.Balance, json.Number("177"))
+			return several(deposited("2")), nil
 		}))
 	same(t, "decided on", []any{decided.Stream, decided.LastVersion}, []any{"account-1@2", 3})
 	handlers := eventfold.Handlers[int]{
@@ -166,9 +170,9 @@ func TestCompensateAndClose(t *testing.T) {
 // Goal: a watch gives every state, also through a cut.
 func TestWatch(t *testing.T) {
 	defer caught(t)
-	w := newWorld(t)
-	server := w.ask("server").Address
-	proxy := w.ask("proxy", server).Address
+	w := servers.New(t)
+	server := w.Ask("server").Address
+	proxy := w.Ask("proxy", server).Address
 	ctx, direct, store := limited(t), open(t, server), open(t, proxy)
 	versions := []int64{}
 	for state, err := range eventfold.Watch[account](
@@ -181,9 +185,9 @@ func TestWatch(t *testing.T) {
 			break
 		}
 		if len(versions)%2 == 1 {
-			w.ask("cut", proxy)
+			w.Ask("cut", proxy)
 		}
-		_ = must(direct.Append(ctx, "account-1", eventfold.AnyVersion(), []eventfold.Event{deposited("0.1")}))
+		_ = must(direct.Append(ctx, "account-1", eventfold.AnyVersion(), several(deposited("0.1"))))
 	}
 	same(t, "versions", versions, []int64{0, 1, 2, 3, 4, 5})
 }
@@ -210,9 +214,10 @@ func TestProjections(t *testing.T) {
 	same(t, "put", []any{projection.GetName(), generation, err}, []any{"customers", 1, nil})
 	position := int64(0)
 	for n := range 25 {
-		event := eventfold.NewEvent("Registered", map[string]any{"name": fmt.Sprintf("n%02d", n), "age": n})
+		data := map[string]any{"name": fmt.Sprintf("n%02d", n), "age": n}
+		event := eventfold.NewEvent("Registered", data)
 		stream := fmt.Sprintf("customer-%02d", n)
-		position = must(store.Append(ctx, stream, eventfold.Exact(0), []eventfold.Event{event})).Positions[0]
+		position = must(store.Append(ctx, stream, eventfold.Exact(0), several(event))).Positions[0]
 	}
 	fresh := &eventfold.Freshness{}
 	rows := collect(t, eventfold.Query[customer](ctx, store, "customers", eventfold.Filter("age >= 5"),
@@ -231,7 +236,7 @@ func TestProjections(t *testing.T) {
 		t.Errorf("found %v", err)
 	}
 	odd := eventfold.NewEvent("Registered", map[string]any{"name": "x", "age": "old"})
-	position = must(store.Append(ctx, "customer-x", eventfold.Exact(0), []eventfold.Event{odd})).Positions[0]
+	position = must(store.Append(ctx, "customer-x", eventfold.Exact(0), several(odd))).Positions[0]
 	_ = must(store.Count(ctx, "customers", eventfold.AtLeastPosition(position)))
 	parked := collect(t, store.ListParkedKeys(ctx, "customers", 0))
 	same(t, "parked", []any{len(parked), parked[0].Key}, []any{1, "customer-x"})
@@ -239,11 +244,14 @@ func TestProjections(t *testing.T) {
 
 	_, generation, err = store.RebuildProjection(ctx, "customers", eventfold.SwitchByHand)
 	same(t, "rebuilt", []any{generation, err}, []any{2, nil})
-	_ = soon(t, func() (*eventfold.Projection, error) { return store.SwitchProjection(ctx, "customers", 2) })
+	_ = soon(t, func() (*eventfold.Projection, error) {
+		return store.SwitchProjection(ctx, "customers", 2)
+	})
 	same(t, "verified", must(store.VerifyProjection(ctx, "customers", 0, 10)).KeysDiffering, 0)
 	same(t, "active", must(store.GetProjection(ctx, "customers")).Active, 2)
 	same(t, "listed", len(collect(t, store.ListProjections(ctx))), 1)
-	if err := store.DropProjection(ctx, "customers", 2); !errors.Is(err, eventfold.ErrProjectionInUse) {
+	err = store.DropProjection(ctx, "customers", 2)
+	if !errors.Is(err, eventfold.ErrProjectionInUse) {
 		t.Errorf("found %v", err)
 	}
 	if err := store.DropProjection(ctx, "customers", 0); err != nil {
