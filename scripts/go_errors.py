@@ -40,8 +40,8 @@ def comment(text: str, indent: str = "") -> list[str]:
 def constants(reasons: list[Reason]) -> list[str]:
     """The reasons as constants."""
     lines = [
-        "// The reasons of the catalogue. errors.Is(err, ErrVersionConflict) tells whether an error",
-        "// has one.",
+        "// The reasons of the catalogue. errors.Is(err, ErrVersionConflict) tells whether an",
+        "// error has one.",
         "const (",
     ]
     for reason in reasons:
@@ -70,11 +70,11 @@ def error_type(reason: Reason) -> list[str]:
         getter, result = ("number", "int64") if kind == "int" else ("text", "string")
         absent = "0" if kind == "int" else "Empty"
         said = f"{go_name(fact)} is the fact `{fact}`. {meaning} {absent}: it was not told."
+        body = f'return (*Error)(e).{getter}("{fact}")'
         lines += [
             "",
             *comment(said),
-            f'func (e *{name}) {go_name(fact)}() {result} {{ return (*Error)(e).{getter}("{fact}")'
-            " }",
+            f"func (e *{name}) {go_name(fact)}() {result} {{ {body} }}",
         ]
     return [*lines, ""]
 

@@ -2,8 +2,8 @@
 
 package eventfold
 
-// The reasons of the catalogue. errors.Is(err, ErrVersionConflict) tells whether an error
-// has one.
+// The reasons of the catalogue. errors.Is(err, ErrVersionConflict) tells whether an
+// error has one.
 const (
 	// ErrInvalidRequest: A field of the request has a value that it cannot have, such as a
 	// negative limit.

@@ -26,7 +26,7 @@ func TestReadme(t *testing.T) {
 	for _, line := range strings.Split(program, "\n") {
 		_, said, isSaid := strings.Cut(line, ") // ")
 		if !isSaid {
-			said, isSaid = strings.CutPrefix(line, "\t// ")
+			said, isSaid = strings.CutPrefix(line, "    // ")
 			isSaid = isSaid && strings.Contains(said, "{")
 		}
 		if isSaid {
