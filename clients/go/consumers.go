@@ -168,8 +168,8 @@ func (c *Consumer) consume(
 	for {
 		one, isUseful, err := session.next(ctx)
 		c.tellLost(session)
-		if isUseful {
-			again.heard(true)
+		if isUseful || session.isStarted() {
+			again.heard(isUseful)
 		}
 		if err != nil {
 			if ctx.Err() != nil {

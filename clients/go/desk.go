@@ -146,12 +146,15 @@ func (d *desk) answered(answer *eventfoldv1.SettleAnswer) {
 	late := answer.RefusedPositions
 	for _, one := range found.items {
 		position := one.event.Position
+		if isExtension && !one.isOpen() {
+			continue // What it was settled with has an answer of its own.
+		}
 		switch {
 		case refused != nil && (len(late) == 0 || slices.Contains(late, position)):
 			d.lose(one, refused)
 		case isExtension:
 			one.touched = time.Now()
-		default:
+		case one.state == itemSettling:
 			one.wasParked = slices.Contains(answer.GetSettled().GetParked(), position)
 			one.state = itemSettled
 			close(one.told)

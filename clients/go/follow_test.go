@@ -283,6 +283,42 @@ func checkParking(
 	}
 }
 
+// Goal: a consumer that never had an event waits for its server longer than the timeout, once it
+// was connected.
+func TestIdleConsumerThroughOutage(t *testing.T) {
+	defer caught(t)
+	w := servers.New(t)
+	server := w.Ask("server")
+	ctx, store := limited(t), open(t, server.Address, eventfold.WithTimeout(2*time.Second))
+	_, _, err := store.CreateGroup(ctx, "idle")
+	same(t, "created", err, nil)
+	breaks := make(chan struct{}, 1_000)
+	go func() {
+		// As soon as it is seen among the consumers, the server goes away.
+		for ctx.Err() == nil {
+			_, status, err := store.GetGroup(ctx, "idle")
+			if err == nil && len(status.Consumers) == 1 {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		w.Ask("kill", server.Number)
+		<-breaks
+		time.Sleep(4 * time.Second)
+		w.Ask("start", server.Number)
+		_, _ = store.Append(ctx, "count-1", eventfold.AnyVersion(), several(opened("A")))
+	}()
+	tell := eventfold.OnReconnect(func(eventfold.Reconnect) { breaks <- struct{}{} })
+	for delivery, err := range store.Consume("idle", tell).Deliveries(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "type", delivery.Event.Type, "AccountOpened")
+		delivery.Ack()
+		break
+	}
+}
+
 // Goal: Run handles streams side by side and each in order, retries what fails, and finishes what
 // is in hand when it is stopped.
 func TestGroupRun(t *testing.T) {

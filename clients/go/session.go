@@ -173,6 +173,13 @@ func (s *session) settle(one *item, what settling) {
 	s.desk.settle(one, what)
 }
 
+// isStarted says whether the server has answered at all.
+func (s *session) isStarted() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.desk.session != 0
+}
+
 func (s *session) takeLost() []lost {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

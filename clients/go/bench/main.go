@@ -1,6 +1,6 @@
 // Bench measures the client on one connection, and prints one JSON object.
 //
-//	go -C clients/go run ./bench ADDRESS SECONDS
+//	go run -C clients/go ./bench ADDRESS SECONDS
 package main
 
 import (

@@ -1,7 +1,7 @@
 // Bank: two writers withdraw at once; one is refused by the version, and decides again.
 //
 //	make run                                    # in another terminal
-//	go -C clients/go run ./examples/bank        # -server HOST:PORT for another one
+//	go run -C clients/go ./examples/bank        # -server HOST:PORT for another one
 package main
 
 import (
