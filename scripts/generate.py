@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docs_errors
+import go_errors
 import go_stubs
 import go_toolchain
 import node_toolchain
@@ -151,6 +152,12 @@ GENERATORS = (
         name="errors of the typescript client",
         owns=(str(ts_errors.TARGET),),
         write=ts_errors.write,
+    ),
+    Generator(
+        name="errors of the Go client",
+        owns=(go_errors.TARGET,),
+        write=lambda tree: go_errors.write(tree, PROTO),
+        require=go_toolchain.require,
     ),
 )
 

@@ -20,7 +20,9 @@ FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 80
 
 SOURCES = {".py", ".pyi", ".rs", ".proto", ".sql", ".go", ".ts", ".java"}
-GENERATED = re.compile(r"_pb2(_grpc)?\.pyi?$|\.pb\.go$|^clients/.*/(gen|generated)/|/_generated/")
+GENERATED = re.compile(
+    r"_pb2(_grpc)?\.pyi?$|\.pb\.go$|_gen\.go$|^clients/.*/(gen|generated)/|/_generated/"
+)
 VENDORED = re.compile(r"^proto/google/")
 # Named in pieces, or this file would hold what it forbids.
 REGISTRY_HOSTS = re.compile(

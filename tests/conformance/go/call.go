@@ -12,13 +12,12 @@ import (
 	"strings"
 	"time"
 
-	// Registers the messages and services of the contract: none is named here, so that a proto
+	// Registers the messages and services of the contract too: none is named here, so that a proto
 	// that is added needs no line.
-	_ "eventfold.dev/go/eventfold/v1"
+	eventfold "eventfold.dev/go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -104,7 +103,7 @@ type call struct {
 
 // begin starts a call. A call that takes one request or answers once is a stream of one message.
 func (r *Runner) begin(
-	conn *grpc.ClientConn, called protoreflect.MethodDescriptor, headers object,
+	conn *eventfold.Conn, called protoreflect.MethodDescriptor, headers object,
 ) (*call, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	for name, value := range headers {
@@ -230,7 +229,9 @@ func (c *call) outcome(ended error) (*Outcome, error) {
 	if ended == nil && !c.method.IsStreamingServer() {
 		return &Outcome{Answer: c.parts[0]}, nil
 	}
-	if _, told := status.FromError(ended); !told {
+	// An error of the runner itself is none of the client's.
+	var told *eventfold.Error
+	if ended != nil && !errors.As(ended, &told) {
 		return nil, ended
 	}
 	merged, err := merge(c.method, c.parts, ended == nil)
@@ -240,7 +241,7 @@ func (c *call) outcome(ended error) (*Outcome, error) {
 	if ended == nil {
 		return &Outcome{Answer: merged}, nil
 	}
-	outcome, err := c.runner.failure(ended)
+	outcome, err := c.runner.failure(told)
 	if err != nil {
 		return nil, err
 	}

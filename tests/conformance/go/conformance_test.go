@@ -1,4 +1,4 @@
-// Goal: the server does what every conformance case says, over the generated Go stubs.
+// Goal: the server does what every conformance case says, over the connection of the Go client.
 //
 // Method: one subtest a case, against the servers that pytest (test_go.py) starts and hands out.
 package conformance
@@ -86,20 +86,20 @@ func TestWrongCasesFail(t *testing.T) {
 	}
 }
 
-// Cases make their calls by descriptors; programs make them by the clients of the stubs.
+// Cases make their calls by descriptors; programs make them by the stubs of the client.
 func TestTheStubsCallTheServer(t *testing.T) {
 	servers := ServersOfEnvironment()
 	if servers == nil {
 		t.Skipf("%s names nobody who hands out servers", ServersVariable)
 	}
-	conn, closing, err := servers.Open("shared")
+	client, closing, err := servers.Open("shared")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closing()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	store := eventfoldv1.NewEventStoreClient(conn)
+	store := client.Stubs().EventStore
 	stream := "stubs-" + randomUUID()
 	appended, err := store.Append(ctx, &eventfoldv1.AppendRequest{
 		Stream: stream,

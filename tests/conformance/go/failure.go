@@ -4,24 +4,37 @@ import (
 	"fmt"
 	"slices"
 
+	eventfold "eventfold.dev/go"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
 const detailsBytesMax = 4096
 
-// failure reads the status of a call that failed, and checks what is true of every error. The
-// library keeps a status only if its code is that of the call, and then shows no other message.
-func (r *Runner) failure(err error) (*Outcome, error) {
-	told := status.Convert(err).Proto()
-	if len(told.GetDetails()) == 0 {
-		return nil, fmt.Errorf("an error without details: %s", describe(told))
+// failure reads what the client tells of a call that failed, and the status that came, and checks
+// what is true of every error. gRPC keeps a status only if its code is that of the call, and then
+// shows no other message.
+func (r *Runner) failure(err *eventfold.Error) (*Outcome, error) {
+	came := err.GRPCStatus().Proto()
+	if len(came.GetDetails()) == 0 {
+		return nil, fmt.Errorf("an error without details: %v", err)
 	}
-	return r.told(told)
+	outcome, wrong := r.told(came)
+	if wrong != nil {
+		return nil, wrong
+	}
+	facts := object{}
+	for name, value := range err.Facts {
+		facts[name] = value
+	}
+	if string(err.Reason) != outcome.Reason || compact(facts) != compact(outcome.Facts) ||
+		err.Message != outcome.Message || uint32(err.Code) != uint32(came.Code) {
+		return nil, fmt.Errorf("the client makes %v %s of %s", err, compact(facts), describe(came))
+	}
+	return outcome, nil
 }
 
 // told says what a status says; checks what is true of every error, wherever it stands.

@@ -1,4 +1,4 @@
-// Runs the conformance cases over the generated Go stubs; docs/conformance.md tells the format.
+// Runs the conformance cases over the connection of the Go client; docs/conformance.md tells the format.
 module eventfold.dev/conformance
 
 go 1.24.0
@@ -12,10 +12,11 @@ require (
 )
 
 require (
+	github.com/google/uuid v1.6.0 // indirect
 	golang.org/x/net v0.49.0 // indirect
 	golang.org/x/sys v0.40.0 // indirect
 	golang.org/x/text v0.33.0 // indirect
 )
 
-// The stubs of this very commit.
+// The client of this very commit.
 replace eventfold.dev/go => ../../../clients/go

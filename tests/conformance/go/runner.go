@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
+	eventfold "eventfold.dev/go"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -23,23 +23,23 @@ type Runner struct {
 	open    Opener
 }
 
-// Opener opens the connection to `shared` or `tokens`, or for `fresh` to a store that nobody has
+// Opener opens a client of `shared` or `tokens`, or for `fresh` to a store that nobody has
 // used yet; close gives the server back.
-type Opener func(target string) (conn *grpc.ClientConn, close func(), err error)
+type Opener func(target string) (client *eventfold.Client, close func(), err error)
 
 // NewRunner makes a runner with the catalogue of errors.
 func NewRunner(reasons map[string]Reason, open Opener) *Runner { return &Runner{reasons, open} }
 
 // Run runs all steps; the error is that of the first that goes wrong.
 func (r *Runner) Run(c *Case) error {
-	conns := map[string]*grpc.ClientConn{}
+	conns := map[string]*eventfold.Conn{}
 	for target := range c.Targets() {
-		conn, closing, err := r.open(target)
+		client, closing, err := r.open(target)
 		if err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
 		defer closing()
-		conns[target] = conn
+		conns[target] = client.Conn()
 	}
 	variables, err := NewVariables(c.Texts)
 	if err != nil {
@@ -63,7 +63,7 @@ func (r *Runner) Run(c *Case) error {
 }
 
 // inTime runs a step, again and again if it says that it need not go well at once.
-func (r *Runner) inTime(step object, conn *grpc.ClientConn, v *Variables) error {
+func (r *Runner) inTime(step object, conn *eventfold.Conn, v *Variables) error {
 	seconds := 0
 	if written, ok := step["eventually"]; ok {
 		var err error
@@ -82,7 +82,7 @@ func (r *Runner) inTime(step object, conn *grpc.ClientConn, v *Variables) error 
 	}
 }
 
-func (r *Runner) step(step object, conn *grpc.ClientConn, v *Variables) error {
+func (r *Runner) step(step object, conn *eventfold.Conn, v *Variables) error {
 	called, err := method(textOf(step["call"]))
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func (r *Runner) step(step object, conn *grpc.ClientConn, v *Variables) error {
 
 // calling makes the call of a step.
 func (r *Runner) calling(
-	step object, called protoreflect.MethodDescriptor, conn *grpc.ClientConn, v *Variables,
+	step object, called protoreflect.MethodDescriptor, conn *eventfold.Conn, v *Variables,
 ) (*Outcome, error) {
 	headers, err := Expand(step["metadata"], v)
 	if err != nil {

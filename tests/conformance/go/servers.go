@@ -9,19 +9,18 @@ import (
 	"strings"
 	"sync"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	eventfold "eventfold.dev/go"
 )
 
 // ServersVariable names the environment variable with the address where servers are handed out.
 const ServersVariable = "EVENTFOLD_CONFORMANCE_SERVERS"
 
-// Servers opens connections to servers that another program runs and hands out.
+// Servers opens clients of servers that another program runs and hands out.
 type Servers struct {
 	desk string
 
 	mutex  sync.Mutex
-	shared map[string]*grpc.ClientConn
+	shared map[string]*eventfold.Client
 	leases []net.Conn
 }
 
@@ -31,45 +30,45 @@ func ServersOfEnvironment() *Servers {
 	if desk == "" {
 		return nil
 	}
-	return &Servers{desk: desk, shared: map[string]*grpc.ClientConn{}}
+	return &Servers{desk: desk, shared: map[string]*eventfold.Client{}}
 }
 
-// Open is an Opener. One connection serves all cases on a shared server, as in a program.
-func (s *Servers) Open(target string) (*grpc.ClientConn, func(), error) {
+// Open is an Opener. One client serves all cases on a shared server, as in a program.
+func (s *Servers) Open(target string) (*eventfold.Client, func(), error) {
 	if target == "fresh" {
-		conn, lease, err := s.lease(target)
+		client, lease, err := s.lease(target)
 		if err != nil {
 			return nil, nil, err
 		}
-		return conn, func() { _, _ = conn.Close(), lease.Close() }, nil
+		return client, func() { _, _ = client.Close(), lease.Close() }, nil
 	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.shared[target] == nil {
-		conn, lease, err := s.lease(target)
+		client, lease, err := s.lease(target)
 		if err != nil {
 			return nil, nil, err
 		}
-		s.shared[target] = conn
+		s.shared[target] = client
 		s.leases = append(s.leases, lease)
 	}
 	return s.shared[target], func() {}, nil
 }
 
 // lease asks for a server: it is ours as long as the connection to the desk is open.
-func (s *Servers) lease(target string) (*grpc.ClientConn, net.Conn, error) {
+func (s *Servers) lease(target string) (*eventfold.Client, net.Conn, error) {
 	lease, err := net.Dial("tcp", s.desk)
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := connect(lease, target)
+	client, err := connect(lease, target)
 	if err != nil {
 		return nil, nil, errors.Join(err, lease.Close())
 	}
-	return conn, lease, nil
+	return client, lease, nil
 }
 
-func connect(lease net.Conn, target string) (*grpc.ClientConn, error) {
+func connect(lease net.Conn, target string) (*eventfold.Client, error) {
 	if _, err := fmt.Fprintln(lease, target); err != nil {
 		return nil, err
 	}
@@ -77,8 +76,5 @@ func connect(lease net.Conn, target string) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no server was handed out: %w", err)
 	}
-	return grpc.NewClient(
-		"passthrough:///"+strings.TrimSpace(line),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(),
-	)
+	return eventfold.Open(strings.TrimSpace(line))
 }
