@@ -12,7 +12,7 @@ from pathlib import Path
 import go_toolchain
 import pytest
 from tests.clients.servers import handed_out
-from tests.conformance.test_go import read_events
+from tests.support.outcomes import report
 
 CLIENT = Path(__file__).resolve().parents[2] / "clients/go"
 # The first build compiles gRPC; servers are killed and started again.
@@ -38,10 +38,4 @@ def test_the_go_client(toolchain: None, subtests: pytest.Subtests) -> None:
         done = subprocess.run(
             command, cwd=CLIENT, env=environment, capture_output=True, text=True, check=False
         )
-    outcomes, said = read_events(done.stdout)
-    for name, outcome in outcomes.items():
-        with subtests.test(msg=name):
-            assert outcome == "pass", said[name]
-    told = said[""] + done.stderr
-    assert done.returncode == 0 or set(outcomes.values()) != {"pass"}, told
-    assert "TestSubscriptionThroughKill" in outcomes, f"go test did not tell of it: {told}"
+    report(subtests, done, {"TestSubscriptionThroughKill"})
