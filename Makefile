@@ -174,6 +174,9 @@ fuzz: ## fuzz each target of the core for FUZZ_SECONDS (60); needs nightly Rust 
 clean: ## remove what was built; never the data of the server
 	rm -rf $(VENV) target tools/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f python/eventfold/_core*.so python/eventfold/_core*.pyd
+	rm -rf clients/java/target tests/conformance/java/target clients/go/build tools/bindgen/target
+	for package in clients/typescript clients/typescript/wasm tests/conformance/typescript; do \
+	  rm -rf $$package/node_modules $$package/dist $$package/build; done
 	find python tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # All packages at the versions and digests of the lock, the tools of developers among them.
