@@ -6,6 +6,8 @@ Method: both clients against strangers, and against servers with TLS and with to
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -128,3 +130,40 @@ def test_a_token_that_is_unknown(world: World, ask: Ask) -> None:
             ask(address, CALLS["get"], token=token)
     with pytest.raises(eventfold.PermissionDenied):
         ask(address, APPEND, token="conformance-reader")
+
+
+def test_an_idle_consumer_outlives_an_outage(world: World) -> None:
+    """One that no event has come to yet; the server is away for longer than a call may take."""
+    server = told(world, "server")
+    with eventfold.Client(server["address"], timeout=1) as store:
+        store.create_group("idle", types=["Wanted"])
+        consumer = store.consume("idle")
+        seen: list[str] = []
+        failures: list[Exception] = []
+
+        def consume() -> None:
+            try:
+                with consumer as events:
+                    for event in events:
+                        seen.append(event.type)
+                        return
+            except Exception as error:  # noqa: BLE001 - whatever it is, the test tells
+                failures.append(error)
+
+        thread = threading.Thread(target=consume)
+        thread.start()
+        wait_for(lambda: consumer.session > 0 or failures)
+        told(world, f"kill {server['number']}")
+        time.sleep(2.5)
+        told(world, f"start {server['number']}")
+        with eventfold.Client(server["address"]) as other:
+            other.append("account-1", [eventfold.Event("Wanted", {})], expected_version=0)
+        thread.join(60)
+        assert (seen, failures) == (["Wanted"], [])
+
+
+def wait_for(is_so: Callable[[], object]) -> None:
+    ends = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.02)

@@ -286,8 +286,9 @@ class AsyncConsumer:
             finally:
                 if not self._closing.is_set():
                     session.cancel()
-            if session.was_useful:
-                self._reconnects.heard(is_new=True)
+            if session.desk.session:
+                # It had begun, though no event may have come.
+                self._reconnects.heard(session.was_useful)
             if not self._closing.is_set():
                 await self._closing.pause(self._reconnects.pause_s(failure))
 
