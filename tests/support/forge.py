@@ -69,14 +69,17 @@ class Forge:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # -P: the folder of this file is none to import from.
         command = [sys.executable, "-P", __file__, str(theirs.fileno())]
+        # Ctrl-C is for the tests, which then stop what they started.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+            command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], process_group=0
         )
         theirs.close()
         self._channel = ours
         self._asking = threading.Lock()
-        self._started: list[int] = []
+        self._started: dict[int, int] = {}
+        self._number = 0
         self._news = threading.Condition()
+        self.is_dead = False
         self._forked: dict[int, ForkedProcess] = {}
         self._early: dict[int, int] = {}
         threading.Thread(target=self._listen, name="forge", daemon=True).start()
@@ -84,24 +87,32 @@ class Forge:
     def start(self, program: str, argument: str, log: IO[Any]) -> ForkedProcess:
         """Runs a program of Python with one argument, in the environment of this process."""
         out, into = os.pipe()
-        request = {"argument": argument, "program": program, "environment": dict(os.environ)}
-        request["cwd"] = str(Path.cwd())
-        with self._asking:
-            try:
-                message = json.dumps(request).encode()
-                assert len(message) <= MESSAGE_BYTES_MAX
-                socket.send_fds(self._channel, [message], [into, log.fileno()])
-            finally:
-                os.close(into)
+        with self._asking, os.fdopen(into, "wb"), contextlib.ExitStack() as undone:
+            stdout = undone.enter_context(os.fdopen(out, encoding="utf-8"))
+            self._number += 1
+            request = {
+                "number": self._number,
+                "argument": argument,
+                "program": program,
+                "environment": dict(os.environ),
+                "cwd": str(Path.cwd()),
+            }
+            message = json.dumps(request).encode()
+            assert len(message) <= MESSAGE_BYTES_MAX
+            socket.send_fds(self._channel, [message], [into, log.fileno()])
             with self._news:
-                if not self._news.wait_for(lambda: self._started, START_SECONDS_MAX):
+                self._news.wait_for(
+                    lambda: self.is_dead or self._number in self._started, START_SECONDS_MAX
+                )
+                if self._number not in self._started:
                     raise RuntimeError("the forge does not answer")
-                pid = self._started.pop()
-                process = ForkedProcess(pid, os.fdopen(out, encoding="utf-8"))
+                pid = self._started.pop(self._number)
+                process = ForkedProcess(pid, stdout)
                 if pid in self._early:
                     process.end(self._early.pop(pid))
                 else:
                     self._forked[pid] = process
+            undone.pop_all()
         return process
 
     def _listen(self) -> None:
@@ -110,12 +121,19 @@ class Forge:
                 told = json.loads(message)
                 with self._news:
                     if "started" in told:
-                        self._started.append(told["started"])
+                        self._started[told["number"]] = told["started"]
                     elif told["ended"] in self._forked:
                         self._forked.pop(told["ended"]).end(told["status"])
                     else:
                         self._early[told["ended"]] = told["status"]
                     self._news.notify_all()
+        with self._news:
+            # Nobody tells any more how its processes end.
+            self.is_dead = True
+            for process in self._forked.values():
+                process.kill()
+                process.end(-signal.SIGKILL)
+            self._news.notify_all()
 
 
 def forked_request(channel: socket.socket) -> dict[str, Any]:
@@ -136,6 +154,7 @@ def forked_request(channel: socket.socket) -> dict[str, Any]:
         message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES_MAX, 2)
         if not message:
             sys.exit(0)
+        request: dict[str, Any] = json.loads(message)
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
@@ -144,11 +163,10 @@ def forked_request(channel: socket.socket) -> dict[str, Any]:
             os.dup2(descriptors[1], 2)
             for descriptor in (*descriptors, wake_read, wake_write, channel.detach()):
                 os.close(descriptor)
-            request: dict[str, Any] = json.loads(message)
             return request
         for descriptor in descriptors:
             os.close(descriptor)
-        channel.send(json.dumps({"started": pid}).encode())
+        channel.send(json.dumps({"started": pid, "number": request["number"]}).encode())
 
 
 def tell_ended(channel: socket.socket) -> None:

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -104,10 +103,15 @@ def _read_line(stream: IO[str], seconds: float) -> str:
         return ""
 
 
-@cache
-def _forge(pid: int) -> Forge:
-    """The forge of a process, which its children do not share."""
-    return Forge()
+# By process, since children do not share it.
+_FORGES: dict[int, Forge] = {}
+
+
+def _forge() -> Forge:
+    forge = _FORGES.get(os.getpid())
+    if forge is None or forge.is_dead:
+        forge = _FORGES[os.getpid()] = Forge()
+    return forge
 
 
 def _start(
@@ -115,7 +119,7 @@ def _start(
 ) -> ForkedProcess | subprocess.Popen[str]:
     with log.open("a", encoding="utf-8") as errors:
         if not environment:
-            return _forge(os.getpid()).start(_PROGRAM, options, errors)
+            return _forge().start(_PROGRAM, options, errors)
         # Some of it is read by the modules that are imported.
         return subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, options],
