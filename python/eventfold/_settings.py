@@ -59,6 +59,9 @@ def is_loopback(target: str) -> bool:
     for scheme in _SCHEMES:
         target = target.removeprefix(scheme)
     host = target.rpartition("/")[2]
+    if "," in host:
+        # A list of addresses, of which the first alone would be looked at.
+        return False
     if host.startswith("["):
         host = host[1:].partition("]")[0]
     elif host.count(":") == 1:

@@ -39,7 +39,14 @@ def test_loopback(target: str) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["10.0.0.1:4141", "db.example:4141", "[fe80::1]:1", "localhost.example:1", "dns:///a.b:1"],
+    [
+        "10.0.0.1:4141",
+        "db.example:4141",
+        "[fe80::1]:1",
+        "localhost.example:1",
+        "dns:///a.b:1",
+        "ipv6:[::1]:1,[2001:db8::1]:1",
+    ],
 )
 def test_a_token_stays_here_without_tls(target: str) -> None:
     assert not is_loopback(target)
