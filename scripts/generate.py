@@ -22,6 +22,7 @@ from pathlib import Path
 import docs_errors
 import go_stubs
 import go_toolchain
+import java_errors
 import sdk_errors
 import sdk_sync
 
@@ -137,6 +138,11 @@ GENERATORS = (
         owns=(f"{go_stubs.CLIENT}/{CONTRACT}/*.pb.go",),
         write=go_stubs.write,
         require=go_toolchain.require,
+    ),
+    Generator(
+        name="errors of the Java client",
+        owns=(f"{java_errors.FOLDER.as_posix()}/*.java",),
+        write=lambda tree: java_errors.write(tree, PROTO),
     ),
 )
 
