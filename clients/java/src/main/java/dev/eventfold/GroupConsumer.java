@@ -209,8 +209,7 @@ public final class GroupConsumer
         }
         Duration pause = reconnects.pause(failure, 0);
         try {
-            // Says only whether it was closed meanwhile, which the loop sees itself.
-            boolean unused = closing.await(pause.toNanos(), TimeUnit.NANOSECONDS);
+            closing.await(pause.toNanos(), TimeUnit.NANOSECONDS);
         } catch (InterruptedException error) {
             throw Messages.interrupted();
         }

@@ -98,8 +98,7 @@ abstract class Live<A, F> implements AutoCloseable {
 
     private void pause(Duration pause) {
         try {
-            // Says only whether it was closed meanwhile, which the loop sees itself.
-            boolean unused = closing.await(pause.toNanos(), TimeUnit.NANOSECONDS);
+            closing.await(pause.toNanos(), TimeUnit.NANOSECONDS);
         } catch (InterruptedException error) {
             throw Messages.interrupted();
         }
