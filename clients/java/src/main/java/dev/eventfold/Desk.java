@@ -1,6 +1,5 @@
 package dev.eventfold;
 
-import com.google.rpc.Status;
 import dev.eventfold.errors.ConnectionFailedException;
 import dev.eventfold.errors.LeaseLostException;
 import dev.eventfold.v1.ConsumeRequest;
@@ -103,7 +102,8 @@ final class Desk {
             return;
         }
         boolean isExtension = found.kind().action() == SettleAction.SETTLE_ACTION_EXTEND;
-        EventfoldException error = refusal(answer);
+        EventfoldException error =
+                answer.hasRefused() ? Failures.ofStatus(answer.getRefused()) : null;
         if (error != null && error.code().equals("UNAVAILABLE") && !isExtension) {
             repeated.add(new Sent(clock.getAsLong() + REPEAT_NS, found.kind(), found.items()));
             return;
@@ -121,11 +121,6 @@ final class Desk {
                 item.end(DeskItem.State.SETTLED, null);
             }
         }
-    }
-
-    private static EventfoldException refusal(SettleAnswer answer) {
-        Status refused = answer.hasRefused() ? answer.getRefused() : null;
-        return refused == null ? null : Failures.ofStatus(refused);
     }
 
     private void lose(DeskItem item, EventfoldException error) {
@@ -392,22 +387,13 @@ final class Desk {
         repeated.forEach(one -> unsent.addAll(one.items()));
         for (DeskItem item : unsent) {
             if (item.state == DeskItem.State.SETTLING) {
-                lose(item, broken(item));
+                lose(item, item.broken(group));
             }
         }
         for (DeskItem item : List.copyOf(open.values())) {
-            item.end(DeskItem.State.LOST, broken(item));
+            item.end(DeskItem.State.LOST, item.broken(group));
         }
         open.clear();
         waiting.clear();
-    }
-
-    private LeaseLostException broken(DeskItem item) {
-        return new LeaseLostException(
-                "the session broke, and the event is delivered again",
-                Map.of(
-                        "group", group,
-                        "position", Long.toString(item.event.position()),
-                        "lease", Long.toString(item.lease)));
     }
 }

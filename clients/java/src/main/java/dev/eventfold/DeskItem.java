@@ -1,5 +1,7 @@
 package dev.eventfold;
 
+import dev.eventfold.errors.LeaseLostException;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 
 /** A delivered event, as the desk of its session has it. */
@@ -47,5 +49,15 @@ final class DeskItem {
         } else {
             outcome.completeExceptionally(why);
         }
+    }
+
+    /** Why it is lost when its session is over. */
+    LeaseLostException broken(String group) {
+        return new LeaseLostException(
+                "the session broke, and the event is delivered again",
+                Map.of(
+                        "group", group,
+                        "position", Long.toString(event.position()),
+                        "lease", Long.toString(lease)));
     }
 }

@@ -16,6 +16,7 @@ import dev.eventfold.errors.UnauthenticatedException;
 import dev.eventfold.errors.UnexpectedAnswerException;
 import io.grpc.Metadata;
 import io.grpc.protobuf.StatusProto;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
@@ -118,6 +119,9 @@ final class Failures {
             return new UnexpectedAnswerException(
                     code, target + " does not speak the protocol of eventfold: " + text, facts);
         }
+        if (isBroken(status)) {
+            return new ConnectionFailedException(target + ": " + text, facts);
+        }
         return switch (code) {
             case "UNAVAILABLE", "CANCELLED" ->
                     new ConnectionFailedException(target + ": " + text, facts);
@@ -163,8 +167,17 @@ final class Failures {
         }
         String text = text(status);
         return text.contains("First received frame was not SETTINGS")
-                || text.contains("Unexpected HTTP/1.x request")
                 || text.contains("HTTP/1.");
+    }
+
+    /** Whether the connection broke, which gRPC does not always call UNAVAILABLE. */
+    private static boolean isBroken(io.grpc.Status status) {
+        for (Throwable cause = status.getCause(); cause != null; cause = cause.getCause()) {
+            if (cause instanceof IOException) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static EventfoldException noAnswer(Duration timeout, Safety safety) {

@@ -11,6 +11,9 @@ import io.grpc.ManagedChannelBuilder;
 import io.grpc.TlsChannelCredentials;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.security.cert.CertificateException;
+import java.security.cert.CertificateFactory;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -47,6 +50,9 @@ record Settings(
         checkTimeout(timeout);
         if (token != null && !TOKEN.matcher(token).matches()) {
             throw invalid("token", "a token is visible ASCII without blanks");
+        }
+        if (authorities != null && !areCertificates(authorities)) {
+            throw invalid("authorities", "the authorities are no certificates in PEM");
         }
         if (token != null && !isTls && !insecure && !isLoopback(target)) {
             throw new InsecureConnectionException(
@@ -97,7 +103,8 @@ record Settings(
                     .keepAliveTimeout(KEEPALIVE_TIMEOUT_S, TimeUnit.SECONDS)
                     .disableServiceConfigLookUp()
                     .build();
-        } catch (IllegalArgumentException error) {
+        } catch (RuntimeException error) {
+            // Of several classes, one of which cannot be named.
             throw invalid("target", target + " is no address: " + error.getMessage());
         }
     }
@@ -107,13 +114,22 @@ record Settings(
             return InsecureChannelCredentials.create();
         }
         TlsChannelCredentials.Builder tls = TlsChannelCredentials.newBuilder();
-        if (authorities != null) {
-            try {
+        try {
+            if (authorities != null) {
                 tls.trustManager(new ByteArrayInputStream(authorities));
-            } catch (IOException error) {
-                throw invalid("authorities", "the authorities are no PEM");
             }
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
         }
         return tls.build();
+    }
+
+    private static boolean areCertificates(byte[] pem) {
+        try {
+            CertificateFactory factory = CertificateFactory.getInstance("X.509");
+            return !factory.generateCertificates(new ByteArrayInputStream(pem)).isEmpty();
+        } catch (CertificateException error) {
+            return false;
+        }
     }
 }

@@ -102,8 +102,8 @@ class ServicesTest {
                         .atLeastPosition(position);
         List<Row<Columns>> rows =
                 client.projections().query("balances", query, Columns.class).toList();
-        assertEquals(List.of("1", "3"), rows.stream().map(Row::key).toList());
-        assertEquals(new Columns("Ada", new BigDecimal("10.50")), rows.get(0).columns());
+        assertEquals(List.of("purse-1", "purse-3"), rows.stream().map(Row::key).toList());
+        assertEquals(new Columns("Ada", new BigDecimal("10.5")), rows.get(0).columns());
         assertEquals(2, rows.get(0).version());
         Projections.Page<Json> page =
                 client.projections()
