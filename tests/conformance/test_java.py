@@ -43,13 +43,13 @@ def test_the_java_runner(toolchain: None, servers: Servers, subtests: pytest.Sub
 
 def test_every_outcome_is_read() -> None:
     report = """<testsuite>
-      <testcase name="cases() a/b" classname="p.T"><failure message="wrong">at T</failure></testcase>
+      <testcase name="cases() a/b" classname="p.T"><failure message="no">at T</failure></testcase>
       <testcase name="cases() a/c" classname="p.T"><error>broken</error></testcase>
       <testcase name="plain" classname="p.T"><skipped/></testcase>
       <testcase name="good" classname="p.U"><system-out>said</system-out></testcase>
     </testsuite>"""
     assert read_report(report) == {
-        "T/a/b": "wrongat T",
+        "T/a/b": "noat T",
         "T/a/c": "broken",
         "T/plain": "skipped",
         "U/good": "",

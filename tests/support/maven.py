@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 CLIENT = Path(__file__).resolve().parents[2] / "clients/java"
 
@@ -51,7 +51,7 @@ def read_report(text: str) -> dict[str, str]:
     is wrong too, since nothing here may be skipped.
     """
     failures: dict[str, str] = {}
-    for case in ElementTree.fromstring(text).iter("testcase"):
+    for case in ET.fromstring(text).iter("testcase"):
         # Of a test that is made when it runs, the name of what made it comes first.
         name = case.get("name", "").rpartition("() ")[2]
         owner = case.get("classname", "").rpartition(".")[2]

@@ -54,7 +54,7 @@ record Case(
     static List<Case> ofFolder(Path folder) throws IOException {
         List<Case> cases = new ArrayList<>();
         try (Stream<Path> files = Files.list(folder)) {
-            for (Path file : files.filter(one -> one.toString().endsWith(".yaml")).sorted().toList()) {
+            for (Path file : files.sorted().toList()) {
                 cases.addAll(ofFile(file));
             }
         }

@@ -128,8 +128,8 @@ final class ConsumeSession {
     }
 
     /**
-     * The next delivery ({@code DeskItem}), or one that was lost ({@code LostDelivery}); null: the session was
-     * stopped here.
+     * The next delivery ({@code DeskItem}), or one that was lost ({@code LostDelivery}); null: the
+     * session was stopped here.
      *
      * @throws RuntimeException what broke it
      */

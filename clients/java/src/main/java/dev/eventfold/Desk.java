@@ -74,8 +74,6 @@ final class Desk {
         return session;
     }
 
-    // What comes.
-
     /** Takes what the server sent; says whether it was of use to the work of the group. */
     boolean receive(ConsumeResponse message) {
         if (message.hasStarted()) {
@@ -139,8 +137,6 @@ final class Desk {
             creditsDue++;
         }
     }
-
-    // What goes.
 
     /** The next that was lost; null: none. */
     LostDelivery nextLost() {
@@ -307,7 +303,8 @@ final class Desk {
         return dueSince != null && (waits || now - dueSince >= ACK_DELAY_NS);
     }
 
-    private void add(ConsumeRequest.Builder message, long now, Settling kind, List<DeskItem> items) {
+    private void add(
+            ConsumeRequest.Builder message, long now, Settling kind, List<DeskItem> items) {
         number++;
         sent.put(number, new Sent(now, kind, items));
         Settlement.Builder one = message.addSettlementsBuilder();

@@ -130,7 +130,7 @@ final class Failures {
             default ->
                     new UnexpectedAnswerException(
                             code,
-                            target + " answered " + code + " without a reason of eventfold: " + text,
+                            target + " answered " + code + " without a reason: " + text,
                             facts);
         };
     }

@@ -123,7 +123,7 @@ public final class Json {
     }
 
     /**
-     * It as an object of a type with parameters, such as {@code new TypeReference<List<Item>>() {}}.
+     * It as an object of a type with parameters: {@code new TypeReference<List<Item>>() {}}.
      *
      * @throws dev.eventfold.errors.StateMismatchException it does not fit the type
      */

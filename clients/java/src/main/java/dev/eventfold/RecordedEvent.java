@@ -67,7 +67,9 @@ public record RecordedEvent(
             return read(wire);
         } catch (IllegalArgumentException error) {
             throw new UnexpectedAnswerException(
-                    "OK", "an event whose id is no UUID", Map.of("position", "" + wire.getPosition()));
+                    "OK",
+                    "an event whose id is no UUID",
+                    Map.of("position", Long.toString(wire.getPosition())));
         }
     }
 

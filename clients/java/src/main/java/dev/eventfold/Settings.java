@@ -58,7 +58,7 @@ record Settings(
             throw new InsecureConnectionException(
                     "the token would travel in plain text to "
                             + target
-                            + "; use TLS, or say insecure() if something else protects the way there",
+                            + "; use TLS, or say insecure() if something else protects the way",
                     Map.of("target", target));
         }
     }
