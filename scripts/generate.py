@@ -23,6 +23,7 @@ import docs_errors
 import go_errors
 import go_stubs
 import go_toolchain
+import java_errors
 import node_toolchain
 import sdk_errors
 import sdk_sync
@@ -158,6 +159,11 @@ GENERATORS = (
         owns=(go_errors.TARGET,),
         write=lambda tree: go_errors.write(tree, PROTO),
         require=go_toolchain.require,
+    ),
+    Generator(
+        name="errors of the Java client",
+        owns=(f"{java_errors.FOLDER.as_posix()}/*.java",),
+        write=lambda tree: java_errors.write(tree, PROTO),
     ),
 )
 

@@ -1,0 +1,4 @@
+package dev.eventfold;
+
+/** A delivery that was settled too late, or not at all. */
+record LostDelivery(DeskItem item, EventfoldException error) {}
