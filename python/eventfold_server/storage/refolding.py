@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from eventfold import _core
+import asyncpg
+
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.bridge import Bridge
 from eventfold_server.storage.database import Database
@@ -40,7 +42,11 @@ class Verification:
         """Works for a moment, the first time until the snapshot is taken; to be called until it is
         `done`. None: the generation is gone.
         """
-        compared: Comparison | None = await told(self._bridge, self._verifier.go_on)
+        try:
+            compared: Comparison | None = await told(self._bridge, self._verifier.go_on)
+        except asyncpg.UndefinedTableError:
+            # It was dropped between two statements.
+            return None
         return compared
 
 

@@ -192,6 +192,9 @@ class _Rise:
             return
         except Refusal as refusal:
             end_if_cancelled()
+            if refusal.reason == "PROJECTION_NOT_FOUND":
+                # Dropped meanwhile, which is nobody's fault.
+                return
             told = refusal.reason
         except Exception as error:  # noqa: BLE001 - it is tried again
             told = type(error).__qualname__
