@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import java_toolchain
 import pytest
+from tests.conformance.conftest import Note
 from tests.conformance.runner import load_cases, load_wrong_cases
 from tests.conformance.servers import Servers, handed_out
 from tests.support.maven import read_report, run_tests
@@ -28,12 +29,23 @@ def toolchain() -> None:
 
 
 @pytest.mark.timeout(SECONDS_MAX)
-def test_the_java_runner(toolchain: None, servers: Servers, subtests: pytest.Subtests) -> None:
+def test_the_java_runner(
+    toolchain: None, servers: Servers, subtests: pytest.Subtests, note: Note
+) -> None:
     with handed_out(servers) as environment:
         report = run_tests(environment, "conformance-reports", "-Pconformance")
     for name, failure in report.failures.items():
         with subtests.test(msg=name):
             assert not failure, failure
+    ids = {f"ConformanceTest/{case.id}": case.id for case in load_cases()}
+    note(
+        "java",
+        {
+            ids[name]: "fail" if failure else "pass"
+            for name, failure in report.failures.items()
+            if name in ids
+        },
+    )
     failed = any(report.failures.values())
     assert report.status == 0 or failed, report.printed
     wanted = {f"ConformanceTest/{case.id}" for case in (*load_cases(), *load_wrong_cases())}

@@ -30,19 +30,20 @@ class Report:
 def run_tests(environment: Mapping[str, str], reports: str, *options: str) -> Report:
     """Runs `mvn test` with these options; `reports` is the folder that it writes reports to."""
     folder = CLIENT / "target" / reports
-    # Reports of an earlier run would be taken for those of this one.
-    shutil.rmtree(folder, ignore_errors=True)
-    done = subprocess.run(
-        ["mvn", "-q", "-B", *options, "test"],
-        cwd=CLIENT,
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     failures: dict[str, str] = {}
-    for file in sorted(folder.glob("TEST-*.xml")):
-        failures |= read_report(file.read_text(encoding="utf-8"))
+    with locked(CLIENT):
+        # Reports of an earlier run would be taken for those of this one.
+        shutil.rmtree(folder, ignore_errors=True)
+        done = subprocess.run(
+            ["mvn", "-q", "-B", *options, "test"],
+            cwd=CLIENT,
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for file in sorted(folder.glob("TEST-*.xml")):
+            failures |= read_report(file.read_text(encoding="utf-8"))
     return Report(failures, done.returncode, done.stdout + done.stderr)
 
 

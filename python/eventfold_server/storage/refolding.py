@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from eventfold import _core
 import asyncpg
 
+from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.bridge import Bridge
 from eventfold_server.storage.database import Database
