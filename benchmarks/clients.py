@@ -42,6 +42,7 @@ class Candidate:
     name: str
     folder: str
     build: list[list[str]]
+    # `{address}`, and `{seconds}` of all figures together, `{share}` of each.
     run: list[str]
     # Patterns of files that people write, and of those among them that are no part of the client.
     files: str
@@ -56,7 +57,7 @@ CANDIDATES = [
         BASELINE,
         "python/eventfold",
         [],
-        [sys.executable, "benchmarks/python_client.py"],
+        [sys.executable, "benchmarks/python_client.py", "{address}", "{seconds}"],
         r"\.py$",
         r"/(_generated|_sync|v1|testing|cli|_codegen|checkpoint|integrations)/",
         r"#",
@@ -65,7 +66,7 @@ CANDIDATES = [
         "Go",
         "clients/go",
         [["go", "build", "-o", "build/bench", "./bench"]],
-        ["clients/go/build/bench"],
+        ["clients/go/build/bench", "{address}", "{seconds}"],
         r"\.go$",
         r"/(v1|bench|examples|internal|build)/|_test\.go$|_gen\.go$",
         r"//",
@@ -79,7 +80,7 @@ CANDIDATES = [
             ["node_modules/.bin/tsc", "-p", "tsconfig.json"],
             ["node_modules/.bin/tsc", "-p", "tsconfig.tests.json"],
         ],
-        ["node", "clients/typescript/build/bench/bench.js"],
+        ["node", "clients/typescript/build/bench/bench.js", "{address}", "{seconds}"],
         r"\.ts$",
         r"/generated/",
         r"//|/?\*",
@@ -88,8 +89,12 @@ CANDIDATES = [
     Candidate(
         "Java",
         "clients/java/src/main/java",
-        [["mvn", "-q", "-B", "-DskipTests", "package"]],
-        ["mvn", "-q", "-B", "-f", "clients/java", "exec:exec@bench"],
+        [["mvn", "-q", "-B", "test-compile"]],
+        [
+            *("mvn", "-q", "-B", "-f", "clients/java/pom.xml", "exec:java"),
+            *("-Dexec.mainClass=Bench", "-Dexec.classpathScope=test"),
+            "-Dexec.args={address} {share} examples/bank/account.fold.yaml",
+        ],
         r"\.java$",
         r"^$",
         r"//|/?\*",
@@ -123,8 +128,9 @@ def build(candidate: Candidate) -> None:
 
 def run(candidate: Candidate, address: str, seconds: float) -> dict[str, float]:
     """What its program prints."""
+    share = seconds / len(FIGURES)
     done = subprocess.run(
-        [*candidate.run, address, str(seconds)],
+        [part.format(address=address, seconds=seconds, share=share) for part in candidate.run],
         cwd=ROOT,
         check=True,
         capture_output=True,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from .locks import locked
+
 CLIENT = Path(__file__).resolve().parents[2] / "clients/java"
 
 
