@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from eventsourcing.cipher import AESCipher
 from eventsourcing.persistence import InfrastructureFactory, IntegrityError
-from eventsourcing.system import SingleThreadedRunner, System
+from eventsourcing.system import NewSingleThreadedRunner, SingleThreadedRunner, System
 from eventsourcing.utils import Environment
 from tests.integration.eventsourcing_adapter.bank import Account, Bank, Counter, Counters, use
 
@@ -78,6 +79,24 @@ def test_a_system_in_one_store(env: dict[str, str]) -> None:
         newest = bank.recorder.max_notification_id()
         assert isinstance(counters.recorder, EventfoldProcessRecorder)
         assert counters.recorder.max_tracking_id("Bank") == newest
+
+
+def test_a_follower_gets_each_event_of_aggregates_saved_among_each_other(
+    env: dict[str, str],
+) -> None:
+    """Also of a runner that hands on what `save` returns: out of order it would be lost."""
+    system: System = System(pipes=[[Bank, Counters]])
+    with NewSingleThreadedRunner[UUID](system, env=env) as runner:
+        bank, counters = runner.get(Bank), runner.get(Counters)
+        first, second = Account("Ann"), Account("Bob")
+        for account in (first, second, first, second):
+            account.deposit(Decimal(1))
+        events = [*first.collect_events(), *second.collect_events()]
+        recordings = bank.save(*(events[place] for place in (0, 3, 1, 4, 2, 5)))
+        assert [one.notification.id for one in recordings] == [1, 2, 3, 4, 5, 6]
+        counter = counters.repository.get(Counter.create_id())
+        assert isinstance(counter, Counter)
+        assert counter.count == 4
 
 
 def test_a_process_that_knows_only_its_environment(env: dict[str, str]) -> None:

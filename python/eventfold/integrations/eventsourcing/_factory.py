@@ -1,12 +1,17 @@
 """The recorders of an application, made of environment variables."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from eventsourcing.domain import DomainEventProtocol, TAggregateID
 from eventsourcing.persistence import (
     AggregateRecorder,
+    EventStore,
     InfrastructureFactory,
+    Mapper,
+    Recording,
 )
 from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
 
@@ -26,6 +31,22 @@ RecorderT = TypeVar("RecorderT")
 DEFAULT_CATEGORY = "aggregate"
 # `category_snapshots` is a category too.
 _CATEGORY_CHARS_MAX = 54
+
+
+class EventfoldEventStore(EventStore[TAggregateID]):
+    """An event store that tells of its events in the order of the log."""
+
+    def put(
+        self, domain_events: Sequence[DomainEventProtocol[TAggregateID]], **kwargs: Any
+    ) -> list[Recording[TAggregateID]]:
+        """Stores events, all or none; returns them in the order of their notification ids.
+
+        Those of one aggregate are neighbours in the log, wherever they stand among
+        `domain_events`. Runners hand the recordings to followers one after the other, and a
+        follower that has tracked an id takes none below it any more.
+        """
+        recordings = super().put(domain_events, **kwargs)
+        return sorted(recordings, key=lambda recording: recording.notification.id)
 
 
 class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
@@ -124,6 +145,19 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
         if not issubclass(found, base):
             raise TypeError(f"{found!r} is no subclass of {base.__name__}")
         return found
+
+    def event_store(
+        self,
+        mapper: Mapper[TAggregateID] | None = None,
+        recorder: AggregateRecorder | None = None,
+    ) -> EventStore[TAggregateID]:
+        """An event store whose recordings stand in the order of the log.
+
+        Args:
+            mapper: Default: that which the variables name.
+            recorder: Default: that of the application.
+        """
+        return EventfoldEventStore(mapper or self.mapper(), recorder or self.application_recorder())
 
     def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
         """A recorder of aggregates alone.
