@@ -129,7 +129,14 @@ def test_the_sdk_does_without_the_library() -> None:
     [
         ({}, "BANK_EVENTFOLD_SERVER, EVENTFOLD_SERVER"),
         ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "soon"}, "EVENTFOLD_TIMEOUT"),
-        ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "-1"}, "timeout"),
+        ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "-1"}, "EVENTFOLD_TIMEOUT"),
+        ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "60.1"}, "at most 60"),
+        ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "nan"}, "at most 60"),
+        ({"EVENTFOLD_SERVER": "store.example"}, "host:port"),
+        ({"EVENTFOLD_SERVER": "a:0"}, "host:port"),
+        ({"EVENTFOLD_SERVER": "a:65536"}, "host:port"),
+        ({"EVENTFOLD_SERVER": "http://a:1"}, "host:port"),
+        ({"EVENTFOLD_SERVER": "::1"}, "host:port"),
         ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TLS": "perhaps"}, "EVENTFOLD_TLS"),
         ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TLS_CA": "/nowhere/ca.pem"}, "ca.pem"),
         ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_CATEGORY": "a-b"}, "category"),
@@ -158,8 +165,18 @@ def test_variables_reach_the_client() -> None:
         assert (settings.target, settings.token) == ("store.example:4141", "secret")
         assert (settings.tls, settings.timeout) == (True, 7)
     assert factory.category == "Bank"
-    assert Factory(Environment("my.bank", variables)).category == "my_bank"
     assert Factory(variables).category == "aggregate"
+
+
+def test_names_of_applications_are_categories_of_their_own() -> None:
+    variables = {"EVENTFOLD_SERVER": "[::1]:4141"}
+    names = ["my_bank", "my.bank", "my-bank", "a" * 54, "a" * 55, "a" * 56, "Zoë", "Zo_"]
+    found = [Factory(Environment(name, variables)).category for name in names]
+    assert found[:2] == ["my_bank", "my_bank_a7328bb8"]
+    assert found[3] == "a" * 54
+    assert found[4].startswith("a" * 45 + "_")
+    assert len(set(found)) == len(names)
+    assert max(len(category) for category in found) == 54
 
 
 def test_ids_of_one_aggregate_in_two_applications(env: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """The recorders of an application, made of environment variables."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,10 @@ RecorderT = TypeVar("RecorderT")
 DEFAULT_CATEGORY = "aggregate"
 # `category_snapshots` is a category too.
 _CATEGORY_CHARS_MAX = 54
+_DIGEST_CHARS = 8
+_SECONDS_MAX = 60
+# A name, an IPv4 address, or an IPv6 address in brackets.
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 
 
 class EventfoldEventStore(EventStore[TAggregateID]):
@@ -64,7 +69,8 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
     - `EVENTFOLD_TIMEOUT`: seconds for a call with its repetitions, above 0 and at most 60.
       Default: 10.
     - `EVENTFOLD_CATEGORY`: category of the streams, 1 to 54 ASCII letters, digits and `_`. Default:
-      the name of the application, `_` in place of all else, or `aggregate` if it has no name.
+      the name of the application, or `aggregate` if it has none. Where the name could be no
+      category: `_` in place of all else, cut, and with `_` and 8 digits of its SHA-256.
 
     Args:
         env: the variables, and the name of the application.
@@ -94,6 +100,9 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
         if not server:
             names = ", ".join(self.env.create_keys(self.EVENTFOLD_SERVER))
             raise OSError(f"the address of the server is missing in the environment: {names}")
+        address = _SERVER.fullmatch(server)
+        if address is None or not 0 < int(address[2]) < 65_536:
+            raise OSError(f"{self.EVENTFOLD_SERVER}: {server!r} is no host:port")
         self.category = self._category()
         authorities = self.env.get(self.EVENTFOLD_TLS_CA)
         with translated():
@@ -117,12 +126,16 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
     def _seconds(self) -> float:
         text = self.env.get(self.EVENTFOLD_TIMEOUT) or "10"
         try:
-            return float(text)
+            seconds = float(text)
         except ValueError:
             raise OSError(f"{self.EVENTFOLD_TIMEOUT}: {text!r} is no number") from None
+        if not 0 < seconds <= _SECONDS_MAX:
+            problem = f"{text!r} is not above 0 and at most {_SECONDS_MAX}"
+            raise OSError(f"{self.EVENTFOLD_TIMEOUT}: {problem}")
+        return seconds
 
     def _category(self) -> str:
-        own = re.sub(r"[^A-Za-z0-9_]", "_", self.env.name)[:_CATEGORY_CHARS_MAX]
+        own = _category_of(self.env.name)
         category = self.env.get(self.EVENTFOLD_CATEGORY) or own or DEFAULT_CATEGORY
         try:
             Names(category)
@@ -204,3 +217,12 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
     def close(self) -> None:
         """Ends the connection, which all of its recorders share."""
         self.client.close()
+
+
+def _category_of(name: str) -> str:
+    """The category of an application's events, another one for each name."""
+    category = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    if category == name and len(name) <= _CATEGORY_CHARS_MAX:
+        return name
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_CHARS]
+    return f"{category[: _CATEGORY_CHARS_MAX - 1 - _DIGEST_CHARS]}_{digest}"
