@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from eventsourcing.cipher import AESCipher
 from eventsourcing.persistence import InfrastructureFactory, IntegrityError
-from eventsourcing.system import SingleThreadedRunner, System
+from eventsourcing.system import NewSingleThreadedRunner, SingleThreadedRunner, System
 from eventsourcing.utils import Environment
 from tests.integration.eventsourcing_adapter.bank import Account, Bank, Counter, Counters, use
 
@@ -80,6 +81,24 @@ def test_a_system_in_one_store(env: dict[str, str]) -> None:
         assert counters.recorder.max_tracking_id("Bank") == newest
 
 
+def test_a_follower_gets_each_event_of_aggregates_saved_among_each_other(
+    env: dict[str, str],
+) -> None:
+    """Also of a runner that hands on what `save` returns: out of order it would be lost."""
+    system: System = System(pipes=[[Bank, Counters]])
+    with NewSingleThreadedRunner[UUID](system, env=env) as runner:
+        bank, counters = runner.get(Bank), runner.get(Counters)
+        first, second = Account("Ann"), Account("Bob")
+        for account in (first, second, first, second):
+            account.deposit(Decimal(1))
+        events = [*first.collect_events(), *second.collect_events()]
+        recordings = bank.save(*(events[place] for place in (0, 3, 1, 4, 2, 5)))
+        assert [one.notification.id for one in recordings] == [1, 2, 3, 4, 5, 6]
+        counter = counters.repository.get(Counter.create_id())
+        assert isinstance(counter, Counter)
+        assert counter.count == 4
+
+
 def test_a_process_that_knows_only_its_environment(env: dict[str, str]) -> None:
     program = (
         "from tests.integration.eventsourcing_adapter.bank import Bank, use\n"
@@ -110,7 +129,14 @@ def test_the_sdk_does_without_the_library() -> None:
     [
         ({}, "BANK_EVENTFOLD_SERVER, EVENTFOLD_SERVER"),
         ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "soon"}, "EVENTFOLD_TIMEOUT"),
-        ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "-1"}, "timeout"),
+        ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "-1"}, "EVENTFOLD_TIMEOUT"),
+        ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "60.1"}, "at most 60"),
+        ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TIMEOUT": "nan"}, "at most 60"),
+        ({"EVENTFOLD_SERVER": "store.example"}, "host:port"),
+        ({"EVENTFOLD_SERVER": "a:0"}, "host:port"),
+        ({"EVENTFOLD_SERVER": "a:65536"}, "host:port"),
+        ({"EVENTFOLD_SERVER": "http://a:1"}, "host:port"),
+        ({"EVENTFOLD_SERVER": "::1"}, "host:port"),
         ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TLS": "perhaps"}, "EVENTFOLD_TLS"),
         ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_TLS_CA": "/nowhere/ca.pem"}, "ca.pem"),
         ({"EVENTFOLD_SERVER": "a:1", "EVENTFOLD_CATEGORY": "a-b"}, "category"),
@@ -139,8 +165,18 @@ def test_variables_reach_the_client() -> None:
         assert (settings.target, settings.token) == ("store.example:4141", "secret")
         assert (settings.tls, settings.timeout) == (True, 7)
     assert factory.category == "Bank"
-    assert Factory(Environment("my.bank", variables)).category == "my_bank"
     assert Factory(variables).category == "aggregate"
+
+
+def test_names_of_applications_are_categories_of_their_own() -> None:
+    variables = {"EVENTFOLD_SERVER": "[::1]:4141"}
+    names = ["my_bank", "my.bank", "my-bank", "a" * 54, "a" * 55, "a" * 56, "Zoë", "Zo_"]
+    found = [Factory(Environment(name, variables)).category for name in names]
+    assert found[:2] == ["my_bank", "my_bank_a7328bb8"]
+    assert found[3] == "a" * 54
+    assert found[4].startswith("a" * 45 + "_")
+    assert len(set(found)) == len(names)
+    assert max(len(category) for category in found) == 54
 
 
 def test_ids_of_one_aggregate_in_two_applications(env: dict[str, str]) -> None:

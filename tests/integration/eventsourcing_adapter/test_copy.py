@@ -6,6 +6,7 @@ copied in one go, in portions, by the command; then the application goes on here
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from eventsourcing.persistence import (
     Tracking,
 )
 from eventsourcing.popo import POPOApplicationRecorder, POPOProcessRecorder
-from tests.integration.eventsourcing_adapter.bank import Account, Bank, use
+from tests.integration.eventsourcing_adapter.bank import Account, Bank, Counters, use
 
 import eventfold
 from eventfold import Event
@@ -182,3 +183,48 @@ def test_an_application_in_sqlite_moves(
         account = moved.repository.get(ids[0])
         assert isinstance(account, Account)
         assert account.version == 7
+
+
+def test_the_command_reads_only(
+    tmp_path: Path,
+    eventfold_target: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A source without tables is a mistake, whatever the variables of the application say."""
+    for name, value in {
+        "SQLITE_DBNAME": str(tmp_path / "mistyped.db"),
+        "EVENTFOLD_SERVER": eventfold_target,
+        "BANK_CREATE_TABLE": "yes",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert main(["--from", "eventsourcing.sqlite", "--name", "Bank"]) == 1
+    assert "no such table" in capsys.readouterr().err
+    with sqlite3.connect(tmp_path / "mistyped.db") as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
+    assert main(["--from", "eventsourcing.nowhere", "--name", "Bank"]) == 1
+    assert "eventsourcing.nowhere" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--from", "eventsourcing.sqlite"])
+    assert "--name" in capsys.readouterr().err
+
+
+def test_the_command_minds_no_classes_of_the_old_recorders(
+    tmp_path: Path, eventfold_target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "SQLITE_DBNAME": str(tmp_path / "counters.db"),
+        "EVENTFOLD_SERVER": eventfold_target,
+        "APPLICATION_RECORDER_TOPIC": "eventsourcing.sqlite:SQLiteApplicationRecorder",
+        "PROCESS_RECORDER_TOPIC": "eventsourcing.sqlite:SQLiteProcessRecorder",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with Counters(env={"PERSISTENCE_MODULE": "eventsourcing.sqlite"}) as old:
+        old.recorder.insert_events(
+            [StoredEvent(uuid4(), 1, "t", b"{}")], tracking=Tracking("Bank", 7)
+        )
+    command = ["--from", "eventsourcing.sqlite", "--name", "Counters", "--tracking", "Bank"]
+    assert main(command) == 0
+    with eventfold.Client(eventfold_target) as store:
+        moved = EventfoldProcessRecorder(store, "Counters")
+        assert (moved.max_notification_id(), moved.max_tracking_id("Bank")) == (1, 7)

@@ -177,3 +177,27 @@ def test_trackings_of_two_processes(store: eventfold.Client) -> None:
     assert second.max_tracking_id("upstream") == 3
     ids = [one.originator_id for one in second.select_notifications(None, 10)]
     assert ids == ["a", "b", "c"]
+
+
+def test_a_tracking_is_one_of_the_events_of_an_insertion(store: eventfold.Client) -> None:
+    recorder = EventfoldProcessRecorder(store)
+    events = [StoredEvent("one", n, "t", b"{}") for n in range(1, 1_001)]
+    with pytest.raises(DataError):
+        recorder.insert_events(events, tracking=Tracking("upstream", 1))
+    assert recorder.insert_events(events[:999], tracking=Tracking("upstream", 1))
+    others = [StoredEvent("two", n, "t", b"{}") for n in range(1, 1_001)]
+    assert recorder.insert_events(others)
+
+
+def test_a_client_that_is_closed() -> None:
+    client = eventfold.Client("127.0.0.1:1", timeout=0.5)
+    recorder = EventfoldProcessRecorder(client)
+    client.close()
+    for call in (
+        lambda: recorder.insert_events([StoredEvent("one", 1, "topic", b"{}")]),
+        lambda: recorder.select_events("one"),
+        recorder.max_notification_id,
+        lambda: next(recorder.subscribe()),
+    ):
+        with pytest.raises(InterfaceError, match="closed"):
+            call()

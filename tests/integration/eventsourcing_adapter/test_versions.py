@@ -106,6 +106,25 @@ def test_a_second_event_by_a_recorder_that_knows_nothing(
         )
 
 
+def test_backwards_while_the_head_moves_beyond_the_bound(
+    recorder: EventfoldApplicationRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    originator_id = uuid4()
+    recorder.insert_events(events(originator_id, 1, 2))
+    read = eventfold.Client.read
+
+    def late(*args: object, **options: object) -> object:
+        monkeypatch.setattr(eventfold.Client, "read", read)
+        try:
+            return read(*args, **options).to_list()  # type: ignore[arg-type]
+        finally:
+            recorder.insert_events(events(originator_id, 3, 4, 5, 6))
+
+    monkeypatch.setattr(eventfold.Client, "read", late)
+    found = recorder.select_events(originator_id, lte=4, desc=True, limit=2)
+    assert [one.originator_version for one in found] == [4, 3]
+
+
 def test_an_insertion_has_no_gaps(recorder: EventfoldApplicationRecorder) -> None:
     for versions in ((1, 3), (1, 1), (2, 1)):
         with pytest.raises(IntegrityError, match="gaps"):

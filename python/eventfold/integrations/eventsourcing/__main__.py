@@ -6,10 +6,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from eventsourcing.persistence import InfrastructureFactory, PersistenceError
+from eventsourcing.persistence import (
+    InfrastructureFactory,
+    InfrastructureFactoryError,
+    PersistenceError,
+)
 from eventsourcing.utils import Environment
 
 from eventfold.integrations.eventsourcing import (
+    EventfoldProcessRecorder,
     Factory,
     copy_snapshots,
     copy_store,
@@ -32,8 +37,10 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         help="the persistence module so far, such as eventsourcing.sqlite",
     )  # fmt: skip
     parser.add_argument(
-        "--name", default="", help="name of the application; by default that of its class"
-    )
+        "--name", required=True,
+        help="name of the application, which is that of its class unless this says another: the "
+        "category of the events is made of it, unless EVENTFOLD_CATEGORY names one",
+    )  # fmt: skip
     parser.add_argument(
         "--renumber", action="store_true",
         help="do not keep notification ids; for a store that is not empty",
@@ -52,9 +59,14 @@ def main(given: Sequence[str] | None = None) -> int:
     """Copies; returns the exit status."""
     arguments = _arguments(given)
     variables = dict(os.environ)
-    # That of the application, if it has one of its own, would win.
-    for name in Environment(arguments.name).create_keys(Factory.PERSISTENCE_MODULE):
+    names = Environment(arguments.name)
+    # Those of the application, if it has any of its own, would win.
+    for name in names.create_keys(Factory.PERSISTENCE_MODULE):
         variables[name] = arguments.source
+    # Recorders make the tables that they miss: of a mistyped database came an empty one, whose
+    # copy is a success.
+    for name in names.create_keys("CREATE_TABLE"):
+        variables[name] = "no"
     try:
         old: InfrastructureFactory[Any] = InfrastructureFactory.construct(
             Environment(arguments.name, variables)
@@ -66,7 +78,7 @@ def main(given: Sequence[str] | None = None) -> int:
         finally:
             new.close()
             old.close()
-    except (PersistenceError, OSError) as error:
+    except (InfrastructureFactoryError, PersistenceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -78,7 +90,8 @@ def _copy(
     events: Any,
     new: Factory,
 ) -> None:
-    target = new.process_recorder()
+    # Not by the factory: variables may name the classes of the old recorders.
+    target = EventfoldProcessRecorder(new.client, new.category)
     copied = copy_store(events, target, keep_ids=not arguments.renumber)
     print(f"{copied.events} events, {copied.fillers} fillers; up to {copied.max_notification_id}")
     if arguments.snapshots:

@@ -261,6 +261,11 @@ class EventfoldAggregateRecorder(AggregateRecorder):
             found = [] if high is None else read(high)
         except VersionAhead:
             found = []
-        # A bound beyond the head is no bound to begin with, and means the head to end with.
-        found = found or [event for event in read(None) if high is None or event.version <= high]
+        if not found:
+            # A bound beyond the head is no bound to begin with.
+            found = read(None)
+            if high is not None and found and found[0].version > high:
+                # A writer took the head beyond it meanwhile.
+                found = read(high)
+        # To end with, a bound beyond the head means the head.
         return [event for event in found if event.version >= low]

@@ -71,11 +71,18 @@ def persistence_error(error: EventfoldError) -> PersistenceError:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises errors of eventfold as those of the library, with the original as their cause."""
+    """Raises errors of eventfold as those of the library, with the original as their cause; that
+    the client is closed, or belongs to another process, as `InterfaceError`.
+    """
     try:
         yield
     except EventfoldError as error:
         raise persistence_error(error) from error
+    except RuntimeError as error:
+        # The SDK has no class for a client that is closed or belongs to another process.
+        if type(error) is not RuntimeError or not str(error).startswith("the client "):
+            raise
+        raise InterfaceError(str(error)) from error
     except UnicodeError as error:
         # Half of a surrogate pair in an id or a topic.
         raise DataError(str(error)) from error

@@ -1,12 +1,18 @@
 """The recorders of an application, made of environment variables."""
 
+import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from eventsourcing.domain import DomainEventProtocol, TAggregateID
 from eventsourcing.persistence import (
     AggregateRecorder,
+    EventStore,
     InfrastructureFactory,
+    Mapper,
+    Recording,
 )
 from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
 
@@ -26,6 +32,26 @@ RecorderT = TypeVar("RecorderT")
 DEFAULT_CATEGORY = "aggregate"
 # `category_snapshots` is a category too.
 _CATEGORY_CHARS_MAX = 54
+_DIGEST_CHARS = 8
+_SECONDS_MAX = 60
+# A name, an IPv4 address, or an IPv6 address in brackets.
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
+
+
+class EventfoldEventStore(EventStore[TAggregateID]):
+    """An event store that tells of its events in the order of the log."""
+
+    def put(
+        self, domain_events: Sequence[DomainEventProtocol[TAggregateID]], **kwargs: Any
+    ) -> list[Recording[TAggregateID]]:
+        """Stores events, all or none; returns them in the order of their notification ids.
+
+        Those of one aggregate are neighbours in the log, wherever they stand among
+        `domain_events`. Runners hand the recordings to followers one after the other, and a
+        follower that has tracked an id takes none below it any more.
+        """
+        recordings = super().put(domain_events, **kwargs)
+        return sorted(recordings, key=lambda recording: recording.notification.id)
 
 
 class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
@@ -43,7 +69,8 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
     - `EVENTFOLD_TIMEOUT`: seconds for a call with its repetitions, above 0 and at most 60.
       Default: 10.
     - `EVENTFOLD_CATEGORY`: category of the streams, 1 to 54 ASCII letters, digits and `_`. Default:
-      the name of the application, `_` in place of all else, or `aggregate` if it has no name.
+      the name of the application, or `aggregate` if it has none. Where the name could be no
+      category: `_` in place of all else, cut, and with `_` and 8 digits of its SHA-256.
 
     Args:
         env: the variables, and the name of the application.
@@ -73,6 +100,9 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
         if not server:
             names = ", ".join(self.env.create_keys(self.EVENTFOLD_SERVER))
             raise OSError(f"the address of the server is missing in the environment: {names}")
+        address = _SERVER.fullmatch(server)
+        if address is None or not 0 < int(address[2]) < 65_536:
+            raise OSError(f"{self.EVENTFOLD_SERVER}: {server!r} is no host:port")
         self.category = self._category()
         authorities = self.env.get(self.EVENTFOLD_TLS_CA)
         with translated():
@@ -96,12 +126,16 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
     def _seconds(self) -> float:
         text = self.env.get(self.EVENTFOLD_TIMEOUT) or "10"
         try:
-            return float(text)
+            seconds = float(text)
         except ValueError:
             raise OSError(f"{self.EVENTFOLD_TIMEOUT}: {text!r} is no number") from None
+        if not 0 < seconds <= _SECONDS_MAX:
+            problem = f"{text!r} is not above 0 and at most {_SECONDS_MAX}"
+            raise OSError(f"{self.EVENTFOLD_TIMEOUT}: {problem}")
+        return seconds
 
     def _category(self) -> str:
-        own = re.sub(r"[^A-Za-z0-9_]", "_", self.env.name)[:_CATEGORY_CHARS_MAX]
+        own = _category_of(self.env.name)
         category = self.env.get(self.EVENTFOLD_CATEGORY) or own or DEFAULT_CATEGORY
         try:
             Names(category)
@@ -124,6 +158,19 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
         if not issubclass(found, base):
             raise TypeError(f"{found!r} is no subclass of {base.__name__}")
         return found
+
+    def event_store(
+        self,
+        mapper: Mapper[TAggregateID] | None = None,
+        recorder: AggregateRecorder | None = None,
+    ) -> EventStore[TAggregateID]:
+        """An event store whose recordings stand in the order of the log.
+
+        Args:
+            mapper: Default: that which the variables name.
+            recorder: Default: that of the application.
+        """
+        return EventfoldEventStore(mapper or self.mapper(), recorder or self.application_recorder())
 
     def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
         """A recorder of aggregates alone.
@@ -170,3 +217,12 @@ class Factory(InfrastructureFactory[EventfoldTrackingRecorder]):
     def close(self) -> None:
         """Ends the connection, which all of its recorders share."""
         self.client.close()
+
+
+def _category_of(name: str) -> str:
+    """The category of an application's events, another one for each name."""
+    category = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    if category == name and len(name) <= _CATEGORY_CHARS_MAX:
+        return name
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_CHARS]
+    return f"{category[: _CATEGORY_CHARS_MAX - 1 - _DIGEST_CHARS]}_{digest}"
