@@ -89,6 +89,11 @@ func (c *Conn) errorOfCall(
 			return unexpectedAnswer(c.target, told.Message(), codes.Unavailable)
 		}
 		return connectionFailed(c.target, told.Message())
+	case codes.Internal:
+		// What gRPC says of a text that is no UTF-8; it was not sent.
+		if strings.HasPrefix(told.Message(), "grpc: error while marshaling") {
+			return invalidValue("", told.Message(), nil)
+		}
 	case codes.Unauthenticated:
 		return refusal(ErrUnauthenticated, told.Code(), told.Message(), nil)
 	case codes.PermissionDenied:

@@ -99,8 +99,11 @@ func (s *session) send(call consumeCall) {
 		s.mutex.Unlock()
 		switch {
 		case message != nil:
-			if call.Send(message) != nil {
-				return // Whoever reads the answers finds out why.
+			if err := call.Send(message); err != nil {
+				if !errors.Is(err, io.EOF) {
+					s.fail(err)
+				}
+				return // Whoever reads the answers finds out why the call ended.
 			}
 			continue
 		case isFinished:
