@@ -22,6 +22,7 @@ const (
 	positionsMax      = 10_000
 	reasonBytesMax    = 1_024
 	creditsDefault    = 100
+	underWayMax       = 10_000
 	ackTimeoutUnknown = 365 * 24 * time.Hour
 )
 
