@@ -14,6 +14,7 @@ import (
 	eventfold "eventfold.dev/go"
 	pb "eventfold.dev/go/eventfold/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -125,4 +126,126 @@ func TestTextsThatAreNoUTF8(t *testing.T) {
 	same(t, "breaks", breaks, 0)
 }
 
-var _ = context.Canceled
+// Goal: a consumer of a busy group ends with its context.
+func TestBusyConsumerEndsWithItsContext(t *testing.T) {
+	_, store := serveGroup(t)
+	ctx, cancel := context.WithCancel(limited(t))
+	delivered, after := 0, 0
+	for delivery, err := range store.Consume("g").Deliveries(ctx) {
+		if err != nil {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("found %v", err)
+			}
+			break
+		}
+		if ctx.Err() != nil {
+			after++
+		}
+		if delivered++; delivered == 10 {
+			cancel()
+		}
+		time.Sleep(time.Millisecond)
+		delivery.Ack()
+		if after > 20 {
+			break
+		}
+	}
+	same(t, "delivered, after", []int{delivered, after}, []int{10, 0})
+}
+
+// Goal: a handler that gives up because the consumer is to end has not failed: its event goes back
+// as it is.
+func TestHandlerThatIsCancelled(t *testing.T) {
+	group, store := serveGroup(t)
+	ctx, cancel := context.WithCancel(limited(t))
+	err := store.Consume("g", eventfold.UnderWay(1)).Run(ctx, 1,
+		func(ctx context.Context, _ *eventfold.Delivery) error {
+			cancel()
+			return fmt.Errorf("mailer: %w", ctx.Err())
+		})
+	if err != nil {
+		t.Error(err)
+	}
+	same(t, "settled", len(group.settled), 0)
+}
+
+// Goal: a stream whose handler hangs holds up no other, however few slots are left, and Run ends
+// with its context.
+func TestHangingHandlerHoldsUpNoOtherStream(t *testing.T) {
+	_, store := serveGroup(t)
+	ctx, cancel := context.WithCancel(limited(t))
+	var others atomic.Int64
+	err := store.Consume("g", eventfold.UnderWay(50)).Run(ctx, 2,
+		func(ctx context.Context, delivery *eventfold.Delivery) error {
+			if delivery.Event.Stream == "s-1" {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			// The nine others of each ten.
+			if others.Add(1) == 45 {
+				cancel()
+			}
+			return nil
+		})
+	if err != nil || others.Load() < 45 {
+		t.Errorf("handled %d, %v", others.Load(), err)
+	}
+}
+
+// Goal: a number of events that no session can have is refused at once.
+func TestUnderWayHasLimits(t *testing.T) {
+	_, store := serveGroup(t)
+	for _, n := range []int{-1, 0, 10_001} {
+		consumer := store.Consume("g", eventfold.UnderWay(n))
+		err := consumer.Run(limited(t), 1, nil)
+		if !errors.Is(err, eventfold.ErrInvalidValue) {
+			t.Errorf("%d: found %v", n, err)
+		}
+	}
+}
+
+// fakeLog follows nothing, and never ends.
+type fakeLog struct {
+	pb.UnimplementedSubscriptionsServer
+}
+
+func (fakeLog) Subscribe(
+	_ *pb.SubscribeRequest, call grpc.ServerStreamingServer[pb.SubscribeResponse],
+) error {
+	kind := pb.FrameKind_FRAME_KIND_CAUGHT_UP
+	_ = call.Send(&pb.SubscribeResponse{Kind: kind, ResumeToken: []byte("x")})
+	<-call.Context().Done()
+	return nil
+}
+
+// Goal: calls under way, and further ones, end when the client is closed.
+func TestClosedClient(t *testing.T) {
+	group := &fakeGroup{settled: make(chan *pb.Settlement, 1_000)}
+	store := serve(t, func(s *grpc.Server) {
+		pb.RegisterConsumerGroupsServer(s, group)
+		pb.RegisterSubscriptionsServer(s, fakeLog{})
+	})
+	ctx := limited(t)
+	found := make(chan error, 2)
+	go func() {
+		for _, err := range store.Subscribe().Events(ctx) {
+			found <- err
+		}
+	}()
+	go func() {
+		for _, err := range store.Consume("g").Deliveries(ctx) {
+			if err != nil {
+				found <- err
+			}
+		}
+	}()
+	time.Sleep(200 * time.Millisecond)
+	_ = store.Close()
+	_, err := store.GetEvent(ctx, "x")
+	for _, err := range []error{err, <-found, <-found} {
+		var general *eventfold.Error
+		if !errors.As(err, &general) || general.Code != codes.Canceled {
+			t.Errorf("found %v", err)
+		}
+	}
+}
