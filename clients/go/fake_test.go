@@ -19,7 +19,9 @@ import (
 )
 
 // serve starts a server in this process, for what a real one does too seldom.
-func serve(t *testing.T, register func(*grpc.Server)) *eventfold.Client {
+func serve(
+	t *testing.T, register func(*grpc.Server), options ...eventfold.Option,
+) *eventfold.Client {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,7 +31,8 @@ func serve(t *testing.T, register func(*grpc.Server)) *eventfold.Client {
 	register(server)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
-	return open(t, listener.Addr().String(), eventfold.WithTimeout(2*time.Second))
+	options = append(options, eventfold.WithTimeout(2*time.Second))
+	return open(t, listener.Addr().String(), options...)
 }
 
 // fakeGroup delivers an event for each credit, of the streams s-0 to s-9 in turn, and notes what
@@ -130,6 +133,7 @@ func TestTextsThatAreNoUTF8(t *testing.T) {
 func TestBusyConsumerEndsWithItsContext(t *testing.T) {
 	_, store := serveGroup(t)
 	ctx, cancel := context.WithCancel(limited(t))
+	defer cancel()
 	delivered, after := 0, 0
 	for delivery, err := range store.Consume("g").Deliveries(ctx) {
 		if err != nil {
