@@ -247,8 +247,8 @@ func (d *desk) settle(one *item, what settling) {
 	d.urgent = true
 }
 
-// cutReason keeps what fits of a reason. A text that is no UTF-8 cannot be sent, and would break the
-// session with all that is in hand.
+// cutReason keeps what fits of a reason. A text that is no UTF-8 cannot be sent, and would break
+// the session with all that is in hand.
 func cutReason(reason string) string {
 	reason = strings.ToValidUTF8(reason, "\uFFFD")
 	return strings.ToValidUTF8(reason[:min(len(reason), reasonBytesMax)], "")
