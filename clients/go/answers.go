@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -36,7 +37,7 @@ func (a *answer[M]) run(ctx context.Context, c *Client) error {
 	if a.beginsAnew {
 		kind = a.kind
 	}
-	failures := 0
+	failures, began := 0, time.Now()
 	for {
 		isNew, isOver, err := a.attempt(ctx, c)
 		if isOver {
@@ -59,9 +60,11 @@ func (a *answer[M]) run(ctx context.Context, c *Client) error {
 			continue
 		}
 		pause := retryPause(max(1, failures))
-		if failures >= attemptsMax || isLate(ctx, pause) || !isRetryable(err, kind) ||
-			!sleep(ctx, pause) {
+		if failures >= attemptsMax || isLate(ctx, pause) || !isRetryable(err, kind) {
 			return err
+		}
+		if !sleep(ctx, pause) {
+			return interrupted(ctx, err, kind, mayBeDone(err), time.Since(began))
 		}
 	}
 }

@@ -40,7 +40,11 @@ func (c *Conn) Invoke(
 	}
 	kind := safetyOf(method, request)
 	wasUnsure := false
+	began := time.Now()
 	for failures := 1; ; failures++ {
+		if c.isClosed() {
+			return finalError(clientClosed(), kind, wasUnsure)
+		}
 		c.wake(ctx)
 		err := c.inner.Invoke(ctx, method, request, answer, options...)
 		if err == nil {
@@ -53,7 +57,7 @@ func (c *Conn) Invoke(
 		}
 		wasUnsure = wasUnsure || mayBeDone(failure)
 		if !sleep(ctx, pause) {
-			return finalError(failure, kind, wasUnsure)
+			return interrupted(ctx, failure, kind, wasUnsure, time.Since(began))
 		}
 	}
 }
@@ -70,6 +74,10 @@ func (c *Conn) NewStream(
 		cancel()
 		return nil, notSent(ctx)
 	}
+	if c.isClosed() {
+		cancel()
+		return nil, clientClosed()
+	}
 	kind := safetyOf(method, nil)
 	c.wake(ctx)
 	inner, err := c.inner.NewStream(ctx, description, method, options...)
@@ -79,6 +87,9 @@ func (c *Conn) NewStream(
 	}
 	return &stream{inner, c, ctx, cancel, kind, timeout, description.ServerStreams}, nil
 }
+
+// isClosed says whether the client was closed, and no call can succeed any more.
+func (c *Conn) isClosed() bool { return c.inner.GetState() == connectivity.Shutdown }
 
 // wake tries at once to connect again, where gRPC would wait, and fail calls meanwhile: the server
 // may be back by now.

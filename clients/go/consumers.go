@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"iter"
-	"sync"
 	"time"
 
 	eventfoldv1 "eventfold.dev/go/eventfold/v1"
@@ -78,7 +76,7 @@ type consumeSettings struct {
 	reconnects reconnectSettings
 }
 
-// UnderWay is how many events the consumer has at once, at the most 10,000. Default: 100.
+// UnderWay is how many events the consumer has at once, 1 to 10,000. Default: 100.
 type UnderWay int
 
 func (u UnderWay) applyConsume(s *consumeSettings) { s.underWay = int(u) }
@@ -101,6 +99,7 @@ type Consumer struct {
 	client   *Client
 	group    string
 	settings consumeSettings
+	wrong    error
 }
 
 // Consume makes a consumer of a group.
@@ -119,14 +118,18 @@ func (c *Client) Consume(group string, options ...ConsumeOption) *Consumer {
 	for _, option := range options {
 		option.applyConsume(&consumer.settings)
 	}
+	if n := consumer.settings.underWay; n < 1 || n > underWayMax {
+		consumer.wrong = invalidValue("under_way",
+			fmt.Sprintf("a consumer has 1 to %d events at once, not %d", underWayMax, n), nil)
+	}
 	return consumer
 }
 
 // Deliveries gives events of the group, until the context or the loop ends it. Both let the server
 // answer what was settled, and give back the rest. An error is the last thing that comes.
 //
-// Errors: ErrGroupNotFound, ErrFilterFailed, ErrPermissionDenied, and what else no further call can
-// mend.
+// Errors: ErrGroupNotFound, ErrFilterFailed, ErrPermissionDenied, ErrInvalidValue, and what else no
+// further call can mend.
 func (c *Consumer) Deliveries(ctx context.Context) iter.Seq2[*Delivery, error] {
 	return func(yield func(*Delivery, error) bool) {
 		err := c.deliveries(ctx, func(delivery *Delivery) bool {
@@ -143,6 +146,9 @@ func (c *Consumer) Deliveries(ctx context.Context) iter.Seq2[*Delivery, error] {
 func (c *Consumer) deliveries(
 	ctx context.Context, take func(*Delivery) bool, drain func(),
 ) error {
+	if c.wrong != nil {
+		return c.wrong
+	}
 	again := &reconnects{
 		settings: c.settings.reconnects, what: "consumer of " + c.group,
 		timeout: c.client.conn.timeout,
@@ -202,37 +208,21 @@ func (c *Consumer) tellLost(session *session) {
 // Run hands each delivery to a function, until the context ends it. Events of one stream are
 // handled one after the other, up to `concurrency` others at once. When the function returns nil,
 // its event is acknowledged, unless the function settled it; when it returns an error, the event is
-// retried, with the type of the error as the reason.
+// retried, with the type of the error as the reason. An error of the context that ended is no
+// failure of the event, which goes back as it is.
 //
 // Errors: as in Deliveries; nil if the context was cancelled.
 func (c *Consumer) Run(
 	ctx context.Context, concurrency int, handle func(context.Context, *Delivery) error,
 ) error {
-	workers := make([]chan *Delivery, max(1, concurrency))
-	var running, pending sync.WaitGroup
-	for i := range workers {
-		// As many as there can be at once: a stream that is slow does not hold up the others.
-		workers[i] = make(chan *Delivery, c.settings.underWay)
-		running.Add(1)
-		go func() {
-			defer running.Done()
-			for delivery := range workers[i] {
-				settleBy(ctx, delivery, handle)
-				pending.Done()
-			}
-		}()
-	}
-	seed := maphash.MakeSeed()
+	workers := newWorkers(ctx, concurrency, func(delivery *Delivery) {
+		settleBy(ctx, delivery, handle)
+	})
 	err := c.deliveries(ctx, func(delivery *Delivery) bool {
-		at := maphash.String(seed, delivery.Event.Stream) % uint64(len(workers))
-		pending.Add(1)
-		workers[at] <- delivery
+		workers.put(delivery.Event.Stream, delivery)
 		return true
-	}, pending.Wait)
-	for _, worker := range workers {
-		close(worker)
-	}
-	running.Wait()
+	}, workers.wait)
+	workers.wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -247,6 +237,9 @@ func settleBy(
 		return
 	}
 	if err := handle(ctx, delivery); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return // It goes back when the session ends.
+		}
 		// The text of the error may hold personal data, and a reason is kept beside the log.
 		delivery.Retry(fmt.Sprintf("%T", err))
 		return

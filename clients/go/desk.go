@@ -3,6 +3,7 @@ package eventfold
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -21,6 +22,7 @@ const (
 	positionsMax      = 10_000
 	reasonBytesMax    = 1_024
 	creditsDefault    = 100
+	underWayMax       = 10_000
 	ackTimeoutUnknown = 365 * 24 * time.Hour
 )
 
@@ -220,7 +222,7 @@ func (d *desk) settle(one *item, what settling) {
 	if !one.isOpen() {
 		return
 	}
-	what.reason = what.reason[:min(len(what.reason), reasonBytesMax)]
+	what.reason = cutReason(what.reason)
 	d.dueFor(what, one)
 	if isExtension {
 		one.touched = time.Now()
@@ -243,6 +245,13 @@ func (d *desk) settle(one *item, what settling) {
 		}
 	}
 	d.urgent = true
+}
+
+// cutReason keeps what fits of a reason. A text that is no UTF-8 cannot be sent, and would break
+// the session with all that is in hand.
+func cutReason(reason string) string {
+	reason = strings.ToValidUTF8(reason, "\uFFFD")
+	return strings.ToValidUTF8(reason[:min(len(reason), reasonBytesMax)], "")
 }
 
 func (d *desk) dueFor(what settling, one *item) {

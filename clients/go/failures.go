@@ -55,9 +55,14 @@ func ofCatalogue(told *status.Status) error {
 			if message == "" {
 				message = told.Code().String()
 			}
+			var cause error
+			if Reason(info.Reason) == ErrDeadlineExceeded {
+				// The habit of Go, whichever side the deadline passed on.
+				cause = context.DeadlineExceeded
+			}
 			return typed(&Error{
 				Reason: Reason(info.Reason), Code: told.Code(), Message: message,
-				Facts: info.Metadata, status: told,
+				Facts: info.Metadata, status: told, cause: cause,
 			})
 		}
 	}
@@ -89,6 +94,11 @@ func (c *Conn) errorOfCall(
 			return unexpectedAnswer(c.target, told.Message(), codes.Unavailable)
 		}
 		return connectionFailed(c.target, told.Message())
+	case codes.Internal:
+		// What gRPC says of a text that is no UTF-8; it was not sent.
+		if strings.HasPrefix(told.Message(), "grpc: error while marshaling") {
+			return invalidValue("", told.Message(), nil)
+		}
 	case codes.Unauthenticated:
 		return refusal(ErrUnauthenticated, told.Code(), told.Message(), nil)
 	case codes.PermissionDenied:
@@ -124,6 +134,28 @@ func noAnswer(ctx context.Context, timeout time.Duration, kind safety) error {
 		Reason: ErrDeadlineExceeded, Code: codes.DeadlineExceeded, Message: text, cause: cause,
 		Facts: map[string]string{"deadline_ms": strconv.FormatInt(timeout.Milliseconds(), 10)},
 	})
+}
+
+// interrupted is the error of a call whose context ended in the pause after a failed attempt.
+func interrupted(
+	ctx context.Context, failure error, kind safety, wasUnsure bool, took time.Duration,
+) error {
+	if kind == safeRead || wasUnsure {
+		return noAnswer(ctx, took, kind)
+	}
+	// The server said that nothing was done, which is worth more.
+	found := general(failure)
+	if found == nil {
+		return failure
+	}
+	both := *found
+	both.cause = errors.Join(ctx.Err(), found.cause)
+	return typed(&both)
+}
+
+// clientClosed is the error of a call after Close.
+func clientClosed() error {
+	return &Error{Code: codes.Canceled, Message: "the client is closed"}
 }
 
 // notSent is the error of a call whose context was over before it began.

@@ -270,7 +270,8 @@ func checkParking(
 	group, status, err := store.GetGroup(ctx, "mailer")
 	same(t, "status", []any{group.Name, status.Parked, err}, []any{"mailer", 1, nil})
 	same(t, "replayed", must(store.ReplayParked(ctx, "mailer", parked[0].Event.Position)), 1)
-	same(t, "purged", must(store.PurgeParked(ctx, "mailer")), 0)
+	same(t, "purged", must(store.PurgeAllParked(ctx, "mailer")), 0)
+	same(t, "replayed all", must(store.ReplayAllParked(ctx, "mailer")), 0)
 	same(t, "groups", len(collect(t, store.ListGroups(ctx))), 1)
 	_ = must(store.ResetGroup(ctx, "mailer", eventfold.FromNow()))
 	if err := store.DeleteGroup(ctx, "mailer"); err != nil {

@@ -125,27 +125,63 @@ func (c *Client) ListParked(ctx context.Context, group string) iter.Seq2[ParkedE
 	})
 }
 
-// ReplayParked delivers parked events again; without positions, all that are parked. It returns how
-// many.
+// ReplayParked delivers parked events again, those at the positions. It returns how many.
 //
-// Errors: ErrGroupNotFound.
+// Errors: ErrGroupNotFound; ErrInvalidValue without a position.
 func (c *Client) ReplayParked(
 	ctx context.Context, group string, positions ...int64,
 ) (int64, error) {
-	answer, err := c.stubs.ConsumerGroups.ReplayParked(ctx, &eventfoldv1.ReplayParkedRequest{
-		Group: group, Positions: positions, All: len(positions) == 0,
+	if len(positions) == 0 {
+		return 0, nothingNamed("positions", "ReplayAllParked")
+	}
+	return c.replayParked(ctx, &eventfoldv1.ReplayParkedRequest{
+		Group: group, Positions: positions,
 	})
+}
+
+// ReplayAllParked delivers all parked events of a group again. It returns how many.
+//
+// Errors: ErrGroupNotFound.
+func (c *Client) ReplayAllParked(ctx context.Context, group string) (int64, error) {
+	return c.replayParked(ctx, &eventfoldv1.ReplayParkedRequest{Group: group, All: true})
+}
+
+func (c *Client) replayParked(
+	ctx context.Context, request *eventfoldv1.ReplayParkedRequest,
+) (int64, error) {
+	answer, err := c.stubs.ConsumerGroups.ReplayParked(ctx, request)
 	return answer.GetReplayed(), err
 }
 
-// PurgeParked gives parked events up; without positions, all that are parked. It returns how many.
+// PurgeParked gives parked events up, those at the positions. It returns how many.
 //
-// Errors: ErrGroupNotFound.
+// Errors: ErrGroupNotFound; ErrInvalidValue without a position.
 func (c *Client) PurgeParked(
 	ctx context.Context, group string, positions ...int64,
 ) (int64, error) {
-	answer, err := c.stubs.ConsumerGroups.PurgeParked(ctx, &eventfoldv1.PurgeParkedRequest{
-		Group: group, Positions: positions, All: len(positions) == 0,
+	if len(positions) == 0 {
+		return 0, nothingNamed("positions", "PurgeAllParked")
+	}
+	return c.purgeParked(ctx, &eventfoldv1.PurgeParkedRequest{
+		Group: group, Positions: positions,
 	})
+}
+
+// PurgeAllParked gives all parked events of a group up. It returns how many.
+//
+// Errors: ErrGroupNotFound.
+func (c *Client) PurgeAllParked(ctx context.Context, group string) (int64, error) {
+	return c.purgeParked(ctx, &eventfoldv1.PurgeParkedRequest{Group: group, All: true})
+}
+
+func (c *Client) purgeParked(
+	ctx context.Context, request *eventfoldv1.PurgeParkedRequest,
+) (int64, error) {
+	answer, err := c.stubs.ConsumerGroups.PurgeParked(ctx, request)
 	return answer.GetPurged(), err
+}
+
+// nothingNamed refuses a selection that is empty: one that was computed is not meant as all.
+func nothingNamed(path, all string) error {
+	return invalidValue(path, "it is empty; "+all+" is for all", nil)
 }

@@ -152,6 +152,17 @@ type ExportOption func(*exportSettings)
 type exportSettings struct {
 	request *eventfoldv1.ExportSubjectRequest
 	schemas func(*eventfoldv1.ExportedSchema)
+	// The event types whose schemas were told: a call that broke and goes on brings them again.
+	told map[string]bool
+}
+
+func (s *exportSettings) tell(schemas []*eventfoldv1.ExportedSchema) {
+	for _, schema := range schemas {
+		if s.schemas != nil && !s.told[schema.EventType] {
+			s.told[schema.EventType] = true
+			s.schemas(schema)
+		}
+	}
 }
 
 // ExportLinked also exports streams that belong to those of the subject.
@@ -160,7 +171,8 @@ func ExportLinked() ExportOption { return func(s *exportSettings) { s.request.Li
 // ExportRaw exports data as it is stored, without the mappings in force.
 func ExportRaw() ExportOption { return func(s *exportSettings) { s.request.Raw = true } }
 
-// ExportSchemas is called with the schemas of the events.
+// ExportSchemas is called with the schemas of the events: each once, before the first event of its
+// type.
 func ExportSchemas(take func(*eventfoldv1.ExportedSchema)) ExportOption {
 	return func(s *exportSettings) { s.schemas = take }
 }
@@ -179,6 +191,7 @@ func (c *Client) ExportSubject(
 		option(settings)
 	}
 	return func(yield func(*RecordedEvent, error) bool) {
+		settings.told = map[string]bool{}
 		position, hasEnded := settings.request.AfterPosition, false
 		exporting := answer[response]{
 			open: func(ctx context.Context) (grpc.ServerStreamingClient[response], error) {
@@ -188,15 +201,11 @@ func (c *Client) ExportSubject(
 				})
 			},
 			take: func(message *response) (isNew, goesOn bool, err error) {
+				settings.tell(message.Schemas)
 				for _, event := range message.Events {
 					position = event.Position
 					if !yield(recorded(event), nil) {
 						return true, false, nil
-					}
-				}
-				if settings.schemas != nil {
-					for _, schema := range message.Schemas {
-						settings.schemas(schema)
 					}
 				}
 				hasEnded = hasEnded || message.End != nil

@@ -110,18 +110,33 @@ func (c *Client) DropProjection(ctx context.Context, name string, generation int
 	return err
 }
 
-// Retried is what RetryProjection came to.
+// Retried is what RetryProjection or RetryAllKeys came to.
 type Retried = eventfoldv1.RetryProjectionResponse
 
 // RetryProjection goes on after a failure: of a generation (0: the active one, or the newest), with
-// the parked keys that are named, or with all.
+// the parked keys that are named.
 //
-// Errors: ErrProjectionNotFound.
+// Errors: ErrProjectionNotFound; ErrInvalidValue without a key.
 func (c *Client) RetryProjection(
 	ctx context.Context, name string, generation int64, keys ...string,
 ) (*Retried, error) {
+	if len(keys) == 0 {
+		return nil, nothingNamed("keys", "RetryAllKeys")
+	}
 	return c.stubs.Projections.RetryProjection(ctx, &eventfoldv1.RetryProjectionRequest{
 		Name: name, Generation: generation, Keys: keys,
+	})
+}
+
+// RetryAllKeys is RetryProjection with all parked keys of the generation. It is also for one that
+// stopped and has none.
+//
+// Errors: ErrProjectionNotFound.
+func (c *Client) RetryAllKeys(
+	ctx context.Context, name string, generation int64,
+) (*Retried, error) {
+	return c.stubs.Projections.RetryProjection(ctx, &eventfoldv1.RetryProjectionRequest{
+		Name: name, Generation: generation,
 	})
 }
 

@@ -240,7 +240,9 @@ func TestProjections(t *testing.T) {
 	_ = must(store.Count(ctx, "customers", eventfold.AtLeastPosition(position)))
 	parked := collect(t, store.ListParkedKeys(ctx, "customers", 0))
 	same(t, "parked", []any{len(parked), parked[0].Key}, []any{1, "customer-x"})
-	same(t, "retried", must(store.RetryProjection(ctx, "customers", 0)).KeysFailed, 1)
+	same(t, "retried", must(store.RetryAllKeys(ctx, "customers", 0)).KeysFailed, 1)
+	same(t, "retried by key",
+		must(store.RetryProjection(ctx, "customers", 0, parked[0].Key)).KeysFailed, 1)
 
 	_, generation, err = store.RebuildProjection(ctx, "customers", eventfold.SwitchByHand)
 	same(t, "rebuilt", []any{generation, err}, []any{2, nil})

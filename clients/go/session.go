@@ -99,8 +99,11 @@ func (s *session) send(call consumeCall) {
 		s.mutex.Unlock()
 		switch {
 		case message != nil:
-			if call.Send(message) != nil {
-				return // Whoever reads the answers finds out why.
+			if err := call.Send(message); err != nil {
+				if !errors.Is(err, io.EOF) {
+					s.fail(err)
+				}
+				return // Whoever reads the answers finds out why the call ended.
 			}
 			continue
 		case isFinished:
@@ -135,6 +138,10 @@ func (s *session) pause(wait time.Duration) bool {
 // next is the next delivery; nil: something was lost, which is to be told.
 func (s *session) next(ctx context.Context) (one *item, isUseful bool, err error) {
 	for {
+		if ctx.Err() != nil {
+			// Also when there is something at hand all the time.
+			return nil, isUseful, ended(ctx)
+		}
 		s.mutex.Lock()
 		one, isUseful = s.desk.next(), s.isUseful
 		isLost, failure := len(s.desk.lost) > 0, s.failure

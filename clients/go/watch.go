@@ -66,6 +66,9 @@ func Watch[T any](
 					return c.stubs.Folds.Watch(ctx, at.next())
 				},
 				take: func(message *eventfoldv1.WatchResponse) (isNew, goesOn bool, err error) {
+					if err := at.prove(ctx, c, message); err != nil {
+						return false, false, err
+					}
 					return at.take(message.States, yield)
 				},
 				position: func() int64 { return at.last.GetPosition() },
@@ -117,6 +120,21 @@ func (w *watched[T]) take(
 		}
 	}
 	return isNew, true, nil
+}
+
+// prove looks up the event that was taken last, if a sign of life came in place of it: a log that
+// lost just this one waits at the version before.
+func (w *watched[T]) prove(
+	ctx context.Context, c *Client, message *eventfoldv1.WatchResponse,
+) error {
+	if !w.repeats || len(message.States) > 0 {
+		return nil
+	}
+	_, err := c.GetEvent(ctx, w.last.EventId)
+	if hasReason(err, ErrEventNotFound) {
+		return changed(w.last.Position)
+	}
+	return err
 }
 
 func (w *watched[T]) failed(err error) error {
