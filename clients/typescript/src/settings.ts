@@ -38,8 +38,13 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** Whether a target stays on this machine. */
 export function isLoopback(target: string): boolean {
   if (/^unix(-abstract)?:/.test(target)) return true;
-  const address = target.replace(/^(dns|ipv4|ipv6):/, "").replace(/^.*\//, "");
-  const bracketed = /^\[([^\]]*)\]/.exec(address)?.[1];
+  // A target may name several addresses, and a token goes to any of them.
+  return target.replace(/^(dns|ipv4|ipv6):/, "").split(",").every(isLoopbackAddress);
+}
+
+function isLoopbackAddress(part: string): boolean {
+  const address = part.replace(/^.*\//, "");
+  const bracketed = /^\[([^\]]*)\](:\d*)?$/.exec(address)?.[1];
   const bare = isIPv6(address) ? address : address.replace(/:\d*$/, "");
   const host = bracketed ?? bare;
   if (host === "localhost") return true;
