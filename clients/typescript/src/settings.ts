@@ -59,6 +59,14 @@ export function checkTimeout(ms: number, name = "timeoutMs"): number {
   return ms;
 }
 
+/** Whole milliseconds, which is what requests have, of what may be a fraction. */
+export function checkMs(ms: number, name: string, msMax: number): number {
+  if (!(ms >= 0 && ms <= msMax)) {
+    throw new InvalidValue(`it is 0 to ${msMax} milliseconds, not ${ms}`, name);
+  }
+  return Math.round(ms);
+}
+
 function checkAuthorities(pem: Buffer): Buffer {
   try {
     new X509Certificate(pem);
