@@ -144,35 +144,29 @@ export class Connection {
 
   /**
    * The messages of one attempt of a call that streams its answer. Without a deadline, it fails
-   * when nothing comes for `SILENCE_MS`.
+   * when nothing comes for `SILENCE_MS`. `safety` says what a deadline means that passes.
    */
   stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     request: MessageInitShape<I>,
     attempt: Attempt,
+    safety: Safety = "read",
   ): Answers<MessageShape<O>> {
     const silenceMs = attempt.timeoutMs === undefined ? SILENCE_MS : undefined;
     const bytes = encoded(method.input, request);
     const call = this.#open().stream(pathOf(method), bytes, attempt, silenceMs);
-    return this.#answers(call, method.output, attempt);
+    const decode = (one: Uint8Array): MessageShape<O> => this.#decoded(method.output, one);
+    return new Answers(call, decode, this.#mapping(attempt, safety));
   }
 
   /** The messages of bytes that need not be a message; as `stream`. */
   streamBytes(method: DescMethod, request: Uint8Array, attempt: Attempt): Answers<Uint8Array> {
     const call = this.#open().stream(pathOf(method), request, attempt);
-    return new Answers(call, (bytes) => bytes, this.#mapping(attempt));
+    return new Answers(call, (bytes) => bytes, this.#mapping(attempt, "read"));
   }
 
-  #answers<O extends DescMessage>(
-    call: Incoming,
-    output: O,
-    attempt: Attempt,
-  ): Answers<MessageShape<O>> {
-    return new Answers(call, (bytes) => this.#decoded(output, bytes), this.#mapping(attempt));
-  }
-
-  #mapping(attempt: Attempt): (error: unknown) => unknown {
-    return (error) => this.failure(error, attempt.timeoutMs ?? SILENCE_MS, "read");
+  #mapping(attempt: Attempt, safety: Safety): (error: unknown) => unknown {
+    return (error) => this.failure(error, attempt.timeoutMs ?? SILENCE_MS, safety);
   }
 
   /** Begins a call of many messages both ways, of bytes, without repetition. */
@@ -180,9 +174,10 @@ export class Connection {
     method: DescMethod,
     attempt: Attempt,
     silenceMs?: number,
+    safety: Safety = "read",
   ): { call: Session; answers: Answers<Uint8Array> } {
     const call = this.#open().session(pathOf(method), attempt, silenceMs);
-    return { call, answers: new Answers(call, (bytes) => bytes, this.#mapping(attempt)) };
+    return { call, answers: new Answers(call, (bytes) => bytes, this.#mapping(attempt, safety)) };
   }
 
   /** Reads a message of its bytes. */

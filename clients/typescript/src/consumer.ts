@@ -2,7 +2,7 @@
 
 import type { Connection } from "./connection.js";
 import { ConsumeSession } from "./consuming.js";
-import { Desk, isOpen, type Item, type Lost } from "./desk.js";
+import { Desk, isOpen, isUnsettled, type Item, type Lost } from "./desk.js";
 import { type EventfoldError, InvalidValue } from "./errors.js";
 import type { RecordedEvent } from "./events.js";
 import { SettleAction } from "./generated/eventfold/v1/consumer_groups_pb.js";
@@ -50,6 +50,11 @@ export class Delivery {
   /** Whether it can be settled: it is not yet, and its lease is not known to be lost. */
   get isOpen(): boolean {
     return isOpen(this.#item);
+  }
+
+  /** @internal Whether nobody has settled it, be it lost or not. */
+  get isUnsettled(): boolean {
+    return isUnsettled(this.#item);
   }
 
   /** Whether a retry parked it because its attempts are used up; known after `confirm`. */
@@ -127,6 +132,8 @@ export class Consumer implements AsyncIterable<Delivery>, AsyncDisposable {
   readonly #closing = new Closing();
   #session: ConsumeSession | undefined;
   #isUsed = false;
+  // Whether `run` has deliveries in hand that the loop does not know of.
+  #isRunning = false;
   // Whether the loop waits for the next delivery, and so can end the session.
   #isWaiting = false;
   #ending: Promise<void> | undefined;
@@ -158,7 +165,8 @@ export class Consumer implements AsyncIterable<Delivery>, AsyncDisposable {
    *
    * Events of a stream are handled one after the other, others at once, at most `concurrency` of
    * them (default: 1). When the function returns, its event is acknowledged, unless it settled it;
-   * when it throws, the event is retried, and `onError` is told.
+   * when it throws, the event is retried, and `onError` is told. What `onError` throws ends the
+   * consumer: what is in hand is handled to its end, and `run` fails with it.
    */
   async run(
     handler: (delivery: Delivery) => Promise<void> | void,
@@ -169,6 +177,7 @@ export class Consumer implements AsyncIterable<Delivery>, AsyncDisposable {
   ): Promise<void> {
     const { concurrency = 1 } = options;
     if (!(concurrency >= 1)) throw new RangeError("concurrency must be at least 1");
+    let fault: { readonly error: unknown } | undefined;
     const lanes = new Map<string, Delivery[]>();
     const running = new Map<string, Promise<void>>();
     const begin = (): void => {
@@ -177,23 +186,31 @@ export class Consumer implements AsyncIterable<Delivery>, AsyncDisposable {
         const delivery = running.has(stream) ? undefined : lane.shift();
         if (delivery === undefined) continue;
         if (lane.length === 0) lanes.delete(stream);
-        const job = this.#handle(handler, delivery, options.onError).finally(() => {
+        const fail = (error: unknown): void => {
+          fault ??= { error };
+          lanes.clear();
+          this.#stop();
+        };
+        const job = this.#handle(handler, delivery, options.onError).catch(fail).then(() => {
           running.delete(stream);
           begin();
         });
         running.set(stream, job);
       }
     };
+    this.#isRunning ||= !this.#isUsed;
     for await (const delivery of this.#incoming(async () => {
       lanes.clear();
       await Promise.all(running.values());
     })) {
+      if (fault !== undefined) continue;
       const { stream } = delivery.event;
       const lane = lanes.get(stream) ?? [];
       lane.push(delivery);
       lanes.set(stream, lane);
       begin();
     }
+    if (fault !== undefined) throw (fault as { readonly error: unknown }).error;
   }
 
   async #handle(
@@ -205,23 +222,29 @@ export class Consumer implements AsyncIterable<Delivery>, AsyncDisposable {
     if (!delivery.begin()) return;
     try {
       await handler(delivery);
-      if (delivery.isOpen) delivery.ack();
+      // Also what is lost: the desk then knows that nobody has it in hand any more.
+      if (delivery.isUnsettled) delivery.ack();
     } catch (error) {
       // Its text may hold personal data, and a reason is kept beside the log.
       const reason = error instanceof Error ? error.name : typeof error;
-      if (delivery.isOpen) delivery.retry({ reason });
+      if (delivery.isUnsettled) delivery.retry({ reason });
       onError?.(error, delivery);
     }
   }
 
   /**
    * Ends the session: what is settled is sent and answered, and the rest goes to other consumers at
-   * once. The event in hand is handled to its end, and the loop then ends as if there were no more.
+   * once. The event in hand is handled to its end, and the loop then ends as if there were no more;
+   * so does `run`, which is not waited for.
    */
   async close(): Promise<void> {
+    this.#stop();
+    if (this.#isWaiting && !this.#isRunning) await this.#end();
+  }
+
+  #stop(): void {
     this.#closing.set();
     this.#session?.stop();
-    if (this.#isWaiting) await this.#end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

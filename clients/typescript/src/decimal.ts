@@ -49,14 +49,17 @@ export class Decimal {
     const [left, right] = [a.#value, b.#value];
     const exponent = Math.min(left.exponent, right.exponent);
     const shift = Math.max(left.exponent, right.exponent) - exponent;
-    if (left.digits === 0n || right.digits === 0n || shift <= SHIFT_MAX) {
-      return [scaled(left, exponent), scaled(right, exponent), exponent];
-    }
+    if (shift <= SHIFT_MAX) return [scaled(left, exponent), scaled(right, exponent), exponent];
+    // A zero lends its places only to what is near.
+    if (left.digits === 0n) return [0n, right.digits, right.exponent];
+    if (right.digits === 0n) return [left.digits, 0n, left.exponent];
     throw new RangeError(`${a.text} and ${b.text} are too far apart`);
   }
 
   static #make(digits: bigint, exponent: number): Decimal {
-    if (exponent > 0) return new Decimal(`${digits}e${exponent}`);
+    if (!Number.isSafeInteger(exponent)) throw new RangeError("the exponent is too large");
+    // Without an exponent, a payload of a few bytes would become a text of many million zeros.
+    if (exponent > 0 || exponent < -SHIFT_MAX) return new Decimal(`${digits}e${exponent}`);
     if (exponent === 0) return new Decimal(String(digits));
     const sign = digits < 0n ? "-" : "";
     const text = String(digits < 0n ? -digits : digits).padStart(1 - exponent, "0");

@@ -17,6 +17,7 @@ import {
   type SettleAnswer,
   type SettlementSchema,
 } from "./generated/eventfold/v1/consumer_groups_pb.js";
+import { checkMs } from "./settings.js";
 
 // Acks wait so long for company, unless the consumer waits too: one message for many costs both
 // sides less, and one that is lost with the session is delivered again.
@@ -25,6 +26,7 @@ const ACK_DELAY_MS = 10;
 const REPEAT_MS = 250;
 const UNANSWERED_MS = 30_000;
 const POSITIONS_MAX = 10_000;
+const DELAY_MS_MAX = 86_400_000;
 const REASON_CHARACTERS_MAX = 1_024;
 
 type ConsumeRequestInit = MessageInitShape<typeof ConsumeRequestSchema>;
@@ -67,6 +69,11 @@ interface Batch {
 /** Whether it can be settled. */
 export function isOpen(item: Item): boolean {
   return item.state === "waiting" || item.state === "in hand";
+}
+
+/** Whether nobody has settled it, be it lost or not. */
+export function isUnsettled(item: Item): boolean {
+  return isOpen(item) || item.state === "lost";
 }
 
 function tell(item: Item): void {
@@ -200,15 +207,21 @@ export class Desk {
     return true;
   }
 
-  /** Settles a delivery with the next message; one that is lost comes to nothing. */
-  settle(item: Item, settling: Settling): void {
-    const { action } = settling;
+  /**
+   * Settles a delivery with the next message; one that is lost comes to nothing.
+   *
+   * @throws InvalidValue the delay cannot be sent; the delivery stays as it was.
+   */
+  settle(item: Item, { action, reason: told, delayMs }: Settling): void {
+    // All that can be refused comes first: what fails with a message takes the acks in it along.
+    const reason = told.slice(0, REASON_CHARACTERS_MAX);
+    const delay = delayMs === undefined ? undefined : checkMs(delayMs, "delayMs", DELAY_MS_MAX);
     if (action !== SettleAction.EXTEND) this.#inHand.delete(item);
     if (item.state === "lost") return;
     if (!isOpen(item)) throw new Error(`event ${item.event.position} is settled already`);
-    const reason = settling.reason.slice(0, REASON_CHARACTERS_MAX);
-    const key = JSON.stringify([action, reason, settling.delayMs]);
-    const batch = this.#due.get(key) ?? { settling: { ...settling, reason }, items: [], at: 0 };
+    const key = JSON.stringify([action, reason, delay]);
+    const settling = { action, reason, delayMs: delay };
+    const batch = this.#due.get(key) ?? { settling, items: [], at: 0 };
     batch.items.push(item);
     this.#due.set(key, batch);
     if (action === SettleAction.EXTEND) {
@@ -258,7 +271,11 @@ export class Desk {
    */
   #extendWaiting(now: number): number {
     const third = this.#ackTimeoutMs / 3;
-    for (const item of this.#inHand) if (now - item.touched > 3 * third) return now + third;
+    for (const item of this.#inHand) {
+      // A loop that passes over what is lost never settles it; that says nothing of the others.
+      if (item.state === "lost") this.#inHand.delete(item);
+      else if (now - item.touched > 3 * third) return now + third;
+    }
     const busy = new Set(Array.from(this.#inHand, (item) => item.lease));
     let soonest = now + third;
     for (const item of this.#open.values()) {

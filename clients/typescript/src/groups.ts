@@ -15,7 +15,7 @@ import {
   type ParkedEvent as WireParked,
 } from "./generated/eventfold/v1/consumer_groups_pb.js";
 import { paged } from "./paging.js";
-import type { CallOptions } from "./settings.js";
+import { type CallOptions, checkMs } from "./settings.js";
 import { known } from "./states.js";
 import {
   type SourceOptions,
@@ -23,6 +23,9 @@ import {
   type StartOptions,
   startToWire,
 } from "./subscription.js";
+
+// What a message can hold; how long each may be is the server's to say.
+const DURATION_MS_MAX = 315_576_000_000_000;
 
 /** How a group delivers; what is left out has its default. */
 export interface GroupOptions {
@@ -55,11 +58,18 @@ export interface ParkedEvent {
 }
 
 function settingsToWire(settings: GroupOptions): MessageInitShape<typeof GroupSettingsSchema> {
-  const { ackTimeoutMs, retryInitialMs, retryMaxMs, onPark } = settings;
+  const { onPark } = settings;
+  const duration = (name: "ackTimeoutMs" | "retryInitialMs" | "retryMaxMs") => {
+    const ms = settings[name];
+    return ms === undefined ? undefined : durationFromMs(checkMs(ms, name, DURATION_MS_MAX));
+  };
+  const ackTimeout = duration("ackTimeoutMs");
+  const retryInitial = duration("retryInitialMs");
+  const retryMax = duration("retryMaxMs");
   return {
-    ...(ackTimeoutMs === undefined ? {} : { ackTimeout: durationFromMs(ackTimeoutMs) }),
-    ...(retryInitialMs === undefined ? {} : { retryInitial: durationFromMs(retryInitialMs) }),
-    ...(retryMaxMs === undefined ? {} : { retryMax: durationFromMs(retryMaxMs) }),
+    ...(ackTimeout === undefined ? {} : { ackTimeout }),
+    ...(retryInitial === undefined ? {} : { retryInitial }),
+    ...(retryMax === undefined ? {} : { retryMax }),
     attemptsMax: settings.attemptsMax ?? 0,
     retryFactor: settings.retryFactor ?? 0,
     ...(onPark === undefined

@@ -38,8 +38,13 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** Whether a target stays on this machine. */
 export function isLoopback(target: string): boolean {
   if (/^unix(-abstract)?:/.test(target)) return true;
-  const address = target.replace(/^(dns|ipv4|ipv6):/, "").replace(/^.*\//, "");
-  const bracketed = /^\[([^\]]*)\]/.exec(address)?.[1];
+  // A target may name several addresses, and a token goes to any of them.
+  return target.replace(/^(dns|ipv4|ipv6):/, "").split(",").every(isLoopbackAddress);
+}
+
+function isLoopbackAddress(part: string): boolean {
+  const address = part.replace(/^.*\//, "");
+  const bracketed = /^\[([^\]]*)\](:\d*)?$/.exec(address)?.[1];
   const bare = isIPv6(address) ? address : address.replace(/:\d*$/, "");
   const host = bracketed ?? bare;
   if (host === "localhost") return true;
@@ -52,6 +57,14 @@ export function checkTimeout(ms: number, name = "timeoutMs"): number {
     throw new InvalidValue(`a timeout is milliseconds above 0, not ${ms}`, name);
   }
   return ms;
+}
+
+/** Whole milliseconds, which is what requests have, of what may be a fraction. */
+export function checkMs(ms: number, name: string, msMax: number): number {
+  if (!(ms >= 0 && ms <= msMax)) {
+    throw new InvalidValue(`it is 0 to ${msMax} milliseconds, not ${ms}`, name);
+  }
+  return Math.round(ms);
 }
 
 function checkAuthorities(pem: Buffer): Buffer {

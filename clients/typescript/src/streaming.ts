@@ -75,7 +75,7 @@ export async function lastReport<I extends DescMessage, O extends DescMessage>(
   for (let failures = 1; ; failures++) {
     try {
       const attempt = { timeoutMs: Math.max(1, deadline - performance.now()), signal };
-      for await (const message of connection.stream(method, request, attempt)) {
+      for await (const message of connection.stream(method, request, attempt, safety)) {
         options.onProgress?.(message);
         if ((message as Report<O>).done) return message;
       }

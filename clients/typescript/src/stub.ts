@@ -18,10 +18,12 @@ import type { CallOptions } from "./settings.js";
 // Of these, and of no others, it is known that they change nothing.
 const READS =
   /^(Get|List|Read|Find|Plan|Check|Try|Query|Count|Hydrate|Explain|Verify|Digest)(?=[A-Z]|$)/;
+// They change nothing either; no stream is repeated here, but its deadline is no doubt.
+const STREAMED_READS = /^(Subscribe|Watch|ExportSubject)$/;
 
 /** Whether a call may be repeated. Appends may not: their ids may have been left to the server. */
 export function safetyOf(method: DescMethod): Safety {
-  return READS.test(method.name) ? "read" : "write";
+  return READS.test(method.name) || STREAMED_READS.test(method.name) ? "read" : "write";
 }
 
 /** A call, as a function. */
@@ -66,11 +68,21 @@ function callOf(connection: Connection, method: DescMethod): unknown {
         connection.unary(method as AnyUnary, request, options, safetyOf(method));
     case "server_streaming":
       return (request: MessageInitShape<DescMessage>, options?: CallOptions) =>
-        connection.stream(method as AnyStream, request, options ?? {});
+        streamed(connection, method as AnyStream, request, options ?? {});
     default:
       return (requests: AsyncIterable<MessageInitShape<DescMessage>>, options?: CallOptions) =>
         conversation(connection, method, requests, options ?? {});
   }
+}
+
+/** Begins with the first message that is asked for: a call that nobody reads is none. */
+async function* streamed(
+  connection: Connection,
+  method: AnyStream,
+  request: MessageInitShape<DescMessage>,
+  options: CallOptions,
+): AsyncGenerator<MessageShape<DescMessage>, void, undefined> {
+  yield* connection.stream(method, request, options, safetyOf(method));
 }
 
 async function* conversation(
@@ -79,22 +91,33 @@ async function* conversation(
   requests: AsyncIterable<MessageInitShape<DescMessage>>,
   options: CallOptions,
 ): AsyncGenerator<MessageShape<DescMessage>, void, undefined> {
-  const { call, answers } = connection.session(method, options);
-  let failure: unknown;
-  const sending = (async () => {
-    for await (const request of requests) {
-      call.send(encoded(method.input, request));
+  const { call, answers } = connection.session(method, options, undefined, safetyOf(method));
+  const source = requests[Symbol.asyncIterator]();
+  let isOver = false;
+  let fault: { readonly error: unknown } | undefined;
+  const faultOf = (): { readonly error: unknown } | undefined => fault;
+  const send = async (): Promise<void> => {
+    while (!isOver) {
+      const next = await source.next();
+      if (isOver) return;
+      if (next.done) return call.end();
+      call.send(encoded(method.input, next.value));
       await call.drained();
     }
-    call.end();
-  })().catch((error: unknown) => {
-    failure = error;
+  };
+  void send().catch((error: unknown) => {
+    fault = { error };
     call.cancel();
   });
   try {
     for await (const bytes of answers) yield connection.decoded(method.output, bytes);
-    await sending;
   } catch (error) {
-    throw failure ?? error;
+    throw faultOf()?.error ?? error;
+  } finally {
+    isOver = true;
+    // Not waited for: a generator that waits for its next request comes to it only after that.
+    void (async () => source.return?.())().catch(() => undefined);
   }
+  const late = faultOf();
+  if (late !== undefined) throw late.error;
 }

@@ -240,8 +240,10 @@ export class Subscription implements AsyncIterable<RecordedEvent>, Disposable {
     const place = this.#following.doubtful;
     if (place === undefined) return;
     const request = { id: place.eventId ?? "" };
+    const { signal } = this.options;
+    const options = signal === undefined ? {} : { signal };
     try {
-      const answer = await this.connection.unary(EventStore.method.getEvent, request);
+      const answer = await this.connection.unary(EventStore.method.getEvent, request, options);
       this.#following.prove(answer.event && new RecordedEvent(answer.event));
     } catch (error) {
       if (!(error instanceof EventNotFound)) throw error;

@@ -38,6 +38,8 @@ const pass = (bytes: Uint8Array): Buffer =>
 /** An answer of many messages. */
 export class Incoming implements AsyncIterable<Uint8Array> {
   #wasSilent = false;
+  // Where nobody iterated yet when it came, the messages just end.
+  #failure: Error | undefined;
   readonly #stopListening: () => void;
 
   constructor(
@@ -47,8 +49,8 @@ export class Incoming implements AsyncIterable<Uint8Array> {
     private readonly signal: AbortSignal | undefined,
     private readonly silenceMs: number | undefined,
   ) {
-    // Whoever iterates hears of errors; a call that is cancelled fails with nobody there.
-    call.on("error", () => undefined);
+    // A call may fail with nobody there: before it is iterated, or when it is cancelled.
+    call.on("error", (error: Error) => (this.#failure ??= error));
     this.#stopListening = onAbort(signal, () => this.cancel());
   }
 
@@ -76,7 +78,9 @@ export class Incoming implements AsyncIterable<Uint8Array> {
   async #next(messages: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
     const timer = this.silenceMs && setTimeout(() => this.#fallSilent(), this.silenceMs);
     try {
-      return await messages.next();
+      const next = await messages.next();
+      if (next.done && this.#failure !== undefined) throw this.#failure;
+      return next;
     } catch (error) {
       this.signal?.throwIfAborted();
       throw this.#wasSilent ? new Silence() : error;
@@ -113,9 +117,12 @@ export class Session extends Incoming {
   async drained(): Promise<void> {
     if (!this.#duplex.writableNeedDrain || this.#duplex.destroyed) return;
     await new Promise<void>((resolve) => {
-      for (const event of ["drain", "close", "error", "status"]) {
-        this.#duplex.once(event, () => resolve());
-      }
+      const events = ["drain", "close", "error", "status"];
+      const done = (): void => {
+        for (const event of events) this.#duplex.off(event, done);
+        resolve();
+      };
+      for (const event of events) this.#duplex.on(event, done);
     });
   }
 

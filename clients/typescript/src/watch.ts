@@ -3,6 +3,8 @@
 import type { Connection } from "./connection.js";
 import { integerOf } from "./events.js";
 import { type FoldLike, foldRef, type Into } from "./fold.js";
+import { EventNotFound, VersionAhead } from "./generated/errors.js";
+import { EventStore } from "./generated/eventfold/v1/event_store_pb.js";
 import { Folds, type HistoricState as WireState } from "./generated/eventfold/v1/folds_pb.js";
 import { logChanged } from "./reader.js";
 import { ended, Closing, type ReconnectOptions, Reconnects } from "./reconnects.js";
@@ -19,6 +21,8 @@ export interface WatchOptions<T> extends ReconnectOptions {
 /**
  * The states of a stream, without an end. When the call breaks, it goes on behind the last version
  * that came: none is left out, none comes twice.
+ *
+ * @throws StoreIncarnationChanged the log lost an event whose state came.
  */
 export async function* watched<T>(
   connection: Connection,
@@ -41,10 +45,13 @@ export async function* watched<T>(
       const request = { stream, fold, fromVersion };
       for await (const message of connection.stream(Folds.method.watch, request, { signal })) {
         reconnects.heard(message.states.length > 0);
+        // A sign of life in place of the state that came last: the head may be below it.
+        if (repeats && message.states.length === 0) await prove(connection, last, signal);
         for (const state of message.states) {
           if (repeats) {
             repeats = false;
-            if (state.eventId !== last?.eventId) throw logChanged(last?.position ?? 0n);
+            const isSame = state.version === last?.version && state.eventId === last.eventId;
+            if (!isSame) throw logChanged(last?.position ?? 0n);
             continue;
           }
           last = state;
@@ -53,8 +60,27 @@ export async function* watched<T>(
       }
     } catch (error) {
       failure = error;
+      if (error instanceof VersionAhead && last !== undefined && last.version > 0n) {
+        failure = Object.assign(logChanged(last.position), { cause: error });
+      }
     }
     signal?.throwIfAborted();
     await closing.pause(reconnects.pauseMs(failure, last?.position), signal);
+  }
+}
+
+/** Looks up the event of the state that came last. */
+async function prove(
+  connection: Connection,
+  last: WireState | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const options = signal === undefined ? {} : { signal };
+  const { getEvent } = EventStore.method;
+  try {
+    await connection.unary(getEvent, { id: last?.eventId ?? "" }, options);
+  } catch (error) {
+    if (!(error instanceof EventNotFound)) throw error;
+    throw Object.assign(logChanged(last?.position ?? 0n), { cause: error });
   }
 }

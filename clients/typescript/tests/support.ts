@@ -3,9 +3,16 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
 
 const VARIABLE = "EVENTFOLD_CLIENT_SERVERS";
+
+/** A module of the client that it does not export. */
+export async function internal<M>(file: string): Promise<M> {
+  return (await import(pathToFileURL(resolve("dist", file)).href)) as M;
+}
 
 /** What a line is answered with. */
 export interface Told {

@@ -79,13 +79,24 @@ test("decimals are exact", () => {
   assert.throws(() => Number(Decimal.of("1.5")), TypeError);
   assert.throws(() => Decimal.of("NaN"), RangeError);
   assert.throws(() => Decimal.of("1e100000").plus("1e-100000"), RangeError);
+  // A payload may hold them, and they must not cost what their places say.
+  assert.equal(Decimal.of("0e-99999999").plus("1.50").text, "1.50");
+  assert.equal(Decimal.of("1.50").minus("0e99999999").text, "1.50");
+  assert.equal(Decimal.of("0e-99999999").plus("0e-99999999").text, "0e-99999999");
+  assert.equal(Decimal.of("2e-99999999").times(3).text, "6e-99999999");
+  assert.equal(Decimal.of("0.00").plus("1").text, "1.00");
+  assert.throws(() => Decimal.of(`1e${"9".repeat(400)}`).plus(0), RangeError);
 });
 
 test("a token travels in plain text only on this machine", () => {
-  for (const target of ["db.example:1", "10.0.0.7:1", "[2001:db8::1]:1", "127.example:1"]) {
+  const elsewhere = ["db.example:1", "10.0.0.7:1", "[2001:db8::1]:1", "127.example:1"];
+  // Lists of addresses, of which one is elsewhere.
+  elsewhere.push("ipv6:[::1]:1,[2001:db8::1]:1", "ipv4:127.0.0.1:1,10.0.0.7:1");
+  for (const target of [...elsewhere, "[::1].example:1"]) {
     assert.throws(() => new Client(target, { token: "t" }), InsecureConnection);
   }
-  for (const target of ["localhost:1", "127.0.0.9:1", "[::1]:1", "dns:127.0.0.1:1", "unix:/x"]) {
+  const here = ["localhost:1", "127.0.0.9:1", "[::1]:1", "dns:127.0.0.1:1", "unix:/x"];
+  for (const target of [...here, "ipv4:127.0.0.1:1,127.0.0.2:1"]) {
     new Client(target, { token: "t" }).close();
   }
   new Client("db.example:4141", { token: "t", insecure: true }).close();

@@ -63,8 +63,9 @@ export class FoldRun implements Disposable {
   /** Folds events, in order. */
   feed(events: Iterable<FoldEvent>): void {
     this.#guarded(() => {
-      if (this.#fold.skipCancelled) this.#waiting.push(...events);
-      else this.#feed(events);
+      if (!this.#fold.skipCancelled) return this.#feed(events);
+      // One by one: the arguments of a call lie on the stack, which many events overflow.
+      for (const event of events) this.#waiting.push(event);
     });
   }
 
