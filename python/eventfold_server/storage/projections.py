@@ -12,6 +12,7 @@ from eventfold import _core
 from eventfold_server.errors import Refusal
 from eventfold_server.storage.copies import Ambiguity, ambiguous_transform
 from eventfold_server.storage.database import Database
+from eventfold_server.storage.projection_calls import dropped_is_refused
 from eventfold_server.storage.projection_table import ProjectionTable
 from eventfold_server.storage.queries import query_schema
 from eventfold_server.storage.stored_errors import restored
@@ -226,13 +227,14 @@ class ProjectionStorage:
 
     async def show(self, generation_no: int, document: _core.Projection, *, wait_s: float) -> None:
         """Makes the view of an active generation again."""
-        await self._database.write(
-            self._queries["show_projection"],
-            generation_no,
-            self._query_schema,
-            ProjectionTable(self._queries, generation_no, document).shown,
-            timedelta(seconds=wait_s),
-        )
+        with dropped_is_refused():
+            await self._database.write(
+                self._queries["show_projection"],
+                generation_no,
+                self._query_schema,
+                ProjectionTable(self._queries, generation_no, document).shown,
+                timedelta(seconds=wait_s),
+            )
 
     async def drop(self, name: str, generation: int, *, wait_s: float) -> str:
         """Drops a generation, or with 0 the projection: `dropped`, or why not: `gone`, `active`,
@@ -293,7 +295,8 @@ class ProjectionStorage:
     async def caught_up(self, generation_no: int, lease: int, document: _core.Projection) -> None:
         """Notes that a generation has caught up with the log, and can be asked."""
         table = ProjectionTable(self._queries, generation_no, document)
-        await self._database.write(table.analyze)
+        with dropped_is_refused():
+            await self._database.write(table.analyze)
         await self._database.write(self._queries["projection_caught_up"], generation_no, lease)
 
     async def waiting(self, generation_no: int, lease: int) -> Waiting | None:

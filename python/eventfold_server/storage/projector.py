@@ -34,7 +34,7 @@ from eventfold_server.storage.bridge import Bridge
 from eventfold_server.storage.catalogue import Catalogue
 from eventfold_server.storage.database import Database
 from eventfold_server.storage.mapped import MappedReads
-from eventfold_server.storage.projection_calls import told
+from eventfold_server.storage.projection_calls import dropped_is_refused, told
 from eventfold_server.storage.projection_table import ProjectionTable, sealed_columns
 from eventfold_server.storage.refolding import Retry, Trial, Verification
 from eventfold_server.storage.stored_errors import restored
@@ -87,7 +87,7 @@ class Worker:
         Prolongs the lease. A step is short, a second or two, so that the lease does not run out;
         while there is more to do (`done` is false) call it again at once. It is carried through if
         the caller is cancelled. After a refusal (STORAGE_UNAVAILABLE,
-        STORAGE_FULL) nothing was written or nobody knows; the next step begins with what the
+        STORAGE_FULL, PROJECTION_NOT_FOUND) nothing was written or nobody knows; the next step begins with what the
         database says, so that it may be called again either way.
         """
 
@@ -99,7 +99,8 @@ class Worker:
             )
             return found
 
-        found = await self._reads.begin(step)
+        with dropped_is_refused():
+            found = await self._reads.begin(step)
         return Step(
             position=found.position,
             events=found.events,

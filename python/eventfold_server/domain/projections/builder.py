@@ -76,6 +76,10 @@ class Builder:
                 pause,
                 lambda: self._follow(claimed, worker, rise, goes),
             )
+        except Refusal as refusal:
+            # Dropped meanwhile, which is nobody's fault: there is nothing to build any more.
+            if refusal.reason != "PROJECTION_NOT_FOUND":
+                raise
         finally:
             await rise.stop()
             await worker.close()
