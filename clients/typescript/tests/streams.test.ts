@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { Duplex, PassThrough } from "node:stream";
 import { test } from "node:test";
 
@@ -130,12 +130,14 @@ test("what the requests fail with is thrown though the server said OK", async ()
 });
 
 test("a streamed write whose deadline passes may have been done", async () => {
-  const server = createServer(() => undefined).listen(0, "127.0.0.1");
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => sockets.push(socket)).listen(0, "127.0.0.1");
   await once(server, "listening");
   const client = new Client(`127.0.0.1:${(server.address() as AddressInfo).port}`);
   await failing(client.privacy.put({ source: "" }, { timeoutMs: 200 }), OutcomeUnknown);
   client.close();
   server.close();
+  for (const socket of sockets) socket.destroy();
 });
 
 /** A store whose watch brings these messages, one call after the other. */
