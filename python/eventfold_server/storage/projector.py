@@ -86,9 +86,9 @@ class Worker:
 
         Prolongs the lease. A step is short, a second or two, so that the lease does not run out;
         while there is more to do (`done` is false) call it again at once. It is carried through if
-        the caller is cancelled. After a refusal (STORAGE_UNAVAILABLE,
-        STORAGE_FULL, PROJECTION_NOT_FOUND) nothing was written or nobody knows; the next step begins with what the
-        database says, so that it may be called again either way.
+        the caller is cancelled. After a refusal (STORAGE_UNAVAILABLE, STORAGE_FULL) nothing was
+        written or nobody knows; the next step begins with what the database says, so that it may be
+        called again either way. PROJECTION_NOT_FOUND: the generation was dropped.
         """
 
         async def step(rules: _core.ReadRules) -> _core.ProjectionStep:
