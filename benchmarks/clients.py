@@ -66,7 +66,7 @@ CANDIDATES = [
         "Go",
         "clients/go",
         [["go", "build", "-o", "build/bench", "./bench"]],
-        ["clients/go/build/bench", "{address}", "{seconds}"],
+        ["clients/go/build/bench", "{address}", "{share}"],
         r"\.go$",
         r"/(v1|bench|examples|internal|build)/|_test\.go$|_gen\.go$",
         r"//",
@@ -136,8 +136,16 @@ def run(candidate: Candidate, address: str, seconds: float) -> dict[str, float]:
         capture_output=True,
         text=True,
     )
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    found: dict[str, float] = json.loads(_object(done.stdout))
     return found
+
+
+def _object(printed: str) -> str:
+    """The object with the figures; a build tool may print around it, and in colours."""
+    found = re.search(r"\{.*\}", printed)
+    if found is None:
+        raise SystemExit(f"no figures in what was printed: {printed!r}")
+    return found[0]
 
 
 def measure(rounds: int, seconds: float, say: Callable[[str], None]) -> dict[str, dict[str, float]]:

@@ -63,7 +63,7 @@ test("two who withdraw at once are told from each other, and no money is lost", 
 
 test("the benchmark prints its figures", async () => {
   const call = promisify(execFile);
-  const { stdout } = await call("node", ["build/bench/bench.js", address, "2"]);
+  const { stdout } = await call("node", ["build/bench/bench.js", address, "8"]);
   const figures = JSON.parse(stdout) as Record<string, unknown>;
   assert.equal(figures["client"], "typescript");
   const keys = ["append_per_s", "read_100_ms", "read_1000_ms", "hydrate_100_ms", "hydrate_1000_ms"];
