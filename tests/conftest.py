@@ -36,12 +36,12 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What `make faults` says; only the conftest of all tests may add options."""
     group = parser.getgroup("faults")
-    group.addoption("--histories", type=int, default=8, help="random histories of subscriptions")
+    group.addoption("--histories", type=int, default=5, help="random histories of subscriptions")
     group.addoption(
         "--with-restarts", action="store_true", help="restart PostgreSQL in each history"
     )
     group.addoption(
-        "--projection-histories", type=int, default=2, help="random histories of projections"
+        "--projection-histories", type=int, default=1, help="random histories of projections"
     )
     group.addoption(
         "--all-benchmarks", action="store_true", help="each part of each benchmark once"
