@@ -60,6 +60,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Names the mark of tests that take long for what they add."""
+    config.addinivalue_line("markers", "long: runs in `make faults`, or with --all-kills")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves such tests to `make faults`."""
+    if not config.getoption("--all-kills"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="runs in `make faults`"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _enterable_base(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Lets any user through to the folders of tests, which open their own where it must be.

@@ -16,7 +16,7 @@ from tests.support.outcomes import report
 
 CLIENT = Path(__file__).resolve().parents[2] / "clients/go"
 # The first build compiles gRPC; servers are killed and started again.
-SECONDS_MAX = 900
+SECONDS_MAX = 1500
 
 
 @pytest.fixture(scope="session")

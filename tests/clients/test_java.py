@@ -14,7 +14,7 @@ from tests.clients.servers import handed_out
 from tests.support.maven import CLIENT, run_tests
 
 # The first build compiles the stubs.
-SECONDS_MAX = 900
+SECONDS_MAX = 1500
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from tests.clients.servers import handed_out
 from tests.support import node
 from tests.support.outcomes import report
 
-SECONDS_MAX = 900
+SECONDS_MAX = 1500
 
 
 @pytest.fixture(scope="session")

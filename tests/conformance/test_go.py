@@ -17,7 +17,7 @@ from tests.conformance.servers import Servers, handed_out
 from tests.support.outcomes import of_cases, read_events, report
 
 # The first build compiles gRPC; a fresh store takes the start of a server.
-SECONDS_MAX = 600
+SECONDS_MAX = 1200
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from tests.conformance.servers import Servers, handed_out
 from tests.support.maven import read_report, run_tests
 
 # The first build compiles the stubs; a fresh store takes the start of a server.
-SECONDS_MAX = 900
+SECONDS_MAX = 1500
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from tests.support import node
 from tests.support.outcomes import of_cases, report
 
 # A fresh store takes the start of a server.
-SECONDS_MAX = 900
+SECONDS_MAX = 1500
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,14 @@ def names(store: Client) -> list[object]:
     return [event.data["name"] for event in store.read_all(types=["Named"])]
 
 
-@pytest.mark.parametrize("restored", ["log", "keys", "both"])
+@pytest.mark.parametrize(
+    "restored",
+    [
+        pytest.param("log", marks=pytest.mark.long),
+        pytest.param("keys", marks=pytest.mark.long),
+        "both",
+    ],
+)
 def test_a_restored_backup_brings_nobody_back(restored: str, place: Place) -> None:
     with start_server(place.folder, **place.options) as server, Client(server.address) as store:
         fill(store)

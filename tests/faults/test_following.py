@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.faults.test_restart_postgres import postgres_in_a_thread
 from tests.support.programs import free_port
 from tests.support.servers import RunningServer, start_postgres, start_server
@@ -208,6 +209,7 @@ def test_servers_killed(shared_tmp_path: Path) -> None:
         assert len(going.breaks) >= ROUNDS * 3
 
 
+@pytest.mark.long
 def test_postgres_restarted(shared_tmp_path: Path) -> None:
     with (
         postgres_in_a_thread(shared_tmp_path / "postgres") as (postgres, run),

@@ -14,6 +14,7 @@ import signal
 from pathlib import Path
 
 import grpc
+import pytest
 from tests.faults.test_restart_postgres import postgres_in_a_thread
 from tests.support.group_history import GroupHistory, Worker, running, until_done
 from tests.support.groups import ACK, Groups, groups_of, settings
@@ -97,6 +98,7 @@ async def test_servers_that_are_killed_lose_nothing(shared_tmp_path: Path) -> No
             assert "fault in" not in server.log.read_text()
 
 
+@pytest.mark.long
 async def test_a_postgresql_that_is_restarted_loses_nothing(shared_tmp_path: Path) -> None:
     history = GroupHistory()
     with (

@@ -95,6 +95,7 @@ def test_a_rebuild_under_load(
     assert {("shops", 1), ("shops", 2), ("carts", 2), ("types", 2)} <= answered
 
 
+@pytest.mark.long
 def test_a_server_that_was_stopped_writes_nothing(url: str, shared_tmp_path: Path) -> None:
     """It wakes up, wherever it was, when another server has gone on without it."""
     noted, stop = History(), threading.Event()

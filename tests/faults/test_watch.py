@@ -97,6 +97,7 @@ async def test_a_server_killed_while_it_is_watched(url: str, shared_tmp_path: Pa
         assert {end.code for one in watches for end in one.ends} == {"UNAVAILABLE"}
 
 
+@pytest.mark.long
 async def test_postgres_restarted_while_it_is_watched(shared_tmp_path: Path) -> None:
     with (
         postgres_in_a_thread(shared_tmp_path / "postgres") as (postgres, run),
