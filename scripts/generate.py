@@ -27,6 +27,7 @@ import java_errors
 import node_toolchain
 import sdk_errors
 import sdk_sync
+import toolchains
 import ts_errors
 import ts_stubs
 
@@ -215,8 +216,8 @@ def main() -> int:
     for generator in GENERATORS:
         try:
             generator.require()
-        except go_toolchain.ToolchainMissing as missing:
-            if not go_toolchain.may_be_skipped():
+        except toolchains.ToolchainMissing as missing:
+            if not toolchains.may_be_skipped():
                 raise SystemExit(f"{generator.name}: {missing}") from None
             print(f"skipped: {generator.name}. {missing}")
             continue

@@ -5,37 +5,30 @@ python scripts/go_toolchain.py    exit 1, and say what is missing, if there is n
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import toolchains
+from toolchains import ToolchainMissing, shown
+
 # Its line `go` is the oldest Go for all modules of the repository.
 MODULE_FILE = Path(__file__).resolve().parent.parent / "tools/go.mod"
-
-
-class ToolchainMissing(Exception):
-    """There is no Go that can build this; says what is there and what is needed."""
 
 
 def require() -> None:
     """Raises ToolchainMissing unless the command `go` can build the modules of the repository."""
     needed = _version(r"^go (\S+)$", MODULE_FILE.read_text(encoding="utf-8"))
     if shutil.which("go") is None:
-        raise ToolchainMissing(f"Go {_shown(needed)} or later is needed: go was not found")
+        raise ToolchainMissing(f"Go {shown(needed)} or later is needed: go was not found")
     command = ["go", "env", "GOVERSION"]
     # In a folder without a module, where no line of one can make `go` fetch another toolchain.
     told = subprocess.run(command, check=True, cwd="/", capture_output=True, text=True).stdout
     found = _version(r"^go(\d+\.\d+(?:\.\d+)?)", told)
     if found < needed:
-        raise ToolchainMissing(f"Go {_shown(needed)} or later is needed: go is {_shown(found)}")
-
-
-def may_be_skipped() -> bool:
-    """Whether work on Go is left out where the toolchain is missing: everywhere but in CI."""
-    return not os.environ.get("CI")
+        raise ToolchainMissing(f"Go {shown(needed)} or later is needed: go is {shown(found)}")
 
 
 def _version(pattern: str, text: str) -> tuple[int, ...]:
@@ -44,18 +37,9 @@ def _version(pattern: str, text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found.group(1).split("."))
 
 
-def _shown(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
-
-
 def main() -> int:
     """Returns the exit code."""
-    try:
-        require()
-    except ToolchainMissing as missing:
-        print(missing)
-        return 1
-    return 0
+    return toolchains.said(require)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ import shutil
 import subprocess
 import sys
 
-from go_toolchain import ToolchainMissing, may_be_skipped
-
-__all__ = ["ToolchainMissing", "may_be_skipped", "require"]
+import toolchains
+from toolchains import ToolchainMissing
 
 # `maven.compiler.release` of clients/java/pom.xml.
 JAVA_MIN = 17
@@ -43,12 +42,7 @@ def _told(command: str, option: str, pattern: str) -> tuple[int, ...]:
 
 def main() -> int:
     """Returns the exit code."""
-    try:
-        require()
-    except ToolchainMissing as missing:
-        print(missing)
-        return 1
-    return 0
+    return toolchains.said(require)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from go_toolchain import ToolchainMissing
+import toolchains
+from toolchains import ToolchainMissing, shown
 
 ROOT = Path(__file__).resolve().parent.parent
 # Its `engines` say the oldest Node.js for the client and its tests.
@@ -25,11 +26,11 @@ def require() -> None:
     needed = _version(engine)
     for command in ("node", "npm"):
         if shutil.which(command) is None:
-            raise ToolchainMissing(f"Node.js {_shown(needed)} or later: {command} was not found")
+            raise ToolchainMissing(f"Node.js {shown(needed)} or later: {command} was not found")
     told = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout
     found = _version(told)
     if found < needed:
-        raise ToolchainMissing(f"Node.js {_shown(needed)} or later: node is {_shown(found)}")
+        raise ToolchainMissing(f"Node.js {shown(needed)} or later: node is {shown(found)}")
 
 
 def install(package: Path) -> None:
@@ -48,18 +49,9 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found.group().split("."))
 
 
-def _shown(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
-
-
 def main() -> int:
     """Returns the exit code."""
-    try:
-        require()
-    except ToolchainMissing as missing:
-        print(missing)
-        return 1
-    return 0
+    return toolchains.said(require)
 
 
 if __name__ == "__main__":

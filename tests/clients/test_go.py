@@ -12,6 +12,7 @@ from pathlib import Path
 import go_toolchain
 import pytest
 from tests.clients.servers import handed_out
+from tests.support import toolchains
 from tests.support.outcomes import report
 
 CLIENT = Path(__file__).resolve().parents[2] / "clients/go"
@@ -22,12 +23,7 @@ SECONDS_MAX = 1500
 @pytest.fixture(scope="session")
 def toolchain() -> None:
     """Skips without Go, and says so; in CI that is an error."""
-    try:
-        go_toolchain.require()
-    except go_toolchain.ToolchainMissing as missing:
-        if go_toolchain.may_be_skipped():
-            pytest.skip(f"the Go client: {missing}")
-        raise
+    toolchains.require("the Go client", go_toolchain.require)
 
 
 @pytest.mark.timeout(SECONDS_MAX + 60)

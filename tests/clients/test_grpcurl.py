@@ -16,6 +16,7 @@ from pathlib import Path
 import go_toolchain
 import pytest
 from tests.clients.servers import World, worlds
+from tests.support import toolchains
 from tests.support.snippets import ADDRESS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,12 +52,7 @@ def shown() -> list[Shown]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where grpcurl is; skips without Go, and says so; in CI that is an error."""
-    try:
-        go_toolchain.require()
-    except go_toolchain.ToolchainMissing as missing:
-        if go_toolchain.may_be_skipped():
-            pytest.skip(f"grpcurl: {missing}")
-        raise
+    toolchains.require("grpcurl", go_toolchain.require)
     made = tmp_path_factory.mktemp("grpcurl")
     subprocess.run(["go", "build", "-o", f"{made}{os.sep}", COMMAND], cwd=MODULE, check=True)
     return made

@@ -11,6 +11,7 @@ import re
 import java_toolchain
 import pytest
 from tests.clients.servers import handed_out
+from tests.support import toolchains
 from tests.support.maven import CLIENT, run_tests
 
 # The first build compiles the stubs.
@@ -20,12 +21,7 @@ SECONDS_MAX = 1500
 @pytest.fixture(scope="session")
 def toolchain() -> None:
     """Skips without Java and Maven, and says so; in CI that is an error."""
-    try:
-        java_toolchain.require()
-    except java_toolchain.ToolchainMissing as missing:
-        if java_toolchain.may_be_skipped():
-            pytest.skip(f"the Java client: {missing}")
-        raise
+    toolchains.require("the Java client", java_toolchain.require)
 
 
 @pytest.mark.timeout(SECONDS_MAX)

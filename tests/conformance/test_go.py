@@ -14,6 +14,7 @@ import pytest
 from tests.conformance.conftest import Note
 from tests.conformance.runner import FOLDER, load_cases
 from tests.conformance.servers import Servers, handed_out
+from tests.support import toolchains
 from tests.support.outcomes import of_cases, read_events, report
 
 # The first build compiles gRPC; a fresh store takes the start of a server.
@@ -23,12 +24,7 @@ SECONDS_MAX = 1200
 @pytest.fixture(scope="session")
 def toolchain() -> None:
     """Skips without Go, and says so; in CI that is an error."""
-    try:
-        go_toolchain.require()
-    except go_toolchain.ToolchainMissing as missing:
-        if go_toolchain.may_be_skipped():
-            pytest.skip(f"the Go runner: {missing}")
-        raise
+    toolchains.require("the Go runner", go_toolchain.require)
 
 
 @pytest.mark.timeout(SECONDS_MAX + 60)

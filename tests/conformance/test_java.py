@@ -11,6 +11,7 @@ import pytest
 from tests.conformance.conftest import Note
 from tests.conformance.runner import load_cases, load_wrong_cases
 from tests.conformance.servers import Servers, handed_out
+from tests.support import toolchains
 from tests.support.maven import read_report, run_tests
 
 # The first build compiles the stubs; a fresh store takes the start of a server.
@@ -20,12 +21,7 @@ SECONDS_MAX = 1500
 @pytest.fixture(scope="session")
 def toolchain() -> None:
     """Skips without Java and Maven, and says so; in CI that is an error."""
-    try:
-        java_toolchain.require()
-    except java_toolchain.ToolchainMissing as missing:
-        if java_toolchain.may_be_skipped():
-            pytest.skip(f"the Java runner: {missing}")
-        raise
+    toolchains.require("the Java runner", java_toolchain.require)
 
 
 @pytest.mark.timeout(SECONDS_MAX)

@@ -6,9 +6,8 @@ import subprocess
 from pathlib import Path
 
 import node_toolchain
-import pytest
-from go_toolchain import ToolchainMissing, may_be_skipped
 
+from . import toolchains
 from .locks import locked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,12 +17,7 @@ REPORTER = Path(__file__).with_name("node_reporter.mjs")
 
 def require() -> None:
     """Skips without Node.js, and says so; in CI that is an error."""
-    try:
-        node_toolchain.require()
-    except ToolchainMissing as missing:
-        if may_be_skipped():
-            pytest.skip(f"the TypeScript client: {missing}")
-        raise
+    toolchains.require("the TypeScript client", node_toolchain.require)
 
 
 def build(package: Path, *projects: str) -> None:
